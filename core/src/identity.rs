@@ -1,0 +1,87 @@
+//! A node's signing key.
+
+use std::fmt;
+
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+
+use crate::{PeerId, Rejected};
+
+/// An Ed25519 signing key and the [`PeerId`] that it proves. The secret is wiped from memory when dropped and never
+/// printed.
+#[derive(Clone)]
+pub struct Identity {
+    key: SigningKey,
+    peer: PeerId,
+}
+
+impl Identity {
+    /// The identity whose secret scalar seed (RFC 8032, section 5.1.5) is `secret`.
+    pub fn from_secret(secret: &[u8; 32]) -> Self {
+        let key = SigningKey::from_bytes(secret);
+        let peer = PeerId::from_public_key(key.verifying_key().to_bytes());
+        Self { key, peer }
+    }
+
+    /// Who this key speaks for.
+    pub fn peer(&self) -> PeerId {
+        self.peer
+    }
+
+    /// The signature over `bytes`, 64 bytes (RFC 8032).
+    pub fn sign(&self, bytes: &[u8]) -> [u8; 64] {
+        self.key.sign(bytes).to_bytes()
+    }
+
+    /// The signing key itself, for the adapter that stores it and hands it to TLS.
+    pub fn signing_key(&self) -> &SigningKey {
+        &self.key
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({}, secret)", self.peer.short())
+    }
+}
+
+/// Checks that `signature` over `bytes` was made by `peer`.
+///
+/// Strict verification, and weak (small-order) keys are refused: with those, one signature fits any message.
+///
+/// # Errors
+/// [`Rejected::Unsigned`] if the key is not a point, is weak, or did not sign these bytes.
+pub fn verify(peer: &PeerId, bytes: &[u8], signature: &[u8; 64]) -> Result<(), Rejected> {
+    let key = VerifyingKey::from_bytes(peer.as_bytes()).map_err(|_| Rejected::Unsigned)?;
+    if key.is_weak() {
+        return Err(Rejected::Unsigned);
+    }
+    key.verify_strict(bytes, &ed25519_dalek::Signature::from_bytes(signature)).map_err(|_| Rejected::Unsigned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_signed_bytes_verify() {
+        let identity = Identity::from_secret(&[3; 32]);
+        let signature = identity.sign(b"yes");
+        assert_eq!(verify(&identity.peer(), b"yes", &signature), Ok(()));
+        assert_eq!(verify(&identity.peer(), b"no", &signature), Err(Rejected::Unsigned));
+    }
+
+    #[test]
+    fn a_weak_key_proves_nothing() {
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        let weak = PeerId::from_public_key(neutral);
+        assert_eq!(verify(&weak, b"anything", &signature), Err(Rejected::Unsigned));
+    }
+
+    #[test]
+    fn the_secret_is_not_printed() {
+        assert!(!format!("{:?}", Identity::from_secret(&[0xab; 32])).contains("171"));
+    }
+}

@@ -1,0 +1,40 @@
+//! The protocol of Prunella as pure machines.
+//!
+//! Nothing in this crate reads a clock, opens a socket, awaits, or draws ambient randomness: time and randomness come
+//! in as values, and everything that a machine wants done leaves it as an effect. So the actors of the shipping program
+//! and the simulator run the very same code, and a failure replays from its seed.
+//!
+//! - [`machine::Machine`] is the shape of every role; the roles are [`peer`], [`gossip`], [`pathfinder`], [`monitor`],
+//!   [`planner`], [`executor`] and [`policy`].
+//! - [`wiring`] says which role is told of which effect; [`node::Node`] runs all roles together.
+//! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads.
+//! - [`limits`] bounds everything.
+
+pub mod executor;
+pub mod frame;
+pub mod gossip;
+pub mod identity;
+pub mod ids;
+pub mod incident;
+pub mod instant;
+pub mod limits;
+pub mod machine;
+pub mod monitor;
+pub mod node;
+pub mod pathfinder;
+pub mod paths;
+pub mod peer;
+pub mod planner;
+pub mod policy;
+pub mod record;
+pub mod rejected;
+pub mod rng;
+pub mod verified;
+pub mod wire;
+pub mod wiring;
+
+pub use ids::{Label, LinkId, PeerId, Tag};
+pub use instant::Instant;
+pub use machine::Machine;
+pub use rejected::Rejected;
+pub use verified::Verified;
