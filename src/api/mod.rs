@@ -1,0 +1,7 @@
+//! The surfaces' inner side: one vocabulary, an in-process handle, a control socket.
+
+pub mod error;
+pub mod vocabulary;
+
+pub use error::{Error, ErrorKind};
+pub use vocabulary::{Request, Response};

@@ -1,0 +1,360 @@
+//! The one vocabulary of every surface: the library handle, the control socket, the command line and the shell all speak
+//! [`Request`] and [`Response`]. Nothing on the command line can do what an embedder cannot.
+//!
+//! On the control socket each is one line of JSON, at most `limits::CONTROL_LINE_BYTES_MAX` long.
+
+use std::net::SocketAddr;
+
+use prunella_core::PeerId;
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+
+/// What can be asked of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum Request {
+    /// The node at a glance; answered by [`Response::Status`].
+    Status,
+    /// Every node that is known; [`Response::Peers`].
+    Peers,
+    /// Every neighbor's link; [`Response::Links`].
+    Links,
+    /// The paths to a node; [`Response::Paths`].
+    Paths {
+        /// A peer id, a prefix of one, or a node's name.
+        destination: String,
+    },
+    /// The actors; [`Response::Actors`].
+    Actors,
+    /// Services exposed anywhere in the mesh, and this node's forwards; [`Response::Services`].
+    Services,
+    /// Open and past incidents; [`Response::Incidents`].
+    Incidents,
+    /// One round trip through a session's path to a node; [`Response::Ping`].
+    Ping {
+        /// A peer id, a prefix of one, or a node's name.
+        destination: String,
+        /// How long to wait, in milliseconds.
+        timeout_ms: u64,
+    },
+    /// A round trip to every hop of the path in use; [`Response::Trace`].
+    Trace {
+        /// A peer id, a prefix of one, or a node's name.
+        destination: String,
+    },
+    /// Publish a TCP service under a name; [`Response::Done`].
+    Expose {
+        /// The service's name.
+        name: String,
+        /// Where it listens, `tcp://HOST:PORT`.
+        target: String,
+    },
+    /// Take a service back; [`Response::Done`].
+    Unexpose {
+        /// The service's name.
+        name: String,
+    },
+    /// Listen locally and carry each connection to a service; [`Response::Forwarding`].
+    Forward {
+        /// The service's name.
+        name: String,
+        /// Where to listen, `HOST:PORT`; port 0 lets the system choose.
+        listen: SocketAddr,
+    },
+    /// Stop listening for a service; [`Response::Done`].
+    Unforward {
+        /// Where it listens.
+        listen: SocketAddr,
+    },
+    /// The rules in force; [`Response::Policy`].
+    Policy,
+    /// Read the policy file again; [`Response::Done`].
+    PolicyReload,
+    /// Make an actor fail, to see it come back (needs `chaos.allow = true`, except for `how: kill`); [`Response::Done`].
+    KillActor {
+        /// The actor's name as `actors` lists it, such as `gossip` or `peer/4f2a…`.
+        actor: String,
+        /// How it fails.
+        how: Failure,
+    },
+    /// Drop packets to or from a neighbor (needs `chaos.allow = true`); [`Response::Done`].
+    Fault {
+        /// The neighbor: a peer id, a prefix of one, or a node's name.
+        neighbor: String,
+        /// Drop what is sent to it.
+        drop_sent: bool,
+        /// Drop what comes from it.
+        drop_received: bool,
+    },
+    /// Drop nothing any more; [`Response::Done`].
+    ClearFaults,
+    /// Stop the node; [`Response::Done`].
+    Shutdown,
+}
+
+/// How an actor is made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Failure {
+    /// Stopped at once, whatever it is doing.
+    Kill,
+    /// It panics while handling a message.
+    Panic,
+    /// It returns an error while handling a message.
+    Error,
+}
+
+/// What a node answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "response", rename_all = "kebab-case")]
+pub enum Response {
+    /// To [`Request::Status`].
+    Status(Status),
+    /// To [`Request::Peers`], ordered by id.
+    Peers {
+        /// One entry per known node, this one included.
+        peers: Vec<PeerInfo>,
+    },
+    /// To [`Request::Links`], ordered by neighbor.
+    Links {
+        /// One entry per neighbor.
+        links: Vec<LinkInfo>,
+    },
+    /// To [`Request::Paths`], best first.
+    Paths {
+        /// The destination.
+        destination: PeerId,
+        /// One entry per path.
+        paths: Vec<PathInfo>,
+    },
+    /// To [`Request::Actors`], in the order of the supervision tree.
+    Actors {
+        /// One entry per actor and supervisor, parents before children.
+        actors: Vec<ActorInfo>,
+    },
+    /// To [`Request::Services`], ordered by name, then provider.
+    Services {
+        /// Every service that is known.
+        services: Vec<ServiceInfo>,
+        /// This node's forwards.
+        forwards: Vec<ForwardInfo>,
+    },
+    /// To [`Request::Incidents`], newest first.
+    Incidents {
+        /// Open and closed incidents.
+        incidents: Vec<IncidentInfo>,
+    },
+    /// To [`Request::Ping`].
+    Ping {
+        /// Who answered.
+        peer: PeerId,
+        /// The round trip, in microseconds.
+        rtt_us: u64,
+        /// The relays passed, in order.
+        via: Vec<PeerId>,
+    },
+    /// To [`Request::Trace`].
+    Trace {
+        /// The destination.
+        destination: PeerId,
+        /// One entry per hop, the destination last.
+        hops: Vec<HopInfo>,
+    },
+    /// To [`Request::Forward`].
+    Forwarding {
+        /// Where it listens.
+        listen: SocketAddr,
+    },
+    /// To [`Request::Policy`].
+    Policy {
+        /// Where the rules were read from.
+        source: String,
+        /// The rules in force, in the order in which they are tried.
+        rules: Vec<String>,
+    },
+    /// It was done; there is nothing more to say.
+    Done,
+    /// It failed.
+    Error {
+        /// Why.
+        error: Error,
+    },
+}
+
+/// A node at a glance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The node's identity.
+    pub peer: PeerId,
+    /// Its name for people.
+    pub name: String,
+    /// The trust domain of its mesh.
+    pub trust_domain: String,
+    /// The version of the program.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// Where it listens (UDP).
+    pub listen: SocketAddr,
+    /// Its address in the overlay.
+    pub overlay_address: std::net::Ipv6Addr,
+    /// How long it has run, in milliseconds.
+    pub uptime_ms: u64,
+    /// Links that are up.
+    pub links_up: usize,
+    /// Nodes that are known, this one included.
+    pub peers_known: usize,
+    /// Nodes that can be reached, this one not counted.
+    pub peers_reachable: usize,
+    /// Incidents that are open.
+    pub incidents_open: usize,
+    /// When the certificate expires, in seconds since the Unix epoch.
+    pub certificate_expires_unix: u64,
+    /// Frames and packets by what became of them, and rejections by reason; ordered by name.
+    pub counters: std::collections::BTreeMap<String, u64>,
+}
+
+/// A known node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeerInfo {
+    /// Its identity.
+    pub peer: PeerId,
+    /// Its name for people.
+    pub name: String,
+    /// Where it can be dialed.
+    pub addresses: Vec<SocketAddr>,
+    /// How it can be reached.
+    pub state: Reach,
+    /// Relays on the best path; 0 for a neighbor.
+    pub relays: Option<usize>,
+}
+
+/// How a node can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// It is this node.
+    Myself,
+    /// Over a link.
+    Neighbor,
+    /// Over relays.
+    Relayed,
+    /// Not at all, as far as this node knows.
+    Unreachable,
+}
+
+/// A neighbor's link.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkInfo {
+    /// The neighbor.
+    pub peer: PeerId,
+    /// Its name for people, when known.
+    pub name: String,
+    /// Where it is.
+    pub address: Option<SocketAddr>,
+    /// `up`, `late`, `down` or `dialing`.
+    pub state: String,
+    /// Smoothed round trip, in microseconds.
+    pub rtt_us: u64,
+    /// Lost probes, in thousandths.
+    pub loss_permille: u16,
+    /// Frame bytes sent over the link.
+    pub sent_bytes: u64,
+    /// Frame bytes received over the link.
+    pub received_bytes: u64,
+    /// How often the link was established.
+    pub established: u64,
+}
+
+/// A path to a destination.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PathInfo {
+    /// From this node to the destination, both included.
+    pub hops: Vec<PeerId>,
+    /// The same by name.
+    pub names: Vec<String>,
+    /// `in-use`, `warm` (probed, ready), `late`, `dead` or `spare`.
+    pub state: String,
+    /// The path's cost (lower is better).
+    pub cost: u64,
+    /// Smoothed round trip of its probes, in microseconds; 0 while unknown.
+    pub rtt_us: u64,
+}
+
+/// An actor or a supervisor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActorInfo {
+    /// Its name: unique within the node.
+    pub name: String,
+    /// Its supervisor; `None` for the root.
+    pub parent: Option<String>,
+    /// Its depth in the tree; 0 for the root.
+    pub depth: usize,
+    /// `running` or `restarting`.
+    pub state: String,
+    /// Messages waiting.
+    pub mailbox: u64,
+    /// Messages handled since the node started.
+    pub handled: u64,
+    /// Restarts since the node started.
+    pub restarts: u64,
+    /// Why it failed last.
+    pub last_failure: Option<String>,
+}
+
+/// An exposed service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceInfo {
+    /// Its name.
+    pub name: String,
+    /// The node that exposes it.
+    pub provider: PeerId,
+    /// That node's name.
+    pub provider_name: String,
+    /// Where it listens; told only by the provider itself.
+    pub target: Option<String>,
+}
+
+/// A forward of this node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForwardInfo {
+    /// The service.
+    pub name: String,
+    /// Where this node listens for it.
+    pub listen: SocketAddr,
+    /// Connections open now.
+    pub open: u64,
+    /// Connections since it was set up.
+    pub total: u64,
+}
+
+/// Something that was wrong, and what was done about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IncidentInfo {
+    /// Its number on this node.
+    pub id: u64,
+    /// What kind of thing is wrong, such as `link-down`, `path-lost` or `actor-failed`.
+    pub kind: String,
+    /// Whom or what it concerns.
+    pub subject: String,
+    /// What was seen.
+    pub evidence: String,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub opened_unix_ms: u64,
+    /// How long it lasted, in milliseconds; `None` while it is open.
+    pub lasted_ms: Option<u64>,
+    /// What was tried, oldest first.
+    pub actions: Vec<String>,
+}
+
+/// One hop of a traced path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HopInfo {
+    /// The node.
+    pub peer: PeerId,
+    /// Its name.
+    pub name: String,
+    /// The round trip to it, in microseconds; `None` if it did not answer in time.
+    pub rtt_us: Option<u64>,
+}
