@@ -1,1 +1,276 @@
-//! placeholder
+//! Who is told what: the one table that actors and simulator both execute.
+//!
+//! Every effect of a role becomes one or more routes: an input of another role, or a command for the shell, which is all
+//! that ever leaves the node.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use crate::incident::{Incident, Outcome, Step};
+use crate::pathfinder::Way;
+use crate::policy::RuleSet;
+use crate::record::{NodeBody, RecordId, SignedRecord};
+use crate::wire::Control;
+use crate::{LinkId, PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
+
+/// Whither something goes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Route {
+    /// To the peer role of one neighbor; dropped if there is none.
+    Peer(PeerId, peer::Input),
+    /// To the peer roles of all neighbors.
+    Peers(peer::Input),
+    /// To the gossip role.
+    Gossip(gossip::Input),
+    /// To the pathfinder role.
+    Pathfinder(pathfinder::Input),
+    /// To the monitor role.
+    Monitor(monitor::Input),
+    /// To the planner role.
+    Planner(planner::Input),
+    /// To the executor role.
+    Executor(executor::Input),
+    /// To the policy role.
+    Policy(policy::Input),
+    /// Out of the core.
+    Shell(Command),
+}
+
+/// What the shell performs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Command {
+    /// Dial a neighbor; answers with `peer::Input::LinkEstablished` or `DialFailed`.
+    Dial {
+        /// Whom.
+        peer: PeerId,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// Close a link; answers with `peer::Input::LinkClosed`.
+    CloseLink {
+        /// Which.
+        link: LinkId,
+    },
+    /// Probe a link; the return comes as `peer::Input::ProbeReturned`.
+    ProbeLink {
+        /// Which.
+        link: LinkId,
+        /// The probe's number.
+        nonce: u64,
+    },
+    /// Let the datapath use a link, or not.
+    SetUsable {
+        /// Which.
+        link: LinkId,
+        /// Whether frames may be sent over it.
+        usable: bool,
+    },
+    /// Send a control message to a neighbor.
+    SendControl {
+        /// Whom.
+        to: PeerId,
+        /// What.
+        control: Control,
+    },
+    /// Keep a record.
+    PersistRecord {
+        /// Under which id.
+        id: RecordId,
+        /// As received.
+        signed: SignedRecord,
+    },
+    /// Forget a record.
+    ForgetRecord {
+        /// Under which id.
+        id: RecordId,
+    },
+    /// What a node says of itself changed.
+    NodeChanged {
+        /// Which.
+        peer: PeerId,
+        /// What it says; `None`: nothing any more.
+        body: Option<NodeBody>,
+    },
+    /// A service appeared or went away.
+    ServiceChanged {
+        /// Who exposes it.
+        provider: PeerId,
+        /// Its name.
+        name: String,
+        /// Whether it is exposed.
+        exposed: bool,
+    },
+    /// Install a route in the datapath.
+    InstallRoute {
+        /// Whither.
+        destination: PeerId,
+        /// How.
+        way: Way,
+    },
+    /// Take a route out of the datapath.
+    WithdrawRoute {
+        /// Whither.
+        destination: PeerId,
+    },
+    /// Probe a path; the return comes as `pathfinder::Input::ProbeReturned`.
+    ProbePath {
+        /// The path.
+        way: Way,
+        /// The probe's number.
+        nonce: u64,
+    },
+    /// Enforce these rules.
+    EnforcePolicy(RuleSet),
+    /// Tell that rules were refused.
+    TellRefusedPolicy {
+        /// Why.
+        reason: crate::Rejected,
+    },
+    /// Write down that an incident began.
+    OpenIncident(Incident),
+    /// Write down that an incident is over.
+    CloseIncident {
+        /// Its number.
+        incident: u64,
+    },
+    /// Write down what is being done about an incident.
+    TellStep {
+        /// Its number.
+        incident: u64,
+        /// What.
+        step: Step,
+    },
+    /// Keep what became of a step.
+    RecordOutcome {
+        /// For which incident.
+        incident: u64,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// Start peer roles for nodes that are known but not neighbors.
+    FindNeighbors,
+}
+
+/// Effects that know where they go.
+pub trait Wire {
+    /// Appends where this goes.
+    fn wire(self, routes: &mut Vec<Route>);
+}
+
+impl Wire for peer::Effect {
+    fn wire(self, routes: &mut Vec<Route>) {
+        routes.push(Route::Shell(match self {
+            peer::Effect::Dial { peer, address } => Command::Dial { peer, address },
+            peer::Effect::CloseLink { link } => Command::CloseLink { link },
+            peer::Effect::Probe { link, nonce } => Command::ProbeLink { link, nonce },
+            peer::Effect::SetUsable { link, usable } => Command::SetUsable { link, usable },
+            peer::Effect::Report(report) => {
+                routes.push(Route::Pathfinder(pathfinder::Input::LinkReported(report.clone())));
+                routes.push(Route::Gossip(gossip::Input::LinkReported(report.clone())));
+                return routes.push(Route::Monitor(monitor::Input::LinkReported(report)));
+            }
+        }));
+    }
+}
+
+impl Wire for gossip::Effect {
+    fn wire(self, routes: &mut Vec<Route>) {
+        let route = match self {
+            gossip::Effect::Send { to, control } => Route::Shell(Command::SendControl { to, control }),
+            gossip::Effect::Persist { id, signed } => Route::Shell(Command::PersistRecord { id, signed }),
+            gossip::Effect::Forget { id } => Route::Shell(Command::ForgetRecord { id }),
+            gossip::Effect::NodeChanged { peer, body } => {
+                let addresses = body.as_ref().map(|b| b.addresses.clone()).unwrap_or_default();
+                if !addresses.is_empty() {
+                    routes.push(Route::Peer(peer, peer::Input::AddressesLearned(addresses)));
+                }
+                Route::Shell(Command::NodeChanged { peer, body })
+            }
+            gossip::Effect::LinksChanged { origin, links } => {
+                Route::Pathfinder(pathfinder::Input::LinksLearned { origin, links })
+            }
+            gossip::Effect::ServiceChanged { provider, name, exposed } => {
+                Route::Shell(Command::ServiceChanged { provider, name, exposed })
+            }
+            gossip::Effect::ReportsWanted => Route::Peers(peer::Input::ReportRequested),
+        };
+        routes.push(route);
+    }
+}
+
+impl Wire for pathfinder::Effect {
+    fn wire(self, routes: &mut Vec<Route>) {
+        let route = match self {
+            pathfinder::Effect::InstallRoute { destination, way } => {
+                Route::Shell(Command::InstallRoute { destination, way })
+            }
+            pathfinder::Effect::WithdrawRoute { destination } => Route::Shell(Command::WithdrawRoute { destination }),
+            pathfinder::Effect::Probe { way, nonce } => Route::Shell(Command::ProbePath { way, nonce }),
+            pathfinder::Effect::Report(report) => Route::Monitor(monitor::Input::PathReported(report)),
+            pathfinder::Effect::ResyncWanted => {
+                routes.push(Route::Peers(peer::Input::ReportRequested));
+                Route::Gossip(gossip::Input::ResyncRequested)
+            }
+        };
+        routes.push(route);
+    }
+}
+
+impl Wire for monitor::Effect {
+    fn wire(self, routes: &mut Vec<Route>) {
+        match self {
+            monitor::Effect::Raise(incident) => {
+                routes.push(Route::Shell(Command::OpenIncident(incident.clone())));
+                routes.push(Route::Planner(planner::Input::Raised(incident)));
+            }
+            monitor::Effect::Clear { incident } => {
+                routes.push(Route::Executor(executor::Input::Cleared { incident }));
+                routes.push(Route::Planner(planner::Input::Cleared { incident }));
+                routes.push(Route::Shell(Command::CloseIncident { incident }));
+            }
+            monitor::Effect::ResyncWanted => routes.push(Route::Peers(peer::Input::ReportRequested)),
+        }
+    }
+}
+
+impl Wire for planner::Effect {
+    fn wire(self, routes: &mut Vec<Route>) {
+        let planner::Effect::Adopt(plan) = self;
+        routes.push(Route::Executor(executor::Input::Adopted(plan)));
+    }
+}
+
+impl Wire for executor::Effect {
+    fn wire(self, routes: &mut Vec<Route>) {
+        match self {
+            executor::Effect::Do { incident, step } => {
+                routes.push(Route::Shell(Command::TellStep { incident, step: step.clone() }));
+                match step {
+                    Step::Wait => {}
+                    Step::Redial { peer } => routes.push(Route::Peer(peer, peer::Input::RedialRequested)),
+                    Step::Reroute { destination } => {
+                        routes.push(Route::Pathfinder(pathfinder::Input::RerouteRequested { destination }));
+                    }
+                    Step::FindNeighbors => routes.push(Route::Shell(Command::FindNeighbors)),
+                }
+            }
+            executor::Effect::Record { incident, outcome } => {
+                routes.push(Route::Planner(planner::Input::Learned(outcome.clone())));
+                routes.push(Route::Shell(Command::RecordOutcome { incident, outcome }));
+            }
+            executor::Effect::Exhausted { incident } => {
+                routes.push(Route::Planner(planner::Input::Exhausted { incident }));
+            }
+        }
+    }
+}
+
+impl Wire for policy::Effect {
+    fn wire(self, routes: &mut Vec<Route>) {
+        routes.push(Route::Shell(match self {
+            policy::Effect::Enforce(rules) => Command::EnforcePolicy(rules),
+            policy::Effect::Refuse { reason } => Command::TellRefusedPolicy { reason },
+        }));
+    }
+}

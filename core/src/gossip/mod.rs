@@ -104,6 +104,8 @@ pub enum Effect {
         /// Whether it is exposed.
         exposed: bool,
     },
+    /// Tell me how all links are: sent once, when what the store held was taken in.
+    ReportsWanted,
 }
 
 /// The role.
@@ -267,6 +269,7 @@ impl Machine for Gossip {
                 for record in records {
                     self.learn(record, now, effects);
                 }
+                effects.push(Effect::ReportsWanted);
             }
             Input::Heard { from, message } => self.on_heard(from, message, now, effects),
             Input::LinkReported(report) => self.on_link_reported(report, now, effects),

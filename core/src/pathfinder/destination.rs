@@ -1,0 +1,202 @@
+//! One destination: its paths, and which of them carries the traffic.
+
+use std::time::Duration;
+
+use super::tracked::{State, Tracked};
+use super::{Effect, PathChange, PathReport, PathState, PathView, SwitchCause};
+use crate::paths::Path;
+use crate::peer::Probing;
+use crate::rng::Rng;
+use crate::{Instant, LinkId, PeerId};
+
+/// A probe that came back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Returned {
+    pub(super) path: u32,
+    pub(super) nonce: u64,
+    pub(super) rtt: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Destination {
+    peer: PeerId,
+    paths: Vec<Tracked>,
+    in_use: Option<u32>,
+    /// The relays of the path last used, to tell what was left.
+    last_relays: Option<Vec<PeerId>>,
+    born: Instant,
+    touched: Instant,
+    lost: bool,
+}
+
+impl Destination {
+    pub(super) fn new(peer: PeerId, now: Instant) -> Self {
+        Self { peer, paths: Vec::new(), in_use: None, last_relays: None, born: now, touched: now, lost: false }
+    }
+
+    pub(super) fn peer(&self) -> PeerId {
+        self.peer
+    }
+
+    pub(super) fn touch(&mut self, now: Instant) {
+        self.touched = now;
+    }
+
+    pub(super) fn touched(&self) -> Instant {
+        self.touched
+    }
+
+    pub(super) fn has_path(&self, id: u32) -> bool {
+        self.paths.iter().any(|p| p.way.path == id)
+    }
+
+    pub(super) fn views(&self) -> Vec<PathView> {
+        let view = |t: &Tracked| PathView {
+            path: t.path.clone(),
+            state: match t.state() {
+                _ if self.in_use == Some(t.way.path) => PathState::InUse,
+                State::Good | State::Fresh => PathState::Warm,
+                State::Late => PathState::Late,
+                State::Dead => PathState::Dead,
+            },
+            rtt: t.rtt(),
+            way: Some(t.way.clone()),
+        };
+        self.paths.iter().map(view).collect()
+    }
+
+    /// Takes the result of a search; paths that stay keep what their probes have shown.
+    pub(super) fn replace_paths(&mut self, found: Vec<(Path, LinkId)>, next_id: &mut u32, now: Instant) {
+        let mut old = std::mem::take(&mut self.paths);
+        for (path, first) in found {
+            let tracked = match old.iter().position(|t| t.is_same(&path, first)) {
+                Some(at) => {
+                    let mut same = old.swap_remove(at);
+                    same.path = path;
+                    same
+                }
+                None => {
+                    *next_id = next_id.wrapping_add(1).max(1);
+                    Tracked::new(path, first, *next_id, now)
+                }
+            };
+            self.paths.push(tracked);
+        }
+    }
+
+    /// Decides which path carries the traffic, and says so if that changed.
+    pub(super) fn choose(&mut self, probing: &Probing, now: Instant, effects: &mut Vec<Effect>) {
+        let current = self.paths.iter().position(|p| Some(p.way.path) == self.in_use);
+        let best = self.best();
+        match (current, best) {
+            (None, None) => {
+                if self.in_use.take().is_some() {
+                    effects.push(Effect::WithdrawRoute { destination: self.peer });
+                }
+                self.tell_lost(now, probing, effects);
+            }
+            (None, Some(to)) => self.switch(to, SwitchCause::Gone, effects),
+            (Some(from), Some(to)) if from != to => {
+                if let Some(cause) = self.reason_to_leave(from, to) {
+                    self.switch(to, cause, effects);
+                }
+            }
+            (Some(_), _) => {}
+        }
+        self.tell_found_or_lost(now, probing, effects);
+    }
+
+    /// The path to use: proven before unproven before late, then by cost (the order of the search).
+    fn best(&self) -> Option<usize> {
+        (0..self.paths.len()).max_by_key(|i| (self.paths[*i].state(), std::cmp::Reverse(*i)))
+    }
+
+    fn reason_to_leave(&self, from: usize, to: usize) -> Option<SwitchCause> {
+        let (here, there) = (&self.paths[from], &self.paths[to]);
+        match (here.state(), there.state()) {
+            (State::Dead, s) if s > State::Dead => Some(SwitchCause::Broken),
+            (State::Late, State::Good | State::Fresh) => Some(SwitchCause::Late),
+            // Both work: only a notably better path is worth a change, so that measurements do not make routes flap.
+            (State::Good | State::Fresh, State::Good) if there.path.cost * 10 < here.path.cost * 7 => {
+                Some(SwitchCause::Better)
+            }
+            _ => None,
+        }
+    }
+
+    fn switch(&mut self, to: usize, cause: SwitchCause, effects: &mut Vec<Effect>) {
+        let target = &self.paths[to];
+        let relays = target.relays();
+        effects.push(Effect::InstallRoute { destination: self.peer, way: target.way.clone() });
+        self.in_use = Some(target.way.path);
+        let from = self.last_relays.replace(relays.clone());
+        if let Some(from) = from.filter(|from| *from != relays) {
+            let change = PathChange::Switched { from, to: relays, cause };
+            effects.push(Effect::Report(PathReport { destination: self.peer, change }));
+        }
+    }
+
+    fn tell_lost(&mut self, now: Instant, probing: &Probing, effects: &mut Vec<Effect>) {
+        // A destination that was only just asked for gets the time in which a path would be declared dead.
+        if !self.lost && now.since(self.born) < probing.dead_after && self.last_relays.is_none() {
+            return;
+        }
+        if !std::mem::replace(&mut self.lost, true) {
+            effects.push(Effect::Report(PathReport { destination: self.peer, change: PathChange::Lost }));
+        }
+    }
+
+    fn tell_found_or_lost(&mut self, now: Instant, probing: &Probing, effects: &mut Vec<Effect>) {
+        let state = self.paths.iter().find(|p| Some(p.way.path) == self.in_use).map(Tracked::state);
+        match state {
+            Some(State::Dead) => self.tell_lost(now, probing, effects),
+            Some(State::Good) if std::mem::replace(&mut self.lost, false) => {
+                effects.push(Effect::Report(PathReport { destination: self.peer, change: PathChange::Found }));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_probe_returned(
+        &mut self,
+        returned: Returned,
+        probing: &Probing,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(path) = self.paths.iter_mut().find(|p| p.way.path == returned.path) {
+            path.on_returned(returned.nonce, returned.rtt, now);
+            self.choose(probing, now, effects);
+        }
+    }
+
+    pub(super) fn on_broken(&mut self, id: u32, probing: &Probing, now: Instant, effects: &mut Vec<Effect>) {
+        if let Some(path) = self.paths.iter_mut().find(|p| p.way.path == id) {
+            path.on_broken();
+            self.choose(probing, now, effects);
+        }
+    }
+
+    pub(super) fn wake(&mut self, probing: &Probing, rng: &mut Rng, now: Instant, effects: &mut Vec<Effect>) {
+        for (rank, path) in self.paths.iter_mut().enumerate() {
+            let warm = rank < WARM || Some(path.way.path) == self.in_use;
+            let interval = if warm { probing.interval } else { probing.interval * SPARE_FACTOR };
+            if let Some(nonce) = path.wake(probing, interval, rng, now) {
+                effects.push(Effect::Probe { way: path.way.clone(), nonce });
+            }
+        }
+        self.choose(probing, now, effects);
+    }
+
+    pub(super) fn deadline(&self, probing: &Probing) -> Instant {
+        let patience = self.born + probing.dead_after;
+        self.paths.iter().map(|p| p.deadline(probing)).min().unwrap_or(if self.lost { FAR } else { patience })
+    }
+}
+
+/// Paths that are probed as often as the one in use.
+const WARM: usize = 2;
+/// How much more seldom the others are probed.
+const SPARE_FACTOR: u32 = 5;
+/// Later than any deadline that matters.
+const FAR: Instant = Instant::from_nanos(u64::MAX);

@@ -1,0 +1,376 @@
+//! The pathfinder role: several disjoint paths to every active destination, each proven by round trips, and a route.
+//!
+//! It hears links (from gossip and from this node's own peers), wishes for destinations, probe returns and path errors;
+//! it asks for routes to be installed, paths to be probed, and reports what became of a destination. Invariant: traffic
+//! moves off a late path at once and without anybody's agreement; only reports to the monitor accuse.
+
+mod destination;
+mod tracked;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use tracked::{PathState, PathView};
+
+use crate::limits::{DESTINATIONS_MAX, PATH_LABELS_MAX, PATHS_MAX};
+use crate::paths::{Path, Topology, disjoint_paths};
+use crate::peer::{LinkReport, LinkState, Probing};
+use crate::record::LinkBody;
+use crate::rng::Rng;
+use crate::{Instant, Label, LinkId, Machine, PeerId, Tag};
+use destination::{Destination, Returned};
+
+/// What the role may hear.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Input {
+    /// A node's links, as it says; empty when they are no longer known.
+    LinksLearned {
+        /// Whose.
+        origin: PeerId,
+        /// All of them.
+        links: Vec<LinkBody>,
+    },
+    /// How the link to a neighbor of this node is.
+    LinkReported(LinkReport),
+    /// Somebody wants to talk to a node.
+    Wanted {
+        /// Whom.
+        destination: PeerId,
+    },
+    /// The datapath has traffic for a node and no route.
+    TagWanted {
+        /// The node's short name in frames.
+        tag: Tag,
+    },
+    /// The destinations that traffic was sent to or received from lately.
+    Active {
+        /// Their short names in frames.
+        tags: Vec<Tag>,
+    },
+    /// A path's probe came back.
+    ProbeReturned {
+        /// The path's id.
+        path: u32,
+        /// The probe's number.
+        nonce: u64,
+        /// Its round trip.
+        rtt: Duration,
+    },
+    /// A relay said that it cannot pass on what came over a path.
+    PathBroken {
+        /// The path's id.
+        path: u32,
+    },
+    /// A plan wants other paths tried to a destination.
+    RerouteRequested {
+        /// Which.
+        destination: PeerId,
+    },
+}
+
+/// What the role may ask for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Effect {
+    /// Let the datapath use this way to the destination from now on; nothing comes back.
+    InstallRoute {
+        /// Whither.
+        destination: PeerId,
+        /// How.
+        way: Way,
+    },
+    /// There is no way any more; nothing comes back.
+    WithdrawRoute {
+        /// Whither.
+        destination: PeerId,
+    },
+    /// Probe a path; comes back as `ProbeReturned` or `PathBroken`, or not.
+    Probe {
+        /// The path.
+        way: Way,
+        /// The probe's number.
+        nonce: u64,
+    },
+    /// What became of a destination.
+    Report(PathReport),
+    /// Tell me all links again: sent once, when the role starts.
+    ResyncWanted,
+}
+
+/// How frames reach a destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Way {
+    /// The path's id, unique on this node.
+    pub path: u32,
+    /// The link to the first hop.
+    pub first: LinkId,
+    /// The labels that the relays look up.
+    pub labels: Vec<Label>,
+}
+
+/// What became of a destination, for the monitor.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PathReport {
+    /// The destination.
+    pub destination: PeerId,
+    /// What happened.
+    pub change: PathChange,
+}
+
+/// What can happen to the way to a destination.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum PathChange {
+    /// Traffic moved to another path.
+    Switched {
+        /// The relays of the path that was left.
+        from: Vec<PeerId>,
+        /// The relays of the path that is used now.
+        to: Vec<PeerId>,
+        /// Why.
+        cause: SwitchCause,
+    },
+    /// No path works.
+    Lost,
+    /// A path works again, or for the first time.
+    Found,
+    /// Nobody talks to it any more; it is not watched.
+    Released,
+}
+
+/// Why traffic moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum SwitchCause {
+    /// The path's probes were overdue.
+    Late,
+    /// A relay reported that it could not pass frames on.
+    Broken,
+    /// The path's links are gone.
+    Gone,
+    /// Another path is notably better.
+    Better,
+}
+
+/// What the role is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// Paths kept per destination.
+    pub paths: usize,
+    /// How paths that carry or may soon carry traffic are probed.
+    pub probing: Probing,
+}
+
+/// The role.
+#[derive(Debug)]
+pub struct Pathfinder {
+    me: PeerId,
+    config: Config,
+    rng: Rng,
+    topology: Topology,
+    neighbors: BTreeMap<PeerId, (LinkId, LinkState)>,
+    destinations: BTreeMap<PeerId, Destination>,
+    tags: BTreeMap<Tag, PeerId>,
+    next_path: u32,
+    started: bool,
+    /// When paths are searched again; set while the topology has changed since.
+    search_at: Option<Instant>,
+}
+
+impl Pathfinder {
+    /// The role of the node `me`, knowing nothing yet.
+    pub fn new(me: PeerId, config: Config, seed: u64) -> Self {
+        let mut rng = Rng::from_seed(seed);
+        // Ids of an earlier life of this role may still be under way in frames: start somewhere else.
+        let next_path = (rng.next_u64() as u32) | 1;
+        Self {
+            me,
+            config: Config { paths: config.paths.clamp(1, PATHS_MAX), ..config },
+            rng,
+            topology: Topology::default(),
+            neighbors: BTreeMap::new(),
+            destinations: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            next_path,
+            started: false,
+            search_at: None,
+        }
+    }
+
+    /// The paths to a destination, best first: those watched if it is active, otherwise those that would be used.
+    pub fn paths(&self, destination: PeerId) -> Vec<PathView> {
+        match self.destinations.get(&destination) {
+            Some(known) => known.views(),
+            None => self.search(destination).into_iter().map(PathView::spare).collect(),
+        }
+    }
+
+    /// Every node of the topology that a path leads to, with the number of relays on the shortest one.
+    pub fn reachable(&self) -> BTreeMap<PeerId, usize> {
+        let mut found = BTreeMap::new();
+        let mut edge: Vec<PeerId> =
+            self.neighbors.iter().filter(|(_, (_, s))| s.is_usable()).map(|(p, _)| *p).collect();
+        for relays in 0..=PATH_LABELS_MAX {
+            edge.retain(|peer| *peer != self.me && !found.contains_key(peer));
+            found.extend(edge.iter().map(|peer| (*peer, relays)));
+            edge = edge.iter().flat_map(|peer| self.topology.neighbors(*peer)).collect();
+        }
+        found
+    }
+
+    fn search(&self, destination: PeerId) -> Vec<Path> {
+        disjoint_paths(&self.topology, self.me, destination, self.config.paths)
+    }
+
+    fn first_link(&self, path: &Path) -> Option<LinkId> {
+        self.neighbors.get(&path.first_hop()?).filter(|(_, state)| state.is_usable()).map(|(link, _)| *link)
+    }
+
+    fn want(&mut self, destination: PeerId, now: Instant, effects: &mut Vec<Effect>) {
+        if destination == self.me {
+            return;
+        }
+        if let Some(known) = self.destinations.get_mut(&destination) {
+            known.touch(now);
+            return;
+        }
+        if self.destinations.len() >= DESTINATIONS_MAX {
+            self.release_oldest(effects);
+        }
+        self.tags.insert(destination.tag(), destination);
+        self.destinations.insert(destination, Destination::new(destination, now));
+        self.search_for(destination, now, effects);
+    }
+
+    fn release_oldest(&mut self, effects: &mut Vec<Effect>) {
+        let oldest = self.destinations.values().min_by_key(|d| d.touched()).map(|d| d.peer());
+        if let Some(peer) = oldest {
+            self.release(peer, effects);
+        }
+    }
+
+    fn release(&mut self, peer: PeerId, effects: &mut Vec<Effect>) {
+        self.destinations.remove(&peer);
+        effects.push(Effect::WithdrawRoute { destination: peer });
+        effects.push(Effect::Report(PathReport { destination: peer, change: PathChange::Released }));
+    }
+
+    fn search_for(&mut self, destination: PeerId, now: Instant, effects: &mut Vec<Effect>) {
+        let found: Vec<(Path, LinkId)> =
+            self.search(destination).into_iter().filter_map(|p| self.first_link(&p).map(|link| (p, link))).collect();
+        let Some(known) = self.destinations.get_mut(&destination) else { return };
+        known.replace_paths(found, &mut self.next_path, now);
+        known.choose(&self.config.probing, now, effects);
+    }
+
+    fn on_link_reported(&mut self, report: LinkReport, now: Instant) {
+        let before = self.neighbors.get(&report.peer).copied();
+        match report.link {
+            Some((link, _)) => self.neighbors.insert(report.peer, (link, report.state)),
+            None => self.neighbors.remove(&report.peer),
+        };
+        if before != self.neighbors.get(&report.peer).copied() {
+            self.tags.insert(report.peer.tag(), report.peer);
+            // Nobody waits for a link of this node's own: what it knows first-hand counts at once.
+            self.search_at = Some(now);
+        }
+    }
+
+    fn on_links_learned(&mut self, origin: PeerId, links: &[LinkBody], now: Instant) {
+        if self.topology.set_links(origin, links) {
+            self.tags.insert(origin.tag(), origin);
+            self.search_at.get_or_insert(now + SEARCH_DELAY);
+        }
+    }
+
+    fn with_path(&mut self, path: u32) -> Option<&mut Destination> {
+        self.destinations.values_mut().find(|d| d.has_path(path))
+    }
+
+    fn run_due(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.search_at.is_some_and(|at| at <= now) {
+            self.search_at = None;
+            let all: Vec<PeerId> = self.destinations.keys().copied().collect();
+            for destination in all {
+                self.search_for(destination, now, effects);
+            }
+            self.forget_tags();
+        }
+        let idle: Vec<PeerId> =
+            self.destinations.values().filter(|d| now.since(d.touched()) >= IDLE_AFTER).map(|d| d.peer()).collect();
+        for peer in idle {
+            self.release(peer, effects);
+        }
+        for destination in self.destinations.values_mut() {
+            destination.wake(&self.config.probing, &mut self.rng, now, effects);
+        }
+    }
+
+    /// Short names are kept for nodes that are known; the table must not outgrow the mesh.
+    fn forget_tags(&mut self) {
+        let known: BTreeSet<PeerId> = self.topology.nodes().collect();
+        let (destinations, neighbors) = (&self.destinations, &self.neighbors);
+        self.tags.retain(|_, p| known.contains(p) || destinations.contains_key(p) || neighbors.contains_key(p));
+    }
+}
+
+impl Machine for Pathfinder {
+    type Input = Input;
+    type Effect = Effect;
+
+    fn handle(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
+        match input {
+            Input::LinksLearned { origin, links } => self.on_links_learned(origin, &links, now),
+            Input::LinkReported(report) => self.on_link_reported(report, now),
+            Input::Wanted { destination } => self.want(destination, now, effects),
+            Input::TagWanted { tag } => {
+                if let Some(peer) = self.tags.get(&tag) {
+                    self.want(*peer, now, effects);
+                }
+            }
+            Input::Active { tags } => {
+                for peer in tags.iter().filter_map(|tag| self.tags.get(tag).copied()).collect::<Vec<_>>() {
+                    self.want(peer, now, effects);
+                }
+            }
+            Input::ProbeReturned { path, nonce, rtt } => {
+                let probing = self.config.probing;
+                if let Some(destination) = self.with_path(path) {
+                    destination.on_probe_returned(Returned { path, nonce, rtt }, &probing, now, effects);
+                }
+            }
+            Input::PathBroken { path } => {
+                let probing = self.config.probing;
+                if let Some(destination) = self.with_path(path) {
+                    destination.on_broken(path, &probing, now, effects);
+                }
+            }
+            Input::RerouteRequested { destination } => self.search_for(destination, now, effects),
+        }
+        self.wake(now, effects);
+    }
+
+    fn wake(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if !self.started {
+            self.started = true;
+            effects.push(Effect::ResyncWanted);
+        }
+        self.run_due(now, effects);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if !self.started {
+            return Some(Instant::BOOT);
+        }
+        let probing = &self.config.probing;
+        let destinations = self.destinations.values().map(|d| d.deadline(probing).min(d.touched() + IDLE_AFTER)).min();
+        [self.search_at, destinations].into_iter().flatten().min()
+    }
+}
+
+/// How long changes of the topology are gathered before paths are searched again.
+const SEARCH_DELAY: Duration = Duration::from_millis(10);
+/// How long a destination is kept after the last traffic.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+use super::*;
+use crate::peer::LinkReport;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn id(i: u8) -> PeerId {
+    PeerId::from_public_key([i; 32])
+}
+
+fn links(neighbors: &[u8]) -> Vec<LinkBody> {
+    let link = |n: &u8| LinkBody { neighbor: id(*n), label: Label(u16::from(*n)), rtt_us: 1000, loss_permille: 0 };
+    neighbors.iter().map(link).collect()
+}
+
+fn report(peer: u8, state: LinkState) -> Input {
+    let link = (LinkId(u64::from(peer)), Label(u16::from(peer)));
+    Input::LinkReported(LinkReport {
+        peer: id(peer),
+        link: Some(link),
+        state,
+        rtt: MS,
+        loss_permille: 0,
+        established: 1,
+    })
+}
+
+/// A diamond seen from node 1: 1-2-4 and 1-3-4.
+struct Diamond {
+    role: Pathfinder,
+    now: Instant,
+    /// Relays (by their link) whose probes come back.
+    answering: Vec<u64>,
+    seen: Vec<Effect>,
+}
+
+impl Diamond {
+    fn new() -> Self {
+        let probing = Probing { interval: 40 * MS, late_after: 120 * MS, dead_after: 1000 * MS };
+        let role = Pathfinder::new(id(1), Config { paths: 3, probing }, 1);
+        let mut diamond = Self { role, now: Instant::BOOT, answering: vec![2, 3], seen: Vec::new() };
+        for (origin, neighbors) in [(1, &[2, 3]), (2, &[1, 4]), (3, &[1, 4]), (4, &[2, 3])] {
+            diamond.give(Input::LinksLearned { origin: id(origin), links: links(neighbors) });
+        }
+        diamond.give(report(2, LinkState::Up));
+        diamond.give(report(3, LinkState::Up));
+        diamond
+    }
+
+    fn give(&mut self, input: Input) {
+        let mut effects = Vec::new();
+        self.role.handle(input, self.now, &mut effects);
+        self.absorb(effects);
+    }
+
+    fn absorb(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            if let Effect::Probe { way, nonce } = &effect {
+                if self.answering.contains(&way.first.0) {
+                    let returned = Input::ProbeReturned { path: way.path, nonce: *nonce, rtt: MS };
+                    self.give(returned);
+                }
+            }
+            self.seen.push(effect);
+        }
+    }
+
+    fn run(&mut self, millis: u64) {
+        let end = self.now + Duration::from_millis(millis);
+        while let Some(at) = self.role.deadline().filter(|at| *at < end) {
+            self.now = self.now.max(at);
+            let mut effects = Vec::new();
+            self.role.wake(self.now, &mut effects);
+            self.absorb(effects);
+        }
+        self.now = end;
+    }
+
+    fn in_use(&self) -> u64 {
+        let views = self.role.paths(id(4));
+        views.iter().find(|v| v.state == PathState::InUse).and_then(|v| v.way.clone()).unwrap().first.0
+    }
+}
+
+#[test]
+fn a_wanted_destination_gets_a_route_at_once_and_a_warm_second_path() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    assert!(
+        diamond.seen.iter().any(|e| matches!(e, Effect::InstallRoute { destination, .. } if *destination == id(4)))
+    );
+    diamond.run(200);
+    let states: Vec<_> = diamond.role.paths(id(4)).iter().map(|v| v.state).collect();
+    assert_eq!(states, [PathState::InUse, PathState::Warm]);
+}
+
+#[test]
+fn traffic_leaves_a_silent_path_soon_after_it_is_late() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let (before, cut) = (diamond.in_use(), diamond.now);
+    diamond.answering.retain(|link| *link != before);
+    diamond.seen.clear();
+    while diamond.in_use() == before {
+        diamond.run(5);
+        assert!(diamond.now.since(cut) < 200 * MS, "not switched in time");
+    }
+    assert!(diamond.seen.iter().any(|e| matches!(
+        e,
+        Effect::Report(PathReport { change: PathChange::Switched { cause: SwitchCause::Late, .. }, .. })
+    )));
+}
+
+#[test]
+fn a_relays_word_that_a_path_is_broken_moves_traffic_at_once() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let before = diamond.in_use();
+    let broken = diamond.role.paths(id(4))[0].way.clone().unwrap().path;
+    diamond.give(Input::PathBroken { path: broken });
+    assert_ne!(diamond.in_use(), before);
+}
+
+#[test]
+fn a_link_of_its_own_that_goes_down_moves_traffic_at_once() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let before = diamond.in_use();
+    diamond.give(report(before as u8, LinkState::Down));
+    assert_ne!(diamond.in_use(), before);
+}
+
+#[test]
+fn when_all_paths_are_silent_it_is_told_and_told_again_when_one_answers() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    diamond.answering.clear();
+    diamond.run(2000);
+    let change =
+        |d: &Diamond, wanted: &PathChange| d.seen.iter().any(|e| matches!(e, Effect::Report(r) if r.change == *wanted));
+    assert!(change(&diamond, &PathChange::Lost));
+    assert!(!change(&diamond, &PathChange::Found));
+    diamond.answering = vec![3];
+    diamond.run(1000);
+    assert!(change(&diamond, &PathChange::Found));
+    assert_eq!(diamond.in_use(), 3);
+}
+
+#[test]
+fn an_idle_destination_is_released() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(61_000);
+    assert!(diamond.seen.contains(&Effect::WithdrawRoute { destination: id(4) }));
+    let states: Vec<_> = diamond.role.paths(id(4)).iter().map(|v| v.state).collect();
+    assert_eq!(states, [PathState::Spare, PathState::Spare]);
+}
+
+#[test]
+fn healthy_paths_do_not_flap() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(10_000);
+    let installs = diamond.seen.iter().filter(|e| matches!(e, Effect::InstallRoute { .. })).count();
+    assert_eq!(installs, 1);
+}
+
+#[test]
+fn reachable_counts_relays() {
+    let diamond = Diamond::new();
+    let reachable = diamond.role.reachable();
+    assert_eq!(reachable.into_iter().collect::<Vec<_>>(), [(id(2), 0), (id(3), 0), (id(4), 1)]);
+}

@@ -1,0 +1,192 @@
+//! One path under watch.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Way;
+use crate::paths::Path;
+use crate::peer::{Probing, Rtt};
+use crate::rng::Rng;
+use crate::{Instant, LinkId, PeerId};
+
+/// A path, its probes and what they say.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    pub(super) path: Path,
+    pub(super) way: Way,
+    state: State,
+    rtt: Rtt,
+    nonce: u64,
+    outstanding: VecDeque<(u64, Instant)>,
+    /// Silence is counted from here.
+    heard: Instant,
+    next_probe: Instant,
+    returns: u32,
+}
+
+/// What the probes say; ordered from worst to best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum State {
+    /// No round trip for long, or a relay said so.
+    Dead,
+    /// Probes are overdue.
+    Late,
+    /// Not proven yet.
+    Fresh,
+    /// Round trips come back.
+    Good,
+}
+
+impl Tracked {
+    pub(super) fn new(path: Path, first: LinkId, id: u32, now: Instant) -> Self {
+        let way = Way { path: id, first, labels: path.labels.clone() };
+        Self {
+            path,
+            way,
+            state: State::Fresh,
+            rtt: Rtt::default(),
+            nonce: 0,
+            outstanding: VecDeque::new(),
+            heard: now,
+            next_probe: now,
+            returns: 0,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    pub(super) fn rtt(&self) -> Duration {
+        self.rtt.smoothed()
+    }
+
+    /// The same hops and labels over the same link, so that what was learned still holds.
+    pub(super) fn is_same(&self, path: &Path, first: LinkId) -> bool {
+        self.way.first == first && self.path.hops == path.hops && self.path.labels == path.labels
+    }
+
+    pub(super) fn relays(&self) -> Vec<PeerId> {
+        self.path.relays().to_vec()
+    }
+
+    pub(super) fn on_returned(&mut self, nonce: u64, rtt: Duration, now: Instant) {
+        let Some(at) = self.outstanding.iter().position(|(n, _)| *n == nonce) else { return };
+        self.outstanding.remove(at);
+        self.rtt.sample(rtt);
+        self.heard = now;
+        self.returns += 1;
+        if self.state != State::Dead || self.returns >= RETURNS_TO_TRUST {
+            self.state = State::Good;
+        }
+    }
+
+    pub(super) fn on_broken(&mut self) {
+        self.state = State::Dead;
+        self.returns = 0;
+    }
+
+    /// Judges the silence, and says whether a probe is due (and counts it as sent).
+    pub(super) fn wake(&mut self, probing: &Probing, interval: Duration, rng: &mut Rng, now: Instant) -> Option<u64> {
+        let due = self.next_probe <= now;
+        // Woken late by several intervals: this process was starved, and may have missed the returns by its own fault.
+        if due && self.nonce > 0 && now.since(self.next_probe) > probing.interval {
+            self.outstanding.clear();
+            self.heard = self.heard.max(now);
+        }
+        self.judge(probing, now);
+        if !due {
+            return None;
+        }
+        self.nonce += 1;
+        if self.outstanding.len() >= OUTSTANDING_MAX {
+            self.outstanding.pop_front();
+        }
+        self.outstanding.push_back((self.nonce, now));
+        self.next_probe = now + rng.jitter(interval, 10);
+        Some(self.nonce)
+    }
+
+    fn judge(&mut self, probing: &Probing, now: Instant) {
+        let Some((_, oldest)) = self.outstanding.front() else { return };
+        let silence = now.since(*oldest.max(&self.heard));
+        if silence >= probing.dead_after && self.state != State::Dead {
+            self.state = State::Dead;
+            self.returns = 0;
+        } else if silence >= self.late_after(probing) && self.state >= State::Fresh {
+            self.state = State::Late;
+        }
+        while self.outstanding.front().is_some_and(|(_, sent)| now.since(*sent) >= probing.dead_after) {
+            self.outstanding.pop_front();
+        }
+    }
+
+    pub(super) fn deadline(&self, probing: &Probing) -> Instant {
+        let verdict =
+            self.outstanding.front().map(|(_, oldest)| *oldest.max(&self.heard)).and_then(|since| match self.state {
+                State::Good | State::Fresh => Some(since + self.late_after(probing)),
+                State::Late => Some(since + probing.dead_after),
+                State::Dead => None,
+            });
+        verdict.map_or(self.next_probe, |at| at.min(self.next_probe))
+    }
+
+    /// A far path may take its time: several of its own round trips.
+    fn late_after(&self, probing: &Probing) -> Duration {
+        probing.late_after.max(self.rtt.smoothed() * 4)
+    }
+}
+
+/// A path as it is told.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PathView {
+    /// The path.
+    pub path: Path,
+    /// Its state.
+    pub state: PathState,
+    /// Smoothed round trip of its probes; zero while unknown.
+    pub rtt: Duration,
+    /// How frames are sent over it; `None` for a path that is not under watch.
+    pub way: Option<Way>,
+}
+
+impl PathView {
+    pub(super) fn spare(path: Path) -> Self {
+        Self { path, state: PathState::Spare, rtt: Duration::ZERO, way: None }
+    }
+}
+
+/// The states of a path as they are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum PathState {
+    /// Traffic takes it.
+    InUse,
+    /// Probed and ready.
+    Warm,
+    /// Its probes are overdue.
+    Late,
+    /// Its probes do not come back.
+    Dead,
+    /// Known, not watched.
+    Spare,
+}
+
+impl PathState {
+    /// The state's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PathState::InUse => "in-use",
+            PathState::Warm => "warm",
+            PathState::Late => "late",
+            PathState::Dead => "dead",
+            PathState::Spare => "spare",
+        }
+    }
+}
+
+/// Most probes of one path that are remembered as under way.
+const OUTSTANDING_MAX: usize = 64;
+/// Returns in a row before a path that was dead carries traffic again.
+const RETURNS_TO_TRUST: u32 = 2;
