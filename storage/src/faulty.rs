@@ -1,0 +1,185 @@
+//! A store that fails when told to, so that callers can show what they do then.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{Batch, Entry, Store, StoreError, Tree};
+
+/// Wraps a store and fails the calls that its [`Faults`] name.
+#[derive(Debug)]
+pub struct FaultyStore<S> {
+    inner: S,
+    faults: Faults,
+}
+
+/// The shared handle that says which calls fail; clones steer the same store.
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Arc<Mutex<Schedule>>);
+
+/// When an injected failure strikes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Moment {
+    /// Instead of the call: it has no effect.
+    #[default]
+    Before,
+    /// After the call: it has its effect, but the caller hears of a failure, as with a disk that dies while answering.
+    After,
+}
+
+#[derive(Debug, Default)]
+struct Schedule {
+    /// Calls since the schedule was set.
+    calls: u64,
+    /// The first call to fail, counted from 1.
+    first: Option<u64>,
+    /// Whether every later call fails too.
+    lasting: bool,
+    moment: Moment,
+}
+
+impl<S: Store> FaultyStore<S> {
+    /// Wraps a store; no call fails until the handle says so.
+    pub fn new(inner: S) -> Self {
+        Self { inner, faults: Faults::default() }
+    }
+
+    /// The handle that says which calls fail.
+    pub fn faults(&self) -> Faults {
+        self.faults.clone()
+    }
+
+    /// The wrapped store.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    fn call<T>(&self, work: impl FnOnce(&S) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match self.faults.strike() {
+            None => work(&self.inner),
+            Some((call, Moment::Before)) => Err(StoreError::Injected { call }),
+            Some((call, Moment::After)) => work(&self.inner).and(Err(StoreError::Injected { call })),
+        }
+    }
+}
+
+impl<S: Store> Store for FaultyStore<S> {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.call(|inner| inner.get(tree, key))
+    }
+
+    fn scan(&self, tree: Tree) -> Result<Vec<Entry>, StoreError> {
+        self.call(|inner| inner.scan(tree))
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.call(|inner| inner.apply(batch))
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.call(Store::flush)
+    }
+}
+
+impl Faults {
+    /// Fails only the `call`-th call from now, counted from 1.
+    pub fn fail_at(&self, call: u64, moment: Moment) {
+        *self.schedule() = Schedule { first: Some(call), moment, ..Schedule::default() };
+    }
+
+    /// Fails the `call`-th call from now and every later one, as a dead disk does.
+    pub fn fail_from(&self, call: u64, moment: Moment) {
+        *self.schedule() = Schedule { first: Some(call), lasting: true, moment, ..Schedule::default() };
+    }
+
+    /// Fails no call from now on.
+    pub fn heal(&self) {
+        *self.schedule() = Schedule::default();
+    }
+
+    /// How many calls there were since the schedule was last set.
+    pub fn calls(&self) -> u64 {
+        self.schedule().calls
+    }
+
+    /// Whether a failure was injected since the schedule was last set; a fault loop ends when none was.
+    pub fn struck(&self) -> bool {
+        let schedule = self.schedule();
+        schedule.first.is_some_and(|first| schedule.calls >= first)
+    }
+
+    /// Counts a call; the call's number and the moment if it is to fail.
+    fn strike(&self) -> Option<(u64, Moment)> {
+        let mut schedule = self.schedule();
+        schedule.calls += 1;
+        let first = schedule.first?;
+        let fails = schedule.calls == first || (schedule.lasting && schedule.calls > first);
+        fails.then_some((schedule.calls, schedule.moment))
+    }
+
+    fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryStore;
+
+    /// Moves the value of `from` to `to`, as a caller would.
+    fn rename(store: &dyn Store) -> Result<(), StoreError> {
+        let Some(value) = store.get(Tree::Meta, b"from")? else { return Ok(()) };
+        store.apply(Batch::new().delete(Tree::Meta, "from").put(Tree::Meta, "to", value))?;
+        store.flush()
+    }
+
+    fn prepared() -> FaultyStore<MemoryStore> {
+        let store = FaultyStore::new(MemoryStore::new());
+        store.apply(Batch::new().put(Tree::Meta, "from", "v")).unwrap();
+        store.flush().unwrap();
+        store
+    }
+
+    /// Fails at call 1, 2, 3 ... until it passes; returns how many calls failed.
+    fn fault_loop(moment: Moment) -> u64 {
+        for call in 1.. {
+            let store = prepared();
+            store.faults().fail_at(call, moment);
+            let result = rename(&store);
+            assert_eq!(result.is_err(), store.faults().struck(), "call {call}");
+            let found = store.inner().crash().scan(Tree::Meta).unwrap();
+            let (old, new) = ((b"from".to_vec(), b"v".to_vec()), (b"to".to_vec(), b"v".to_vec()));
+            if result.is_ok() {
+                assert_eq!(found, [new], "a success is durable");
+                return call - 1;
+            }
+            assert!(found == [old] || found == [new], "call {call} left a half: {found:?}");
+        }
+        unreachable!("BUG: the loop ends by passing")
+    }
+
+    #[test]
+    fn a_fault_at_any_call_leaves_all_or_nothing() {
+        assert_eq!(fault_loop(Moment::Before), 3);
+        assert_eq!(fault_loop(Moment::After), 3);
+    }
+
+    #[test]
+    fn a_fault_before_the_call_has_no_effect_and_one_after_it_has() {
+        for (moment, expected) in [(Moment::Before, None), (Moment::After, Some(b"v".to_vec()))] {
+            let store = FaultyStore::new(MemoryStore::new());
+            store.faults().fail_at(1, moment);
+            let error = store.apply(Batch::new().put(Tree::Meta, "k", "v")).unwrap_err();
+            assert!(matches!(error, StoreError::Injected { call: 1 }));
+            assert_eq!(store.get(Tree::Meta, b"k").unwrap(), expected, "only one call fails");
+        }
+    }
+
+    #[test]
+    fn a_lasting_fault_lasts_until_healed() {
+        let store = prepared();
+        store.faults().fail_from(2, Moment::Before);
+        assert!(store.flush().is_ok() && store.flush().is_err() && store.flush().is_err());
+        store.faults().heal();
+        assert!(store.flush().is_ok() && !store.faults().struck());
+    }
+}
