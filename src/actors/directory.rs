@@ -1,0 +1,188 @@
+//! Where each role lives now. After a restart an actor's reference is new, so nobody keeps one: everybody asks here.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use prunella_core::limits::MAILBOX_MAX;
+use prunella_core::wiring::Route;
+use prunella_core::{PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
+use prunella_storage::Batch;
+use ractor::{ActorCell, ActorRef, Message};
+
+use super::stats::{Register, Stats};
+use crate::messages::{Failure, KnowledgeMsg, Mail, NoQuery, PathfinderQuery, PeerQuery};
+
+/// A bounded way into an actor's mailbox. ractor's mailboxes are unbounded, so the bound is kept here, by credits.
+#[derive(Debug)]
+pub struct Mailbox<M: Message> {
+    actor: ActorRef<M>,
+    waiting: Arc<AtomicU64>,
+    stats: Arc<Stats>,
+}
+
+impl<M: Message> Clone for Mailbox<M> {
+    fn clone(&self) -> Self {
+        Self { actor: self.actor.clone(), waiting: Arc::clone(&self.waiting), stats: Arc::clone(&self.stats) }
+    }
+}
+
+impl<M: Message> Mailbox<M> {
+    /// The way into `actor`, which begins its life; counted in `stats`.
+    pub fn open(actor: ActorRef<M>, stats: Arc<Stats>) -> Self {
+        Self { actor, waiting: stats.begin(), stats }
+    }
+
+    /// Counts a message as taken out and handled: for the actor itself.
+    pub fn handled(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.stats.handled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Puts a message into the mailbox; dropped and counted if it is full or the actor is gone.
+    pub fn cast(&self, message: M) {
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
+        if waiting >= MAILBOX_MAX as u64 || self.actor.send_message(message).is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.stats.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn cell(&self) -> ActorCell {
+        self.actor.get_cell()
+    }
+}
+
+type RoleMailbox<I, Q> = Mailbox<Mail<I, Q>>;
+
+/// The mailboxes of the roles that run now.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    pub(super) peers: BTreeMap<PeerId, RoleMailbox<peer::Input, PeerQuery>>,
+    pub(super) gossip: Option<RoleMailbox<gossip::Input, NoQuery>>,
+    pub(super) pathfinder: Option<RoleMailbox<pathfinder::Input, PathfinderQuery>>,
+    pub(super) monitor: Option<RoleMailbox<monitor::Input, NoQuery>>,
+    pub(super) planner: Option<RoleMailbox<planner::Input, NoQuery>>,
+    pub(super) executor: Option<RoleMailbox<executor::Input, NoQuery>>,
+    pub(super) policy: Option<RoleMailbox<policy::Input, NoQuery>>,
+    pub(super) knowledge: Option<Mailbox<KnowledgeMsg>>,
+    pub(super) surfaces: Option<ActorCell>,
+}
+
+/// Where each role lives now, and what is counted of every actor.
+#[derive(Debug, Default)]
+pub struct Directory {
+    slots: RwLock<Slots>,
+    /// What is counted of every actor.
+    pub register: Register,
+}
+
+impl Directory {
+    /// Changes the slots: for actors that start.
+    pub(super) fn enter(&self, enter: impl FnOnce(&mut Slots)) {
+        enter(&mut self.slots.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Slots) -> T) -> T {
+        read(&self.slots.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Delivers to a role's mailbox. Commands for the shell do not come here.
+    pub fn deliver(&self, route: Route) {
+        fn cast<I, Q>(slot: &Option<RoleMailbox<I, Q>>, input: I)
+        where
+            Mail<I, Q>: Message,
+        {
+            if let Some(mailbox) = slot {
+                mailbox.cast(Mail::Input(input));
+            }
+        }
+        self.read(|slots| match route {
+            Route::Peer(peer, input) => {
+                if let Some(mailbox) = slots.peers.get(&peer) {
+                    mailbox.cast(Mail::Input(input));
+                }
+            }
+            Route::Peers(input) => slots.peers.values().for_each(|m| m.cast(Mail::Input(input.clone()))),
+            Route::Gossip(input) => cast(&slots.gossip, input),
+            Route::Pathfinder(input) => cast(&slots.pathfinder, input),
+            Route::Monitor(input) => cast(&slots.monitor, input),
+            Route::Planner(input) => cast(&slots.planner, input),
+            Route::Executor(input) => cast(&slots.executor, input),
+            Route::Policy(input) => cast(&slots.policy, input),
+            Route::Shell(_) => unreachable!("BUG: the dispatcher keeps commands for the shell"),
+        });
+    }
+
+    /// Hands changes to the one writer in front of the store.
+    pub fn keep(&self, batch: Batch) {
+        if let Some(mailbox) = self.read(|slots| slots.knowledge.clone()) {
+            mailbox.cast(KnowledgeMsg::Keep(batch));
+        }
+    }
+
+    /// The peers that have an actor, in ascending order.
+    pub fn peers(&self) -> Vec<PeerId> {
+        self.read(|slots| slots.peers.keys().copied().collect())
+    }
+
+    /// Takes a peer's mailbox out, when its actor will not come back.
+    pub fn forget_peer(&self, peer: &PeerId) {
+        self.enter(|slots| {
+            slots.peers.remove(peer);
+        });
+    }
+
+    /// Asks a PeerActor; `None` if it is away.
+    pub fn peer(&self, peer: &PeerId) -> Option<ActorRef<Mail<peer::Input, PeerQuery>>> {
+        self.read(|slots| slots.peers.get(peer).map(|m| m.actor.clone()))
+    }
+
+    /// Asks the PathfinderActor; `None` if it is away.
+    pub fn pathfinder(&self) -> Option<ActorRef<Mail<pathfinder::Input, PathfinderQuery>>> {
+        self.read(|slots| slots.pathfinder.as_ref().map(|m| m.actor.clone()))
+    }
+
+    /// Makes the actor with this name fail; false if there is none.
+    pub fn fail(&self, name: &str, how: Option<Failure>) -> bool {
+        fn fail<I, Q>(slot: Option<&RoleMailbox<I, Q>>, how: Option<Failure>) -> bool
+        where
+            Mail<I, Q>: Message,
+        {
+            let Some(mailbox) = slot else { return false };
+            mailbox.stats.induced.store(true, Ordering::Relaxed);
+            match how {
+                Some(how) => mailbox.cast(Mail::Fail(how)),
+                None => mailbox.cell().kill(),
+            }
+            true
+        }
+        self.read(|slots| match name {
+            "gossip" => fail(slots.gossip.as_ref(), how),
+            "pathfinder" => fail(slots.pathfinder.as_ref(), how),
+            "monitor" => fail(slots.monitor.as_ref(), how),
+            "planner" => fail(slots.planner.as_ref(), how),
+            "executor" => fail(slots.executor.as_ref(), how),
+            "policy" => fail(slots.policy.as_ref(), how),
+            "knowledge" => slots.knowledge.as_ref().is_some_and(|mailbox| {
+                mailbox.stats.induced.store(true, Ordering::Relaxed);
+                match how {
+                    Some(how) => mailbox.cast(KnowledgeMsg::Fail(how)),
+                    None => mailbox.cell().kill(),
+                }
+                true
+            }),
+            "surfaces" => slots.surfaces.as_ref().is_some_and(|cell| {
+                if let Some(stats) = self.register.named(name) {
+                    stats.induced.store(true, Ordering::Relaxed);
+                }
+                cell.kill();
+                true
+            }),
+            _ => {
+                let peer = slots.peers.iter().find(|(peer, _)| super::peer::name(peer) == name);
+                fail(peer.map(|(_, mailbox)| mailbox), how)
+            }
+        })
+    }
+}

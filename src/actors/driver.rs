@@ -1,0 +1,165 @@
+//! The loop that all roles share: a machine with a mailbox and one timer.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use prunella_core::wiring::{Command, Route, Wire};
+use prunella_core::{Instant, Machine};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
+use tokio::task::JoinHandle;
+
+use super::clock::Clock;
+use super::directory::{Directory, Mailbox};
+use super::stats::Place;
+use crate::messages::{Failure, Mail};
+
+/// A machine that can live in an actor.
+pub trait Role: Machine<Input: Send, Effect: Wire + Send> + Send + Sized + 'static {
+    /// The questions that it answers.
+    type Query: Send + 'static;
+
+    /// Answers a question.
+    fn answer(&self, query: Self::Query);
+
+    /// Enters the actor's mailbox into the directory.
+    fn enter(&self, directory: &Directory, mailbox: Mailbox<Mail<Self::Input, Self::Query>>);
+}
+
+/// What every actor of a node stands on.
+#[derive(Clone)]
+pub struct Ground {
+    /// The node's time.
+    pub clock: Clock,
+    /// Where each role lives now.
+    pub directory: Arc<Directory>,
+    /// What performs commands.
+    pub shell: Arc<dyn Perform>,
+}
+
+/// Performs what leaves the core.
+pub trait Perform: Send + Sync {
+    /// Performs one command. It must not block; what takes time answers later as an input.
+    fn perform(&self, command: Command);
+}
+
+impl Ground {
+    /// Sends each route where it goes.
+    pub fn dispatch(&self, routes: impl IntoIterator<Item = Route>) {
+        for route in routes {
+            match route {
+                Route::Shell(command) => self.shell.perform(command),
+                route => self.directory.deliver(route),
+            }
+        }
+    }
+}
+
+/// What an actor starts with.
+pub struct Start<R: Role> {
+    /// Its place in the tree.
+    pub place: Place,
+    /// What it stands on.
+    pub ground: Ground,
+    /// A new machine, built from durable facts.
+    pub machine: R,
+    /// What it hears first: what the shell's tables hold for it to adopt.
+    pub first: Vec<R::Input>,
+}
+
+/// Starts a role as an actor under `supervisor`.
+///
+/// # Errors
+/// The reason, if the actor could not be started.
+pub async fn spawn<R: Role>(start: Start<R>, supervisor: ActorCell) -> Result<ActorCell, String> {
+    let spawned = Actor::spawn_linked(None, Driver::<R>(PhantomData), start, supervisor).await;
+    spawned.map(|(actor, _)| actor.get_cell()).map_err(|error| error.to_string())
+}
+
+struct Driver<R>(PhantomData<fn() -> R>);
+
+struct Running<R: Role> {
+    machine: R,
+    ground: Ground,
+    mailbox: Mailbox<Mail<R::Input, R::Query>>,
+    name: String,
+    timer: Option<(Instant, JoinHandle<()>)>,
+    effects: Vec<R::Effect>,
+    routes: Vec<Route>,
+}
+
+impl<R: Role> Actor for Driver<R> {
+    type Msg = Mail<R::Input, R::Query>;
+    type State = Running<R>;
+    type Arguments = Start<R>;
+
+    async fn pre_start(&self, myself: ActorRef<Self::Msg>, start: Start<R>) -> Result<Running<R>, ActorProcessingErr> {
+        let Start { place, ground, machine, first } = start;
+        let stats = ground.directory.register.at(&place);
+        let mailbox = Mailbox::open(myself.clone(), stats);
+        for input in first {
+            mailbox.cast(Mail::Input(input));
+        }
+        machine.enter(&ground.directory, mailbox.clone());
+        let (effects, routes) = (Vec::new(), Vec::new());
+        let mut running = Running { machine, ground, mailbox, name: place.name, timer: None, effects, routes };
+        running.set_timer(&myself);
+        Ok(running)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        running: &mut Running<R>,
+    ) -> Result<(), ActorProcessingErr> {
+        if !matches!(message, Mail::Wake) {
+            running.mailbox.handled();
+        }
+        let now = running.ground.clock.now();
+        match message {
+            Mail::Input(input) => running.machine.handle(input, now, &mut running.effects),
+            Mail::Wake => {
+                running.timer = None;
+                running.machine.wake(now, &mut running.effects);
+            }
+            Mail::Query(query) => running.machine.answer(query),
+            Mail::Fail(Failure::Panic) => panic!("chaos asked {} to panic", running.name),
+            Mail::Fail(Failure::Error) => return Err(format!("chaos asked {} to fail", running.name).into()),
+        }
+        for effect in running.effects.drain(..) {
+            effect.wire(&mut running.routes);
+        }
+        running.ground.dispatch(running.routes.drain(..));
+        running.set_timer(&myself);
+        Ok(())
+    }
+}
+
+impl<R: Role> Running<R> {
+    /// Makes sure that the actor is woken at its machine's deadline. An earlier timer stays: an early wake is harmless.
+    fn set_timer(&mut self, myself: &ActorRef<Mail<R::Input, R::Query>>) {
+        let Some(deadline) = self.machine.deadline() else { return };
+        if self.timer.as_ref().is_some_and(|(at, _)| *at <= deadline) {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
+        }
+        let wait = deadline.since(self.ground.clock.now());
+        let actor = myself.clone();
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            // A failed send means that the actor is gone, and its timer with it.
+            let _ = actor.send_message(Mail::Wake);
+        });
+        self.timer = Some((deadline, timer));
+    }
+}
+
+impl<R: Role> Drop for Running<R> {
+    fn drop(&mut self) {
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The actors: each is a role of the core with a mailbox. One thin file per actor; [`driver`] is the loop they share,
+//! [`directory`] says where each role lives now.
+
+pub mod clock;
+pub mod directory;
+pub mod driver;
+pub mod executor;
+pub mod gossip;
+pub mod knowledge;
+pub mod monitor;
+pub mod pathfinder;
+pub mod peer;
+pub mod planner;
+pub mod policy;
+pub mod stats;

@@ -1,0 +1,78 @@
+//! What actors send to each other: a role's inputs, its wake-up, and questions with a way back. Reply ports live only here.
+
+use prunella_core::pathfinder::PathView;
+use prunella_core::peer::LinkReport;
+use prunella_core::{PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
+use prunella_storage::Batch;
+use ractor::RpcReplyPort;
+
+/// A mailbox of a role: `I` is the role's input, `Q` its questions.
+#[derive(Debug)]
+pub enum Mail<I, Q> {
+    /// Something that the role may hear.
+    Input(I),
+    /// The role's deadline has passed.
+    Wake,
+    /// A question; it never changes the role's state.
+    Query(Q),
+    /// Fail now, in this way: chaos, to see that the actor comes back.
+    Fail(Failure),
+}
+
+/// How an actor is made to fail from within.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It panics.
+    Panic,
+    /// It returns an error.
+    Error,
+}
+
+/// Questions to a peer role.
+#[derive(Debug)]
+pub enum PeerQuery {
+    /// How is the link?
+    Report(RpcReplyPort<LinkReport>),
+}
+
+/// Questions to the pathfinder role.
+#[derive(Debug)]
+pub enum PathfinderQuery {
+    /// Which paths lead to a node?
+    Paths {
+        /// Whither.
+        destination: PeerId,
+        /// The way back.
+        reply: RpcReplyPort<Vec<PathView>>,
+    },
+    /// Which nodes can be reached, and over how many relays?
+    Reachable(RpcReplyPort<std::collections::BTreeMap<PeerId, usize>>),
+}
+
+/// A role that nobody asks anything.
+#[derive(Debug)]
+pub enum NoQuery {}
+
+/// The mailbox of a PeerActor.
+pub type PeerMsg = Mail<peer::Input, PeerQuery>;
+/// The mailbox of the GossipActor.
+pub type GossipMsg = Mail<gossip::Input, NoQuery>;
+/// The mailbox of the PathfinderActor.
+pub type PathfinderMsg = Mail<pathfinder::Input, PathfinderQuery>;
+/// The mailbox of the MonitorActor.
+pub type MonitorMsg = Mail<monitor::Input, NoQuery>;
+/// The mailbox of the PlannerActor.
+pub type PlannerMsg = Mail<planner::Input, NoQuery>;
+/// The mailbox of the ExecutorActor.
+pub type ExecutorMsg = Mail<executor::Input, NoQuery>;
+/// The mailbox of the PolicyActor.
+pub type PolicyMsg = Mail<policy::Input, NoQuery>;
+
+/// The mailbox of the KnowledgeActor, the one writer in front of the store.
+#[derive(Debug)]
+pub enum KnowledgeMsg {
+    /// Keep these changes; they are durable before the next message is looked at.
+    Keep(Batch),
+    /// Fail now, in this way.
+    Fail(Failure),
+}
