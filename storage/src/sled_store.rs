@@ -267,3 +267,43 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// How long a dropped handle of this process may take to close.
 const CLOSING_MAX: Duration = Duration::from_secs(2);
 const CLOSING_POLL: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_engine_is_damage_once_and_then_the_store_has_stopped() {
+        let home = tempfile::tempdir().unwrap();
+        let store = SledStore::open(home.path()).unwrap();
+        let error = store.contain::<()>(|_| panic!("impossible\nstate")).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { source: Damage::Panic(ref text), .. } if text == "impossible"));
+        assert!(matches!(store.get(Tree::Meta, b"k"), Err(StoreError::Stopped { .. })));
+        assert!(matches!(store.apply(Batch::new().delete(Tree::Meta, "k")), Err(StoreError::Stopped { .. })));
+        assert!(matches!(store.flush(), Err(StoreError::Stopped { .. })));
+        drop(store);
+        assert!(matches!(SledStore::open(home.path()), Err(StoreError::Stopped { .. })), "its file is never closed");
+    }
+
+    #[test]
+    fn a_stopped_store_can_be_set_aside_and_opened_afresh_by_the_same_process() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("store");
+        let store = SledStore::open(&path).unwrap();
+        store.stop();
+        drop(store);
+        SledStore::set_aside(&path).unwrap();
+        SledStore::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_failed_flush_is_never_followed_by_a_successful_one() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, hidden) = (home.path().join("store"), home.path().join("hidden"));
+        let store = SledStore::open(&path).unwrap();
+        std::fs::rename(&path, &hidden).unwrap();
+        assert!(matches!(store.flush(), Err(StoreError::Io { .. })));
+        std::fs::rename(&hidden, &path).unwrap();
+        assert!(matches!(store.flush(), Err(StoreError::Stopped { .. })));
+    }
+}

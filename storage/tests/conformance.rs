@@ -1,5 +1,7 @@
 //! What every store promises, checked on all of them.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 use prunella_storage::limits::{BATCH_ENTRIES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use prunella_storage::{Batch, Entry, FaultyStore, MemoryStore, SledStore, Store, StoreError, Tree};
 
@@ -127,7 +129,9 @@ fn a_batch_at_the_limits_is_kept(store: &dyn Store) {
 fn odd_keys_and_values_are_kept(store: &dyn Store) {
     let odd: [&[u8]; 5] = [b"", b"\0", b"\0format", b"\xff", b"\xff\xff\xff"];
     let mut batch = Batch::new();
-    odd.iter().for_each(|bytes| drop(batch.put(Tree::Meta, *bytes, *bytes)));
+    for bytes in odd {
+        batch.put(Tree::Meta, bytes, bytes);
+    }
     store.apply(&batch).unwrap();
     let expected: Vec<Entry> = odd.iter().map(|bytes| (bytes.to_vec(), bytes.to_vec())).collect();
     assert_eq!(store.scan(Tree::Meta).unwrap(), expected);
@@ -149,7 +153,9 @@ fn a_scan_sees_a_batch_as_a_whole(store: &dyn Store) {
         });
         for round in 0..100_u64 {
             let mut batch = Batch::new();
-            (0..KEYS).for_each(|key| drop(batch.put(Tree::Outcomes, key.to_be_bytes(), round.to_be_bytes())));
+            for key in 0..KEYS {
+                batch.put(Tree::Outcomes, key.to_be_bytes(), round.to_be_bytes());
+            }
             store.apply(&batch).unwrap();
         }
         done.store(true, std::sync::atomic::Ordering::Release);

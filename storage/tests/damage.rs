@@ -1,10 +1,15 @@
 //! A store that is locked, damaged, foreign or of another format says so, and never panics.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prunella_storage::{Batch, Damage, Entry, SledStore, Store, StoreError, Tree};
+
+/// At how many places of the file a change is tried.
+const SPOTS: u64 = 80;
 
 #[test]
 fn an_open_store_is_locked_and_a_closed_one_is_not() {
@@ -14,7 +19,7 @@ fn an_open_store_is_locked_and_a_closed_one_is_not() {
     assert!(matches!(SledStore::set_aside(home.path()), Err(StoreError::Locked { .. })));
     drop(first);
     for _ in 0..20 {
-        assert_eq!(contents(&SledStore::open(home.path()).unwrap()), expected());
+        assert!(contents(&SledStore::open(home.path()).unwrap()) == expected());
     }
 }
 
@@ -66,22 +71,39 @@ fn a_changed_file_is_damage_or_makes_no_difference() {
     let home = tempfile::tempdir().unwrap();
     let original = home.path().join("original");
     drop(filled(&original));
-    let mut damaged = 0;
-    let spots = 60;
-    for file in ["db", "conf"] {
-        let length = if file == "db" { used(&original) } else { fs::metadata(original.join(file)).unwrap().len() };
-        for spot in 0..spots {
-            let path = copy(&original, &home.path().join(format!("{file}-{spot}")));
-            flip(&path.join(file), length * spot / spots);
-            match SledStore::open(&path) {
-                Ok(store) => assert_eq!(contents(&store), expected(), "{file} at {spot}: silent loss"),
-                Err(StoreError::Damaged { .. }) => damaged += 1,
-                Err(other) => panic!("{file} at {spot}: {other}"),
+    let length = used(&original);
+    let (mut noticed, mut contained) = (0, 0);
+    for spot in 0..SPOTS {
+        let path = copy(&original, &home.path().join(spot.to_string()));
+        change(&path.join("db"), length * spot / SPOTS);
+        match SledStore::open(&path) {
+            Ok(store) => assert!(contents(&store) == expected(), "silent loss at {spot}"),
+            Err(StoreError::Damaged { source, .. }) => {
+                noticed += 1;
+                contained += u64::from(matches!(source, Damage::Panic(_)));
             }
-            fs::remove_dir_all(&path).unwrap();
+            Err(other) => panic!("at {spot}: {other}"),
         }
+        fs::remove_dir_all(&path).unwrap();
     }
-    assert!(damaged >= spots / 2, "only {damaged} changes were noticed");
+    assert!(noticed >= SPOTS / 5, "only {noticed} changes were noticed");
+    assert!(contained > 0, "the engine panics at some spots, or this test no longer reaches that");
+}
+
+#[test]
+fn a_changed_configuration_of_the_engine_is_damage_or_makes_no_difference() {
+    let home = tempfile::tempdir().unwrap();
+    let original = home.path().join("original");
+    drop(filled(&original));
+    for spot in 0..fs::metadata(original.join("conf")).unwrap().len() {
+        let path = copy(&original, &home.path().join(spot.to_string()));
+        change(&path.join("conf"), spot);
+        match SledStore::open(&path) {
+            Ok(store) => assert!(contents(&store) == expected(), "silent loss at {spot}"),
+            Err(error) => assert!(matches!(error, StoreError::Damaged { .. }), "at {spot}: {error}"),
+        }
+        fs::remove_dir_all(&path).unwrap();
+    }
 }
 
 #[test]
@@ -114,7 +136,7 @@ fn a_snapshot_that_a_crash_left_unfinished_does_no_harm() {
     let home = tempfile::tempdir().unwrap();
     drop(filled(home.path()));
     fs::write(home.path().join("snap.FFFFFFFFFFFFFFFF.generating"), "half").unwrap();
-    assert_eq!(contents(&SledStore::open(home.path()).unwrap()), expected());
+    assert!(contents(&SledStore::open(home.path()).unwrap()) == expected());
 }
 
 #[test]
@@ -160,12 +182,15 @@ fn a_path_that_is_a_file_and_a_store_that_is_not_there_are_errors_of_the_system(
     assert!(!home.path().join("nothing").exists());
 }
 
-/// An open store with known contents in several leaves, all flushed.
+/// An open store with known contents over several of the engine's segments, with stale versions between, all flushed.
 fn filled(path: &Path) -> SledStore {
     let store = SledStore::open(path).unwrap();
-    for some in expected().chunks(30) {
+    let expected = expected();
+    for round in expected.chunks(20).cycle().take(2 * expected.len().div_ceil(20)) {
         let mut batch = Batch::new();
-        some.iter().for_each(|(key, value)| drop(batch.put(Tree::Records, key.clone(), value.clone())));
+        for (key, value) in round {
+            batch.put(Tree::Records, key.clone(), value.clone());
+        }
         store.apply(&batch).unwrap();
     }
     store.flush().unwrap();
@@ -173,7 +198,7 @@ fn filled(path: &Path) -> SledStore {
 }
 
 fn expected() -> Vec<Entry> {
-    (0..300_u64).map(|n| (n.to_be_bytes().to_vec(), vec![n as u8 | 1; 100])).collect()
+    (0..300_u64).map(|n| (n.to_be_bytes().to_vec(), vec![n as u8 | 1; 4000])).collect()
 }
 
 fn contents(store: &SledStore) -> Vec<Entry> {
@@ -186,14 +211,15 @@ fn used(store: &Path) -> u64 {
     bytes.iter().rposition(|&byte| byte != 0).unwrap() as u64 + 1
 }
 
-fn flip(file: &Path, at: u64) {
+/// Flips one bit.
+fn change(file: &Path, at: u64) {
     let file = OpenOptions::new().read(true).write(true).open(file).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).unwrap();
     file.write_all_at(&[byte[0] ^ 0x40], at).unwrap();
 }
 
-fn copy(from: &Path, to: &Path) -> std::path::PathBuf {
+fn copy(from: &Path, to: &Path) -> PathBuf {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
