@@ -15,11 +15,10 @@ use crate::limits::{PATH_LABELS_MAX, PATHS_MAX};
 /// than `k`, paths follow that share as few relays and links as possible, never the same path twice. The answer is empty
 /// if there is no path, if an end is unknown, or if both ends are the same.
 ///
-/// No path has more relays than [`PATH_LABELS_MAX`]. Where that limit bites, the claim of "as many as possible" does
-/// not: finding the most disjoint paths under a length limit is NP-hard (Itai, Perl and Shiloach, "The complexity of
-/// finding maximum disjoint paths with length constraints", 1982). Then the better is taken of what least cost and
-/// fewest hops find, and gaps are filled as above. The cheapest path of legal length may lie beyond what the disjoint
-/// ones leave, but if there is any, the answer is not empty.
+/// No path has more relays than [`PATH_LABELS_MAX`]. Where that limit bites, "as many as possible" is only an attempt:
+/// finding the most disjoint paths under a length limit is NP-hard (Itai, Perl and Shiloach, "The complexity of finding
+/// maximum disjoint paths with length constraints", 1982). Then the better is taken of what least cost and fewest hops
+/// find, and gaps are filled as above. If there is any path of legal length, the answer is not empty.
 pub fn disjoint_paths(topology: &Topology, from: PeerId, to: PeerId, k: usize) -> Vec<Path> {
     let snapshot = topology.snapshot();
     let (Some(source), Some(target)) = (snapshot.number(from), snapshot.number(to)) else { return Vec::new() };
@@ -219,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_departure_is_found_when_everything_else_is_taken() {
-        // The disjoint paths 0-1-3 and 0-2-3 share less with themselves than the two crossings share with them.
+        // To take 0-1-3 once more would share less than the two crossings do, but it would be no further path.
         let topology = mesh(&[(0, 1, 1000), (0, 2, 2000), (1, 3, 1000), (2, 3, 2000), (1, 2, 1000)]);
         assert_eq!(found(&topology, 0, 3, 8), [vec![0, 1, 3], vec![0, 2, 3], vec![0, 1, 2, 3], vec![0, 2, 1, 3]]);
     }
@@ -245,16 +244,26 @@ mod tests {
         assert_eq!(found(&mesh(&lines), 0, 11, 2), [[0, 11]]);
     }
 
+    /// Cheap links from `from` over `relays` further nodes, numbered from 10, to `to`.
+    fn chain(from: u8, relays: u8, to: u8) -> Vec<Line> {
+        let last = 9 + relays;
+        (10..last).map(|n| (n, n + 1, 1)).chain([(from, 10, 1), (last, to, 1)]).collect()
+    }
+
     #[test]
     fn disjoint_paths_of_legal_length_are_found_beside_cheaper_long_ones() {
-        // Two lanes over 1 and 2. Each lane has a cheap detour of ten nodes before its relay.
-        let detour = |relay: u8, first: u8| {
-            let chain = (first..first + 9).map(|n| (n, n + 1, 1000));
-            chain.chain([(0, first, 1000), (first + 9, relay, 1000)]).collect::<Vec<Line>>()
-        };
-        let direct = vec![(0, 1, 1_000_000), (1, 3, 1000), (0, 2, 1_000_000), (2, 3, 2000)];
-        let topology = mesh(&[direct, detour(1, 10), detour(2, 30)].concat());
+        // The trap again, but the cheapest pair is now the cheap path of the trap and a chain that is too long.
+        let trap = vec![(0, 1, 1000), (1, 2, 1000), (2, 3, 1000), (0, 2, 9000), (1, 3, 9000)];
+        let topology = mesh(&[trap, chain(0, 10, 3)].concat());
         assert_eq!(found(&topology, 0, 3, 2), [[0, 1, 3], [0, 2, 3]]);
+    }
+
+    #[test]
+    fn what_is_left_without_a_long_path_is_still_the_cheapest() {
+        // The only disjoint pair is 0-2-3 and a chain from 1 that is too long; alone, 0-1-2-3 is cheaper than 0-2-3.
+        let short = vec![(0, 1, 1000), (1, 2, 1000), (2, 3, 1000), (0, 2, 5000), (2, 5, 1000), (5, 3, 1000)];
+        let topology = mesh(&[short, chain(1, 8, 3)].concat());
+        assert_eq!(found(&topology, 0, 3, 2), [[0, 1, 2, 3], [0, 2, 5, 3]]);
     }
 
     #[test]

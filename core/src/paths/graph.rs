@@ -225,6 +225,18 @@ mod tests {
     }
 
     #[test]
+    fn jitter_across_the_border_of_two_steps_changes_nothing() {
+        let (below, above) = (8190, 8220);
+        let cost_of = |rtt_us| cost::rounded(cost::expected_us(rtt_us, 0));
+        assert_ne!(cost_of(below), cost_of(above), "the border lies between");
+        let mut topology = Topology::default();
+        topology.set_links(peer(1), &[link(2, 7, below)]);
+        topology.set_links(peer(2), &[link(1, 9, below)]);
+        assert!(!topology.set_links(peer(1), &[link(2, 7, above)]));
+        assert!(!topology.set_links(peer(1), &[link(2, 7, below)]));
+    }
+
+    #[test]
     fn the_worse_of_two_measurements_counts() {
         let mut topology = Topology::default();
         topology.set_links(peer(1), &[link(2, 7, 0)]);

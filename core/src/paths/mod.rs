@@ -1,8 +1,8 @@
 //! Paths through the mesh: the graph that the links form, and the best disjoint paths across it.
 //!
 //! [`Topology`] hears what nodes say of their links and keeps only those that both ends report. [`disjoint_paths`]
-//! answers with explicit paths for the sender to put into its frames. Everything here is pure: equal topologies give
-//! equal paths, whatever the order in which the links became known.
+//! answers with explicit paths for the sender to put into its frames. Everything here is pure: the same links at the
+//! same costs give the same paths, whatever the order in which they became known.
 
 pub mod cost;
 mod detour;
