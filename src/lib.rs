@@ -1,6 +1,1 @@
-//! Prunella: a self-healing, zero-trust mesh network, built as a supervised actor system.
-
-pub mod actors;
-pub mod api;
-pub mod messages;
-pub mod supervision;
+pub mod security;
