@@ -1,1 +1,3 @@
-pub mod security;
+//! Prunella: a self-healing, zero-trust mesh network, built as a supervised actor system.
+
+pub mod datapath;
