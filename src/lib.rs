@@ -1,4 +1,9 @@
 //! Prunella: a self-healing, zero-trust mesh network, built as a supervised actor system.
 
+pub mod actors;
 pub mod api;
 pub mod config;
+pub mod datapath;
+pub mod messages;
+pub mod security;
+pub mod supervision;

@@ -12,4 +12,5 @@ pub mod pathfinder;
 pub mod peer;
 pub mod planner;
 pub mod policy;
+pub mod shell;
 pub mod stats;

@@ -5,3 +5,4 @@
 
 pub mod patience;
 pub mod supervisor;
+pub mod tree;

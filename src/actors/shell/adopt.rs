@@ -1,0 +1,114 @@
+//! What a new actor finds: its machine, built from durable facts, and what the shell's tables hold for it to adopt.
+
+use prunella_core::executor::Executor;
+use prunella_core::gossip::Gossip;
+use prunella_core::monitor::Monitor;
+use prunella_core::pathfinder::Pathfinder;
+use prunella_core::peer::{Peer, Probing};
+use prunella_core::planner::Planner;
+use prunella_core::policy::{Policy, RuleSet};
+use prunella_core::record::{NodeBody, SignedRecord};
+use prunella_core::wire::codec;
+use prunella_core::{PeerId, gossip, monitor, pathfinder, peer, planner, policy};
+use prunella_storage::{StoreError, Tree};
+
+use super::Shell;
+use crate::actors::clock::unix_ms;
+
+/// A machine and what it hears first.
+pub type Newborn<M, I> = (M, Vec<I>);
+
+impl Shell {
+    /// A GossipActor's machine: it knows what the store holds, and says what this node has to say.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    pub fn gossip(&self) -> Result<Newborn<Gossip, gossip::Input>, StoreError> {
+        let now_ms = unix_ms();
+        let mut stored = Vec::new();
+        for (_, value) in self.store.scan(Tree::Records)? {
+            // What does not verify any more has expired, or was damaged: the neighbors have it if it still holds.
+            if let Ok(Ok(proven)) = codec::decode::<SignedRecord>(&value).map(|claim| claim.verify(now_ms)) {
+                stored.push(proven);
+            }
+        }
+        let body = NodeBody { name: self.config.name.clone(), addresses: self.advertised.clone() };
+        let mut first = vec![
+            gossip::Input::Clock { unix_ms: now_ms },
+            gossip::Input::Loaded(stored),
+            gossip::Input::Announce(body),
+        ];
+        let exposed = self.exposed_names();
+        first.extend(exposed.into_iter().map(|name| gossip::Input::SetService { name, exposed: true }));
+        let machine = Gossip::new(self.credentials.identity().clone(), seed(), self.clock.now());
+        Ok((machine, first))
+    }
+
+    /// A PeerActor's machine: it takes over a link that lives, or dials where the neighbor was last.
+    pub fn peer(&self, peer: PeerId) -> Newborn<Peer, peer::Input> {
+        let probe = &self.config.probe;
+        let probing = Probing {
+            interval: probe.link_interval(),
+            late_after: probe.late_after() + probe.link_interval(),
+            dead_after: probe.dead_after(),
+        };
+        let mut first = Vec::new();
+        if let Some(living) = self.links().snapshot().iter().find(|link| link.peer == peer) {
+            first.push(peer::Input::LinkEstablished { link: living.link, label: living.label });
+        }
+        let mut addresses = self.roster.addresses(&peer);
+        if addresses.is_empty() {
+            addresses = self.known.nodes().remove(&peer).map(|node| node.addresses).unwrap_or_default();
+        }
+        first.push(peer::Input::AddressesLearned(addresses));
+        (Peer::new(peer, probing, seed(), self.clock.now()), first)
+    }
+
+    /// A PathfinderActor's machine: the destinations that have a route stay under watch.
+    pub fn pathfinder(&self) -> Newborn<Pathfinder, pathfinder::Input> {
+        let probe = &self.config.probe;
+        let probing =
+            Probing { interval: probe.path_interval(), late_after: probe.late_after(), dead_after: probe.dead_after() };
+        let config = pathfinder::Config { paths: self.config.paths.count, probing };
+        let wanted = |destination| pathfinder::Input::Wanted { destination };
+        let first = self.routes.all().into_iter().map(wanted).collect();
+        (Pathfinder::new(self.credentials.peer(), config, seed()), first)
+    }
+
+    /// A MonitorActor's machine: it goes on with the incidents that are open.
+    pub fn monitor(&self) -> Newborn<Monitor, monitor::Input> {
+        let neighbors = &self.config.neighbors;
+        let target = if neighbors.peers.is_empty() { neighbors.target } else { neighbors.peers.len() };
+        let config = monitor::Config { neighbors_target: target };
+        let open = self.journal.open_incidents();
+        (Monitor::new(config, self.journal.next_id(), open, self.clock.now()), Vec::new())
+    }
+
+    /// A PlannerActor's machine: it knows what helped before.
+    pub fn planner(&self) -> Newborn<Planner, planner::Input> {
+        let first = self.journal.outcomes().into_iter().map(planner::Input::Learned).collect();
+        (Planner::new(self.journal.open_incidents(), self.clock.now()), first)
+    }
+
+    /// An ExecutorActor's machine: what was under way is planned again.
+    pub fn executor(&self) -> Newborn<Executor, prunella_core::executor::Input> {
+        (Executor::default(), Vec::new())
+    }
+
+    /// A PolicyActor's machine, and the rules that it is to enforce.
+    pub fn policy(&self, rules: RuleSet) -> Newborn<Policy, policy::Input> {
+        (Policy::default(), vec![policy::Input::RulesLoaded(rules)])
+    }
+
+    /// The names of the services that this node exposes.
+    pub fn exposed_names(&self) -> Vec<String> {
+        self.exposed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).keys().cloned().collect()
+    }
+}
+
+/// A seed for a machine's randomness, from the operating system.
+pub(super) fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("BUG: the operating system gives random bytes");
+    u64::from_le_bytes(bytes)
+}

@@ -1,0 +1,231 @@
+//! The shell: performs what leaves the core, and owns what must outlive any actor: links, routes, sessions, rules, the
+//! journal. A restarted actor finds its resources here and adopts them.
+
+mod adopt;
+mod gate;
+mod journal;
+mod known;
+mod pump;
+mod roster;
+mod routes;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use arc_swap::ArcSwap;
+use prunella_core::policy::{Action, RuleSet};
+use prunella_core::record::{RecordId, SignedRecord};
+use prunella_core::wire::codec;
+use prunella_core::wiring::Command;
+use prunella_core::{LinkId, PeerId, Rejected};
+use prunella_storage::{Batch, Store, Tree};
+
+pub use gate::RulesGate;
+pub use journal::{Entry, Journal};
+pub use known::Known;
+pub use pump::{Events, pump};
+pub use roster::Roster;
+pub use routes::Routes;
+
+use super::clock::Clock;
+use super::directory::Directory;
+use super::driver::Perform;
+use crate::config::MeshConfig;
+use crate::datapath::{Port, Route};
+use crate::security::Credentials;
+use crate::transport::links::Links;
+
+/// What performs the commands of one node.
+pub struct Shell {
+    /// The node's configuration.
+    pub config: MeshConfig,
+    /// Who the node is.
+    pub credentials: Credentials,
+    /// The node's time.
+    pub clock: Clock,
+    /// Where each role lives now.
+    pub directory: Arc<Directory>,
+    /// The store; only the KnowledgeActor writes to it while the node runs.
+    pub store: Arc<dyn Store>,
+    /// The datapath.
+    pub port: Arc<Port>,
+    /// The links; set once, before any actor starts.
+    pub links: OnceLock<Links>,
+    /// What is known of other nodes and their services.
+    pub known: Known,
+    /// Incidents and outcomes.
+    pub journal: Journal,
+    /// The rules in force.
+    pub rules: Arc<ArcSwap<RuleSet>>,
+    /// Whom this node wants links with.
+    pub roster: Roster,
+    /// Destinations with a route.
+    pub routes: Routes,
+    /// What this node tells others to dial.
+    pub advertised: Vec<SocketAddr>,
+    /// Services that this node exposes, by name, with their targets.
+    pub exposed: Mutex<BTreeMap<String, String>>,
+    owners: Mutex<BTreeMap<LinkId, PeerId>>,
+    rejected: [AtomicU64; Rejected::ALL.len()],
+}
+
+/// What a shell is made of.
+pub struct Parts {
+    /// The node's configuration.
+    pub config: MeshConfig,
+    /// Who the node is.
+    pub credentials: Credentials,
+    /// The node's time.
+    pub clock: Clock,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The datapath.
+    pub port: Arc<Port>,
+    /// What this node tells others to dial.
+    pub advertised: Vec<SocketAddr>,
+    /// Whom this node wants links with at the start.
+    pub roster: BTreeMap<PeerId, Vec<SocketAddr>>,
+    /// Services that this node exposes, by name, with their targets.
+    pub exposed: BTreeMap<String, String>,
+    /// What the store held of incidents and outcomes.
+    pub journal: Journal,
+}
+
+impl Shell {
+    /// The shell of a node that is about to start.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { config, credentials, clock, store, port, advertised, roster, exposed, journal } = parts;
+        Self {
+            roster: Roster::new(&config, credentials.peer(), roster),
+            config,
+            credentials,
+            clock,
+            directory: Arc::default(),
+            store,
+            port,
+            links: OnceLock::new(),
+            known: Known::default(),
+            journal,
+            rules: Arc::default(),
+            routes: Routes::default(),
+            advertised,
+            exposed: Mutex::new(exposed),
+            owners: Mutex::default(),
+            rejected: Default::default(),
+        }
+    }
+
+    /// The links.
+    pub fn links(&self) -> &Links {
+        self.links.get().expect("BUG: links are set before any actor starts")
+    }
+
+    /// Counts something that was turned away.
+    pub fn reject(&self, reason: Rejected) {
+        self.rejected[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was turned away, by the reason's name: on links, in frames and among records.
+    pub fn rejections(&self) -> BTreeMap<String, u64> {
+        let frames = self.port.counters().rejected;
+        let count = |(i, reason): (usize, &Rejected)| {
+            let records = self.rejected[i].load(Ordering::Relaxed);
+            let total = records + frames[i] + self.links().rejected_for(*reason);
+            (format!("rejected_{}", reason.name()), total)
+        };
+        Rejected::ALL.iter().enumerate().map(count).collect()
+    }
+
+    /// Lets neighbors use this node as a relay, or not, as the rules say.
+    fn enforce(&self, rules: RuleSet) {
+        self.rules.store(Arc::new(rules));
+        for link in self.links().snapshot() {
+            self.allow_relay(link.peer, link.link);
+        }
+    }
+
+    fn allow_relay(&self, peer: PeerId, link: LinkId) {
+        let decision = self.rules.load().decide(&peer, Action::Relay, None);
+        self.port.set_may_relay(link, decision.is_allowed());
+    }
+
+    fn owner(&self, link: LinkId) -> Option<PeerId> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(&link).copied()
+    }
+
+    fn keep_record(&self, id: &RecordId, signed: &SignedRecord) {
+        let mut batch = Batch::new();
+        batch.put(Tree::Records, codec::encode(id), codec::encode(signed));
+        self.directory.keep(batch);
+    }
+
+    fn forget_record(&self, id: &RecordId) {
+        let mut batch = Batch::new();
+        batch.delete(Tree::Records, codec::encode(id));
+        self.directory.keep(batch);
+    }
+}
+
+impl Perform for Shell {
+    fn perform(&self, command: Command) {
+        match command {
+            Command::Dial { peer, address } => self.links().dial(peer, address),
+            Command::CloseLink { link } => self.links().close(link, "its probes do not return"),
+            Command::ProbeLink { link, nonce } => self.port.send_probe(link, &[], 0, nonce),
+            Command::SetUsable { link, usable } => self.port.set_usable(link, usable),
+            Command::SendControl { to, control } => {
+                // A neighbor that is gone, or whose queue is full, gets what it missed by anti-entropy.
+                if let Err(error) = self.links().send(to, &control) {
+                    tracing::debug!(peer = %to.short(), %error, "a control message was not sent");
+                }
+            }
+            Command::PersistRecord { id, signed } => self.keep_record(&id, &signed),
+            Command::ForgetRecord { id } => self.forget_record(&id),
+            Command::NodeChanged { peer, body } => self.known.set_node(peer, body),
+            Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),
+            Command::InstallRoute { destination, way } => {
+                let route = Route { path: way.path, first: way.first, labels: way.labels };
+                self.port.install_route(destination, route);
+                self.routes.installed(destination);
+            }
+            Command::WithdrawRoute { destination } => {
+                self.port.withdraw_route(destination);
+                self.routes.withdrawn(destination);
+            }
+            Command::ProbePath { way, nonce } => self.port.send_probe(way.first, &way.labels, way.path, nonce),
+            Command::EnforcePolicy(rules) => self.enforce(rules),
+            Command::TellRefusedPolicy { reason } => {
+                tracing::error!(%reason, "the policy was refused as a whole; the old rules stay in force");
+            }
+            Command::OpenIncident(incident) => self.directory.keep(self.journal.open(incident, self.clock.now())),
+            Command::CloseIncident { incident } => self.keep_if_any(self.journal.close(incident, self.clock.now())),
+            Command::TellStep { incident, step } => self.keep_if_any(self.journal.tell_step(incident, &step)),
+            Command::RecordOutcome { incident, outcome } => {
+                self.directory.keep(self.journal.record(incident, outcome));
+            }
+            Command::FindNeighbors => self.find_neighbors(),
+        }
+    }
+}
+
+impl Shell {
+    fn keep_if_any(&self, batch: Option<Batch>) {
+        if let Some(batch) = batch {
+            self.directory.keep(batch);
+        }
+    }
+
+    /// Puts nodes that are known but not neighbors onto the roster, as many as are missing.
+    fn find_neighbors(&self) {
+        let up = self.port.link_stats().iter().filter(|link| link.usable).count();
+        let mut missing = self.config.neighbors.target.saturating_sub(up);
+        for (peer, addresses) in self.known.dialable() {
+            if missing == 0 {
+                break;
+            }
+            missing -= usize::from(self.roster.add(peer, addresses));
+        }
+    }
+}

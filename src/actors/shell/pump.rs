@@ -1,0 +1,133 @@
+//! The pump: carries what links and datapath tell into the mailboxes, and the ticks that no machine can know.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use prunella_core::wire::Control;
+use prunella_core::wiring::Route;
+use prunella_core::{PeerId, gossip, pathfinder, peer};
+use prunella_storage::{Batch, Tree};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Shell;
+use crate::actors::clock::unix_ms;
+use crate::datapath::Event;
+use crate::transport::links::LinkEvent;
+
+/// Where events come from.
+pub struct Events {
+    /// From the link endpoint.
+    pub links: mpsc::Receiver<LinkEvent>,
+    /// From the datapath.
+    pub port: mpsc::Receiver<Event>,
+}
+
+/// Carries events until a source ends: then the node is stopping.
+pub async fn pump(shell: Arc<Shell>, mut events: Events) {
+    let mut activity = interval(ACTIVITY_EVERY);
+    let mut clock = interval(CLOCK_EVERY);
+    for ticker in [&mut activity, &mut clock] {
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
+    loop {
+        tokio::select! {
+            // What proves that paths live goes first: under load, late news would look like silence.
+            biased;
+            event = events.port.recv() => match event {
+                Some(event) => shell.on_port_event(event),
+                None => return,
+            },
+            event = events.links.recv() => match event {
+                Some(event) => shell.on_link_event(event),
+                None => return,
+            },
+            _ = activity.tick() => shell.tell_activity(),
+            _ = clock.tick() => {
+                shell.directory.deliver(Route::Gossip(gossip::Input::Clock { unix_ms: unix_ms() }));
+            }
+        }
+    }
+}
+
+impl Shell {
+    fn on_port_event(&self, event: Event) {
+        match event {
+            Event::ProbeReturned { link, path: 0, nonce, rtt } => {
+                if let Some(peer) = self.owner(link) {
+                    let returned = peer::Input::ProbeReturned { link, nonce, rtt };
+                    self.directory.deliver(Route::Peer(peer, returned));
+                }
+            }
+            Event::ProbeReturned { path, nonce, rtt, .. } => {
+                let returned = pathfinder::Input::ProbeReturned { path, nonce, rtt };
+                self.directory.deliver(Route::Pathfinder(returned));
+            }
+            Event::PathBroken { path, .. } => {
+                self.directory.deliver(Route::Pathfinder(pathfinder::Input::PathBroken { path }));
+            }
+            Event::RouteWanted { destination } => {
+                let wanted = pathfinder::Input::TagWanted { tag: destination };
+                self.directory.deliver(Route::Pathfinder(wanted));
+            }
+        }
+    }
+
+    fn on_link_event(&self, event: LinkEvent) {
+        match event {
+            LinkEvent::Established { peer, link, label, remote, dialed, .. } => {
+                tracing::info!(peer = %peer.short(), %remote, dialed, "link established");
+                self.owners.lock().unwrap_or_else(PoisonError::into_inner).insert(link, peer);
+                self.allow_relay(peer, link);
+                let addresses = if self.roster.addresses(&peer).is_empty() { vec![remote] } else { Vec::new() };
+                self.roster.add(peer, addresses);
+                self.remember_neighbor(peer);
+                self.directory.deliver(Route::Peer(peer, peer::Input::LinkEstablished { link, label }));
+            }
+            LinkEvent::Closed { peer, link, reason } => {
+                tracing::info!(peer = %peer.short(), reason, "link closed");
+                self.owners.lock().unwrap_or_else(PoisonError::into_inner).remove(&link);
+                self.directory.deliver(Route::Peer(peer, peer::Input::LinkClosed { link }));
+            }
+            LinkEvent::DialFailed { peer, address, reason } => {
+                tracing::debug!(peer = %peer.short(), %address, reason, "dial failed");
+                self.directory.deliver(Route::Peer(peer, peer::Input::DialFailed));
+            }
+            LinkEvent::Received { peer, control, .. } => self.on_control(peer, control),
+            LinkEvent::Rejected { peer, reason } => {
+                tracing::debug!(peer = peer.map(|p| p.short()), %reason, "rejected on a link");
+            }
+        }
+    }
+
+    fn on_control(&self, from: PeerId, control: Control) {
+        match gossip::verify(control, unix_ms()) {
+            Ok((message, rejected)) => {
+                rejected.into_iter().for_each(|reason| self.reject(reason));
+                self.directory.deliver(Route::Gossip(gossip::Input::Heard { from, message }));
+            }
+            Err(reason) => self.reject(reason),
+        }
+    }
+
+    fn tell_activity(&self) {
+        let tags = self.port.active_destinations(ACTIVITY_EVERY * 2);
+        if !tags.is_empty() {
+            self.directory.deliver(Route::Pathfinder(pathfinder::Input::Active { tags }));
+        }
+    }
+
+    /// So that a restarted node knows whom to dial before anybody tells it.
+    fn remember_neighbor(&self, peer: PeerId) {
+        let mut batch = Batch::new();
+        let addresses = self.roster.addresses(&peer);
+        let json = serde_json::to_vec(&addresses).expect("BUG: addresses are JSON");
+        batch.put(Tree::Neighbors, peer.to_bytes(), json);
+        self.directory.keep(batch);
+    }
+}
+
+/// How often the pathfinder hears which destinations are talked to.
+const ACTIVITY_EVERY: Duration = Duration::from_millis(500);
+/// How often gossip hears what the wall clock says.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);

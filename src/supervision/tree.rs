@@ -1,0 +1,168 @@
+//! The tree as it is drawn in the design: who stands on whom.
+//!
+//! ```text
+//! root (rest-for-one)
+//! ├─ knowledge
+//! ├─ policy
+//! ├─ gossip
+//! ├─ peers (one-for-one): a PeerActor per neighbor
+//! ├─ healing (rest-for-one): monitor > pathfinder > planner > executor
+//! └─ surfaces
+//! ```
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use prunella_core::PeerId;
+use prunella_core::policy::RuleSet;
+use ractor::{ActorCell, ActorRef};
+
+use super::supervisor::{self, Child, Plan, Strategy, SupervisorMsg};
+use crate::actors::driver::{self, Ground, Role, Start};
+use crate::actors::shell::Shell;
+use crate::actors::stats::Place;
+use crate::actors::{knowledge, peer};
+
+/// Reads the rules that are to be enforced. Called whenever the PolicyActor starts.
+pub type ReadRules = Arc<dyn Fn() -> RuleSet + Send + Sync>;
+
+/// What the tree is grown from.
+#[derive(Clone)]
+pub struct Seed {
+    /// What actors find when they start.
+    pub shell: Arc<Shell>,
+    /// Reads the rules.
+    pub read_rules: ReadRules,
+    /// Starts the surfaces.
+    pub surfaces: supervisor::StartChild,
+}
+
+/// The name of the root supervisor.
+pub const ROOT: &str = "root";
+
+/// Grows the whole tree.
+///
+/// # Errors
+/// The reason, if any actor could not be started.
+pub async fn grow(seed: Seed) -> Result<ActorRef<SupervisorMsg>, String> {
+    let plan = Plan {
+        place: Place { name: ROOT.to_owned(), parent: None },
+        ground: seed.ground(),
+        strategy: Strategy::RestForOne,
+        children: vec![
+            seed.knowledge(),
+            seed.role("policy", |seed| Ok(seed.shell.policy((seed.read_rules)()))),
+            seed.role("gossip", |seed| seed.shell.gossip().map_err(|error| error.to_string())),
+            seed.peers(),
+            seed.healing(),
+            Child { name: "surfaces".to_owned(), start: Arc::clone(&seed.surfaces) },
+        ],
+    };
+    supervisor::spawn(plan, None).await
+}
+
+impl Seed {
+    fn ground(&self) -> Ground {
+        Ground {
+            clock: self.shell.clock,
+            directory: Arc::clone(&self.shell.directory),
+            shell: Arc::clone(&self.shell) as Arc<dyn driver::Perform>,
+        }
+    }
+
+    fn knowledge(&self) -> Child {
+        let shell = Arc::clone(&self.shell);
+        child("knowledge", move |supervisor| {
+            let start = knowledge::Start {
+                place: place("knowledge", ROOT),
+                directory: Arc::clone(&shell.directory),
+                store: Arc::clone(&shell.store),
+            };
+            Box::pin(knowledge::spawn(start, supervisor))
+        })
+    }
+
+    fn role<R: Role>(&self, name: &'static str, newborn: Newborn<R>) -> Child {
+        self.role_under(ROOT, name, newborn)
+    }
+
+    fn role_under<R: Role>(&self, parent: &'static str, name: &'static str, newborn: Newborn<R>) -> Child {
+        let seed = self.clone();
+        child(name, move |supervisor| {
+            let seed = seed.clone();
+            Box::pin(async move {
+                let (machine, first) = newborn(&seed)?;
+                driver::spawn(Start { place: place(name, parent), ground: seed.ground(), machine, first }, supervisor)
+                    .await
+            })
+        })
+    }
+
+    fn peers(&self) -> Child {
+        let seed = self.clone();
+        child("peers", move |supervisor| {
+            let seed = seed.clone();
+            Box::pin(async move {
+                let plan = Plan {
+                    place: place("peers", ROOT),
+                    ground: seed.ground(),
+                    strategy: Strategy::OneForOne,
+                    children: seed.shell.roster.all().into_iter().map(|peer| seed.peer(peer)).collect(),
+                };
+                let peers = supervisor::spawn(plan, Some(supervisor)).await?;
+                let cell = peers.get_cell();
+                let children = seed.clone();
+                seed.shell.roster.start_with(move |peer| {
+                    // A supervisor that is gone is being restarted, and starts everybody on the roster.
+                    let _ = peers.send_message(SupervisorMsg::Add(children.peer(peer)));
+                });
+                Ok(cell)
+            })
+        })
+    }
+
+    fn peer(&self, peer: PeerId) -> Child {
+        let seed = self.clone();
+        let name = peer::name(&peer);
+        let place = place(&name, "peers");
+        child(&name, move |supervisor| {
+            let (machine, first) = seed.shell.peer(peer);
+            let start = Start { place: place.clone(), ground: seed.ground(), machine, first };
+            Box::pin(driver::spawn(start, supervisor))
+        })
+    }
+
+    fn healing(&self) -> Child {
+        let seed = self.clone();
+        child("healing", move |supervisor| {
+            let seed = seed.clone();
+            Box::pin(async move {
+                let plan = Plan {
+                    place: place("healing", ROOT),
+                    ground: seed.ground(),
+                    strategy: Strategy::RestForOne,
+                    children: vec![
+                        seed.role_under("healing", "monitor", |seed| Ok(seed.shell.monitor())),
+                        seed.role_under("healing", "pathfinder", |seed| Ok(seed.shell.pathfinder())),
+                        seed.role_under("healing", "planner", |seed| Ok(seed.shell.planner())),
+                        seed.role_under("healing", "executor", |seed| Ok(seed.shell.executor())),
+                    ],
+                };
+                supervisor::spawn(plan, Some(supervisor)).await.map(|healing| healing.get_cell())
+            })
+        })
+    }
+}
+
+type Newborn<R> = fn(&Seed) -> Result<(R, Vec<<R as prunella_core::Machine>::Input>), String>;
+
+fn place(name: &str, parent: &str) -> Place {
+    Place { name: name.to_owned(), parent: Some(parent.to_owned()) }
+}
+
+fn child<F>(name: &str, start: F) -> Child
+where
+    F: Fn(ActorCell) -> Pin<Box<dyn Future<Output = Result<ActorCell, String>> + Send>> + Send + Sync + 'static,
+{
+    Child { name: name.to_owned(), start: Arc::new(start) }
+}
