@@ -1,4 +1,5 @@
 //! Prunella: a self-healing, zero-trust mesh network, built as a supervised actor system.
 
 pub mod api;
+pub mod cli;
 pub mod config;
