@@ -2,6 +2,7 @@
 
 pub mod actors;
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod datapath;
 pub mod messages;

@@ -373,6 +373,20 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_are_valid() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        for (name, port) in [("a", 4601), ("b", 4602), ("c", 4603)] {
+            let file = examples.join(format!("three-nodes/{name}.toml"));
+            let config = load(Path::new("/d"), Some(&file)).unwrap();
+            assert_eq!((config.name.as_str(), config.listen.port()), (name, port));
+            assert_eq!(config.policy.file, Path::new("/d/policy.toml"));
+        }
+        let policy = std::fs::read_to_string(examples.join("policy.example.toml")).unwrap();
+        let policy: toml::Table = policy.parse().unwrap();
+        assert!(policy["rule"].as_array().is_some_and(|rules| rules.len() > 3));
+    }
+
+    #[test]
     fn a_bootstrap_survives_its_text_form() {
         let peer = PeerId::from_public_key([7; 32]);
         for address in ["host.example:4600", "[2001:db8::1]:4600", "192.0.2.1:1"] {
