@@ -1,5 +1,6 @@
 //! The surfaces' inner side: one vocabulary, an in-process handle, a control socket.
 
+pub mod client;
 pub mod error;
 pub mod vocabulary;
 
