@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::arguments::Arguments;
 use super::directory::{Directory, random_seed};
 use super::draw::Draw;
-use super::faults::{ACTORS, Fault, FaultKind, Injected};
+use super::faults::{ACTORS, Fault, FaultKind};
 use super::founding::found;
 use super::mesh::{Mesh, describe, in_use};
 use super::processes::{Program, system};
@@ -125,8 +125,7 @@ impl Course<'_> {
         let mut row = Row { kind, runs: 0, actors, measured: Vec::new(), paths: None };
         for run in 1..=runs {
             for fault in kind.faults() {
-                self.progress.say(format_args!("{} {run}/{runs}", kind.name()));
-                let outcome = self.run_fault(fault).await;
+                let outcome = self.run_fault(fault, &format!("{} {run}/{runs}", kind.name())).await;
                 row.measured.push(outcome.measured);
                 row.paths = row.paths.or(outcome.paths);
                 if outcome.problem.is_some() {
@@ -138,26 +137,29 @@ impl Course<'_> {
         (row, None)
     }
 
-    async fn run_fault(&mut self, fault: Fault) -> Outcome {
+    async fn run_fault(&mut self, fault: Fault, title: &str) -> Outcome {
         let window = self.traffic.open_window();
         sleep(BASELINE).await;
         let mut paths = None;
-        let result = self.break_and_mend(fault, &mut paths).await;
+        let result = self.break_and_mend(fault, title, &mut paths).await;
         sleep(BASELINE).await;
         let measured = self.traffic.close_window(window).await;
-        if let Ok(injected) = &result {
-            self.progress.say(summary(injected, &measured, paths.as_ref()));
-        }
+        self.progress.say(summary(&measured, paths.as_ref()));
         Outcome { measured, paths, problem: result.err() }
     }
 
-    async fn break_and_mend(&mut self, fault: Fault, paths: &mut Option<(String, String)>) -> Result<Injected, Error> {
+    async fn break_and_mend(
+        &mut self,
+        fault: Fault,
+        title: &str,
+        paths: &mut Option<(String, String)>,
+    ) -> Result<(), Error> {
         let before = self.mesh.await_paths(2).await?;
         let injected = fault.inject(self.mesh, &before, &mut self.draw).await?;
+        self.progress.say(format_args!("{title}: {}", injected.what));
         sleep(fault.duration()).await;
         *paths = Some((describe(&before), self.path_now().await));
-        injected.mend(self.mesh).await?;
-        Ok(injected)
+        injected.mend(self.mesh).await
     }
 
     async fn path_now(&self) -> String {
@@ -167,14 +169,14 @@ impl Course<'_> {
     }
 }
 
-fn summary(injected: &Injected, measured: &Measured, paths: Option<&(String, String)>) -> String {
+fn summary(measured: &Measured, paths: Option<&(String, String)>) -> String {
     let (gap, lost) = (measured.requests.gap.as_millis(), measured.requests.lost());
     let stream = if measured.bulk.damage.is_none() { "stream intact" } else { "STREAM DAMAGED" };
     let path = paths.map_or(String::new(), |(before, after)| match before == after {
         true => format!(", path kept: {after}"),
         false => format!(", {before} became {after}"),
     });
-    format!("    {}: gap {gap} ms, {lost} lost, {stream}{path}", injected.what)
+    format!("    gap {gap} ms, {lost} lost, {stream}{path}")
 }
 
 // --- The end ---------------------------------------------------------------------------------------------------------

@@ -253,3 +253,57 @@ const READY: [&str; 2] = [IN_USE, "warm"];
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 const START_PATIENCE: Duration = Duration::from_secs(15);
 const HEAL_PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::UnixListener;
+
+    use super::*;
+    use crate::api::Response;
+
+    fn path(names: &[&str], state: &str) -> PathInfo {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        PathInfo { hops: Vec::new(), names, state: state.to_owned(), cost: 1, rtt_us: 0 }
+    }
+
+    /// Answers each question with the next of `answers`, then with the last for ever.
+    async fn answer(listener: UnixListener, answers: Vec<Vec<PathInfo>>, asked: &AtomicUsize) {
+        let destination = "a".repeat(52).parse().unwrap();
+        loop {
+            let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+            stream.read_line(&mut String::new()).await.unwrap();
+            let turn = asked.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1);
+            let response = Response::Paths { destination, paths: answers[turn].clone() };
+            let line = serde_json::to_string(&response).unwrap() + "\n";
+            stream.get_mut().write_all(line.as_bytes()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn waiting_for_paths_ends_when_enough_of_them_are_ready() {
+        let dir = tempfile::tempdir().unwrap();
+        let node = |i| Node::new(format!("n{i}"), format!("peer{i}"), dir.path().to_owned());
+        let mesh = Mesh::new(Program::this().unwrap(), Topology::new(4), (0..4).map(node).collect());
+        let (used, other) = (path(&["n0", "n1", "n2"], "in-use"), ["n0", "n3", "n2"]);
+        let answers = vec![
+            vec![used.clone(), path(&other, "dead")],
+            vec![path(&other, "warm"), path(&other, "warm")],
+            vec![path(&other, "warm"), used.clone()],
+        ];
+        let asked = AtomicUsize::new(0);
+        let listener = UnixListener::bind(dir.path().join("control.sock")).unwrap();
+        let found = tokio::select! {
+            found = mesh.await_paths(2) => found.unwrap(),
+            () = answer(listener, answers, &asked) => unreachable!("BUG: it answers for ever"),
+        };
+        assert_eq!((found, asked.into_inner()), (used, 3));
+    }
+
+    #[test]
+    fn a_path_is_told_by_the_names_of_its_nodes() {
+        assert_eq!(describe(&path(&["n0", "n1", "n2"], "warm")), "n0 > n1 > n2");
+    }
+}
