@@ -8,3 +8,4 @@ pub mod datapath;
 pub mod messages;
 pub mod security;
 pub mod supervision;
+pub mod transport;

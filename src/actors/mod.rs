@@ -14,3 +14,4 @@ pub mod planner;
 pub mod policy;
 pub mod shell;
 pub mod stats;
+pub mod surfaces;

@@ -1,9 +1,12 @@
 //! The surfaces' inner side: one vocabulary, an in-process handle, a control socket.
 
+mod admitter;
+mod answers;
 pub mod client;
 pub mod configuration;
 pub mod error;
 mod line;
+mod logging;
 pub mod node;
 pub mod server;
 pub mod setup;

@@ -1,14 +1,321 @@
-//! Running a node.
+//! Running a node: everything is opened in order, the tree is grown, and the node stops as a whole.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use prunella_core::PeerId;
+use prunella_storage::{SledStore, Store, StoreError, Tree};
+use ractor::ActorRef;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::admitter::Door;
+use super::answers::Answers;
+use super::configuration::{MeshConfig, load};
 use super::error::{Error, ErrorKind};
+use super::server::{SOCKET_NAME, Server};
+use super::setup::{advertised, unix_seconds};
+use crate::actors::clock::Clock;
+use crate::actors::shell::{Events, Journal, Parts, RulesGate, Shell, pump};
+use crate::actors::surfaces;
+use crate::config::read_rules;
+use crate::datapath::Port;
+use crate::security::{Credentials, Issuer};
+use crate::supervision::supervisor::SupervisorMsg;
+use crate::supervision::tree::{self, ROOT, ReadRules, Seed};
+use crate::transport::{Inbound, LinkSetup, Links, Services, SessionSetup, Sessions};
 
-/// Runs the node in `dir` until it is asked to stop.
+/// A node that runs in this process. It stops when it is told to; dropping it does not stop it.
+pub struct Running {
+    /// Answers requests, for every surface.
+    pub(super) answers: Arc<Answers>,
+    /// Message streams that peers opened.
+    pub(super) inbound: Option<mpsc::Receiver<Inbound>>,
+    root: ActorRef<SupervisorMsg>,
+    pump: JoinHandle<()>,
+    stop_wanted: watch::Receiver<bool>,
+}
+
+/// Starts the node that lives in `dir`.
 ///
 /// # Errors
-///
-/// Always, so far.
-pub async fn run(_dir: &Path, _config_file: Option<&Path>, _rebuild: bool) -> Result<(), Error> {
-    Err(Error::new(ErrorKind::Internal, "this part of the program is not there yet"))
+/// One line that says what could not be opened, where, and what to do. Nothing keeps running.
+pub async fn start(dir: &Path, config: MeshConfig, rebuild: bool) -> Result<Running, Error> {
+    let credentials = Credentials::load(dir)?;
+    check_expiry(&credentials)?;
+    let rules = read_rules(&config.policy.file)?;
+    let store = open_store(&config.store.directory, rebuild)?;
+    Door::forget_expired(&*store, unix_seconds())?;
+    let (port, port_events) = Port::bind(config.listen, credentials.peer()).map_err(|error| {
+        let text = format!("{error}; is another node running? `listen` in config.toml says where this one listens");
+        Error::new(ErrorKind::System, text)
+    })?;
+    let shell = Arc::new(Shell::new(parts(config, credentials, Arc::clone(&store), port).await?));
+    let (link_events, sessions, inbound) = open_transport(dir, &shell)?;
+    restore_services(&shell)?;
+
+    let (stop, stop_wanted) = watch::channel(false);
+    let answers = Arc::new(Answers::new(Arc::clone(&shell), sessions, stop));
+    let seed = Seed {
+        shell: Arc::clone(&shell),
+        read_rules: last_good_rules(Arc::clone(&shell), rules),
+        surfaces: control_socket(dir.join(SOCKET_NAME), Arc::clone(&answers)),
+    };
+    let root = tree::grow(seed).await.map_err(|reason| Error::new(ErrorKind::System, reason))?;
+    let events = Events { links: link_events, port: port_events };
+    let pump = tokio::spawn(pump(shell, events));
+    Ok(Running { answers, inbound: Some(inbound), root, pump, stop_wanted })
 }
+
+impl Running {
+    /// Waits until somebody asks the node to stop.
+    ///
+    /// # Errors
+    /// The reason, if the node stops because it cannot go on.
+    pub async fn ended(&mut self) -> Result<(), Error> {
+        let shell = Arc::clone(self.answers.shell());
+        let root = self.root.get_cell();
+        tokio::select! {
+            // The sender lives in the answers, which this holds.
+            _ = self.stop_wanted.wait_for(|wanted| *wanted) => Ok(()),
+            _ = root.wait(None) => {
+                let reason = shell.directory.register.named(ROOT).and_then(|stats| stats.last_failure());
+                let reason = reason.unwrap_or_else(|| "the root supervisor stopped".to_owned());
+                Err(Error::new(ErrorKind::Internal, format!("the node cannot go on: {reason}")))
+            }
+            ended = &mut self.pump => {
+                Err(Error::new(ErrorKind::Internal, format!("the node cannot go on: its event pump ended ({ended:?})")))
+            }
+        }
+    }
+
+    /// Stops the node: actors first, then sessions and links, so that neighbors hear it at once.
+    pub async fn stop(self) {
+        let _ = self.root.get_cell().stop_and_wait(Some("the node stops".to_owned()), Some(STOP_PATIENCE)).await;
+        self.pump.abort();
+        let shell = self.answers.shell();
+        shell.services().shut_down();
+        let farewell = async {
+            self.answers.sessions().shut_down().await;
+            shell.links().shut_down().await;
+        };
+        // Neighbors that do not hear the farewell notice the silence.
+        let _ = tokio::time::timeout(STOP_PATIENCE, farewell).await;
+        if let Err(error) = shell.store.flush() {
+            tracing::error!(%error, "the store could not be flushed at the end");
+        }
+    }
+}
+
+/// How the node is run by [`run`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// The configuration, if it is not the one in the node's directory.
+    pub config_file: Option<PathBuf>,
+    /// Set the store aside and start with an empty one.
+    pub rebuild: bool,
+    /// Stop when standard input ends.
+    pub exit_with_parent: bool,
+}
+
+/// Runs the node in `dir` until it is asked to stop: by a signal, by a request, or by its parent's end.
+///
+/// # Errors
+/// As [`start`], and the reason if the node cannot go on.
+pub async fn run(dir: &Path, options: RunOptions) -> Result<(), Error> {
+    let config = load(dir, options.config_file.as_deref())?;
+    super::logging::start(&config.log);
+    let mut node = start(dir, config, options.rebuild).await?;
+    let shell = node.answers.shell();
+    let (peer, listen) = (shell.credentials.peer(), shell.port.local_addr());
+    tracing::info!(%peer, %listen, dir = %dir.display(), "node is up");
+    let ended = tokio::select! {
+        ended = node.ended() => ended,
+        () = signalled() => Ok(()),
+        () = orphaned(), if options.exit_with_parent => Ok(()),
+    };
+    node.stop().await;
+    tracing::info!("node is down");
+    ended
+}
+
+fn check_expiry(credentials: &Credentials) -> Result<(), Error> {
+    if credentials.certificate_expiry_unix() > unix_seconds() {
+        return Ok(());
+    }
+    let text = "this node's certificate has expired; ask for a token with `prunella invite` and run `prunella join`";
+    Err(Error::new(ErrorKind::Identity, text))
+}
+
+fn open_store(path: &Path, rebuild: bool) -> Result<Arc<dyn Store>, Error> {
+    if rebuild && path.exists() {
+        // Only a store that nobody uses may be moved away.
+        match SledStore::open(path) {
+            Err(error @ StoreError::Locked { .. }) => return Err(error.into()),
+            opened => drop(opened),
+        }
+        let aside = SledStore::set_aside(path)?;
+        tracing::warn!(aside = %aside.display(), "the store was set aside; the mesh refills the new one");
+    }
+    Ok(Arc::new(SledStore::open(path)?))
+}
+
+async fn parts(
+    mut config: MeshConfig,
+    credentials: Credentials,
+    store: Arc<dyn Store>,
+    port: Arc<Port>,
+) -> Result<Parts, Error> {
+    config.listen = port.local_addr();
+    let advertised = advertised(&config);
+    let mut roster: BTreeMap<PeerId, Vec<SocketAddr>> = BTreeMap::new();
+    for (key, value) in store.scan(Tree::Neighbors)? {
+        // An entry that cannot be read is worth a dial less, not a node.
+        if let (Ok(key), Ok(addresses)) = (<[u8; 32]>::try_from(key), serde_json::from_slice(&value)) {
+            roster.insert(PeerId::from_public_key(key), addresses);
+        }
+    }
+    for peer in &config.neighbors.peers {
+        roster.entry(*peer).or_default();
+    }
+    for bootstrap in &config.bootstrap {
+        match tokio::net::lookup_host((bootstrap.host.as_str(), bootstrap.port)).await {
+            Ok(addresses) => {
+                let known = roster.entry(bootstrap.peer).or_default();
+                known.extend(addresses.filter(|address| !known.contains(address)).collect::<Vec<_>>());
+            }
+            Err(error) => tracing::warn!(host = bootstrap.host, %error, "a bootstrap address does not resolve"),
+        }
+    }
+    roster.remove(&credentials.peer());
+    let journal = Journal::load(&*store)?;
+    Ok(Parts { config, credentials, clock: Clock::start(), store, port, advertised, roster, journal })
+}
+
+type Transport = (mpsc::Receiver<crate::transport::LinkEvent>, Sessions, mpsc::Receiver<Inbound>);
+
+fn open_transport(dir: &Path, shell: &Arc<Shell>) -> Result<Transport, Error> {
+    let system = |error: std::io::Error| Error::new(ErrorKind::System, format!("cannot open the transport: {error}"));
+    let (events, link_events) = mpsc::channel(prunella_core::limits::DATAPATH_EVENTS_MAX);
+    let me = (shell.credentials.peer(), shell.advertised.clone());
+    let validity = shell.config.certificate.validity();
+    let admitter = Issuer::load(dir)?.map(|issuer| {
+        let issuer = issuer.with_certificate_life(validity);
+        Arc::new(Door::new(issuer, Arc::clone(&shell.store), me)) as Arc<dyn crate::transport::Admitter>
+    });
+    let welcome = Arc::downgrade(shell);
+    let links = Links::start(LinkSetup {
+        credentials: shell.credentials.clone(),
+        port: Arc::clone(&shell.port),
+        incarnation: random(),
+        accept: Box::new(move |peer| welcome.upgrade().is_some_and(|shell| shell.roster.welcomes(peer))),
+        admitter,
+        events,
+    });
+    let _ = shell.links.set(links.map_err(system)?);
+    let routing = Arc::downgrade(shell);
+    let (sessions, inbox) = Sessions::start(SessionSetup {
+        credentials: shell.credentials.clone(),
+        port: Arc::clone(&shell.port),
+        route: Arc::new(move |peer| {
+            let shell = routing.upgrade();
+            Box::pin(async move {
+                match shell {
+                    Some(shell) => shell.route_to(peer).await,
+                    None => Err("the node is stopping".to_owned()),
+                }
+            })
+        }),
+        gate: Arc::new(RulesGate(Arc::clone(&shell.rules))),
+    })
+    .map_err(system)?;
+    let services = Services::start(shell.credentials.peer(), sessions.clone(), inbox.services);
+    let _ = shell.services.set(services);
+    Ok((link_events, sessions, inbox.messages))
+}
+
+/// Services that were exposed before the node was restarted are exposed again.
+fn restore_services(shell: &Shell) -> Result<(), Error> {
+    for (name, target) in shell.store.scan(Tree::Services)? {
+        let (name, target) = (String::from_utf8_lossy(&name), String::from_utf8_lossy(&target));
+        if let Err(error) = shell.services().expose(&name, &target) {
+            tracing::error!(%name, %target, %error, "a service could not be exposed again");
+        }
+    }
+    Ok(())
+}
+
+/// A policy file that has become bad since the start leaves the last good rules in force.
+fn last_good_rules(shell: Arc<Shell>, first: prunella_core::policy::RuleSet) -> ReadRules {
+    let last = std::sync::Mutex::new(first);
+    Arc::new(move || {
+        let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match read_rules(&shell.config.policy.file) {
+            Ok(rules) => *last = rules,
+            Err(error) => tracing::error!(%error, "the policy file is bad; the last good rules stay in force"),
+        }
+        last.clone()
+    })
+}
+
+fn control_socket(path: PathBuf, answers: Arc<Answers>) -> surfaces::Open {
+    Arc::new(move |stop| {
+        let (path, answers) = (path.clone(), Arc::clone(&answers));
+        Box::pin(async move {
+            // A predecessor that was killed may still be closing its socket.
+            let mut bound = Server::bind(&path).await;
+            for _ in 0..BIND_TRIES {
+                if bound.is_ok() {
+                    break;
+                }
+                tokio::time::sleep(BIND_PAUSE).await;
+                bound = Server::bind(&path).await;
+            }
+            let server = bound.map_err(|error| error.to_string())?;
+            Ok(Box::pin(server.run(answers, stop)) as surfaces::Serving)
+        })
+    })
+}
+
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::error!("the system gives no signals; stop the node with `prunella down`");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Returns when standard input ends: whoever started this node holds the other end. A byte on it releases the node: it
+/// lives on without its parent.
+async fn orphaned() {
+    use tokio::io::AsyncReadExt;
+    if tokio::io::stdin().read(&mut [0; 1]).await.is_ok_and(|read| read > 0) {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("BUG: the operating system gives random bytes");
+    u64::from_le_bytes(bytes)
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Error::new(ErrorKind::Storage, error.to_string())
+    }
+}
+
+/// How long actors, and then the transport, get to end.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How often a taken control socket is tried again, and how long between.
+const BIND_TRIES: u32 = 20;
+const BIND_PAUSE: Duration = Duration::from_millis(50);

@@ -1,12 +1,19 @@
 //! Founding a mesh, inviting to it, joining it.
 
-use std::net::SocketAddr;
+use std::fs;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prunella_core::PeerId;
 
+use super::configuration::{MeshConfig, load};
 use super::error::{Error, ErrorKind};
+use crate::config::FILE_NAME;
+use crate::security::{self, Credentials, Issuer, SecurityError, Token};
+use crate::transport;
 
 /// How a mesh is founded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,33 +70,155 @@ pub struct Joined {
     pub inviter: PeerId,
 }
 
-/// Founds a mesh whose first node lives in `dir`.
+/// Founds a mesh whose first node lives in `dir`: its keys, its authority, its certificate and its configuration.
 ///
 /// # Errors
-///
-/// Always, so far.
-pub fn init(_dir: &Path, _options: InitOptions) -> Result<Founded, Error> {
-    Err(absent())
+/// [`ErrorKind::Identity`] if a node lives there already, [`ErrorKind::System`] if the directory cannot be written. What
+/// was there before stays as it was.
+pub fn init(dir: &Path, options: InitOptions) -> Result<Founded, Error> {
+    make_directory(dir)?;
+    let validity = MeshConfig::default().certificate.validity();
+    let credentials = security::found(dir, &options.trust_domain, validity)?;
+    let written =
+        Written { name: options.name, listen: options.listen, advertise: options.advertise, bootstrap: vec![] };
+    written.write(dir)?;
+    Ok(Founded { peer: credentials.peer(), trust_domain: options.trust_domain })
 }
 
-/// Makes an invitation to the mesh of the node in `dir`.
+/// Makes an invitation to the mesh of the node in `dir`, which must hold the authority's key. The node need not run, but
+/// it must when the invitation is used.
 ///
 /// # Errors
-///
-/// Always, so far.
-pub fn invite(_dir: &Path, _options: InviteOptions) -> Result<String, Error> {
-    Err(absent())
+/// [`ErrorKind::Identity`] if this node cannot issue, [`ErrorKind::InvalidInput`] if nobody could find it.
+pub fn invite(dir: &Path, options: InviteOptions) -> Result<String, Error> {
+    let credentials = Credentials::load(dir)?;
+    let issuer = Issuer::load(dir)?.ok_or_else(|| {
+        let text = format!("{} holds no issuing key; invite from the node that founded the mesh", dir.display());
+        Error::new(ErrorKind::Identity, text)
+    })?;
+    let mut addresses = options.addresses;
+    if addresses.is_empty() {
+        addresses = advertised(&load(dir, None)?);
+    }
+    if addresses.is_empty() {
+        let text = "nobody could find this node: give `--address HOST:PORT`, or `advertise` in config.toml";
+        return Err(Error::new(ErrorKind::InvalidInput, text));
+    }
+    let token = issuer.invite(addresses, credentials.peer(), options.life, unix_seconds())?;
+    Ok(token.to_string())
 }
 
 /// Joins a mesh with a node that will live in `dir`.
 ///
 /// # Errors
-///
-/// Always, so far.
-pub async fn join(_dir: &Path, _options: JoinOptions) -> Result<Joined, Error> {
-    Err(absent())
+/// [`ErrorKind::InvalidInput`] for what is no token, [`ErrorKind::ConnectionFailed`] if the inviter cannot be reached,
+/// [`ErrorKind::AuthenticationFailed`] if it refuses or is another mesh's.
+pub async fn join(dir: &Path, options: JoinOptions) -> Result<Joined, Error> {
+    let token: Token = options
+        .token
+        .trim()
+        .parse()
+        .map_err(|error: security::NotAToken| Error::new(ErrorKind::InvalidInput, error.to_string()))?;
+    make_directory(dir)?;
+    let identity = security::create_identity(dir)?;
+    let membership = transport::join(&token, &identity).await.map_err(join_error)?;
+    security::accept_membership(dir, &token, &membership.certificate, &membership.authority)?;
+    let bootstrap = membership
+        .neighbors
+        .iter()
+        .flat_map(|(peer, addresses)| addresses.iter().map(move |address| format!("{peer}@{address}")))
+        .collect();
+    Written { name: options.name, listen: options.listen, advertise: options.advertise, bootstrap }.write(dir)?;
+    Ok(Joined { peer: identity.peer(), trust_domain: token.trust_domain.as_str().to_owned(), inviter: token.inviter })
 }
 
-fn absent() -> Error {
-    Error::new(ErrorKind::Internal, "this part of the program is not there yet")
+/// What other nodes are told to dial: what the configuration says, or else where the node listens, if that is an address
+/// that others could use.
+pub(super) fn advertised(config: &MeshConfig) -> Vec<SocketAddr> {
+    if !config.advertise.is_empty() {
+        return config.advertise.clone();
+    }
+    let listen = config.listen;
+    if listen.port() == 0 {
+        return Vec::new();
+    }
+    if !listen.ip().is_unspecified() {
+        return vec![listen];
+    }
+    // Connecting a UDP socket sends nothing: it only asks the system which address it would use towards the others.
+    let towards = config.bootstrap.iter().filter_map(|b| b.host.parse::<IpAddr>().ok()).find(|ip| !ip.is_loopback());
+    let towards = towards.unwrap_or(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+    let local = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
+        .and_then(|socket| socket.connect((towards, 9)).and_then(|()| socket.local_addr()));
+    local.map(|address| vec![SocketAddr::new(address.ip(), listen.port())]).unwrap_or_default()
 }
+
+/// What `init` and `join` write into a new node's configuration.
+struct Written {
+    name: Option<String>,
+    listen: Option<SocketAddr>,
+    advertise: Vec<SocketAddr>,
+    bootstrap: Vec<String>,
+}
+
+impl Written {
+    /// Writes the configuration and the first policy, unless they are there.
+    fn write(self, dir: &Path) -> Result<(), Error> {
+        let mut table = toml::Table::new();
+        if let Some(name) = self.name {
+            table.insert("name".to_owned(), name.into());
+        }
+        if let Some(listen) = self.listen {
+            table.insert("listen".to_owned(), listen.to_string().into());
+        }
+        let texts =
+            |addresses: &[SocketAddr]| addresses.iter().map(|a| a.to_string().into()).collect::<Vec<toml::Value>>();
+        if !self.advertise.is_empty() {
+            table.insert("advertise".to_owned(), texts(&self.advertise).into());
+        }
+        if !self.bootstrap.is_empty() {
+            table.insert("bootstrap".to_owned(), self.bootstrap.into());
+        }
+        let head = "# This node's configuration; every key and its default: `config/default.toml` in the source.\n";
+        create(&dir.join(FILE_NAME), &format!("{head}{table}"))?;
+        create(&dir.join(MeshConfig::default().policy.file), INITIAL_POLICY)
+    }
+}
+
+/// Creates a file with this text; what is there already stays.
+fn create(path: &Path, text: &str) -> Result<(), Error> {
+    let created = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match created {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        created => created
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|error| Error::new(ErrorKind::System, format!("cannot write {}: {error}", path.display()))),
+    }
+}
+
+fn make_directory(dir: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
+        let text = format!("cannot create {}: {error}; give another place with --dir", dir.display());
+        Error::new(ErrorKind::System, text)
+    })
+}
+
+fn join_error(error: transport::JoinError) -> Error {
+    let kind = match error {
+        transport::JoinError::NotReachable { .. } | transport::JoinError::NoAddress => ErrorKind::ConnectionFailed,
+        _ => ErrorKind::AuthenticationFailed,
+    };
+    Error::new(kind, error.to_string())
+}
+
+impl From<SecurityError> for Error {
+    fn from(error: SecurityError) -> Self {
+        Error::new(ErrorKind::Identity, error.to_string())
+    }
+}
+
+pub(super) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+const INITIAL_POLICY: &str = include_str!("../../config/policy.initial.toml");

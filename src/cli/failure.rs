@@ -19,6 +19,8 @@ pub(super) enum Failure {
     },
     /// Its output could not be written.
     Unwritten(io::Error),
+    /// It did what it should, and its report says what did not hold.
+    Told,
 }
 
 impl Failure {
@@ -30,6 +32,7 @@ impl Failure {
     /// Tells it on standard error, on one line, and gives the exit code. A reader who has gone away is no failure.
     pub(super) fn tell(&self, output: &mut Output) -> ExitCode {
         match self {
+            Failure::Told => ExitCode::FAILURE,
             Failure::Unwritten(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Failure::Unwritten(error) => {
                 complain(&format!("prunella: failed to write the output: {error}"));

@@ -14,6 +14,7 @@ mod init;
 mod invite;
 mod join;
 mod kill;
+mod lab;
 mod links;
 mod node_command;
 mod output;
@@ -96,8 +97,8 @@ enum Command {
     Shell,
     /// Print a completion script for a shell
     Completions(completions::Arguments),
-    // Commands that bring their own world hook in here and in `Cli::perform`:
-    // Lab(lab::Arguments),
+    /// Run a whole mesh on this machine: real nodes, real traffic, faults, and a report
+    Lab(lab::Arguments),
 }
 
 impl Cli {
@@ -114,6 +115,9 @@ impl Cli {
         if let Command::Completions(arguments) = self.command {
             return completions::run(&arguments, output);
         }
+        if let Command::Lab(arguments) = self.command {
+            return run_lab(arguments);
+        }
         let dir = self.global.dir.map_or_else(default_dir, Ok)?;
         let runtime = runtime(&self.command)?;
         match self.command {
@@ -126,9 +130,16 @@ impl Cli {
                 runtime.block_on(command.run(&mut session))
             }
             Command::Shell => shell::run(&dir, &runtime, output),
-            Command::Completions(_) => unreachable!("BUG: completions need no directory and were printed above"),
+            Command::Lab(_) | Command::Completions(_) => unreachable!("BUG: what needs no directory was done above"),
         }
     }
+}
+
+/// The lab has its own directory, and says itself what did not hold.
+fn run_lab(arguments: lab::Arguments) -> Result<(), Failure> {
+    let runtime = system_runtime(&mut Builder::new_multi_thread())?;
+    let kept = runtime.block_on(lab::run(arguments)).map_err(|error| Failure::new("run the lab", error))?;
+    if kept { Ok(()) } else { Err(Failure::Told) }
 }
 
 /// A node uses all processors; whoever merely asks one needs a single thread.
@@ -137,6 +148,10 @@ fn runtime(command: &Command) -> Result<Runtime, Failure> {
         Command::Up(_) => Builder::new_multi_thread(),
         _ => Builder::new_current_thread(),
     };
+    system_runtime(&mut builder)
+}
+
+fn system_runtime(builder: &mut Builder) -> Result<Runtime, Failure> {
     builder.enable_all().build().map_err(|error: io::Error| {
         Failure::new("start", Error::new(ErrorKind::System, format!("the system gives no threads or files: {error}")))
     })

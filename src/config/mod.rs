@@ -6,6 +6,7 @@ mod check;
 mod error;
 mod nearest;
 mod overlay;
+mod rules;
 
 use std::fmt;
 use std::io;
@@ -19,12 +20,13 @@ use serde::{Deserialize, Serialize};
 
 pub use check::is_node_name;
 pub use error::{ConfigError, Place};
+pub use rules::read_rules;
 
 /// The default configuration as a commented file.
 pub const DEFAULT_FILE: &str = include_str!("../../config/default.toml");
 
 /// The name of the user's file in a node's directory.
-pub const FILE_NAME: &str = "prunella.toml";
+pub const FILE_NAME: &str = "config.toml";
 
 /// A node's whole configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,7 +174,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Reads the configuration of the node in `dir`: the defaults, overlaid by `file`, or by `prunella.toml` in `dir` if
+/// Reads the configuration of the node in `dir`: the defaults, overlaid by `file`, or by `config.toml` in `dir` if
 /// there is one. Relative paths in it count from `dir`.
 ///
 /// # Errors

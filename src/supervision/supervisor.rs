@@ -216,7 +216,9 @@ impl Running {
     fn give_up(&self, reason: &str) -> ActorProcessingErr {
         let supervisor = &self.place.name;
         tracing::error!(supervisor, reason, "too many failures: giving up");
-        format!("{supervisor} gave up after too many failures; the last: {reason}").into()
+        let told = format!("{supervisor} gave up after too many failures; the last: {reason}");
+        self.stats.failed(&told);
+        told.into()
     }
 }
 

@@ -21,7 +21,7 @@ use super::supervisor::{self, Child, Plan, Strategy, SupervisorMsg};
 use crate::actors::driver::{self, Ground, Role, Start};
 use crate::actors::shell::Shell;
 use crate::actors::stats::Place;
-use crate::actors::{knowledge, peer};
+use crate::actors::{knowledge, peer, surfaces};
 
 /// Reads the rules that are to be enforced. Called whenever the PolicyActor starts.
 pub type ReadRules = Arc<dyn Fn() -> RuleSet + Send + Sync>;
@@ -33,8 +33,8 @@ pub struct Seed {
     pub shell: Arc<Shell>,
     /// Reads the rules.
     pub read_rules: ReadRules,
-    /// Starts the surfaces.
-    pub surfaces: supervisor::StartChild,
+    /// Opens the surfaces.
+    pub surfaces: surfaces::Open,
 }
 
 /// The name of the root supervisor.
@@ -55,7 +55,7 @@ pub async fn grow(seed: Seed) -> Result<ActorRef<SupervisorMsg>, String> {
             seed.role("gossip", |seed| seed.shell.gossip().map_err(|error| error.to_string())),
             seed.peers(),
             seed.healing(),
-            Child { name: "surfaces".to_owned(), start: Arc::clone(&seed.surfaces) },
+            seed.surfaces(),
         ],
     };
     supervisor::spawn(plan, None).await
@@ -79,6 +79,18 @@ impl Seed {
                 store: Arc::clone(&shell.store),
             };
             Box::pin(knowledge::spawn(start, supervisor))
+        })
+    }
+
+    fn surfaces(&self) -> Child {
+        let seed = self.clone();
+        child("surfaces", move |supervisor| {
+            let start = surfaces::Start {
+                place: place("surfaces", ROOT),
+                directory: Arc::clone(&seed.shell.directory),
+                open: Arc::clone(&seed.surfaces),
+            };
+            Box::pin(surfaces::spawn(start, supervisor))
         })
     }
 

@@ -38,8 +38,8 @@ impl Shell {
             gossip::Input::Loaded(stored),
             gossip::Input::Announce(body),
         ];
-        let exposed = self.exposed_names();
-        first.extend(exposed.into_iter().map(|name| gossip::Input::SetService { name, exposed: true }));
+        let exposed = self.services().exposed().into_iter();
+        first.extend(exposed.map(|(name, _)| gossip::Input::SetService { name, exposed: true }));
         let machine = Gossip::new(self.credentials.identity().clone(), seed(), self.clock.now());
         Ok((machine, first))
     }
@@ -98,11 +98,6 @@ impl Shell {
     /// A PolicyActor's machine, and the rules that it is to enforce.
     pub fn policy(&self, rules: RuleSet) -> Newborn<Policy, policy::Input> {
         (Policy::default(), vec![policy::Input::RulesLoaded(rules)])
-    }
-
-    /// The names of the services that this node exposes.
-    pub fn exposed_names(&self) -> Vec<String> {
-        self.exposed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).keys().cloned().collect()
     }
 }
 

@@ -8,7 +8,7 @@ use prunella_core::PeerId;
 use prunella_core::policy::{Action, RuleSet};
 use prunella_core::wire::stream::StreamOpen;
 
-use crate::transport::session::Gate;
+use crate::transport::Gate;
 
 /// Decides by the rules in force.
 pub struct RulesGate(pub Arc<ArcSwap<RuleSet>>);

@@ -8,18 +8,20 @@ mod known;
 mod pump;
 mod roster;
 mod routes;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use prunella_core::policy::{Action, RuleSet};
 use prunella_core::record::{RecordId, SignedRecord};
 use prunella_core::wire::codec;
-use prunella_core::wiring::Command;
-use prunella_core::{LinkId, PeerId, Rejected};
+use prunella_core::wiring::{Command, Route};
+use prunella_core::{LinkId, PeerId, Rejected, pathfinder};
 use prunella_storage::{Batch, Store, Tree};
 
 pub use gate::RulesGate;
@@ -28,14 +30,15 @@ pub use known::Known;
 pub use pump::{Events, pump};
 pub use roster::Roster;
 pub use routes::Routes;
+pub use traces::Traces;
 
 use super::clock::Clock;
 use super::directory::Directory;
 use super::driver::Perform;
 use crate::config::MeshConfig;
-use crate::datapath::{Port, Route};
+use crate::datapath::{self, Port};
 use crate::security::Credentials;
-use crate::transport::links::Links;
+use crate::transport::{Links, Services};
 
 /// What performs the commands of one node.
 pub struct Shell {
@@ -65,8 +68,10 @@ pub struct Shell {
     pub routes: Routes,
     /// What this node tells others to dial.
     pub advertised: Vec<SocketAddr>,
-    /// Services that this node exposes, by name, with their targets.
-    pub exposed: Mutex<BTreeMap<String, String>>,
+    /// What this node exposes and forwards; set once, before any actor starts.
+    pub services: OnceLock<Services>,
+    /// Probes that somebody waits for.
+    pub traces: Traces,
     owners: Mutex<BTreeMap<LinkId, PeerId>>,
     rejected: [AtomicU64; Rejected::ALL.len()],
 }
@@ -87,8 +92,6 @@ pub struct Parts {
     pub advertised: Vec<SocketAddr>,
     /// Whom this node wants links with at the start.
     pub roster: BTreeMap<PeerId, Vec<SocketAddr>>,
-    /// Services that this node exposes, by name, with their targets.
-    pub exposed: BTreeMap<String, String>,
     /// What the store held of incidents and outcomes.
     pub journal: Journal,
 }
@@ -96,7 +99,7 @@ pub struct Parts {
 impl Shell {
     /// The shell of a node that is about to start.
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, credentials, clock, store, port, advertised, roster, exposed, journal } = parts;
+        let Parts { config, credentials, clock, store, port, advertised, roster, journal } = parts;
         Self {
             roster: Roster::new(&config, credentials.peer(), roster),
             config,
@@ -111,8 +114,9 @@ impl Shell {
             rules: Arc::default(),
             routes: Routes::default(),
             advertised,
-            exposed: Mutex::new(exposed),
+            services: OnceLock::new(),
             owners: Mutex::default(),
+            traces: Traces::default(),
             rejected: Default::default(),
         }
     }
@@ -120,6 +124,11 @@ impl Shell {
     /// The links.
     pub fn links(&self) -> &Links {
         self.links.get().expect("BUG: links are set before any actor starts")
+    }
+
+    /// What this node exposes and forwards.
+    pub fn services(&self) -> &Services {
+        self.services.get().expect("BUG: services are set before any actor starts")
     }
 
     /// Counts something that was turned away.
@@ -136,6 +145,19 @@ impl Shell {
             (format!("rejected_{}", reason.name()), total)
         };
         Rejected::ALL.iter().enumerate().map(count).collect()
+    }
+
+    /// Has a route to `destination` installed, and waits until it is.
+    ///
+    /// # Errors
+    /// The reason, if none could be found in time.
+    pub async fn route_to(&self, destination: PeerId) -> Result<(), String> {
+        self.directory.deliver(Route::Pathfinder(pathfinder::Input::Wanted { destination }));
+        if self.routes.wait_for(&destination, ROUTE_PATIENCE).await {
+            Ok(())
+        } else {
+            Err(format!("no path to {} is known", self.known.name(&destination)))
+        }
     }
 
     /// Lets neighbors use this node as a relay, or not, as the rules say.
@@ -186,7 +208,7 @@ impl Perform for Shell {
             Command::NodeChanged { peer, body } => self.known.set_node(peer, body),
             Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),
             Command::InstallRoute { destination, way } => {
-                let route = Route { path: way.path, first: way.first, labels: way.labels };
+                let route = datapath::Route { path: way.path, first: way.first, labels: way.labels };
                 self.port.install_route(destination, route);
                 self.routes.installed(destination);
             }
@@ -229,3 +251,6 @@ impl Shell {
         }
     }
 }
+
+/// How long somebody who wants to talk to a node waits for a path.
+const ROUTE_PATIENCE: Duration = Duration::from_secs(3);

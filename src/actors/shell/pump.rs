@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Shell;
 use crate::actors::clock::unix_ms;
 use crate::datapath::Event;
-use crate::transport::links::LinkEvent;
+use crate::transport::LinkEvent;
 
 /// Where events come from.
 pub struct Events {
@@ -59,6 +59,7 @@ impl Shell {
                     self.directory.deliver(Route::Peer(peer, returned));
                 }
             }
+            Event::ProbeReturned { path, rtt, .. } if self.traces.answer(path, rtt) => {}
             Event::ProbeReturned { path, nonce, rtt, .. } => {
                 let returned = pathfinder::Input::ProbeReturned { path, nonce, rtt };
                 self.directory.deliver(Route::Pathfinder(returned));

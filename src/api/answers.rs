@@ -1,0 +1,468 @@
+//! What the node answers to each request, whichever surface it came from.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use prunella_core::gossip;
+use prunella_core::pathfinder::{PathState, PathView};
+use prunella_core::peer::LinkReport;
+use prunella_core::policy;
+use prunella_core::wiring::Route;
+use prunella_core::{PeerId, wire::stream::StreamRefusal};
+use prunella_storage::{Batch, Tree};
+use ractor::rpc::CallResult;
+use tokio::sync::watch;
+
+use super::error::{Error, ErrorKind};
+use super::server::{Answer, Handler};
+use super::vocabulary::{
+    ActorInfo, Failure, ForwardInfo, HopInfo, IncidentInfo, LinkInfo, PathInfo, PeerInfo, Reach, Request, Response,
+    ServiceInfo, Status,
+};
+use crate::actors::shell::Shell;
+use crate::config::read_rules;
+use crate::datapath::Fault;
+use crate::messages::{self, Mail, PathfinderQuery, PeerQuery};
+use crate::transport::{ExposeError, ForwardError, SessionError, Sessions};
+
+/// Answers requests about one node.
+pub(super) struct Answers {
+    shell: Arc<Shell>,
+    sessions: Sessions,
+    stop: watch::Sender<bool>,
+}
+
+impl Handler for Answers {
+    fn handle(&self, request: Request) -> Answer<'_> {
+        Box::pin(async move { self.answer(request).await.unwrap_or_else(|error| Response::Error { error }) })
+    }
+}
+
+impl Answers {
+    pub(super) fn new(shell: Arc<Shell>, sessions: Sessions, stop: watch::Sender<bool>) -> Self {
+        Self { shell, sessions, stop }
+    }
+
+    pub(super) fn shell(&self) -> &Arc<Shell> {
+        &self.shell
+    }
+
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    pub(super) async fn answer(&self, request: Request) -> Result<Response, Error> {
+        match request {
+            Request::Status => self.status().await.map(Response::Status),
+            Request::Peers => Ok(Response::Peers { peers: self.peers().await? }),
+            Request::Links => Ok(Response::Links { links: self.links().await }),
+            Request::Paths { destination } => self.paths(&destination).await,
+            Request::Actors => Ok(Response::Actors { actors: self.actors() }),
+            Request::Services => Ok(self.services()),
+            Request::Incidents => Ok(Response::Incidents { incidents: self.incidents() }),
+            Request::Ping { destination, timeout_ms } => self.ping(&destination, timeout_ms).await,
+            Request::Trace { destination } => self.trace(&destination).await,
+            Request::Expose { name, target } => self.expose(name, &target),
+            Request::Unexpose { name } => self.unexpose(name),
+            Request::Forward { name, listen } => self.forward(&name, listen).await,
+            Request::Unforward { listen } => self.unforward(listen),
+            Request::Policy => Ok(self.policy()),
+            Request::PolicyReload => self.reload_policy(),
+            Request::KillActor { actor, how } => self.kill(&actor, how),
+            Request::Fault { neighbor, drop_sent, drop_received } => {
+                self.fault(&neighbor, Fault { drop_sent, drop_received })
+            }
+            Request::ClearFaults => {
+                self.shell.port.clear_faults();
+                Ok(Response::Done)
+            }
+            Request::Shutdown => {
+                self.stop.send_replace(true);
+                Ok(Response::Done)
+            }
+        }
+    }
+
+    async fn status(&self) -> Result<Status, Error> {
+        let shell = &self.shell;
+        let reachable = self.reachable().await?;
+        Ok(Status {
+            peer: shell.credentials.peer(),
+            name: shell.config.name.clone(),
+            trust_domain: shell.credentials.trust_domain().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            listen: shell.port.local_addr(),
+            overlay_address: shell.credentials.peer().tag().address(),
+            uptime_ms: shell.clock.uptime().as_millis() as u64,
+            links_up: shell.port.link_stats().iter().filter(|link| link.usable).count(),
+            peers_known: shell.known.nodes().len(),
+            peers_reachable: reachable.len(),
+            incidents_open: shell.journal.open_count(),
+            certificate_expires_unix: shell.credentials.certificate_expiry_unix(),
+            counters: self.counters(),
+        })
+    }
+
+    fn counters(&self) -> BTreeMap<String, u64> {
+        let c = self.shell.port.counters();
+        let mut counters = self.shell.rejections();
+        counters.extend(
+            [
+                ("quic_received", c.quic_received),
+                ("quic_dropped", c.quic_dropped),
+                ("frames_from_strangers", c.unknown_source),
+                ("frames_forwarded", c.forwarded),
+                ("frames_without_link", c.no_link),
+                ("frames_without_route", c.no_route),
+                ("frames_send_full", c.send_full),
+                ("frames_send_failed", c.send_failed),
+                ("datagrams_lost_on_purpose", c.faulted),
+                ("probes_answered", c.probes_answered),
+                ("path_errors_sent", c.path_errors_sent),
+                ("events_dropped", c.events_dropped),
+                ("control_messages_dropped", self.shell.links().dropped()),
+            ]
+            .map(|(name, count)| (name.to_owned(), count)),
+        );
+        counters
+    }
+
+    async fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
+        let me = self.shell.credentials.peer();
+        let reachable = self.reachable().await?;
+        let info = |(peer, node): (PeerId, prunella_core::record::NodeBody)| {
+            let relays = reachable.get(&peer).copied();
+            let state = match relays {
+                _ if peer == me => Reach::Myself,
+                Some(0) => Reach::Neighbor,
+                Some(_) => Reach::Relayed,
+                None => Reach::Unreachable,
+            };
+            PeerInfo { peer, name: node.name, addresses: node.addresses, state, relays }
+        };
+        Ok(self.shell.known.nodes().into_iter().map(info).collect())
+    }
+
+    async fn reachable(&self) -> Result<BTreeMap<PeerId, usize>, Error> {
+        let actor = self.shell.directory.pathfinder().ok_or_else(|| away("pathfinder"))?;
+        let asked = actor.call(|reply| Mail::Query(PathfinderQuery::Reachable(reply)), Some(CALL_PATIENCE)).await;
+        answered(asked, "pathfinder")
+    }
+
+    async fn paths_to(&self, destination: PeerId) -> Result<Vec<PathView>, Error> {
+        let actor = self.shell.directory.pathfinder().ok_or_else(|| away("pathfinder"))?;
+        let query = |reply| Mail::Query(PathfinderQuery::Paths { destination, reply });
+        answered(actor.call(query, Some(CALL_PATIENCE)).await, "pathfinder")
+    }
+
+    async fn links(&self) -> Vec<LinkInfo> {
+        let addresses: BTreeMap<PeerId, SocketAddr> = self.shell.links().addresses().into_iter().collect();
+        let stats: BTreeMap<_, _> = self.shell.port.link_stats().into_iter().map(|s| (s.peer, s)).collect();
+        let mut links = Vec::new();
+        for peer in self.shell.directory.peers() {
+            let report = self.report(&peer).await;
+            let bytes = stats.get(&peer).map_or((0, 0), |s| (s.bytes_sent, s.bytes_received));
+            links.push(LinkInfo {
+                peer,
+                name: self.shell.known.name(&peer),
+                address: addresses.get(&peer).copied(),
+                state: report.as_ref().map_or("restarting", |r| r.state.name()).to_owned(),
+                rtt_us: report.as_ref().map_or(0, |r| r.rtt.as_micros() as u64),
+                loss_permille: report.as_ref().map_or(0, |r| r.loss_permille),
+                sent_bytes: bytes.0,
+                received_bytes: bytes.1,
+                established: report.as_ref().map_or(0, |r| r.established),
+            });
+        }
+        links
+    }
+
+    async fn report(&self, peer: &PeerId) -> Option<LinkReport> {
+        let actor = self.shell.directory.peer(peer)?;
+        match actor.call(|reply| Mail::Query(PeerQuery::Report(reply)), Some(CALL_PATIENCE)).await {
+            Ok(CallResult::Success(report)) => Some(report),
+            _ => None,
+        }
+    }
+
+    async fn paths(&self, destination: &str) -> Result<Response, Error> {
+        let destination = self.find(destination)?;
+        let views = self.paths_to(destination).await?;
+        let info = |view: PathView| PathInfo {
+            names: view.path.hops.iter().map(|hop| self.shell.known.name(hop)).collect(),
+            hops: view.path.hops,
+            state: view.state.name().to_owned(),
+            cost: view.path.cost,
+            rtt_us: view.rtt.as_micros() as u64,
+        };
+        Ok(Response::Paths { destination, paths: views.into_iter().map(info).collect() })
+    }
+
+    fn actors(&self) -> Vec<ActorInfo> {
+        let all = self.shell.directory.register.all();
+        let mut actors = Vec::new();
+        let mut below: Vec<(Option<String>, usize)> = vec![(None, 0)];
+        while let Some((parent, depth)) = below.pop() {
+            let mut children: Vec<_> = all.iter().filter(|(place, _)| place.parent == parent).collect();
+            children.sort_by_key(|(place, _)| TREE_ORDER.iter().position(|name| *name == place.name));
+            for (place, stats) in &children {
+                actors.push(ActorInfo {
+                    name: place.name.clone(),
+                    parent: place.parent.clone(),
+                    depth,
+                    state: if stats.running.load(Ordering::Relaxed) { "running" } else { "restarting" }.to_owned(),
+                    mailbox: stats.waiting(),
+                    handled: stats.handled.load(Ordering::Relaxed),
+                    restarts: stats.restarts.load(Ordering::Relaxed),
+                    last_failure: stats.last_failure(),
+                });
+            }
+            below.extend(children.iter().map(|(place, _)| (Some(place.name.clone()), depth + 1)));
+        }
+        in_tree_order(actors)
+    }
+
+    fn services(&self) -> Response {
+        let shell = &self.shell;
+        let targets: BTreeMap<String, String> = shell.services().exposed().into_iter().collect();
+        let me = shell.credentials.peer();
+        let service = |(name, provider): (String, PeerId)| ServiceInfo {
+            target: targets.get(&name).filter(|_| provider == me).map(|target| format!("tcp://{target}")),
+            provider_name: shell.known.name(&provider),
+            name,
+            provider,
+        };
+        let forward = |f: crate::transport::ForwardState| ForwardInfo {
+            name: f.name,
+            listen: f.listen,
+            open: f.open,
+            total: f.total,
+        };
+        Response::Services {
+            services: shell.known.services().into_iter().map(service).collect(),
+            forwards: shell.services().forwards().into_iter().map(forward).collect(),
+        }
+    }
+
+    fn incidents(&self) -> Vec<IncidentInfo> {
+        let name = |subject: &str| match subject.parse::<PeerId>() {
+            Ok(peer) => self.shell.known.name(&peer),
+            Err(_) => subject.to_owned(),
+        };
+        let info = |e: crate::actors::shell::Entry| IncidentInfo {
+            id: e.id,
+            kind: e.kind,
+            subject: name(&e.subject),
+            evidence: e.evidence,
+            opened_unix_ms: e.opened_unix_ms,
+            lasted_ms: e.lasted_ms,
+            actions: e.actions,
+        };
+        self.shell.journal.entries().into_iter().take(INCIDENTS_TOLD).map(info).collect()
+    }
+
+    async fn ping(&self, destination: &str, timeout_ms: u64) -> Result<Response, Error> {
+        let peer = self.find(destination)?;
+        let name = self.shell.known.name(&peer);
+        let late = || Error::new(ErrorKind::TimedOut, format!("{name} did not answer within {timeout_ms} ms"));
+        let ping = tokio::time::timeout(Duration::from_millis(timeout_ms), self.sessions.ping(peer));
+        let rtt = ping.await.map_err(|_| late())?.map_err(|error| session_error(&name, error))?;
+        let views = self.paths_to(peer).await.unwrap_or_default();
+        let in_use = views.into_iter().find(|view| view.state == PathState::InUse);
+        let via = in_use.map(|view| view.path.relays().to_vec()).unwrap_or_default();
+        Ok(Response::Ping { peer, rtt_us: rtt.as_micros() as u64, via })
+    }
+
+    async fn trace(&self, destination: &str) -> Result<Response, Error> {
+        let destination = self.find(destination)?;
+        let name = self.shell.known.name(&destination);
+        self.shell.route_to(destination).await.map_err(|reason| Error::new(ErrorKind::NoPath, reason))?;
+        let views = self.paths_to(destination).await?;
+        let view = views.into_iter().find(|view| view.state == PathState::InUse);
+        let (way, path) = view
+            .and_then(|view| view.way.map(|way| (way, view.path)))
+            .ok_or_else(|| Error::new(ErrorKind::NoPath, format!("no path to {name} is in use; try again")))?;
+        let mut hops = Vec::new();
+        for (i, hop) in path.hops.iter().skip(1).enumerate() {
+            let rtt = self.shell.probe_once(way.first, &way.labels[..i], HOP_PATIENCE).await;
+            let name = self.shell.known.name(hop);
+            hops.push(HopInfo { peer: *hop, name, rtt_us: rtt.map(|rtt| rtt.as_micros() as u64) });
+        }
+        Ok(Response::Trace { destination, hops })
+    }
+
+    fn expose(&self, name: String, target: &str) -> Result<Response, Error> {
+        self.shell.services().expose(&name, target).map_err(|error| {
+            let kind = if error == ExposeError::OverLimit { ErrorKind::OverLimit } else { ErrorKind::InvalidInput };
+            Error::new(kind, error.to_string())
+        })?;
+        let mut batch = Batch::new();
+        batch.put(Tree::Services, name.as_bytes(), target.as_bytes());
+        self.shell.directory.keep(batch);
+        self.announce(name, true);
+        Ok(Response::Done)
+    }
+
+    fn unexpose(&self, name: String) -> Result<Response, Error> {
+        if !self.shell.services().unexpose(&name) {
+            let text = format!("this node exposes no service named {name}; `prunella services` lists them");
+            return Err(Error::new(ErrorKind::ServiceNotFound, text));
+        }
+        let mut batch = Batch::new();
+        batch.delete(Tree::Services, name.as_bytes());
+        self.shell.directory.keep(batch);
+        self.announce(name, false);
+        Ok(Response::Done)
+    }
+
+    fn announce(&self, name: String, exposed: bool) {
+        self.shell.directory.deliver(Route::Gossip(gossip::Input::SetService { name, exposed }));
+    }
+
+    async fn forward(&self, name: &str, listen: SocketAddr) -> Result<Response, Error> {
+        let known = Arc::clone(&self.shell);
+        let pick = Arc::new(move |name: &str| known.known.providers(name));
+        let listen = self.shell.services().forward(name, listen, pick).await.map_err(|error| {
+            let kind = match error {
+                ForwardError::Listen { .. } => ErrorKind::System,
+                ForwardError::OverLimit => ErrorKind::OverLimit,
+                _ => ErrorKind::InvalidInput,
+            };
+            Error::new(kind, error.to_string())
+        })?;
+        Ok(Response::Forwarding { listen })
+    }
+
+    fn unforward(&self, listen: SocketAddr) -> Result<Response, Error> {
+        if self.shell.services().unforward(listen) {
+            return Ok(Response::Done);
+        }
+        let text = format!("nothing is forwarded at {listen}; `prunella services` lists the forwards");
+        Err(Error::new(ErrorKind::ServiceNotFound, text))
+    }
+
+    fn policy(&self) -> Response {
+        let rules = self.shell.rules.load();
+        Response::Policy {
+            source: self.shell.config.policy.file.display().to_string(),
+            rules: rules.rules.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn reload_policy(&self) -> Result<Response, Error> {
+        let rules = read_rules(&self.shell.config.policy.file)?;
+        self.shell.directory.deliver(Route::Policy(policy::Input::RulesLoaded(rules)));
+        Ok(Response::Done)
+    }
+
+    fn kill(&self, actor: &str, how: Failure) -> Result<Response, Error> {
+        let how = match how {
+            Failure::Kill => None,
+            Failure::Panic => Some(messages::Failure::Panic),
+            Failure::Error => Some(messages::Failure::Error),
+        };
+        if how.is_some() {
+            self.chaos_allowed()?;
+        }
+        if self.shell.directory.fail(actor, how) {
+            return Ok(Response::Done);
+        }
+        let text = format!("no actor named {actor} can be killed; `prunella actors` lists them (not the supervisors)");
+        Err(Error::new(ErrorKind::InvalidInput, text))
+    }
+
+    fn fault(&self, neighbor: &str, fault: Fault) -> Result<Response, Error> {
+        self.chaos_allowed()?;
+        let peer = self.find(neighbor)?;
+        let address = self.shell.links().addresses().into_iter().find(|(p, _)| *p == peer).map(|(_, a)| a);
+        let address = address.or_else(|| self.shell.roster.addresses(&peer).first().copied()).ok_or_else(|| {
+            Error::new(ErrorKind::PeerNotFound, format!("{neighbor} is not a neighbor; `prunella links` lists them"))
+        })?;
+        self.shell.port.set_fault(address, fault);
+        Ok(Response::Done)
+    }
+
+    fn chaos_allowed(&self) -> Result<(), Error> {
+        if self.shell.config.chaos.allow {
+            return Ok(());
+        }
+        let text = "this node does not consent to faults; set `allow = true` under [chaos] in its config.toml";
+        Err(Error::new(ErrorKind::Denied, text))
+    }
+
+    /// The node that `text` means.
+    pub(super) fn find(&self, text: &str) -> Result<PeerId, Error> {
+        let found = self.shell.known.find(text).or_else(|| {
+            let me = self.shell.credentials.peer();
+            (text == self.shell.config.name).then_some(me)
+        });
+        found.ok_or_else(|| {
+            let text = format!("no node {text:?} is known, or several begin so; `prunella peers` lists them");
+            Error::new(ErrorKind::PeerNotFound, text)
+        })
+    }
+}
+
+/// Parents before children, siblings in the order of the tree.
+fn in_tree_order(actors: Vec<ActorInfo>) -> Vec<ActorInfo> {
+    fn append(parent: Option<&str>, actors: &[ActorInfo], ordered: &mut Vec<ActorInfo>) {
+        for actor in actors.iter().filter(|a| a.parent.as_deref() == parent) {
+            ordered.push(actor.clone());
+            append(Some(&actor.name), actors, ordered);
+        }
+    }
+    let mut ordered = Vec::new();
+    append(None, &actors, &mut ordered);
+    ordered
+}
+
+fn answered<T, E>(result: Result<CallResult<T>, E>, actor: &str) -> Result<T, Error> {
+    match result {
+        Ok(CallResult::Success(value)) => Ok(value),
+        _ => Err(away(actor)),
+    }
+}
+
+fn away(actor: &str) -> Error {
+    Error::new(ErrorKind::NotRunning, format!("the {actor} actor is being restarted; try again"))
+}
+
+/// What a failed session means to a caller.
+pub(super) fn session_error(name: &str, error: SessionError) -> Error {
+    let kind = match &error {
+        SessionError::NoRoute { .. } => ErrorKind::NoPath,
+        SessionError::TimedOut => ErrorKind::TimedOut,
+        SessionError::Authentication { .. } => ErrorKind::AuthenticationFailed,
+        SessionError::Refused(StreamRefusal::Denied { .. }) => ErrorKind::Denied,
+        SessionError::OverLimit => ErrorKind::OverLimit,
+        SessionError::NotRunning => ErrorKind::NotRunning,
+        _ => ErrorKind::ConnectionFailed,
+    };
+    Error::new(kind, format!("{name}: {error}"))
+}
+
+/// The order in which siblings are told.
+const TREE_ORDER: [&str; 12] = [
+    "root",
+    "knowledge",
+    "policy",
+    "gossip",
+    "peers",
+    "healing",
+    "monitor",
+    "pathfinder",
+    "planner",
+    "executor",
+    "surfaces",
+    "",
+];
+/// How long an actor gets to answer a question.
+const CALL_PATIENCE: Duration = Duration::from_secs(1);
+/// How long one hop of a trace gets to answer.
+const HOP_PATIENCE: Duration = Duration::from_secs(1);
+/// Incidents told at once, the newest, so that the answer fits a line.
+const INCIDENTS_TOLD: usize = 200;

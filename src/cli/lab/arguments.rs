@@ -1,0 +1,131 @@
+//! What the user may say to the lab.
+
+use std::net::ToSocketAddrs;
+use std::path::PathBuf;
+
+use super::faults::FaultKind;
+
+/// Start a whole mesh on this machine, run real traffic through it, break it, and report what was lost.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// Nodes to start, 4 to 16
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(4..=16))]
+    pub nodes: u16,
+    /// How often each fault is injected
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub runs: u32,
+    /// Replays the lab's choices: the content sent, the relays and links that fail [default: random]
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// The faults to inject, separated by commas [default: all]
+    #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
+    pub faults: Vec<FaultKind>,
+    /// Reach this HTTP service through the mesh instead of the lab's own file server
+    #[arg(long, value_name = "tcp://HOST:PORT", value_parser = Service::parse)]
+    pub service: Option<Service>,
+    /// Rate limit of the bulk stream, in megabits per second
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub bulk_mbit: u32,
+    /// Leave the mesh running at the end, and say how to open a shell on each node
+    #[arg(long)]
+    pub keep: bool,
+    /// Write the report as JSON to this file; `-` is the standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Where the nodes live; must be empty or absent [default: a fresh temporary directory]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// The faults to inject, in the order of the report, each once.
+    pub(super) fn fault_kinds(&self) -> Vec<FaultKind> {
+        let wanted = |kind: &FaultKind| self.faults.is_empty() || self.faults.contains(kind);
+        FaultKind::ALL.into_iter().filter(wanted).collect()
+    }
+}
+
+/// A TCP service of the user's, written `tcp://HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    authority: String,
+}
+
+impl Service {
+    /// The service at `authority`, a `HOST:PORT`.
+    pub(super) fn at(authority: impl Into<String>) -> Self {
+        Self { authority: authority.into() }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let authority = text.strip_prefix("tcp://").ok_or("must begin with tcp://")?.trim_end_matches('/');
+        let (host, port) = authority.rsplit_once(':').ok_or("must end with :PORT")?;
+        match port.parse::<u16>() {
+            Ok(1..) if !host.is_empty() => Ok(Self::at(authority)),
+            _ => Err("must be tcp://HOST:PORT".to_owned()),
+        }
+    }
+
+    /// `HOST:PORT`.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// `tcp://HOST:PORT`.
+    pub(super) fn target(&self) -> String {
+        format!("tcp://{}", self.authority)
+    }
+
+    /// The first address that the host name stands for (asks the system's resolver, so it may block).
+    pub(super) fn resolve(&self) -> std::io::Result<std::net::SocketAddr> {
+        let mut addresses = self.authority.to_socket_addrs()?;
+        addresses.next().ok_or_else(|| std::io::Error::other(format!("{} has no address", self.authority)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        lab: Arguments,
+    }
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Line::try_parse_from(std::iter::once("lab").chain(line.split_whitespace())).map(|line| line.lab)
+    }
+
+    #[test]
+    fn without_arguments_every_fault_is_injected_three_times_into_five_nodes() {
+        let lab = parse("").unwrap();
+        assert_eq!((lab.nodes, lab.runs, lab.bulk_mbit), (5, 3, 100));
+        assert_eq!(lab.fault_kinds(), FaultKind::ALL);
+    }
+
+    #[test]
+    fn faults_are_chosen_by_name_and_injected_once_each() {
+        let lab = parse("--faults kill-actor,cut-link,kill-actor").unwrap();
+        assert_eq!(lab.fault_kinds(), [FaultKind::CutLink, FaultKind::KillActor]);
+        assert!(parse("--faults meteor").is_err());
+    }
+
+    #[test]
+    fn impossible_numbers_of_nodes_are_refused() {
+        assert!(parse("--nodes 3").is_err());
+        assert!(parse("--nodes 17").is_err());
+        assert_eq!(parse("--nodes 16").unwrap().nodes, 16);
+    }
+
+    #[test]
+    fn a_service_is_a_host_and_a_port() {
+        assert_eq!(Service::parse("tcp://localhost:80"), Ok(Service::at("localhost:80")));
+        assert_eq!(Service::parse("tcp://[::1]:8080/").unwrap().target(), "tcp://[::1]:8080");
+        for wrong in ["localhost:80", "tcp://localhost", "tcp://:80", "tcp://localhost:0", "tcp://localhost:x"] {
+            assert!(Service::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
