@@ -1,43 +1,143 @@
-//! Speaks to a running node over its control socket: one line of JSON each way.
+//! The control socket's client: what the command line and the shell ask a running node with.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use prunella_core::limits::CONTROL_LINE_BYTES_MAX;
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-use super::{Error, ErrorKind, Request, Response};
+use super::error::{Error, ErrorKind};
+use super::line::{self, Line};
+use super::vocabulary::{Request, Response};
 
-/// A connection to a node's control socket.
+/// A connection to a running node's control socket; it connects again by itself when the node has been restarted.
+///
+/// A request that is dropped before its response has come closes the connection, so that responses never get mixed up.
 #[derive(Debug)]
 pub struct Client {
-    stream: BufReader<UnixStream>,
+    socket: PathBuf,
+    /// Absent while a request is under way and after one has failed.
+    stream: Option<BufReader<UnixStream>>,
 }
 
 impl Client {
     /// Connects to the control socket at `socket`.
     ///
     /// # Errors
-    /// [`ErrorKind::NotRunning`] if nobody listens there.
-    pub async fn connect(socket: &Path) -> Result<Client, Error> {
-        let stream = UnixStream::connect(socket).await.map_err(|error| {
-            Error::new(ErrorKind::NotRunning, format!("no node answers at {}: {error}", socket.display()))
-        })?;
-        Ok(Client { stream: BufReader::new(stream) })
+    ///
+    /// [`ErrorKind::NotRunning`] if nobody answers there; [`ErrorKind::System`] if the system refuses.
+    pub async fn connect(socket: &Path) -> Result<Self, Error> {
+        let stream = open(socket).await?;
+        Ok(Self { socket: socket.to_path_buf(), stream: Some(stream) })
     }
 
-    /// Asks `request` and waits for the answer.
+    /// A client that connects with its first request.
+    pub fn to(socket: &Path) -> Self {
+        Self { socket: socket.to_path_buf(), stream: None }
+    }
+
+    /// Sends a request and waits for its response, which may be a [`Response::Error`] of the node's.
     ///
     /// # Errors
-    /// [`ErrorKind::ConnectionFailed`] if the node goes away, [`ErrorKind::Internal`] if its answer cannot be read.
+    ///
+    /// As for [`Client::connect`]; [`ErrorKind::ConnectionFailed`] if the node went away in between and
+    /// [`ErrorKind::TimedOut`] if it does not answer: then nothing is known of what became of the request;
+    /// [`ErrorKind::InvalidInput`] if the request is too long.
     pub async fn request(&mut self, request: &Request) -> Result<Response, Error> {
-        let mut line = serde_json::to_vec(request).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
-        line.push(b'\n');
-        let lost = |error: std::io::Error| Error::new(ErrorKind::ConnectionFailed, error.to_string());
-        self.stream.get_mut().write_all(&line).await.map_err(lost)?;
-        let mut answer = String::new();
-        if self.stream.read_line(&mut answer).await.map_err(lost)? == 0 {
-            return Err(Error::new(ErrorKind::ConnectionFailed, "the node closed the control connection"));
+        let line = line::encode(request).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidInput, format!("the request is longer than {CONTROL_LINE_BYTES_MAX} bytes"))
+        })?;
+        let mut stream = match self.stream.take().filter(is_open) {
+            Some(stream) => stream,
+            None => open(&self.socket).await?,
+        };
+        let patience = PATIENCE + own_time(request);
+        let exchange = exchange(&mut stream, &line);
+        let response = tokio::time::timeout(patience, exchange).await.map_err(|_| {
+            let text = format!("the node did not answer within {} seconds", patience.as_secs());
+            Error::new(ErrorKind::TimedOut, text)
+        })??;
+        self.stream = Some(stream);
+        Ok(response)
+    }
+}
+
+async fn open(socket: &Path) -> Result<BufReader<UnixStream>, Error> {
+    UnixStream::connect(socket).await.map(BufReader::new).map_err(|error| unreachable_node(socket, &error))
+}
+
+async fn exchange(stream: &mut BufReader<UnixStream>, request: &[u8]) -> Result<Response, Error> {
+    let lost =
+        |why: &str| Error::new(ErrorKind::ConnectionFailed, format!("the connection to the node was lost: {why}"));
+    // A node that refuses says why before it hangs up, so a failed write does not keep us from reading.
+    let written = stream.write_all(request).await;
+    let mut bytes = Vec::new();
+    match line::read(stream, &mut bytes).await {
+        Ok(Line::Whole) => serde_json::from_slice(&bytes).map_err(|error| {
+            let advice = "are program and node of the same version?";
+            Error::new(ErrorKind::Internal, format!("the node's answer is not understood: {error}; {advice}"))
+        }),
+        Ok(Line::TooLong) => Err(Error::new(
+            ErrorKind::OverLimit,
+            format!("the node's answer is longer than {CONTROL_LINE_BYTES_MAX} bytes"),
+        )),
+        Ok(Line::End) => Err(lost(&written.err().map_or("it hung up".to_owned(), |error| error.to_string()))),
+        Err(error) => Err(lost(&error.to_string())),
+    }
+}
+
+/// Whether nothing has come in unasked and nobody has hung up since the last response.
+fn is_open(stream: &BufReader<UnixStream>) -> bool {
+    let asked_nothing = stream.buffer().is_empty();
+    let silent = stream.get_ref().try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+    asked_nothing && silent
+}
+
+fn unreachable_node(socket: &Path, error: &io::Error) -> Error {
+    let dir = socket.parent().unwrap_or(socket).display();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            let text = format!("no node is running in {dir}; start it with `prunella up`, or name another with --dir");
+            Error::new(ErrorKind::NotRunning, text)
         }
-        serde_json::from_str(&answer).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))
+        io::ErrorKind::PermissionDenied => {
+            let text = format!("{}: permission denied; ask as the user who runs the node", socket.display());
+            Error::new(ErrorKind::System, text)
+        }
+        _ => Error::new(ErrorKind::System, format!("cannot connect to {}: {error}", socket.display())),
+    }
+}
+
+/// How long the request itself asks the node to take.
+fn own_time(request: &Request) -> Duration {
+    match request {
+        Request::Ping { timeout_ms, .. } => Duration::from_millis(*timeout_ms),
+        _ => Duration::ZERO,
+    }
+}
+
+/// How long a node may take beyond what the request asks for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_absent_node_is_named_with_the_way_to_start_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Client::connect(&dir.path().join("control.sock")).await.expect_err("nobody is there");
+        assert_eq!(error.kind(), ErrorKind::NotRunning);
+        assert!(error.to_string().contains("prunella up"), "{error}");
+        assert!(error.to_string().contains(&dir.path().display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn missing_permission_is_told_from_absence() {
+        let error = unreachable_node(Path::new("/d/control.sock"), &io::ErrorKind::PermissionDenied.into());
+        assert_eq!(error.kind(), ErrorKind::System);
+        assert!(error.to_string().contains("permission denied"), "{error}");
     }
 }

@@ -1,3 +1,252 @@
-//! The command line: one command per module. It may use `api` only.
+//! The command line: one command per file, one parser and one renderer for it and for the shell.
+//!
+//! Every command is a [`Request`](crate::api::Request) or a call of the library; nothing here can do more than an embedder.
 
-pub mod lab;
+mod actors;
+mod completions;
+mod down;
+mod expose;
+mod failure;
+mod fault;
+mod forward;
+mod incidents;
+mod init;
+mod invite;
+mod join;
+mod kill;
+mod lab;
+mod links;
+mod node_command;
+mod output;
+mod parse;
+mod paths;
+mod peers;
+mod ping;
+mod policy;
+mod render;
+mod services;
+mod session;
+mod shell;
+mod status;
+mod trace;
+mod up;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::api::client::Client;
+use crate::api::server::SOCKET_NAME;
+use crate::api::{Error, ErrorKind};
+use failure::Failure;
+use node_command::NodeCommand;
+use output::Output;
+use session::Session;
+
+/// Runs the command line that the process was started with. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => cli.run(),
+        Err(error) => {
+            // Help and version come this way as well; if nobody reads them, that is no failure.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+    }
+}
+
+/// A self-healing, zero-trust mesh network.
+#[derive(Debug, Parser)]
+#[command(name = "prunella", version, max_term_width = 120)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied.")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+struct Global {
+    /// The node's directory [default: $XDG_STATE_HOME/prunella or ~/.local/state/prunella]
+    #[arg(long, global = true, env = "PRUNELLA_DIR", value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Found a mesh: create this host's node as its first
+    Init(init::Arguments),
+    /// Print a token with which one more host can join
+    Invite(invite::Arguments),
+    /// Join a mesh with a token
+    Join(join::Arguments),
+    /// Run the node until it is stopped
+    Up(up::Arguments),
+    #[command(flatten)]
+    Node(NodeCommand),
+    /// Talk to the running node, line by line; reads a script when standard input is not a terminal
+    Shell,
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+    /// Start a whole mesh on this machine, break it under real traffic, and report what was lost
+    Lab(lab::Arguments),
+}
+
+impl Cli {
+    fn run(self) -> ExitCode {
+        let mut output = Output::stdout(self.global.json);
+        let done = self.perform(&mut output).and_then(|()| output.flush());
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => failure.tell(&mut output),
+        }
+    }
+
+    fn perform(self, output: &mut Output) -> Result<(), Failure> {
+        if let Command::Completions(arguments) = self.command {
+            return completions::run(&arguments, output);
+        }
+        let runtime = runtime(&self.command)?;
+        if let Command::Lab(arguments) = self.command {
+            return runtime.block_on(lab::run(arguments, output));
+        }
+        let dir = self.global.dir.map_or_else(default_dir, Ok)?;
+        match self.command {
+            Command::Init(arguments) => init::run(arguments, &dir, output),
+            Command::Invite(arguments) => invite::run(arguments, &dir, output),
+            Command::Join(arguments) => runtime.block_on(join::run(arguments, &dir, output)),
+            Command::Up(arguments) => runtime.block_on(up::run(arguments, &dir)),
+            Command::Node(command) => {
+                let mut session = Session { client: Client::to(&dir.join(SOCKET_NAME)), output };
+                runtime.block_on(command.run(&mut session))
+            }
+            Command::Shell => shell::run(&dir, &runtime, output),
+            Command::Completions(_) | Command::Lab(_) => {
+                unreachable!("BUG: they need no node's directory and were performed above")
+            }
+        }
+    }
+}
+
+/// A node and the lab's traffic use all processors; whoever merely asks a node needs a single thread.
+fn runtime(command: &Command) -> Result<Runtime, Failure> {
+    let mut builder = match command {
+        Command::Up(_) | Command::Lab(_) => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    builder.enable_all().build().map_err(|error: io::Error| {
+        Failure::new("start", Error::new(ErrorKind::System, format!("the system gives no threads or files: {error}")))
+    })
+}
+
+fn default_dir() -> Result<PathBuf, Failure> {
+    dir_from(std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME")).ok_or_else(|| {
+        let text = "neither --dir nor PRUNELLA_DIR nor HOME says where the node lives; give --dir DIR";
+        Failure::new("find the node's directory", Error::new(ErrorKind::InvalidInput, text))
+    })
+}
+
+/// The XDG base directory specification: a relative `XDG_STATE_HOME` is to be ignored.
+fn dir_from(state_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let state = state_home.map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = home.map(PathBuf::from).filter(|path| path.is_absolute());
+    Some(state.or_else(|| Some(home?.join(".local/state")))?.join("prunella"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_parser_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_line_of_the_manual_parses() {
+        for line in [
+            "prunella init",
+            "prunella init --name a --trust-domain mesh.example --listen 0.0.0.0:4600 --advertise 192.0.2.1:4600",
+            "prunella invite --expires 90m --address 192.0.2.1:4600 --address 192.0.2.2:4600",
+            "prunella join token --name b --listen [::]:4600 --dir /d",
+            "prunella --dir /d up --config /c.toml --rebuild",
+            "prunella status --json",
+            "prunella peers",
+            "prunella links",
+            "prunella paths b",
+            "prunella actors",
+            "prunella services",
+            "prunella incidents",
+            "prunella ping b --count 3",
+            "prunella trace b",
+            "prunella expose web tcp://127.0.0.1:8080",
+            "prunella expose --remove web",
+            "prunella forward web 127.0.0.1:9000",
+            "prunella forward web 9000",
+            "prunella forward --remove 127.0.0.1:9000",
+            "prunella policy --reload",
+            "prunella kill gossip --how panic",
+            "prunella fault b --sent --received",
+            "prunella fault --clear",
+            "prunella down",
+            "prunella shell",
+            "prunella completions bash",
+            "prunella lab",
+            "prunella lab --nodes 7 --runs 1 --seed 3 --faults kill-node,one-way --bulk-mbit 50 --keep",
+            "prunella lab --json report.json --dir /d --service tcp://127.0.0.1:8080",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused_with_exit_code_two() {
+        for line in [
+            "prunella",
+            "prunella dance",
+            "prunella invite --expires soon",
+            "prunella init --trust-domain Mesh",
+            "prunella init --name two/words",
+            "prunella ping",
+            "prunella ping b --count 0",
+            "prunella expose web",
+            "prunella expose web udp://127.0.0.1:53",
+            "prunella expose web tcp://127.0.0.1:80 --remove web",
+            "prunella expose Web tcp://127.0.0.1:80",
+            "prunella forward web",
+            "prunella kill gossip --how gently",
+            "prunella fault b",
+            "prunella fault b --clear",
+            "prunella completions cmd",
+            "prunella lab --nodes 3",
+            "prunella lab --json",
+            "prunella lab --service 127.0.0.1:8080",
+        ] {
+            assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_directory_follows_the_xdg_specification() {
+        let dir = |state: Option<&str>, home: Option<&str>| dir_from(state.map(Into::into), home.map(Into::into));
+        assert_eq!(dir(Some("/s"), Some("/h")), Some("/s/prunella".into()));
+        assert_eq!(dir(Some("s"), Some("/h")), Some("/h/.local/state/prunella".into()));
+        assert_eq!(dir(None, Some("/h")), Some("/h/.local/state/prunella".into()));
+        assert_eq!(dir(None, None), None);
+    }
+}

@@ -1,0 +1,60 @@
+//! How a command ends when it does not succeed.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use super::output::Output;
+use super::render;
+use crate::api::{Error, Response};
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It failed.
+    Failed {
+        /// What was tried: fits "failed to ...".
+        doing: String,
+        /// Why it failed.
+        error: Error,
+    },
+    /// It did not succeed, and has said why already.
+    Told,
+    /// Its output could not be written.
+    Unwritten(io::Error),
+}
+
+impl Failure {
+    /// A failure to do something that fits "failed to ...".
+    pub(super) fn new(doing: impl Into<String>, error: Error) -> Self {
+        Failure::Failed { doing: doing.into(), error }
+    }
+
+    /// Tells it on standard error, on one line, and gives the exit code. A reader who has gone away is no failure.
+    pub(super) fn tell(&self, output: &mut Output) -> ExitCode {
+        match self {
+            Failure::Told => {
+                let _ = output.flush();
+                ExitCode::FAILURE
+            }
+            Failure::Unwritten(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Failure::Unwritten(error) => {
+                complain(&format!("prunella: failed to write the output: {error}"));
+                ExitCode::FAILURE
+            }
+            Failure::Failed { doing, error } => {
+                // Whoever asked for JSON can read the kind of the error there; nothing more can be done if that fails.
+                if output.is_json() {
+                    let _ = output.write(&render::json(&Response::Error { error: error.clone() }));
+                }
+                let _ = output.flush();
+                complain(&format!("prunella: failed to {doing}: {error}"));
+                ExitCode::from(error.kind().exit_code())
+            }
+        }
+    }
+}
+
+/// Writes a line to standard error, where there is nowhere left to complain if that fails.
+pub(super) fn complain(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", render::harmless(line));
+}

@@ -1,0 +1,67 @@
+//! The commands that ask a running node: the same for the command line and for the shell.
+
+use clap::Subcommand;
+
+use super::failure::Failure;
+use super::session::Session;
+use super::{
+    actors, down, expose, fault, forward, incidents, kill, links, paths, peers, ping, policy, services, status, trace,
+};
+
+/// A command that asks a running node.
+#[derive(Debug, Subcommand)]
+pub(super) enum NodeCommand {
+    /// Show the node at a glance
+    Status,
+    /// List the nodes that are known
+    Peers,
+    /// List the links to neighbors
+    Links,
+    /// List the paths to a node
+    Paths(paths::Arguments),
+    /// Show the tree of actors with mailboxes, restarts and failures
+    Actors,
+    /// List the services of the mesh and this node's forwards
+    Services,
+    /// List what was wrong and what was done about it, newest first
+    Incidents,
+    /// Measure round trips to a node
+    Ping(ping::Arguments),
+    /// Measure the round trip to every hop of the path in use
+    Trace(trace::Arguments),
+    /// Publish a TCP service under a name
+    Expose(expose::Arguments),
+    /// Listen on this host and carry each connection to a service
+    Forward(forward::Arguments),
+    /// Show the rules in force, or read them again
+    Policy(policy::Arguments),
+    /// Make an actor fail, to see it come back
+    Kill(kill::Arguments),
+    /// Drop packets to or from a neighbor (needs `chaos.allow = true`)
+    Fault(fault::Arguments),
+    /// Stop the node
+    Down,
+}
+
+impl NodeCommand {
+    /// Asks the node and shows what it answers.
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        match self {
+            NodeCommand::Status => status::run(session).await,
+            NodeCommand::Peers => peers::run(session).await,
+            NodeCommand::Links => links::run(session).await,
+            NodeCommand::Paths(arguments) => paths::run(arguments, session).await,
+            NodeCommand::Actors => actors::run(session).await,
+            NodeCommand::Services => services::run(session).await,
+            NodeCommand::Incidents => incidents::run(session).await,
+            NodeCommand::Ping(arguments) => ping::run(arguments, session).await,
+            NodeCommand::Trace(arguments) => trace::run(arguments, session).await,
+            NodeCommand::Expose(arguments) => expose::run(arguments, session).await,
+            NodeCommand::Forward(arguments) => forward::run(arguments, session).await,
+            NodeCommand::Policy(arguments) => policy::run(arguments, session).await,
+            NodeCommand::Kill(arguments) => kill::run(arguments, session).await,
+            NodeCommand::Fault(arguments) => fault::run(arguments, session).await,
+            NodeCommand::Down => down::run(session).await,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Standard output: locked once, buffered, and never assumed to have a reader.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::render;
+use crate::api::Response;
+
+/// Where a command's results go.
+pub(super) struct Output {
+    writer: BufWriter<Box<dyn Write>>,
+    json: bool,
+    is_terminal: bool,
+}
+
+impl Output {
+    /// Standard output.
+    pub(super) fn stdout(json: bool) -> Self {
+        let stdout = io::stdout();
+        let is_terminal = stdout.is_terminal();
+        Self { writer: BufWriter::new(Box::new(stdout.lock())), json, is_terminal }
+    }
+
+    /// Anything else that can be written to.
+    #[cfg(test)]
+    pub(super) fn to(writer: Box<dyn Write>, json: bool) -> Self {
+        Self { writer: BufWriter::new(writer), json, is_terminal: false }
+    }
+
+    /// Whether JSON was asked for.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Asks for JSON, or for text; tells what was asked for before.
+    pub(super) fn set_json(&mut self, json: bool) -> bool {
+        std::mem::replace(&mut self.json, json)
+    }
+
+    /// Whether a person is likely to read along.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// Shows a node's response in the form that was asked for.
+    pub(super) fn show(&mut self, response: &Response) -> Result<(), Failure> {
+        let shown = if self.json { render::json(response) } else { render::text(response, unix_ms_now()) };
+        self.write(&shown)
+    }
+
+    /// Shows a result that is no response: as JSON, or as the text for people.
+    pub(super) fn show_either(&mut self, value: &impl Serialize, text: &str) -> Result<(), Failure> {
+        let shown = if self.json { render::json(value) } else { text.to_owned() };
+        self.write(&shown)
+    }
+
+    /// Writes text as it is.
+    pub(super) fn write(&mut self, text: &str) -> Result<(), Failure> {
+        self.writer.write_all(text.as_bytes()).map_err(Failure::Unwritten)
+    }
+
+    /// Makes everything that was written visible.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        self.writer.flush().map_err(Failure::Unwritten)
+    }
+}
+
+fn unix_ms_now() -> u64 {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}

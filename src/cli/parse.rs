@@ -1,0 +1,100 @@
+//! Arguments from text, each with an error that shows what would have been right.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::api::configuration::is_node_name;
+
+/// A length of time: `90s`, `15m`, `1h`, `7d`, or several of them in a row (`1h30m`). It is never zero.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "write it as 90s, 15m, 1h or 7d".to_owned();
+    let mut total: u64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, after) = rest.split_at(digits);
+        let mut after = after.chars();
+        let unit = match after.next() {
+            Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 3600,
+            Some('d') => 24 * 3600,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        total = number.checked_mul(unit).and_then(|seconds| total.checked_add(seconds)).ok_or_else(wrong)?;
+        rest = after.as_str();
+    }
+    if total == 0 { Err(wrong()) } else { Ok(Duration::from_secs(total)) }
+}
+
+/// A node's name.
+pub(super) fn node_name(text: &str) -> Result<String, String> {
+    if is_node_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err("a name is at most 63 letters, digits, `.`, `-` or `_`".to_owned())
+}
+
+/// A service's name.
+pub(super) fn service_name(text: &str) -> Result<String, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if plain && (1..=63).contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    Err("a service's name is at most 63 of a-z, 0-9 and `-`".to_owned())
+}
+
+/// A SPIFFE trust domain (SPIFFE-ID specification, section 2.1).
+pub(super) fn trust_domain(text: &str) -> Result<String, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte));
+    if plain && (1..=255).contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    Err("a trust domain is at most 255 of a-z, 0-9, `.`, `-` and `_`, such as mesh.example".to_owned())
+}
+
+/// Where a service listens: `tcp://HOST:PORT`.
+pub(super) fn target(text: &str) -> Result<String, String> {
+    let address = text.strip_prefix("tcp://").and_then(|rest| rest.rsplit_once(':'));
+    match address.map(|(host, port)| (host, port.parse::<u16>())) {
+        Some((host, Ok(1..))) if !host.is_empty() && !host.contains(['/', ' ']) => Ok(text.to_owned()),
+        _ => Err("write it as tcp://HOST:PORT, such as tcp://127.0.0.1:8080".to_owned()),
+    }
+}
+
+/// Where to listen: `ADDRESS:PORT`, or a port of this host alone.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    let port = text.parse().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    port.or_else(|_| text.parse()).map_err(|_| "write it as ADDRESS:PORT or PORT, such as 127.0.0.1:8080".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        for wrong in ["", "0s", "5", "h", "1x", "1h 2m", "-1s", "99999999999999999999s", "999999999999999999d", "1µ"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn targets_name_host_and_port() {
+        assert!(target("tcp://localhost:80").is_ok() && target("tcp://[::1]:80").is_ok());
+        for wrong in ["localhost:80", "tcp://:80", "tcp://h", "tcp://h:0", "tcp://h/x:80", "tcp://h:99999"] {
+            assert!(target(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_bare_port_listens_on_this_host_only() {
+        assert_eq!(listen("80"), Ok("127.0.0.1:80".parse().unwrap()));
+        assert_eq!(listen("[::]:80"), Ok("[::]:80".parse().unwrap()));
+        assert!(listen("localhost:80").is_err() && listen("70000").is_err());
+    }
+}

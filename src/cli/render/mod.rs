@@ -1,0 +1,63 @@
+//! Responses as text for people and as JSON for programs. Pure: the same response at the same time gives the same text.
+
+mod healing;
+mod page;
+pub(super) mod quantity;
+mod routing;
+mod service;
+mod status;
+mod table;
+mod tree;
+
+use serde::Serialize;
+
+use self::page::Page;
+use crate::api::{PeerId, Response};
+
+pub(super) use page::harmless;
+
+/// The response as JSON over several lines, in the order of the vocabulary.
+pub(super) fn json(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("BUG: every response has a JSON form");
+    text.push('\n');
+    text
+}
+
+/// The response as text; `now_unix_ms` is the time that ages are told from.
+pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
+    let mut page = Page::default();
+    match response {
+        Response::Status(status) => status::glance(status, now_unix_ms, &mut page),
+        Response::Peers { peers } => routing::peers(peers, &mut page),
+        Response::Links { links } => routing::links(links, &mut page),
+        Response::Paths { destination, paths } => routing::paths(*destination, paths, &mut page),
+        Response::Ping { peer, rtt_us, via } => routing::ping(*peer, *rtt_us, via, &mut page),
+        Response::Trace { destination, hops } => routing::trace(*destination, hops, &mut page),
+        Response::Actors { actors } => healing::actors(actors, &mut page),
+        Response::Incidents { incidents } => healing::incidents(incidents, now_unix_ms, &mut page),
+        Response::Services { services, forwards } => service::list(services, forwards, &mut page),
+        Response::Forwarding { listen } => page.line(&format!("listening on {listen}")),
+        Response::Policy { source, rules } => service::policy(source, rules, &mut page),
+        Response::Done => page.line("done"),
+        Response::Error { error } => page.line(&format!("error: {error}")),
+    }
+    page.into_text()
+}
+
+/// A node as people know it: its name, or else the beginning of its id.
+fn called(name: &str, peer: PeerId) -> String {
+    if name.is_empty() { peer.short() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Error, ErrorKind};
+
+    #[test]
+    fn an_error_keeps_its_kind_in_json() {
+        let error = Error::new(ErrorKind::NoPath, "no path to b");
+        let expected = "{\n  \"response\": \"error\",\n  \"error\": {\n    \"kind\": \"no-path\",\n    \"message\": \"no path to b\"\n  }\n}\n";
+        assert_eq!(json(&Response::Error { error }), expected);
+    }
+}

@@ -1,0 +1,138 @@
+//! What a configuration's values may be, and how they must relate.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+
+use prunella_core::limits::{ADDRESSES_MAX, NEIGHBORS_MAX, NODE_NAME_BYTES_MAX, PATHS_MAX};
+
+use super::{MeshConfig, Neighbors, Paths, Probe};
+
+/// A value that is not allowed.
+pub(super) struct Broken {
+    /// The key first, then the keys that it depends on, each with its sections.
+    pub(super) keys: Vec<&'static str>,
+    /// The value.
+    pub(super) found: String,
+    /// What is allowed.
+    pub(super) allowed: String,
+}
+
+/// Checks every value.
+pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
+    name(&config.name)?;
+    addresses(&config.advertise)?;
+    count("bootstrap", config.bootstrap.len(), NEIGHBORS_MAX)?;
+    neighbors(&config.neighbors)?;
+    paths(&config.paths)?;
+    probe(&config.probe)?;
+    between("certificate.validity_hours", config.certificate.validity_hours, 1, VALIDITY_HOURS_MAX)?;
+    path("store.directory", config.store.directory.as_os_str().is_empty())?;
+    path("policy.file", config.policy.file.as_os_str().is_empty())
+}
+
+/// Whether `name` may name a node; the empty name is not one.
+pub fn is_node_name(name: &str) -> bool {
+    (1..=NODE_NAME_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+fn name(name: &str) -> Result<(), Broken> {
+    if name.is_empty() || is_node_name(name) {
+        return Ok(());
+    }
+    let allowed = format!("letters, digits, `.`, `-` and `_`, at most {NODE_NAME_BYTES_MAX} of them");
+    Err(Broken { keys: vec!["name"], found: format!("{name:?}"), allowed })
+}
+
+fn addresses(advertise: &[SocketAddr]) -> Result<(), Broken> {
+    count("advertise", advertise.len(), ADDRESSES_MAX)?;
+    match advertise.iter().find(|address| address.ip().is_unspecified() || address.port() == 0) {
+        None => Ok(()),
+        Some(address) => Err(Broken {
+            keys: vec!["advertise"],
+            found: format!("\"{address}\""),
+            allowed: "addresses that others can dial: a definite IP address and a port other than 0".to_owned(),
+        }),
+    }
+}
+
+fn neighbors(neighbors: &Neighbors) -> Result<(), Broken> {
+    between("neighbors.max", neighbors.max, 1, NEIGHBORS_MAX)?;
+    count("neighbors.peers", neighbors.peers.len(), NEIGHBORS_MAX)?;
+    between("neighbors.target", neighbors.target, 1, neighbors.max)
+        .map_err(|broken| broken.because("neighbors.max", "`neighbors.max`"))
+}
+
+fn paths(paths: &Paths) -> Result<(), Broken> {
+    between("paths.count", paths.count, 1, PATHS_MAX)?;
+    between("paths.warm", paths.warm, 1, paths.count).map_err(|broken| broken.because("paths.count", "`paths.count`"))
+}
+
+fn probe(probe: &Probe) -> Result<(), Broken> {
+    between("probe.link_interval_ms", probe.link_interval_ms, 10, INTERVAL_MS_MAX)?;
+    between("probe.path_interval_ms", probe.path_interval_ms, 5, INTERVAL_MS_MAX)?;
+    between("probe.late_after_ms", probe.late_after_ms, probe.path_interval_ms + 1, INTERVAL_MS_MAX)
+        .map_err(|broken| broken.because("probe.path_interval_ms", "more than `probe.path_interval_ms`"))?;
+    between("probe.dead_after_ms", probe.dead_after_ms, probe.late_after_ms + 1, SILENCE_MS_MAX)
+        .map_err(|broken| broken.because("probe.late_after_ms", "more than `probe.late_after_ms`"))?;
+    between("probe.dead_after_ms", probe.dead_after_ms, probe.link_interval_ms + 1, SILENCE_MS_MAX)
+        .map_err(|broken| broken.because("probe.link_interval_ms", "more than `probe.link_interval_ms`"))
+}
+
+fn path(key: &'static str, is_empty: bool) -> Result<(), Broken> {
+    if !is_empty {
+        return Ok(());
+    }
+    Err(Broken { keys: vec![key], found: "\"\"".to_owned(), allowed: "a path".to_owned() })
+}
+
+fn count(key: &'static str, found: usize, most: usize) -> Result<(), Broken> {
+    if found <= most {
+        return Ok(());
+    }
+    Err(Broken { keys: vec![key], found: format!("a list of {found}"), allowed: format!("a list of at most {most}") })
+}
+
+fn between<T: PartialOrd + Display>(key: &'static str, found: T, least: T, most: T) -> Result<(), Broken> {
+    if found >= least && found <= most {
+        return Ok(());
+    }
+    Err(Broken { keys: vec![key], found: found.to_string(), allowed: format!("{least} to {most}") })
+}
+
+impl Broken {
+    fn because(mut self, key: &'static str, reason: &str) -> Self {
+        self.keys.push(key);
+        self.allowed = format!("{} ({reason})", self.allowed);
+        self
+    }
+}
+
+const VALIDITY_HOURS_MAX: u64 = 30 * 24;
+const INTERVAL_MS_MAX: u64 = 60_000;
+const SILENCE_MS_MAX: u64 = 600_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken_key(change: impl FnOnce(&mut MeshConfig)) -> Option<&'static str> {
+        let mut config = MeshConfig::default();
+        change(&mut config);
+        ranges(&config).err().map(|broken| broken.keys[0])
+    }
+
+    #[test]
+    fn each_key_has_its_range() {
+        assert_eq!(broken_key(|_| {}), None);
+        assert_eq!(broken_key(|config| config.name = "two words".to_owned()), Some("name"));
+        assert_eq!(broken_key(|config| config.advertise = vec!["0.0.0.0:1".parse().unwrap()]), Some("advertise"));
+        assert_eq!(broken_key(|config| config.neighbors.max = 0), Some("neighbors.max"));
+        assert_eq!(broken_key(|config| config.neighbors.target = 33), Some("neighbors.target"));
+        assert_eq!(broken_key(|config| config.paths.warm = 0), Some("paths.warm"));
+        assert_eq!(broken_key(|config| config.probe.late_after_ms = 40), Some("probe.late_after_ms"));
+        assert_eq!(broken_key(|config| config.probe.link_interval_ms = 1000), Some("probe.dead_after_ms"));
+        assert_eq!(broken_key(|config| config.certificate.validity_hours = 0), Some("certificate.validity_hours"));
+        assert_eq!(broken_key(|config| config.policy.file = "".into()), Some("policy.file"));
+    }
+}

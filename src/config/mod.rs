@@ -1,0 +1,412 @@
+//! A node's configuration: every key with a default, one file of the user's laid over it, all of it checked at once.
+//!
+//! `config/default.toml` is compiled in and *is* the default, so the documentation of a key cannot differ from it.
+
+mod check;
+mod error;
+mod nearest;
+mod overlay;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use prunella_core::PeerId;
+use serde::{Deserialize, Serialize};
+
+pub use check::is_node_name;
+pub use error::{ConfigError, Place};
+
+/// The default configuration as a commented file.
+pub const DEFAULT_FILE: &str = include_str!("../../config/default.toml");
+
+/// The name of the user's file in a node's directory.
+pub const FILE_NAME: &str = "prunella.toml";
+
+/// A node's whole configuration, checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeshConfig {
+    /// The node's name for people; empty when the configuration names none.
+    pub name: String,
+    /// Where the node listens (UDP); port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// What other nodes are told to dial; empty for what the node finds by itself.
+    pub advertise: Vec<SocketAddr>,
+    /// Nodes to dial at the start.
+    pub bootstrap: Vec<Bootstrap>,
+    /// Which links are kept.
+    pub neighbors: Neighbors,
+    /// How many paths are kept.
+    pub paths: Paths,
+    /// How links and paths are watched.
+    pub probe: Probe,
+    /// The node's certificate.
+    pub certificate: Certificate,
+    /// Where knowledge is kept.
+    pub store: Store,
+    /// Where the rules are.
+    pub policy: Policy,
+    /// Whether faults may be injected.
+    pub chaos: Chaos,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// A node to dial at the start, written `PEERID@HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Bootstrap {
+    /// Who must answer there.
+    pub peer: PeerId,
+    /// A name or an address (an IPv6 address without brackets).
+    pub host: String,
+    /// The UDP port.
+    pub port: u16,
+}
+
+/// Which links a node keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Neighbors {
+    /// When not empty, only these are dialed and accepted.
+    pub peers: Vec<PeerId>,
+    /// Links that the node tries to keep.
+    pub target: usize,
+    /// Links that the node accepts at most.
+    pub max: usize,
+}
+
+/// How many paths a node keeps per destination in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paths {
+    /// Disjoint paths kept.
+    pub count: usize,
+    /// How many of them are probed all the time.
+    pub warm: usize,
+}
+
+/// How links and paths are watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Between two probes of a link, in milliseconds.
+    pub link_interval_ms: u64,
+    /// Between two probes of a path in use, in milliseconds.
+    pub path_interval_ms: u64,
+    /// Silence after which a path is late, in milliseconds.
+    pub late_after_ms: u64,
+    /// Silence after which a path or link is dead, in milliseconds.
+    pub dead_after_ms: u64,
+}
+
+/// The node's certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// How long a certificate is valid, in hours.
+    pub validity_hours: u64,
+}
+
+/// Where a node keeps what it knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// The directory; after [`load`] it no longer depends on the working directory.
+    pub directory: PathBuf,
+}
+
+/// Where the rules are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// The file; after [`load`] it no longer depends on the working directory.
+    pub file: PathBuf,
+}
+
+/// Whether faults may be injected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chaos {
+    /// Whether this node consents.
+    pub allow: bool,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// The least severe messages that are logged.
+    pub level: LogLevel,
+    /// The form of a message.
+    pub format: LogFormat,
+}
+
+/// How severe a logged message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something was lost or refused that should not have been.
+    Error,
+    /// Something needs attention soon.
+    Warn,
+    /// What an operator wants to know afterwards.
+    Info,
+    /// What a developer wants to know.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// The form of a logged message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Reads the configuration of the node in `dir`: the defaults, overlaid by `file`, or by `prunella.toml` in `dir` if
+/// there is one. Relative paths in it count from `dir`.
+///
+/// # Errors
+///
+/// [`ConfigError`] says the file, the line, the key, and what to do.
+pub fn load(dir: &Path, file: Option<&Path>) -> Result<MeshConfig, ConfigError> {
+    let path = file.map_or_else(|| dir.join(FILE_NAME), Path::to_path_buf);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(source) => return Err(ConfigError::Unreadable { file: path, source }),
+    };
+    let mut config = MeshConfig::parse(&text, &path)?;
+    config.store.directory = dir.join(&config.store.directory);
+    config.policy.file = dir.join(&config.policy.file);
+    Ok(config)
+}
+
+impl MeshConfig {
+    /// The defaults, overlaid by the user's TOML `text`; `file` is only named in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], as for [`load`].
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let (config, user) = overlay::read(DEFAULT_FILE, text, file)?;
+        check::ranges(&config).map_err(|broken| user.out_of_range(broken))?;
+        Ok(config)
+    }
+}
+
+impl Default for MeshConfig {
+    fn default() -> Self {
+        Self::parse("", Path::new(FILE_NAME)).expect("BUG: the compiled-in defaults are tested to be valid")
+    }
+}
+
+impl Probe {
+    /// Between two probes of a link.
+    pub fn link_interval(&self) -> Duration {
+        Duration::from_millis(self.link_interval_ms)
+    }
+
+    /// Between two probes of a path in use.
+    pub fn path_interval(&self) -> Duration {
+        Duration::from_millis(self.path_interval_ms)
+    }
+
+    /// Silence after which a path is late.
+    pub fn late_after(&self) -> Duration {
+        Duration::from_millis(self.late_after_ms)
+    }
+
+    /// Silence after which a path or link is dead.
+    pub fn dead_after(&self) -> Duration {
+        Duration::from_millis(self.dead_after_ms)
+    }
+}
+
+impl Certificate {
+    /// How long a certificate is valid.
+    pub fn validity(&self) -> Duration {
+        Duration::from_secs(self.validity_hours * 3600)
+    }
+}
+
+impl LogLevel {
+    /// The word for it, as logging libraries know it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+            LogLevel::Trace => "trace",
+        }
+    }
+}
+
+/// The text is not `PEERID@HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not PEERID@HOST:PORT; `prunella status` shows a node's peer id, its `listen` the port")]
+pub struct NotABootstrap(String);
+
+impl FromStr for Bootstrap {
+    type Err = NotABootstrap;
+
+    fn from_str(text: &str) -> Result<Self, NotABootstrap> {
+        let wrong = || NotABootstrap(text.to_owned());
+        let (peer, address) = text.split_once('@').ok_or_else(wrong)?;
+        let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+        let host = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
+        if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control() || "[]@/".contains(c)) {
+            return Err(wrong());
+        }
+        Ok(Self { peer: peer.parse().map_err(|_| wrong())?, host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for Bootstrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "{}@[{}]:{}", self.peer, self.host, self.port)
+        } else {
+            write!(f, "{}@{}:{}", self.peer, self.host, self.port)
+        }
+    }
+}
+
+impl TryFrom<String> for Bootstrap {
+    type Error = NotABootstrap;
+
+    fn try_from(text: String) -> Result<Self, NotABootstrap> {
+        text.parse()
+    }
+}
+
+impl From<Bootstrap> for String {
+    fn from(bootstrap: Bootstrap) -> String {
+        bootstrap.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        MeshConfig::parse(text, Path::new("p.toml")).expect_err("the text is wrong").to_string()
+    }
+
+    #[test]
+    fn the_compiled_in_file_is_the_default() {
+        let config = MeshConfig::default();
+        assert_eq!(config.listen, "0.0.0.0:4600".parse().unwrap());
+        assert_eq!((config.neighbors.target, config.neighbors.max), (4, 32));
+        assert_eq!((config.paths.count, config.paths.warm), (3, 2));
+        assert_eq!(config.probe.late_after(), Duration::from_millis(120));
+        assert_eq!(config.certificate.validity(), Duration::from_secs(86_400));
+        assert_eq!(config.log, Log { level: LogLevel::Info, format: LogFormat::Text });
+        assert!(!config.chaos.allow && config.bootstrap.is_empty() && config.name.is_empty());
+    }
+
+    #[test]
+    fn a_users_file_changes_only_what_it_names() {
+        let text = "name = \"a\"\n[probe]\npath_interval_ms = 20\n[log]\nformat = \"json\"\n";
+        let config = MeshConfig::parse(text, Path::new("p.toml")).unwrap();
+        let mut expected = MeshConfig { name: "a".to_owned(), ..MeshConfig::default() };
+        expected.probe.path_interval_ms = 20;
+        expected.log.format = LogFormat::Json;
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn a_typo_is_answered_with_the_nearest_key() {
+        assert_eq!(
+            refused("name = \"a\"\n\n[probe]\nlate_aftr_ms = 90\n"),
+            "p.toml:4:1: unknown key `probe.late_aftr_ms`; did you mean `probe.late_after_ms`?"
+        );
+        assert_eq!(refused("[neighbours]\n"), "p.toml:1:2: unknown key `neighbours`; did you mean `neighbors`?");
+        assert_eq!(
+            refused("validity_hours = 3\n"),
+            "p.toml:1:1: unknown key `validity_hours`; did you mean `certificate.validity_hours`?"
+        );
+        assert_eq!(
+            refused("zzz = 3\n"),
+            "p.toml:1:1: unknown key `zzz`; remove it, or look it up in config/default.toml"
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_placed_and_named() {
+        let error = refused("listen = \"everywhere\"\n");
+        assert!(error.starts_with("p.toml:1:10: `listen` is wrong: "), "{error}");
+        let error = refused("[paths]\ncount = \"three\"\n");
+        assert!(error.starts_with("p.toml:2:9: `paths.count` is wrong: "), "{error}");
+        let error = refused("bootstrap = [\n  \"here\",\n]\n");
+        assert!(error.starts_with("p.toml:1:13: `bootstrap` is wrong: `here` is not PEERID@HOST:PORT"), "{error}");
+        let error = refused("log = 3\n");
+        assert_eq!(error, "p.toml:1:7: `log` is wrong: it is a section, not a value; write `[log]` and its keys below");
+    }
+
+    #[test]
+    fn broken_syntax_is_placed_on_one_line() {
+        let error = refused("name = \"a\nlisten = 3\n");
+        assert!(error.starts_with("p.toml:1:") && !error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_placed_where_the_user_wrote_it() {
+        assert_eq!(refused("[paths]\ncount = 9\n"), "p.toml:2:9: `paths.count` is 9; it must be 1 to 8");
+        assert_eq!(refused("[paths]\nwarm = 4\n"), "p.toml:2:8: `paths.warm` is 4; it must be 1 to 3 (`paths.count`)");
+        assert_eq!(
+            refused("[probe]\nlate_after_ms = 2000\n"),
+            "p.toml:2:17: `probe.dead_after_ms` is 1000; it must be 2001 to 600000 (more than `probe.late_after_ms`)"
+        );
+    }
+
+    #[test]
+    fn the_examples_are_valid() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        for (name, port) in [("a", 4601), ("b", 4602), ("c", 4603)] {
+            let file = examples.join(format!("three-nodes/{name}.toml"));
+            let config = load(Path::new("/d"), Some(&file)).unwrap();
+            assert_eq!((config.name.as_str(), config.listen.port()), (name, port));
+            assert_eq!(config.policy.file, Path::new("/d/policy.toml"));
+        }
+        let policy = std::fs::read_to_string(examples.join("policy.example.toml")).unwrap();
+        let policy: toml::Table = policy.parse().unwrap();
+        assert!(policy["rule"].as_array().is_some_and(|rules| rules.len() > 3));
+    }
+
+    #[test]
+    fn a_bootstrap_survives_its_text_form() {
+        let peer = PeerId::from_public_key([7; 32]);
+        for address in ["host.example:4600", "[2001:db8::1]:4600", "192.0.2.1:1"] {
+            let text = format!("{peer}@{address}");
+            assert_eq!(text.parse::<Bootstrap>().unwrap().to_string(), text);
+        }
+        for wrong in [format!("{peer}@host"), format!("{peer}@:1"), format!("{peer}@h:0"), "x@h:1".to_owned()] {
+            assert!(wrong.parse::<Bootstrap>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error_only_when_it_was_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = load(dir.path(), None).unwrap();
+        assert_eq!(config.store.directory, dir.path().join("store"));
+        assert_eq!(config.policy.file, dir.path().join("policy.toml"));
+        let named = dir.path().join("other.toml");
+        assert!(matches!(load(dir.path(), Some(&named)), Err(ConfigError::Unreadable { .. })));
+        std::fs::write(dir.path().join(FILE_NAME), "name = \"from-the-file\"").unwrap();
+        assert_eq!(load(dir.path(), None).unwrap().name, "from-the-file");
+    }
+}
