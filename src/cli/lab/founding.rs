@@ -145,7 +145,7 @@ fn chaos() -> (String, Value) {
     ("chaos".to_owned(), Table::from_iter([("allow".to_owned(), Value::from(true))]).into())
 }
 
-const CONFIG_NAME: &str = "prunella.toml";
+const CONFIG_NAME: &str = "config.toml";
 const POLICY: &str = r#"# The lab's nodes trust each other with what the lab does, and with nothing else.
 
 [[rule]]
