@@ -17,10 +17,10 @@ pub(super) enum Failure {
         /// Why it failed.
         error: Error,
     },
-    /// It did not succeed, and has said why already.
-    Told,
     /// Its output could not be written.
     Unwritten(io::Error),
+    /// It did what it should, and its report says what did not hold.
+    Told,
 }
 
 impl Failure {
@@ -32,10 +32,7 @@ impl Failure {
     /// Tells it on standard error, on one line, and gives the exit code. A reader who has gone away is no failure.
     pub(super) fn tell(&self, output: &mut Output) -> ExitCode {
         match self {
-            Failure::Told => {
-                let _ = output.flush();
-                ExitCode::FAILURE
-            }
+            Failure::Told => ExitCode::FAILURE,
             Failure::Unwritten(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Failure::Unwritten(error) => {
                 complain(&format!("prunella: failed to write the output: {error}"));

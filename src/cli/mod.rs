@@ -97,7 +97,7 @@ enum Command {
     Shell,
     /// Print a completion script for a shell
     Completions(completions::Arguments),
-    /// Start a whole mesh on this machine, break it under real traffic, and report what was lost
+    /// Run a whole mesh on this machine: real nodes, real traffic, faults, and a report
     Lab(lab::Arguments),
 }
 
@@ -115,11 +115,11 @@ impl Cli {
         if let Command::Completions(arguments) = self.command {
             return completions::run(&arguments, output);
         }
-        let runtime = runtime(&self.command)?;
         if let Command::Lab(arguments) = self.command {
-            return runtime.block_on(lab::run(arguments, output));
+            return run_lab(arguments);
         }
         let dir = self.global.dir.map_or_else(default_dir, Ok)?;
+        let runtime = runtime(&self.command)?;
         match self.command {
             Command::Init(arguments) => init::run(arguments, &dir, output),
             Command::Invite(arguments) => invite::run(arguments, &dir, output),
@@ -130,19 +130,28 @@ impl Cli {
                 runtime.block_on(command.run(&mut session))
             }
             Command::Shell => shell::run(&dir, &runtime, output),
-            Command::Completions(_) | Command::Lab(_) => {
-                unreachable!("BUG: they need no node's directory and were performed above")
-            }
+            Command::Lab(_) | Command::Completions(_) => unreachable!("BUG: what needs no directory was done above"),
         }
     }
 }
 
-/// A node and the lab's traffic use all processors; whoever merely asks a node needs a single thread.
+/// The lab has its own directory, and says itself what did not hold.
+fn run_lab(arguments: lab::Arguments) -> Result<(), Failure> {
+    let runtime = system_runtime(&mut Builder::new_multi_thread())?;
+    let kept = runtime.block_on(lab::run(arguments)).map_err(|error| Failure::new("run the lab", error))?;
+    if kept { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// A node uses all processors; whoever merely asks one needs a single thread.
 fn runtime(command: &Command) -> Result<Runtime, Failure> {
     let mut builder = match command {
-        Command::Up(_) | Command::Lab(_) => Builder::new_multi_thread(),
+        Command::Up(_) => Builder::new_multi_thread(),
         _ => Builder::new_current_thread(),
     };
+    system_runtime(&mut builder)
+}
+
+fn system_runtime(builder: &mut Builder) -> Result<Runtime, Failure> {
     builder.enable_all().build().map_err(|error: io::Error| {
         Failure::new("start", Error::new(ErrorKind::System, format!("the system gives no threads or files: {error}")))
     })

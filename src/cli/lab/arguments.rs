@@ -1,7 +1,7 @@
 //! What the user may say to the lab.
 
 use std::net::ToSocketAddrs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::faults::FaultKind;
 
@@ -36,20 +36,30 @@ pub(in crate::cli) struct Arguments {
     #[arg(id = "home", long = "dir", value_name = "DIR")]
     pub(super) dir: Option<PathBuf>,
     #[command(flatten)]
-    _taken: Taken,
+    shared: Shared,
 }
 
-/// Takes the places of the options that all commands share, so that here `--json` names a file, and `--dir` (or the
-/// variable that stands for it) does not name a node's directory.
+/// Takes the places of the options that all commands share, so that after `lab` `--json` names a file, and so that
+/// `--dir` before it (or the variable that stands for it), which names a node's directory, does not name the lab's.
 #[derive(Clone, Debug, clap::Args)]
-struct Taken {
+struct Shared {
     #[arg(id = "json", long = "shared-json", hide = true)]
-    _json: bool,
+    json: bool,
     #[arg(id = "dir", long = "shared-dir", hide = true)]
     _dir: Option<PathBuf>,
 }
 
 impl Arguments {
+    /// Whether the standard output is for JSON: `lab --json -`, or `--json lab` as with any command.
+    pub(super) fn is_json_shown(&self) -> bool {
+        self.shared.json || self.json.as_deref() == Some(Path::new("-"))
+    }
+
+    /// The file for the JSON.
+    pub(super) fn json_file(&self) -> Option<&Path> {
+        self.json.as_deref().filter(|file| *file != Path::new("-"))
+    }
+
     /// The faults to inject, in the order of the report, each once.
     pub(super) fn fault_kinds(&self) -> Vec<FaultKind> {
         let wanted = |kind: &FaultKind| self.faults.is_empty() || self.faults.contains(kind);
@@ -123,6 +133,17 @@ mod tests {
         let lab = parse("--faults kill-actor,cut-link,kill-actor").unwrap();
         assert_eq!(lab.fault_kinds(), [FaultKind::CutLink, FaultKind::KillActor]);
         assert!(parse("--faults meteor").is_err());
+    }
+
+    #[test]
+    fn the_json_goes_to_a_file_or_to_the_standard_output() {
+        let targets = |line| {
+            let lab = parse(line).unwrap();
+            (lab.is_json_shown(), lab.json_file().map(Path::to_path_buf))
+        };
+        assert_eq!(targets(""), (false, None));
+        assert_eq!(targets("--json -"), (true, None));
+        assert_eq!(targets("--json report.json"), (false, Some("report.json".into())));
     }
 
     #[test]
