@@ -215,6 +215,9 @@ mod tests {
             "prunella down",
             "prunella shell",
             "prunella completions bash",
+            "prunella lab",
+            "prunella lab --nodes 7 --runs 1 --seed 3 --faults kill-node,one-way --bulk-mbit 50 --keep",
+            "prunella lab --json report.json --dir /d --service tcp://127.0.0.1:8080",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
@@ -239,6 +242,9 @@ mod tests {
             "prunella fault b",
             "prunella fault b --clear",
             "prunella completions cmd",
+            "prunella lab --nodes 3",
+            "prunella lab --json",
+            "prunella lab --service 127.0.0.1:8080",
         ] {
             assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
         }

@@ -1,43 +1,65 @@
 //! What the user may say to the lab.
 
 use std::net::ToSocketAddrs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::faults::FaultKind;
 
-/// Start a whole mesh on this machine, run real traffic through it, break it, and report what was lost.
+/// What the user said.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Arguments {
+pub(in crate::cli) struct Arguments {
     /// Nodes to start, 4 to 16
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(4..=16))]
-    pub nodes: u16,
+    pub(super) nodes: u16,
     /// How often each fault is injected
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub runs: u32,
+    pub(super) runs: u32,
     /// Replays the lab's choices: the content sent, the relays and links that fail [default: random]
     #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
+    pub(super) seed: Option<u64>,
     /// The faults to inject, separated by commas [default: all]
     #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
-    pub faults: Vec<FaultKind>,
+    pub(super) faults: Vec<FaultKind>,
     /// Reach this HTTP service through the mesh instead of the lab's own file server
     #[arg(long, value_name = "tcp://HOST:PORT", value_parser = Service::parse)]
-    pub service: Option<Service>,
+    pub(super) service: Option<Service>,
     /// Rate limit of the bulk stream, in megabits per second
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub bulk_mbit: u32,
+    pub(super) bulk_mbit: u32,
     /// Leave the mesh running at the end, and say how to open a shell on each node
     #[arg(long)]
-    pub keep: bool,
+    pub(super) keep: bool,
     /// Write the report as JSON to this file; `-` is the standard output
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    #[arg(id = "report", long = "json", value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
     /// Where the nodes live; must be empty or absent [default: a fresh temporary directory]
-    #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
+    #[arg(id = "home", long = "dir", value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+/// Takes the places of the options that all commands share, so that after `lab` `--json` names a file, and so that
+/// `--dir` before it (or the variable that stands for it), which names a node's directory, does not name the lab's.
+#[derive(Clone, Debug, clap::Args)]
+struct Shared {
+    #[arg(id = "json", long = "shared-json", hide = true)]
+    json: bool,
+    #[arg(id = "dir", long = "shared-dir", hide = true)]
+    _dir: Option<PathBuf>,
 }
 
 impl Arguments {
+    /// Whether the standard output is for JSON: `lab --json -`, or `--json lab` as with any command.
+    pub(super) fn is_json_shown(&self) -> bool {
+        self.shared.json || self.json.as_deref() == Some(Path::new("-"))
+    }
+
+    /// The file for the JSON.
+    pub(super) fn json_file(&self) -> Option<&Path> {
+        self.json.as_deref().filter(|file| *file != Path::new("-"))
+    }
+
     /// The faults to inject, in the order of the report, each once.
     pub(super) fn fault_kinds(&self) -> Vec<FaultKind> {
         let wanted = |kind: &FaultKind| self.faults.is_empty() || self.faults.contains(kind);
@@ -47,7 +69,7 @@ impl Arguments {
 
 /// A TCP service of the user's, written `tcp://HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
+pub(in crate::cli) struct Service {
     authority: String,
 }
 
@@ -111,6 +133,17 @@ mod tests {
         let lab = parse("--faults kill-actor,cut-link,kill-actor").unwrap();
         assert_eq!(lab.fault_kinds(), [FaultKind::CutLink, FaultKind::KillActor]);
         assert!(parse("--faults meteor").is_err());
+    }
+
+    #[test]
+    fn the_json_goes_to_a_file_or_to_the_standard_output() {
+        let targets = |line| {
+            let lab = parse(line).unwrap();
+            (lab.is_json_shown(), lab.json_file().map(Path::to_path_buf))
+        };
+        assert_eq!(targets(""), (false, None));
+        assert_eq!(targets("--json -"), (true, None));
+        assert_eq!(targets("--json report.json"), (false, Some("report.json".into())));
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! The course of the lab: found the mesh, start the traffic, break and mend, report.
 
-use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -13,7 +11,7 @@ use super::draw::Draw;
 use super::faults::{ACTORS, Fault, FaultKind};
 use super::founding::found;
 use super::mesh::{Mesh, describe, in_use};
-use super::processes::{Program, system};
+use super::processes::Program;
 use super::progress::Progress;
 use super::report::{Report, Row};
 use super::topology::Topology;
@@ -21,10 +19,10 @@ use super::traffic::{Measured, SERVICES, Servers, Traffic};
 use crate::api::vocabulary::PathInfo;
 use crate::api::{Error, Request};
 
-/// Runs the lab from beginning to end; true if the mesh kept its promises.
+/// Runs the lab from beginning to end.
 ///
 /// Dropping the future ends everything that it has started.
-pub(super) async fn run(arguments: &Arguments, progress: Progress) -> Result<bool, Error> {
+pub(super) async fn run(arguments: &Arguments, progress: Progress) -> Result<Conclusion, Error> {
     let seed = arguments.seed.unwrap_or_else(random_seed);
     let topology = Topology::new(arguments.nodes.into());
     // Declared before the mesh, so that it is removed after the last process has ended.
@@ -51,11 +49,17 @@ pub(super) async fn run(arguments: &Arguments, progress: Progress) -> Result<boo
     let (rows, problems) = course.inject_all(arguments).await;
     let (requests, http) = course.traffic.finish().await;
     let report = Report { nodes: topology.nodes(), seed, rows, requests, http, problems };
-    publish_report(&report, arguments.json.as_deref())?;
-    if arguments.keep {
-        keep(mesh, forwards, directory).await?;
-    }
-    Ok(report.is_ok())
+    let kept = if arguments.keep { Some(keep(mesh, forwards, directory).await?) } else { None };
+    Ok(Conclusion { report, kept })
+}
+
+/// What the lab comes to.
+#[derive(Debug)]
+pub(super) struct Conclusion {
+    /// What became of the traffic.
+    pub(super) report: Report,
+    /// How to reach the mesh that keeps running, and how to end it; `None` if it has ended.
+    pub(super) kept: Option<String>,
 }
 
 // --- Services --------------------------------------------------------------------------------------------------------
@@ -181,21 +185,8 @@ fn summary(measured: &Measured, paths: Option<&(String, String)>) -> String {
 
 // --- The end ---------------------------------------------------------------------------------------------------------
 
-/// Prints the table, and writes the JSON where it is wanted; on the standard output there is only one of them.
-fn publish_report(report: &Report, json: Option<&Path>) -> Result<(), Error> {
-    let written = match json {
-        Some(path) if path.as_os_str() == "-" => writeln!(std::io::stderr().lock(), "\n{report}")
-            .and_then(|()| writeln!(std::io::stdout().lock(), "{}", report.to_json())),
-        Some(path) => {
-            std::fs::write(path, report.to_json() + "\n").and_then(|()| writeln!(std::io::stdout().lock(), "{report}"))
-        }
-        None => writeln!(std::io::stdout().lock(), "{report}"),
-    };
-    written.map_err(|error| system("write the report", &error))
-}
-
 /// Leaves the mesh running without the lab, and says how to reach it and how to end it.
-async fn keep(mesh: Mesh, forwards: [SocketAddr; 3], directory: Directory) -> Result<(), Error> {
+async fn keep(mesh: Mesh, forwards: [SocketAddr; 3], directory: Directory) -> Result<String, Error> {
     withdraw(&mesh, forwards).await?;
     let shells: Vec<_> = mesh.nodes().iter().map(|node| (node.name.clone(), node.dir.display().to_string())).collect();
     let home = directory.path().display().to_string();
@@ -205,8 +196,8 @@ async fn keep(mesh: Mesh, forwards: [SocketAddr; 3], directory: Directory) -> Re
     for (name, dir) in shells {
         told += &format!("  {name}: prunella --dir {dir} shell\n");
     }
-    told += &format!("end it with\n  kill {} && rm -r {home}", processes.join(" "));
-    writeln!(std::io::stderr().lock(), "{told}").map_err(|error| system("say how to reach the mesh", &error))
+    told += &format!("end it with\n  kill {} && rm -r {home}\n", processes.join(" "));
+    Ok(told)
 }
 
 /// How long the traffic flows undisturbed before a fault and after its mending.

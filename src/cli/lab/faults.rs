@@ -9,7 +9,7 @@ use crate::api::{Error, ErrorKind, Request};
 
 /// A kind of fault, as the user names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum FaultKind {
+pub(in crate::cli) enum FaultKind {
     /// Kill a relay on the path in use (SIGKILL)
     KillNode,
     /// Stop a relay on the path in use for two seconds (SIGSTOP, SIGCONT)
@@ -24,11 +24,11 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind, in the order of the report.
-    pub const ALL: [FaultKind; 5] =
+    pub(super) const ALL: [FaultKind; 5] =
         [FaultKind::KillNode, FaultKind::PauseNode, FaultKind::CutLink, FaultKind::OneWay, FaultKind::KillActor];
 
     /// The name that the user knows.
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             FaultKind::KillNode => "kill-node",
             FaultKind::PauseNode => "pause-node",

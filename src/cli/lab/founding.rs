@@ -100,7 +100,7 @@ fn free_addresses(count: usize) -> std::io::Result<Vec<SocketAddr>> {
 impl Node {
     /// Writes these settings into the node's configuration, over what it has, and the lab's policy beside it.
     fn prepare(&self, settings: &Table) -> Result<(), Error> {
-        let config = self.dir.join("config.toml");
+        let config = self.dir.join(CONFIG_NAME);
         let existing = match fs::read_to_string(&config) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             text => text.map_err(|error| system(&format!("read {}", config.display()), &error))?,
@@ -145,6 +145,7 @@ fn chaos() -> (String, Value) {
     ("chaos".to_owned(), Table::from_iter([("allow".to_owned(), Value::from(true))]).into())
 }
 
+const CONFIG_NAME: &str = "config.toml";
 const POLICY: &str = r#"# The lab's nodes trust each other with what the lab does, and with nothing else.
 
 [[rule]]

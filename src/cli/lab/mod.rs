@@ -1,7 +1,7 @@
 //! `prunella lab`: a whole mesh on this machine, real traffic through it, real faults, and a report of what was lost.
 //!
 //! The nodes are child processes of this very program, the traffic uses services and forwards like any user's, and
-//! [`run`] leaves neither a process nor a directory behind, however it ends (unless it is told to keep them).
+//! `run` leaves neither a process nor a directory behind, however it ends (unless it is told to keep them).
 
 mod arguments;
 mod control;
@@ -17,30 +17,49 @@ mod report;
 mod topology;
 mod traffic;
 
+use std::io::Write;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-pub use self::arguments::{Arguments, Service};
-pub use self::faults::FaultKind;
+pub(super) use self::arguments::Arguments;
+use self::experiment::Conclusion;
 use self::processes::system;
 use self::progress::Progress;
 use crate::api::Error;
 
-/// Runs the lab; true if the mesh kept its promises: every stream intact, every request answered or failed in time with
-/// an error, every gap short.
+/// Runs the lab and shows its report; true if the mesh kept its promises: every stream intact, every request answered or
+/// failed in time with an error, every gap short.
 ///
 /// # Errors
 /// What kept the lab from coming to a report: a node that did not start, a directory that is not empty, and the like.
-pub async fn run(arguments: Arguments) -> Result<bool, Error> {
+pub(super) async fn run(arguments: Arguments) -> Result<bool, Error> {
     let progress = Progress::start();
     let mut interruption = Interruption::listen().map_err(|error| system("listen for signals", &error))?;
-    tokio::select! {
-        done = experiment::run(&arguments, progress) => done,
+    let conclusion = tokio::select! {
+        done = experiment::run(&arguments, progress) => done?,
         // The experiment has been dropped by now, and with it its processes and its directory.
         () = interruption.received() => {
             progress.say("interrupted; nothing is left behind");
-            Ok(false)
+            return Ok(false);
         }
+    };
+    show(&conclusion, &arguments).map_err(|error| system("write the report", &error))?;
+    Ok(conclusion.report.is_ok())
+}
+
+/// Shows the table, and writes the JSON where it is wanted; only one of them goes to the standard output.
+fn show(conclusion: &Conclusion, arguments: &Arguments) -> std::io::Result<()> {
+    let Conclusion { report, kept } = conclusion;
+    if let Some(file) = arguments.json_file() {
+        std::fs::write(file, report.to_json() + "\n")?;
     }
+    if arguments.is_json_shown() {
+        writeln!(std::io::stderr().lock(), "{report}")?;
+        writeln!(std::io::stdout().lock(), "{}", report.to_json())?;
+    } else {
+        writeln!(std::io::stdout().lock(), "{report}")?;
+    }
+    kept.as_ref().map_or(Ok(()), |kept| std::io::stderr().lock().write_all(kept.as_bytes()))
 }
 
 /// The signals that ask the lab to end.

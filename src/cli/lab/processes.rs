@@ -177,7 +177,8 @@ fn last_words(log: &Path) -> String {
         file.seek(SeekFrom::Start(end.saturating_sub(LAST_WORDS_BYTES_MAX)))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+        let lines: Vec<_> = String::from_utf8_lossy(&bytes).lines().map(|line| line.trim().to_owned()).collect();
+        Ok(lines.join(" | "))
     };
     match read() {
         Ok(words) if words.is_empty() => "(none)".to_owned(),
@@ -230,8 +231,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_ended_process_tells_how_and_its_last_words() {
-        let (process, _dir) = spawn("echo port in use >&2; exit 3");
-        assert_eq!(until_ended(&process).await, "it ended with exit code 3; its last words: port in use");
+        let (process, _dir) = spawn("echo starting; echo port in use >&2; exit 3");
+        assert_eq!(until_ended(&process).await, "it ended with exit code 3; its last words: starting | port in use");
         assert!(process.signal(Signal::CONT).is_ok(), "a signal to an ended process is no error");
     }
 

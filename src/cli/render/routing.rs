@@ -8,8 +8,7 @@ use crate::api::PeerId;
 use crate::api::vocabulary::{HopInfo, LinkInfo, PathInfo, PeerInfo, Reach};
 
 pub(super) fn peers(peers: &[PeerInfo], page: &mut Page) {
-    let columns = ["NAME", "PEER", "STATE"].map(Column::Left);
-    let [name, peer, state] = columns;
+    let [name, peer, state] = ["NAME", "PEER", "STATE"].map(Column::Left);
     let mut table = Table::new([name, peer, state, Column::Right("RELAYS"), Column::Left("ADDRESSES")]);
     for info in peers {
         let state = match info.state {

@@ -1,5 +1,6 @@
 //! What the line editor asks while a line is typed: completions, partly from the node, and hints.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
@@ -86,7 +87,13 @@ impl Hinter for LineHelper<'_> {
     }
 }
 
-impl Highlighter for LineHelper<'_> {}
+impl Highlighter for LineHelper<'_> {
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        // Dim, so that it is not taken for what was typed.
+        Cow::Owned(format!("\x1b[2m{hint}\x1b[0m"))
+    }
+}
+
 impl Validator for LineHelper<'_> {}
 impl Helper for LineHelper<'_> {}
 

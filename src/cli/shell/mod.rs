@@ -23,7 +23,7 @@ use crate::api::client::Client;
 use crate::api::server::SOCKET_NAME;
 use crate::api::{Error, ErrorKind};
 
-/// One line of the shell.
+/// What the node can be asked, one command a line.
 #[derive(Debug, Parser)]
 #[command(name = "", no_binary_name = true, override_usage = "COMMAND [ARGUMENTS]")]
 struct Line {
