@@ -15,9 +15,13 @@ pub(crate) struct Directory {
     fresh: bool,
     /// Holds the newest promised generation; behind the truth after a crash, never ahead of it.
     promise: File,
-    /// Held for its lock, which ends with it.
-    _lock: File,
+    /// Held for as long as the store is open.
+    _lock: Lock,
 }
+
+/// The lock of a directory, until it is dropped.
+#[derive(Debug)]
+struct Lock(File);
 
 /// What a directory looks like before anything in it is touched.
 enum Finding {
@@ -39,7 +43,7 @@ impl Directory {
         if let Finding::Foreign = survey(path).map_err(fail)? {
             return Err(StoreError::Foreign { path: path.to_owned() });
         }
-        let lock = lock(path)?;
+        let lock = Lock::take(path)?;
         // Asked again: until the lock was held, another process may have been creating or moving the store.
         let fresh = match survey(path).map_err(fail)? {
             Finding::Fresh => true,
@@ -106,6 +110,25 @@ impl Directory {
     }
 }
 
+impl Lock {
+    fn take(path: &Path) -> Result<Self, StoreError> {
+        let file = open_file(&path.join(LOCK)).map_err(|error| StoreError::io(path, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(StoreError::io(path, error)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file would not do: a process being started at this moment holds a copy of it until its exec, and
+        // the lock with it. Nothing better can be done about a failure, after which closing unlocks a little later.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Renames the directory of a store out of the way; where it is now.
 ///
 /// # Errors
@@ -114,7 +137,7 @@ pub(crate) fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
     let fail = |error| StoreError::io(path, error);
     // Without a directory there is nothing to set aside, and a lock would create nothing useful.
     fs::read_dir(path).map_err(fail)?;
-    let _lock = lock(path)?;
+    let _lock = Lock::take(path)?;
     let target = (1_u32..).map(|n| suffixed(path, n)).find(|target| fs::symlink_metadata(target).is_err());
     let target = target.expect("BUG: a directory holds less than 2^32 names");
     fs::rename(path, &target).map_err(fail)?;
@@ -145,15 +168,6 @@ fn survey(path: &Path) -> io::Result<Finding> {
         () if names.iter().all(|name| name == LOCK) => Finding::Fresh,
         () => Finding::Foreign,
     })
-}
-
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let file = open_file(&path.join(LOCK)).map_err(|error| StoreError::io(path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(StoreError::io(path, error)),
-    }
 }
 
 /// Removes snapshots that a crash left unfinished: the engine would take one for the newest and call the store corrupt.
@@ -211,6 +225,16 @@ mod tests {
         again.settle().unwrap();
         drop(again);
         assert!(!Directory::claim(&path).unwrap().is_fresh());
+    }
+
+    #[test]
+    fn a_lock_ends_although_a_copy_of_its_file_lives_on() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = Lock::take(home.path()).unwrap();
+        let _copy = lock.0.try_clone().unwrap();
+        assert!(matches!(Lock::take(home.path()), Err(StoreError::Locked { .. })));
+        drop(lock);
+        Lock::take(home.path()).unwrap();
     }
 
     #[test]
