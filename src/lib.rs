@@ -4,3 +4,8 @@ pub mod actors;
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod datapath;
+pub mod messages;
+pub mod security;
+pub mod supervision;
+pub mod transport;
