@@ -3,13 +3,13 @@
 //! It hears how links, paths and actors are, and asks for incidents to be raised and cleared. Invariant: at most one
 //! open incident per kind and subject, and each ends when a report says that the thing works again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::incident::{Incident, IncidentKind};
-use crate::limits::INCIDENTS_MAX;
+use crate::limits::{INCIDENTS_MAX, RECORDS_MAX};
 use crate::pathfinder::{PathChange, PathReport};
 use crate::peer::{LinkReport, LinkState};
 use crate::{Instant, Machine, PeerId};
@@ -26,6 +26,13 @@ pub enum Input {
     },
     /// What became of a destination.
     PathReported(PathReport),
+    /// A node made itself known, or is no longer known.
+    NodeLearned {
+        /// Which.
+        peer: PeerId,
+        /// Whether it is known.
+        known: bool,
+    },
     /// An actor failed.
     ActorFailed {
         /// Its name.
@@ -57,7 +64,9 @@ pub enum Effect {
 /// What the role is to watch for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Config {
-    /// Links that should be up; 0: any number will do.
+    /// This node.
+    pub me: PeerId,
+    /// Links that should be up, as far as there are other nodes to link to; 0: any number will do.
     pub neighbors_target: usize,
 }
 
@@ -68,6 +77,7 @@ pub struct Monitor {
     next_id: u64,
     open: BTreeMap<IncidentKind, u64>,
     links: BTreeMap<PeerId, LinkState>,
+    known: BTreeSet<PeerId>,
     /// Incidents that end by themselves when the time has come.
     ending: BTreeMap<u64, (Instant, IncidentKind)>,
     started: bool,
@@ -87,8 +97,16 @@ impl Monitor {
             .filter(|(kind, _)| ends_alone(kind))
             .map(|(kind, id)| (*id, (now + ADOPTED_LIFE, kind.clone())))
             .collect();
-        let few_at = (config.neighbors_target > 0).then_some(now + FEW_PATIENCE);
-        Self { config, next_id, open, links: BTreeMap::new(), ending, started: false, few_at }
+        Self {
+            config,
+            next_id,
+            open,
+            links: BTreeMap::new(),
+            known: BTreeSet::new(),
+            ending,
+            started: false,
+            few_at: None,
+        }
     }
 
     fn raise(&mut self, kind: IncidentKind, evidence: String, now: Instant, effects: &mut Vec<Effect>) -> Option<u64> {
@@ -125,9 +143,17 @@ impl Monitor {
         self.count_links(now, effects);
     }
 
+    /// Links that should be up: there cannot be more than other nodes.
+    fn target(&self) -> usize {
+        self.config.neighbors_target.min(self.known.len())
+    }
+
+    fn links_up(&self) -> usize {
+        self.links.values().filter(|state| state.is_usable()).count()
+    }
+
     fn count_links(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let up = self.links.values().filter(|state| state.is_usable()).count();
-        if up >= self.config.neighbors_target {
+        if self.links_up() >= self.target() {
             self.few_at = None;
             self.clear(&IncidentKind::FewNeighbors, effects);
         } else if self.few_at.is_none() && !self.open.contains_key(&IncidentKind::FewNeighbors) {
@@ -168,6 +194,14 @@ impl Machine for Monitor {
                 self.count_links(now, effects);
             }
             Input::PathReported(report) => self.on_path_reported(report, now, effects),
+            Input::NodeLearned { peer, known } => {
+                if known && peer != self.config.me && self.known.len() < RECORDS_MAX {
+                    self.known.insert(peer);
+                } else if !known {
+                    self.known.remove(&peer);
+                }
+                self.count_links(now, effects);
+            }
             Input::ActorFailed { actor, reason } => {
                 self.raise(IncidentKind::ActorFailed { actor }, reason, now, effects);
             }
@@ -182,8 +216,7 @@ impl Machine for Monitor {
         }
         if self.few_at.is_some_and(|at| at <= now) {
             self.few_at = None;
-            let up = self.links.values().filter(|state| state.is_usable()).count();
-            let evidence = format!("{up} of {} links are up", self.config.neighbors_target);
+            let evidence = format!("{} of {} links are up", self.links_up(), self.target());
             self.raise(IncidentKind::FewNeighbors, evidence, now, effects);
         }
         let over: Vec<IncidentKind> =
@@ -234,8 +267,12 @@ mod tests {
         effects
     }
 
+    fn config(neighbors_target: usize) -> Config {
+        Config { me: PeerId::from_public_key([9; 32]), neighbors_target }
+    }
+
     fn monitor(target: usize) -> Monitor {
-        let mut monitor = Monitor::new(Config { neighbors_target: target }, 1, [], Instant::BOOT);
+        let mut monitor = Monitor::new(config(target), 1, [], Instant::BOOT);
         monitor.wake(Instant::BOOT, &mut Vec::new());
         monitor
     }
@@ -252,13 +289,19 @@ mod tests {
 
     #[test]
     fn too_few_links_are_an_incident_after_a_while() {
-        let mut monitor = monitor(1);
+        let mut monitor = monitor(4);
         let mut effects = Vec::new();
-        monitor.wake(Instant::from_millis(900), &mut effects);
+        monitor.wake(Instant::from_millis(5000), &mut effects);
+        assert_eq!(effects, [], "alone in the mesh, there is nobody to link to");
+        for peer in [1, 9] {
+            let peer = PeerId::from_public_key([peer; 32]);
+            assert_eq!(feed(&mut monitor, Input::NodeLearned { peer, known: true }, 5000), []);
+        }
+        monitor.wake(Instant::from_millis(5900), &mut effects);
         assert_eq!(effects, []);
-        monitor.wake(Instant::from_millis(1000), &mut effects);
+        monitor.wake(Instant::from_millis(6000), &mut effects);
         assert!(matches!(&effects[..], [Effect::Raise(i)] if i.kind == IncidentKind::FewNeighbors), "{effects:?}");
-        assert_eq!(feed(&mut monitor, link(LinkState::Up), 1100), [Effect::Clear { incident: 1 }]);
+        assert_eq!(feed(&mut monitor, link(LinkState::Up), 6100), [Effect::Clear { incident: 1 }]);
     }
 
     #[test]
@@ -277,7 +320,7 @@ mod tests {
     fn an_adopted_incident_ends_as_its_own() {
         let kind = IncidentKind::LinkDown { peer: PeerId::from_public_key([1; 32]) };
         let open = Incident { id: 7, kind, evidence: String::new(), opened: Instant::BOOT };
-        let mut monitor = Monitor::new(Config { neighbors_target: 0 }, 8, [open], Instant::BOOT);
+        let mut monitor = Monitor::new(config(0), 8, [open], Instant::BOOT);
         let effects = feed(&mut monitor, link(LinkState::Up), 5);
         assert!(effects.contains(&Effect::Clear { incident: 7 }), "{effects:?}");
     }

@@ -185,6 +185,7 @@ impl Wire for gossip::Effect {
                 if !addresses.is_empty() {
                     routes.push(Route::Peer(peer, peer::Input::AddressesLearned(addresses)));
                 }
+                routes.push(Route::Monitor(monitor::Input::NodeLearned { peer, known: body.is_some() }));
                 Route::Shell(Command::NodeChanged { peer, body })
             }
             gossip::Effect::LinksChanged { origin, links } => {
@@ -229,7 +230,10 @@ impl Wire for monitor::Effect {
                 routes.push(Route::Planner(planner::Input::Cleared { incident }));
                 routes.push(Route::Shell(Command::CloseIncident { incident }));
             }
-            monitor::Effect::ResyncWanted => routes.push(Route::Peers(peer::Input::ReportRequested)),
+            monitor::Effect::ResyncWanted => {
+                routes.push(Route::Gossip(gossip::Input::ResyncRequested));
+                routes.push(Route::Peers(peer::Input::ReportRequested));
+            }
         }
     }
 }

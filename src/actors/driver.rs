@@ -112,7 +112,8 @@ impl<R: Role> Actor for Driver<R> {
         message: Self::Msg,
         running: &mut Running<R>,
     ) -> Result<(), ActorProcessingErr> {
-        if !matches!(message, Mail::Wake) {
+        // Only what came through the directory took a credit; wake-ups and questions did not.
+        if matches!(message, Mail::Input(_) | Mail::Fail(_)) {
             running.mailbox.handled();
         }
         let now = running.ground.clock.now();

@@ -79,7 +79,7 @@ impl Shell {
     pub fn monitor(&self) -> Newborn<Monitor, monitor::Input> {
         let neighbors = &self.config.neighbors;
         let target = if neighbors.peers.is_empty() { neighbors.target } else { neighbors.peers.len() };
-        let config = monitor::Config { neighbors_target: target };
+        let config = monitor::Config { me: self.credentials.peer(), neighbors_target: target };
         let open = self.journal.open_incidents();
         (Monitor::new(config, self.journal.next_id(), open, self.clock.now()), Vec::new())
     }
