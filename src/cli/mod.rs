@@ -120,7 +120,7 @@ impl Cli {
         }
         let dir = self.global.dir.map_or_else(default_dir, Ok)?;
         let runtime = runtime(&self.command)?;
-        match self.command {
+        let done = match self.command {
             Command::Init(arguments) => init::run(arguments, &dir, output),
             Command::Invite(arguments) => invite::run(arguments, &dir, output),
             Command::Join(arguments) => runtime.block_on(join::run(arguments, &dir, output)),
@@ -131,7 +131,10 @@ impl Cli {
             }
             Command::Shell => shell::run(&dir, &runtime, output),
             Command::Lab(_) | Command::Completions(_) => unreachable!("BUG: what needs no directory was done above"),
-        }
+        };
+        // A thread may still wait for standard input, which only its other end can close: nobody waits for that.
+        runtime.shutdown_background();
+        done
     }
 }
 
