@@ -7,6 +7,8 @@
 pub mod admission;
 pub mod codec;
 pub mod control;
+pub mod stream;
 
 pub use admission::{Admission, AdmissionReply};
 pub use control::Control;
+pub use stream::{StreamOpen, StreamRefusal, StreamReply};

@@ -1,0 +1,192 @@
+//! The first message on every stream of a session, and its answer: what the stream is for, and whether it may be.
+
+use bincode::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::Rejected;
+use crate::record::is_service_name;
+use crate::wire::codec;
+
+/// Longest opening or reply, in bytes, without its four-byte length prefix.
+pub const STREAM_HEADER_BYTES_MAX: usize = 1024;
+/// Longest reason in a refusal, in bytes; what is longer is cut.
+pub const STREAM_REASON_BYTES_MAX: usize = 512;
+
+/// What the opener wants of the stream; sent by the opener before anything else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub enum StreamOpen {
+    /// To be carried to a service that the receiver exposes.
+    Service {
+        /// The service's name.
+        name: String,
+    },
+    /// To carry messages between the two nodes' users.
+    Message,
+    /// Only to see the answer come back; the stream ends with it.
+    Ping,
+}
+
+/// The answer to a [`StreamOpen`]; what follows it belongs to the stream's purpose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub enum StreamReply {
+    /// Go ahead.
+    Accept,
+    /// Not this stream.
+    Refuse(StreamRefusal),
+}
+
+/// Why a stream is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode, thiserror::Error)]
+pub enum StreamRefusal {
+    /// The receiver's policy does not allow it.
+    #[error("denied by {rule}")]
+    Denied {
+        /// The rule that decided.
+        rule: String,
+    },
+    /// The receiver exposes no service of that name.
+    #[error("no such service")]
+    NoSuchService,
+    /// The service is exposed, but what stands behind it did not answer.
+    #[error("the service's target failed: {reason}")]
+    TargetFailed {
+        /// What the receiver saw.
+        reason: String,
+    },
+    /// The receiver has as many streams as it can serve.
+    #[error("busy")]
+    Busy,
+    /// The receiver did not understand the opening.
+    #[error("the opening was rejected: {reason}")]
+    Rejected {
+        /// The name of the [`Rejected`] reason.
+        reason: String,
+    },
+}
+
+impl StreamOpen {
+    /// Encodes the opening, with its version byte.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode_message(self)
+    }
+
+    /// Decodes and checks an opening.
+    ///
+    /// # Errors
+    /// [`Rejected::OverLimit`], [`Rejected::UnknownVersion`] or [`Rejected::Malformed`] for its form, the latter also
+    /// for something that cannot be a service's name.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
+        let open = decode_bounded(bytes)?;
+        match &open {
+            StreamOpen::Service { name } if !is_service_name(name) => Err(Rejected::Malformed),
+            _ => Ok(open),
+        }
+    }
+}
+
+impl StreamReply {
+    /// Encodes the reply, with its version byte. A long reason is cut, so that the reply fits its limit.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut reply = self.clone();
+        if let StreamReply::Refuse(
+            StreamRefusal::Denied { rule: reason }
+            | StreamRefusal::TargetFailed { reason }
+            | StreamRefusal::Rejected { reason },
+        ) = &mut reply
+        {
+            reason.truncate(reason.floor_char_boundary(STREAM_REASON_BYTES_MAX));
+        }
+        codec::encode_message(&reply)
+    }
+
+    /// Decodes a reply.
+    ///
+    /// # Errors
+    /// [`Rejected::OverLimit`], [`Rejected::UnknownVersion`] or [`Rejected::Malformed`] for its form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
+        decode_bounded(bytes)
+    }
+}
+
+fn decode_bounded<T: Decode<()>>(bytes: &[u8]) -> Result<T, Rejected> {
+    if bytes.len() > STREAM_HEADER_BYTES_MAX {
+        return Err(Rejected::OverLimit);
+    }
+    codec::decode_message(bytes)
+}
+
+const _: () = assert!(STREAM_REASON_BYTES_MAX + 16 <= STREAM_HEADER_BYTES_MAX, "a refusal fits its limit");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn open() -> impl Strategy<Value = StreamOpen> {
+        prop_oneof![
+            "[a-z0-9-]{1,63}".prop_map(|name| StreamOpen::Service { name }),
+            Just(StreamOpen::Message),
+            Just(StreamOpen::Ping),
+        ]
+    }
+
+    fn refusal() -> impl Strategy<Value = StreamRefusal> {
+        prop_oneof![
+            "[a-z ]{0,200}".prop_map(|rule| StreamRefusal::Denied { rule }),
+            Just(StreamRefusal::NoSuchService),
+            "[a-z ]{0,200}".prop_map(|reason| StreamRefusal::TargetFailed { reason }),
+            Just(StreamRefusal::Busy),
+            "[a-z ]{0,200}".prop_map(|reason| StreamRefusal::Rejected { reason }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_opening_survives_the_wire(open in open()) {
+            prop_assert_eq!(StreamOpen::decode(&open.encode()), Ok(open));
+        }
+
+        #[test]
+        fn every_reply_survives_the_wire(refusal in refusal()) {
+            let reply = StreamReply::Refuse(refusal);
+            prop_assert_eq!(StreamReply::decode(&reply.encode()), Ok(reply));
+        }
+
+        #[test]
+        fn garbage_is_rejected_or_decodes_but_never_panics(bytes: Vec<u8>) {
+            let _ = StreamOpen::decode(&bytes);
+            let _ = StreamReply::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn acceptance_survives_the_wire() {
+        assert_eq!(StreamReply::decode(&StreamReply::Accept.encode()), Ok(StreamReply::Accept));
+    }
+
+    #[test]
+    fn a_name_that_no_service_can_have_is_malformed() {
+        for name in ["", "Web", "a/b", &"x".repeat(64)] {
+            let bytes = StreamOpen::Service { name: name.to_owned() }.encode();
+            assert_eq!(StreamOpen::decode(&bytes), Err(Rejected::Malformed), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_overlong_opening_is_over_the_limit() {
+        let bytes = StreamOpen::Service { name: "x".repeat(2000) }.encode();
+        assert_eq!(StreamOpen::decode(&bytes), Err(Rejected::OverLimit));
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_character() {
+        let reply = StreamReply::Refuse(StreamRefusal::TargetFailed { reason: "ä".repeat(3000) });
+        let StreamReply::Refuse(StreamRefusal::TargetFailed { reason }) =
+            StreamReply::decode(&reply.encode()).expect("it fits")
+        else {
+            panic!("another reply")
+        };
+        assert_eq!(reason, "ä".repeat(STREAM_REASON_BYTES_MAX / 2));
+    }
+}

@@ -1,0 +1,200 @@
+//! Joining a mesh: one request and one reply on a connection of its own, which is good for nothing else.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use quinn::{Connection, Endpoint};
+use tokio::time::timeout;
+
+use prunella_core::identity::Identity;
+use prunella_core::limits::ADMISSION_TIMEOUT;
+use prunella_core::wire::admission::Refusal;
+use prunella_core::wire::{Admission, AdmissionReply, codec};
+use prunella_core::{PeerId, Rejected};
+
+use crate::security::{
+    Refused, Token, authenticated_peer, explain, fingerprint, join_client, join_exporter, prove, quinn_client,
+    server_name,
+};
+
+use super::closing::{Closing, told};
+use super::framing::{FramingError, MessageReader, framed};
+
+/// Admissions that one node answers at once; further hosts are told that it is busy.
+pub(super) const ADMISSIONS_MAX: usize = 8;
+
+/// Answers hosts that want to join, and members that want a fresh certificate.
+pub trait Admitter: Send + Sync + 'static {
+    /// Answers one request. May block: it is called on a thread for that, as the use of a token must be on disk before
+    /// the answer leaves.
+    ///
+    /// `from` is the member whose certificate the connection proved, `None` for a host without one; `exporter` is the
+    /// connection's [`join_exporter`].
+    fn admit(&self, admission: Admission, from: Option<PeerId>, exporter: [u8; 32]) -> AdmissionReply;
+}
+
+/// What a host has when it was admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The new node's certificate, DER.
+    pub certificate: Vec<u8>,
+    /// The authority's certificate, DER; its fingerprint is the token's.
+    pub authority: Vec<u8>,
+    /// Where to find the first neighbors.
+    pub neighbors: Vec<(PeerId, Vec<SocketAddr>)>,
+}
+
+/// Why a host could not join.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The token lists no address.
+    #[error("the token names no address of its inviter; ask for a new one with `prunella invite`")]
+    NoAddress,
+    /// Nobody answered. The token is still good.
+    #[error("the inviter cannot be reached at {tried}")]
+    NotReachable {
+        /// Each address, and why.
+        tried: String,
+    },
+    /// A node of another mesh, or not the inviter, answers there. The token was not shown to it and is still good.
+    #[error("the node at {address} is not the token's inviter: {reason}")]
+    WrongMesh {
+        /// Where.
+        address: SocketAddr,
+        /// What is wrong with it.
+        reason: Refused,
+    },
+    /// The inviter said no.
+    #[error("refused by the inviter: {0}")]
+    Refused(Refusal),
+    /// The connection was lost after the request was sent. Whether the token was used is unknown.
+    #[error("the inviter at {address} did not answer the request: {reason}")]
+    NoReply {
+        /// Where.
+        address: SocketAddr,
+        /// What was seen.
+        reason: String,
+    },
+    /// What the inviter answered makes no sense.
+    #[error("the inviter's answer was rejected: {0}")]
+    BadReply(Rejected),
+    /// This host's own network failed.
+    #[error("open a UDP socket: {0}")]
+    Socket(String),
+}
+
+/// Joins through the token's inviter, as `identity`, trying each of the token's addresses in turn.
+///
+/// # Errors
+/// [`JoinError`]; each says whether the token is still good.
+pub async fn join(token: &Token, identity: &Identity) -> Result<Membership, JoinError> {
+    if token.addresses.is_empty() {
+        return Err(JoinError::NoAddress);
+    }
+    let mut tried = Vec::new();
+    let mut wrong = None;
+    for &address in &token.addresses {
+        match reach(token, address).await? {
+            Reached::Inviter(endpoint, connection) => {
+                let outcome = request(token, identity, address, &connection).await;
+                Closing::Done.close(&connection);
+                endpoint.wait_idle().await;
+                return outcome;
+            }
+            Reached::Other(reason) => wrong = wrong.or(Some(JoinError::WrongMesh { address, reason })),
+            Reached::Nobody(reason) => tried.push(format!("{address} ({reason})")),
+        }
+    }
+    Err(wrong.unwrap_or(JoinError::NotReachable { tried: tried.join(", ") }))
+}
+
+/// Who was found at an address.
+enum Reached {
+    /// The inviter, and the endpoint that has to outlast the connection.
+    Inviter(Endpoint, Connection),
+    /// A node that is not it.
+    Other(Refused),
+    /// Nobody, and why.
+    Nobody(String),
+}
+
+async fn reach(token: &Token, address: SocketAddr) -> Result<Reached, JoinError> {
+    let any = match address {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let endpoint = Endpoint::client(any).map_err(|error| JoinError::Socket(error.to_string()))?;
+    let config = join_client(token.authority_fingerprint, token.trust_domain.as_str(), token.inviter);
+    let connecting = match endpoint.connect_with(quinn_client(config), address, &server_name(&token.inviter)) {
+        Ok(connecting) => connecting,
+        Err(error) => return Ok(Reached::Nobody(error.to_string())),
+    };
+    Ok(match timeout(ADMISSION_TIMEOUT / 2, connecting).await {
+        Ok(Ok(connection)) => Reached::Inviter(endpoint, connection),
+        Ok(Err(error)) => match explain(&error) {
+            Some(refused) => Reached::Other(refused.reason),
+            None => Reached::Nobody(told(&error)),
+        },
+        Err(_) => Reached::Nobody("no answer".to_owned()),
+    })
+}
+
+async fn request(
+    token: &Token,
+    identity: &Identity,
+    address: SocketAddr,
+    connection: &Connection,
+) -> Result<Membership, JoinError> {
+    let no_reply = |reason: String| {
+        let reason = connection.close_reason().map_or(reason, |error| told(&error));
+        JoinError::NoReply { address, reason }
+    };
+    let exporter = join_exporter(connection).map_err(|error| no_reply(error.to_string()))?;
+    let admission = Admission::Join {
+        token: token.to_bytes(),
+        public_key: identity.peer().to_bytes(),
+        proof: prove(identity, &exporter),
+    };
+    let exchange = async {
+        let (mut send, mut recv) = connection.open_bi().await.map_err(|error| told(&error))?;
+        send.write_all(&framed(&codec::encode_message(&admission))).await.map_err(|error| error.to_string())?;
+        let reply = MessageReader::new(ADMISSION_BYTES_MAX).read(&mut recv).await.map_err(|error| error.to_string())?;
+        reply.ok_or_else(|| "the stream ended".to_owned())
+    };
+    let reply = timeout(ADMISSION_TIMEOUT, exchange).await;
+    let reply = reply.unwrap_or_else(|_| Err("no answer in time".to_owned())).map_err(no_reply)?;
+    match codec::decode_message(&reply).map_err(JoinError::BadReply)? {
+        AdmissionReply::Refused(refusal) => Err(JoinError::Refused(refusal)),
+        AdmissionReply::Admitted { authority, .. } if fingerprint(&authority) != token.authority_fingerprint => {
+            Err(JoinError::BadReply(Rejected::Unauthorized))
+        }
+        AdmissionReply::Admitted { certificate, authority, neighbors } => {
+            Ok(Membership { certificate, authority, neighbors })
+        }
+    }
+}
+
+/// The inviter's side: answers one request, and waits until the host has the answer.
+pub(super) async fn answer(connection: &Connection, admitter: Arc<dyn Admitter>) -> Result<(), Rejected> {
+    let gone = |_| Rejected::Malformed;
+    let (mut send, mut recv) = connection.accept_bi().await.map_err(gone)?;
+    let request = MessageReader::new(ADMISSION_BYTES_MAX).read(&mut recv).await.map_err(|error| match error {
+        FramingError::OverLimit { .. } => Rejected::OverLimit,
+        _ => Rejected::Malformed,
+    })?;
+    let admission: Admission = codec::decode_message(&request.ok_or(Rejected::Malformed)?)?;
+    let exporter = join_exporter(connection).map_err(|_| Rejected::Unsigned)?;
+    let from = authenticated_peer(connection).ok();
+    let reply = tokio::task::spawn_blocking(move || admitter.admit(admission, from, exporter)).await;
+    let reply = reply.unwrap_or(AdmissionReply::Refused(Refusal::Failed));
+    let written = send.write_all(&framed(&codec::encode_message(&reply))).await;
+    // Whether the host got the answer is for the host to notice: the token is used either way.
+    if written.is_ok() && send.finish().is_ok() {
+        let _ = send.stopped().await;
+    }
+    Ok(())
+}
+
+/// Longest request or reply: a token or two certificates, and a list of neighbors.
+const ADMISSION_BYTES_MAX: usize = 16 * 1024;

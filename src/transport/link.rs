@@ -1,0 +1,185 @@
+//! One link: the greeting, and its life from the first frame that may pass to the last.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use quinn::{Connection, RecvStream, SendStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
+
+use prunella_core::frame::FrameKey;
+use prunella_core::limits::CONTROL_QUEUE_MAX;
+use prunella_core::wire::Control;
+use prunella_core::{Label, LinkId, PeerId, Rejected};
+
+use crate::datapath::LinkInstall;
+
+use super::closing::{Closing, told};
+use super::control::{self, ControlReader, Heard};
+use super::links::{Inner, KEEP_ALIVE, LinkEvent};
+use super::table::{Entry, NotEntered};
+
+/// A connection whose two ends have said who they are.
+pub(super) struct Greeted {
+    pub(super) peer: PeerId,
+    pub(super) connection: Connection,
+    pub(super) dialed: bool,
+    incarnation: u64,
+    send: SendStream,
+    reader: ControlReader<RecvStream>,
+}
+
+/// A connection that was entered into the table and has to be carried through to its end.
+pub(super) struct Link {
+    greeted: Greeted,
+    link: LinkId,
+    label: Label,
+    queue: mpsc::Receiver<Vec<u8>>,
+    replaced: Option<Entry>,
+    decided: Arc<OnceLock<String>>,
+    /// Dropped at the very end, which tells whoever replaces this link.
+    ended: oneshot::Sender<()>,
+}
+
+/// The dialer's side of the greeting: it speaks first, and counts the link as made when it hears the answer.
+pub(super) async fn greet(inner: &Inner, peer: PeerId, connection: Connection) -> Result<Greeted, String> {
+    let (mut send, recv) = connection.open_bi().await.map_err(|error| told(&error))?;
+    let hello = inner.hello(peer);
+    if let Err(error) = send.write_all(&hello).await {
+        return Err(connection.close_reason().map_or_else(|| error.to_string(), |error| told(&error)));
+    }
+    let mut reader = ControlReader::new(recv);
+    let incarnation = hello_from(&mut reader, &connection).await?;
+    Ok(Greeted { peer, connection, dialed: true, incarnation, send, reader })
+}
+
+/// The acceptor's side: it listens first, and answers only if it keeps the connection.
+pub(super) async fn be_greeted(peer: PeerId, connection: Connection) -> Result<Greeted, String> {
+    let (send, recv) = connection.accept_bi().await.map_err(|error| told(&error))?;
+    let mut reader = ControlReader::new(recv);
+    let incarnation = hello_from(&mut reader, &connection).await?;
+    Ok(Greeted { peer, connection, dialed: false, incarnation, send, reader })
+}
+
+async fn hello_from(reader: &mut ControlReader<RecvStream>, connection: &Connection) -> Result<u64, String> {
+    match reader.next().await {
+        Heard::Control(Control::Hello { incarnation, label }) if label != Label(0) => Ok(incarnation),
+        Heard::End(reason) => Err(connection.close_reason().map_or(reason, |error| told(&error))),
+        _ => {
+            Closing::Violation.close(connection);
+            Err("the peer did not say hello".to_owned())
+        }
+    }
+}
+
+impl Greeted {
+    /// Enters the connection into the table. If it is not the one to keep, it is closed.
+    pub(super) fn enter(self, inner: &Inner) -> Result<Link, NotEntered> {
+        let (queue_sender, queue) = mpsc::channel(CONTROL_QUEUE_MAX);
+        let (ended, ended_receiver) = oneshot::channel();
+        if !self.dialed {
+            queue_sender.try_send(inner.hello(self.peer)).expect("BUG: an empty queue takes a message");
+        }
+        let decided = Arc::new(OnceLock::new());
+        let mut table = inner.table();
+        let (link, label) = (table.next_link(), table.label(self.peer));
+        let entry = Entry {
+            link,
+            label,
+            dialed: self.dialed,
+            incarnation: self.incarnation,
+            connection: self.connection.clone(),
+            queue: queue_sender,
+            decided: decided.clone(),
+            ended: ended_receiver,
+            installed: false,
+        };
+        match table.enter(self.peer, entry) {
+            Ok(replaced) => Ok(Link { greeted: self, link, label, queue, replaced, decided, ended }),
+            Err(error) => {
+                let closing = if error == NotEntered::Full { Closing::Full } else { Closing::Duplicate };
+                closing.close(&self.connection);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Link {
+    /// Carries the link until it ends. Frames of a replaced link stay readable until this one is installed, and the
+    /// end of the replaced one is told before the beginning of this one.
+    pub(super) async fn live(self, inner: &Inner) {
+        let Self { greeted, link, label, queue, replaced, decided, ended } = self;
+        let Greeted { peer, connection, dialed, incarnation, send, reader } = greeted;
+        let remote = canonical(connection.remote_address());
+        inner.port.install_link(install(link, label, peer, &connection, dialed));
+        if let Some(old) = replaced {
+            Closing::Replaced.close(&old.connection);
+            // Its task drops the other end when it is through.
+            let _ = old.ended.await;
+        }
+        inner.table().installed(peer, link);
+        inner.tell(LinkEvent::Established { peer, link, label, remote, dialed, incarnation }).await;
+
+        let reason = tokio::select! {
+            reason = hear(inner, peer, link, reader) => reason,
+            reason = control::write(send, queue) => reason,
+            error = connection.closed() => told(&error),
+            never = follow(inner, link, &connection) => match never {},
+        };
+        let reason = decided.get().cloned().or(connection.close_reason().map(|error| told(&error))).unwrap_or(reason);
+        Closing::Violation.close(&connection);
+        inner.port.remove_link(link);
+        inner.table().remove(peer, link);
+        inner.tell(LinkEvent::Closed { peer, link, reason }).await;
+        drop(ended);
+    }
+}
+
+/// Passes on what the neighbor says, until it says no more.
+async fn hear(inner: &Inner, peer: PeerId, link: LinkId, mut reader: ControlReader<RecvStream>) -> String {
+    loop {
+        match reader.next().await {
+            // One hello opens a link; another one has no meaning.
+            Heard::Control(Control::Hello { .. }) => inner.reject(Some(peer), Rejected::Malformed).await,
+            Heard::Control(control) => inner.tell(LinkEvent::Received { peer, link, control }).await,
+            Heard::Rejected(reason) => inner.reject(Some(peer), reason).await,
+            Heard::End(reason) => return reason,
+        }
+    }
+}
+
+/// Tells the datapath when the neighbor's address changes: QUIC notices, validates and follows (RFC 9000, section 9).
+async fn follow(inner: &Inner, link: LinkId, connection: &Connection) -> std::convert::Infallible {
+    let mut known = connection.remote_address();
+    let mut tick = interval(KEEP_ALIVE);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let current = connection.remote_address();
+        if current != known {
+            known = current;
+            inner.port.update_remote(link, canonical(current));
+        }
+    }
+}
+
+fn install(link: LinkId, label: Label, peer: PeerId, connection: &Connection, dialed: bool) -> LinkInstall {
+    let from_dialer = frame_key(connection, b"EXPERIMENTAL prunella frames from dialer");
+    let from_acceptor = frame_key(connection, b"EXPERIMENTAL prunella frames from acceptor");
+    let (send_key, receive_key) = if dialed { (from_dialer, from_acceptor) } else { (from_acceptor, from_dialer) };
+    let remote = canonical(connection.remote_address());
+    LinkInstall { id: link, peer, remote, label, send_key, receive_key, may_relay: true }
+}
+
+/// A key that both ends, and nobody else, derive from their handshake (RFC 8446, section 7.5).
+fn frame_key(connection: &Connection, label: &[u8]) -> FrameKey {
+    let mut key = [0; 16];
+    connection.export_keying_material(&mut key, label, b"").expect("BUG: 16 bytes are not too long to export");
+    FrameKey::from_bytes(key)
+}
+
+/// An IPv4 address as such, not mapped into IPv6 as a dual-stack socket shows it.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

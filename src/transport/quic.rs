@@ -1,0 +1,145 @@
+//! What the link endpoint and the session endpoint have in common.
+
+use std::io;
+use std::sync::Arc;
+
+use quinn::crypto::rustls::HandshakeData;
+use quinn::crypto::{CryptoError, HmacKey};
+use quinn::{
+    AsyncUdpSocket, Connection, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, ServerConfig,
+    TokioRuntime,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use prunella_core::identity::Identity;
+use prunella_core::limits::HANDSHAKES_MAX;
+
+/// The configuration of an endpoint that shares the node's socket with frames.
+///
+/// Its key for stateless resets (RFC 9000, section 10.3) follows from the identity's secret and `context`. So a node
+/// that was restarted resets the connections of its former life with the first packet that arrives on one, and nobody
+/// else can.
+pub(super) fn endpoint_config(identity: &Identity, context: &str) -> EndpointConfig {
+    let mut config = EndpointConfig::new(Arc::new(ResetKey::derive(identity, context)));
+    // Frames are told from QUIC by the fixed bit (RFC 9287 would randomize it).
+    config.grease_quic_bit(false);
+    // quinn's own generator draws a key per process and ignores connection ids that it does not recognize: a restarted
+    // node would never send a reset.
+    config.cid_generator(|| Box::new(RandomConnectionIds));
+    config
+}
+
+/// An endpoint over a socket of the datapath.
+pub(super) fn endpoint(
+    config: EndpointConfig,
+    server: ServerConfig,
+    socket: Arc<dyn AsyncUdpSocket>,
+) -> io::Result<Endpoint> {
+    Endpoint::new_with_abstract_socket(config, Some(server), socket, Arc::new(TokioRuntime))
+}
+
+/// The protocol (ALPN, RFC 7301) that the two ends of an established connection agreed on.
+pub(super) fn protocol(connection: &Connection) -> Option<Vec<u8>> {
+    connection.handshake_data()?.downcast::<HandshakeData>().ok()?.protocol
+}
+
+/// Where connections come in: bounds the handshakes in progress, and when many are, asks for proof of the address first.
+pub(super) struct Door {
+    endpoint: Endpoint,
+    handshakes: Arc<Semaphore>,
+}
+
+impl Door {
+    pub(super) fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)) }
+    }
+
+    /// The next connection to shake hands with, and the permit to hold as long as that takes; `None` once the endpoint
+    /// is closed.
+    pub(super) async fn next(&self) -> Option<(Incoming, OwnedSemaphorePermit)> {
+        loop {
+            let incoming = self.endpoint.accept().await?;
+            let free = self.handshakes.available_permits();
+            if free == 0 {
+                incoming.refuse();
+            } else if free < HANDSHAKES_MAX / 2 && incoming.may_retry() {
+                // Fails only for an address that is proven already, which was just ruled out.
+                let _ = incoming.retry();
+            } else if let Ok(permit) = self.handshakes.clone().try_acquire_owned() {
+                return Some((incoming, permit));
+            }
+        }
+    }
+}
+
+/// A keyed BLAKE3 hash as the authentication code under stateless reset tokens.
+struct ResetKey([u8; 32]);
+
+impl ResetKey {
+    fn derive(identity: &Identity, context: &str) -> Self {
+        Self(blake3::derive_key(context, identity.signing_key().as_bytes()))
+    }
+}
+
+impl HmacKey for ResetKey {
+    fn sign(&self, data: &[u8], signature_out: &mut [u8]) {
+        signature_out.copy_from_slice(&blake3::keyed_hash(&self.0, data).as_bytes()[..signature_out.len()]);
+    }
+
+    fn signature_len(&self) -> usize {
+        blake3::OUT_LEN
+    }
+
+    fn verify(&self, data: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+        let signature: &[u8; blake3::OUT_LEN] = signature.try_into().map_err(|_| CryptoError)?;
+        // The comparison of two hashes takes constant time.
+        if blake3::keyed_hash(&self.0, data) == *signature { Ok(()) } else { Err(CryptoError) }
+    }
+}
+
+struct RandomConnectionIds;
+
+impl ConnectionIdGenerator for RandomConnectionIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut bytes = [0; CONNECTION_ID_BYTES];
+        getrandom::fill(&mut bytes).expect("BUG: the operating system gives random bytes after boot");
+        ConnectionId::new(&bytes)
+    }
+
+    fn cid_len(&self) -> usize {
+        CONNECTION_ID_BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<std::time::Duration> {
+        None
+    }
+}
+
+const CONNECTION_ID_BYTES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reset_key_outlives_the_process_and_is_the_node_s_own() {
+        let sign = |secret, context| {
+            let mut out = [0; 32];
+            ResetKey::derive(&Identity::from_secret(&[secret; 32]), context).sign(b"id", &mut out);
+            out
+        };
+        assert_eq!(sign(1, "a"), sign(1, "a"));
+        assert_ne!(sign(1, "a"), sign(2, "a"));
+        assert_ne!(sign(1, "a"), sign(1, "b"));
+    }
+
+    #[test]
+    fn only_the_signed_bytes_verify() {
+        let key = ResetKey::derive(&Identity::from_secret(&[1; 32]), "a");
+        let mut out = [0; 32];
+        key.sign(b"id", &mut out);
+        assert!(key.verify(b"id", &out).is_ok());
+        assert!(key.verify(b"other", &out).is_err());
+        assert!(key.verify(b"id", &out[..31]).is_err());
+    }
+}

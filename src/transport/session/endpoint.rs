@@ -1,0 +1,321 @@
+//! The session endpoint: QUIC over the mesh. Its driver is also what reads the node's UDP socket.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use quinn::{Connection, Endpoint, Incoming, MtuDiscoveryConfig, RecvStream, SendStream, TransportConfig, VarInt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
+
+use prunella_core::limits::{SESSION_STREAMS_MAX, SESSION_TIMEOUT, SESSIONS_MAX};
+use prunella_core::wire::{StreamOpen, StreamRefusal};
+use prunella_core::{PeerId, Rejected, Tag};
+
+use crate::datapath::{Port, SESSION_INITIAL_MTU, SESSION_MTU_MAX, SESSION_RECEIVE_BYTES, session_address_of};
+use crate::security::{
+    Credentials, Refused, SESSION_ALPN, authenticated_peer, explain, quinn_client, quinn_server, server_name,
+};
+use crate::transport::closing::{Closing, told};
+use crate::transport::quic::{self, Door};
+
+use super::pool::Pool;
+use super::stream::{self, Inbound, NotOpened};
+
+/// The answer of a [`RouteHook`]: a route is installed now, or why there is none.
+pub type Routing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// Asked before a peer is dialed: has a route installed, and waits until it is.
+pub type RouteHook = Arc<dyn Fn(PeerId) -> Routing + Send + Sync>;
+
+/// Decides whether a peer may have a stream. Asked for every stream.
+pub trait Gate: Send + Sync + 'static {
+    /// Whether `from` may have what it asks for.
+    ///
+    /// # Errors
+    /// The name of the rule that forbids it; it is told to the peer.
+    fn decide(&self, from: PeerId, request: &StreamOpen) -> Result<(), String>;
+}
+
+/// What the session endpoint is built from.
+pub struct SessionSetup {
+    /// Who this node is, and whom it trusts.
+    pub credentials: Credentials,
+    /// The datapath.
+    pub port: Arc<Port>,
+    /// Called before each dial.
+    pub route: RouteHook,
+    /// Called for each stream that a peer opens.
+    pub gate: Arc<dyn Gate>,
+}
+
+/// Streams that peers opened and that the [`Gate`] let in, by purpose. While a queue is full, its streams are refused as
+/// busy.
+#[derive(Debug)]
+pub struct Inbox {
+    /// Streams to be carried to a service.
+    pub services: mpsc::Receiver<Inbound>,
+    /// Streams that carry messages.
+    pub messages: mpsc::Receiver<Inbound>,
+}
+
+/// Why a stream to a peer could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// No path leads to the peer now.
+    #[error("no route to the peer: {reason}")]
+    NoRoute {
+        /// What the path search says.
+        reason: String,
+    },
+    /// The peer did not answer in time. Whether it acted is unknown.
+    #[error("the peer did not answer in time")]
+    TimedOut,
+    /// One of the two could not prove who it is.
+    #[error("authentication failed: {reason}")]
+    Authentication {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The peer said no.
+    #[error("refused by the peer: {0}")]
+    Refused(StreamRefusal),
+    /// The connection was lost. Whether the peer acted is unknown.
+    #[error("the session was lost: {reason}")]
+    Lost {
+        /// What was seen.
+        reason: String,
+    },
+    /// There are as many sessions as there may be.
+    #[error("this node has as many sessions as it may have ({SESSIONS_MAX})")]
+    OverLimit,
+    /// The endpoint is closed.
+    #[error("the node is shutting down")]
+    NotRunning,
+}
+
+/// The node's sessions. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions {
+    endpoint: Endpoint,
+    pool: Pool,
+    route: RouteHook,
+}
+
+impl Sessions {
+    /// Starts the endpoint. From now on the node's UDP socket is read, for links and forwarding too.
+    ///
+    /// # Errors
+    /// If the endpoint cannot be built on the socket.
+    pub fn start(setup: SessionSetup) -> io::Result<(Self, Inbox)> {
+        let SessionSetup { credentials, port, route, gate } = setup;
+        let mut config = quic::endpoint_config(credentials.identity(), "prunella 2026 session stateless reset");
+        config.max_udp_payload_size(SESSION_RECEIVE_BYTES).expect("BUG: it is more than QUIC's minimum");
+        let mut server = quinn_server(credentials.session_server());
+        server.transport_config(Arc::new(transport_config(SESSION_STREAMS_MAX)));
+        // A peer's synthetic address never changes, whatever path its packets take.
+        server.migration(false);
+        let mut client = quinn_client(credentials.client(SESSION_ALPN));
+        client.transport_config(Arc::new(transport_config(0)));
+        let mut endpoint = quic::endpoint(config, server, port.mesh_socket())?;
+        endpoint.set_default_client_config(client);
+        let (services_sender, services) = mpsc::channel(INBOX_MAX);
+        let (messages_sender, messages) = mpsc::channel(INBOX_MAX);
+        let front = Arc::new(Front { gate, services: services_sender, messages: messages_sender });
+        tokio::spawn(accept(endpoint.clone(), front));
+        Ok((Self { endpoint, pool: Pool::default(), route }, Inbox { services, messages }))
+    }
+
+    /// Opens a stream to `peer`, within [`SESSION_TIMEOUT`]: over the session that exists, or else a new one. The peer
+    /// has accepted the stream when this returns.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub async fn open(&self, peer: PeerId, request: &StreamOpen) -> Result<(SendStream, RecvStream), SessionError> {
+        timeout(SESSION_TIMEOUT, self.try_open(peer, request)).await.unwrap_or(Err(SessionError::TimedOut))
+    }
+
+    /// The time that a stream to `peer` takes to open and be answered, over the session that exists, or else a new one.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub async fn ping(&self, peer: PeerId) -> Result<Duration, SessionError> {
+        timeout(SESSION_TIMEOUT, self.connection(peer)).await.unwrap_or(Err(SessionError::TimedOut))?;
+        let asked = Instant::now();
+        self.open(peer, &StreamOpen::Ping).await?;
+        Ok(asked.elapsed())
+    }
+
+    /// The peers to which a session is open that this node dialed, in their order.
+    pub fn peers(&self) -> Vec<PeerId> {
+        self.pool.peers()
+    }
+
+    /// Closes all sessions and waits until every peer was told, or has not answered for a while. The node's UDP socket
+    /// is not read any more, so links are to be shut down before.
+    pub async fn shut_down(&self) {
+        self.endpoint.close(Closing::ShuttingDown.code(), b"");
+        self.endpoint.wait_idle().await;
+    }
+
+    async fn try_open(&self, peer: PeerId, request: &StreamOpen) -> Result<(SendStream, RecvStream), SessionError> {
+        loop {
+            let (connection, fresh) = self.connection(peer).await?;
+            match stream::open(&connection, request).await {
+                Ok(streams) => return Ok(streams),
+                Err(NotOpened::Refused(refusal)) => return Err(SessionError::Refused(refusal)),
+                Err(NotOpened::BadReply(rejected)) => {
+                    return Err(SessionError::Lost { reason: format!("the peer's reply was rejected: {rejected}") });
+                }
+                Err(NotOpened::Lost(reason)) => {
+                    self.pool.discard(peer, &connection);
+                    if fresh {
+                        return Err(lost(&connection, reason));
+                    }
+                    // It may have died long ago, unnoticed: the peer was restarted, say. A fresh one tells the truth.
+                }
+            }
+        }
+    }
+
+    async fn connection(&self, peer: PeerId) -> Result<(Connection, bool), SessionError> {
+        let dial = || {
+            let dialing = dial(self.endpoint.clone(), self.route.clone(), peer);
+            async { timeout(SESSION_TIMEOUT, dialing).await.unwrap_or(Err(SessionError::TimedOut)) }
+        };
+        self.pool.connection(peer, dial).await
+    }
+}
+
+async fn dial(endpoint: Endpoint, route: RouteHook, peer: PeerId) -> Result<Connection, SessionError> {
+    route(peer).await.map_err(|reason| SessionError::NoRoute { reason })?;
+    let connecting = endpoint.connect(session_address_of(&peer), &server_name(&peer)).map_err(|error| match error {
+        quinn::ConnectError::EndpointStopping => SessionError::NotRunning,
+        error => SessionError::Lost { reason: error.to_string() },
+    })?;
+    let connection = connecting.await.map_err(|error| failed(&error))?;
+    match authenticated_peer(&connection) {
+        Ok(proven) if proven == peer && comes_from(&connection, peer) => Ok(connection),
+        _ => {
+            Refused::NotDialed.close(&connection);
+            Err(SessionError::Authentication { reason: "another node answers in the peer's place".to_owned() })
+        }
+    }
+}
+
+/// Why a stream on `connection` failed: often the connection tells more.
+fn lost(connection: &Connection, reason: String) -> SessionError {
+    connection.close_reason().map_or(SessionError::Lost { reason }, |error| failed(&error))
+}
+
+fn failed(error: &quinn::ConnectionError) -> SessionError {
+    match (explain(error), error) {
+        (Some(refused), _) => SessionError::Authentication { reason: refused.to_string() },
+        (None, quinn::ConnectionError::TimedOut) => SessionError::TimedOut,
+        (None, quinn::ConnectionError::LocallyClosed) => SessionError::NotRunning,
+        (None, error) => SessionError::Lost { reason: told(error) },
+    }
+}
+
+/// Whether the connection's synthetic address is the one of `peer`.
+fn comes_from(connection: &Connection, peer: PeerId) -> bool {
+    match connection.remote_address().ip() {
+        std::net::IpAddr::V6(address) => Tag::from_address(&address) == Some(peer.tag()),
+        std::net::IpAddr::V4(_) => false,
+    }
+}
+
+/// Where inbound streams are judged and sorted.
+struct Front {
+    gate: Arc<dyn Gate>,
+    services: mpsc::Sender<Inbound>,
+    messages: mpsc::Sender<Inbound>,
+}
+
+async fn accept(endpoint: Endpoint, front: Arc<Front>) {
+    let door = Door::new(endpoint);
+    let sessions = Arc::new(Semaphore::new(SESSIONS_MAX));
+    while let Some((incoming, permit)) = door.next().await {
+        match sessions.clone().try_acquire_owned() {
+            Ok(place) => drop(tokio::spawn(answer(front.clone(), incoming, permit, place))),
+            Err(_) => incoming.refuse(),
+        }
+    }
+}
+
+/// Serves one inbound session until it ends.
+async fn answer(front: Arc<Front>, incoming: Incoming, permit: OwnedSemaphorePermit, _place: OwnedSemaphorePermit) {
+    let Ok(Ok(connection)) = timeout(SESSION_TIMEOUT, incoming.into_future()).await else { return };
+    drop(permit);
+    let peer = match authenticated_peer(&connection) {
+        Ok(peer) if comes_from(&connection, peer) => peer,
+        Ok(_) => return Closing::Violation.close(&connection),
+        Err(_) => return Refused::NoCertificate.close(&connection),
+    };
+    while let Ok((send, recv)) = connection.accept_bi().await {
+        let front = front.clone();
+        tokio::spawn(async move {
+            if let Err(reason) = front.receive(peer, send, recv).await {
+                tracing::debug!(%peer, %reason, "a stream's opening was rejected");
+            }
+        });
+    }
+}
+
+impl Front {
+    async fn receive(&self, from: PeerId, send: SendStream, recv: RecvStream) -> Result<(), Rejected> {
+        let read = timeout(SESSION_TIMEOUT, Inbound::read(from, send, recv)).await;
+        let inbound = read.map_err(|_| Rejected::Stale)??;
+        if let Err(rule) = self.gate.decide(from, inbound.request()) {
+            inbound.refuse(StreamRefusal::Denied { rule }).await;
+            return Ok(());
+        }
+        let queue = match inbound.request() {
+            StreamOpen::Service { .. } => &self.services,
+            StreamOpen::Message => &self.messages,
+            StreamOpen::Ping => {
+                if let Some((mut send, _)) = inbound.accept().await {
+                    let _ = send.finish();
+                }
+                return Ok(());
+            }
+        };
+        if let Err(error) = queue.try_send(inbound) {
+            error.into_inner().refuse(StreamRefusal::Busy).await;
+        }
+        Ok(())
+    }
+}
+
+fn transport_config(streams_max: u32) -> TransportConfig {
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(SESSION_MTU_MAX);
+    let mut config = TransportConfig::default();
+    config
+        .initial_mtu(SESSION_INITIAL_MTU)
+        .mtu_discovery_config(Some(discovery))
+        .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().expect("BUG: seconds fit a QUIC variable-length integer")))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_concurrent_bidi_streams(VarInt::from_u32(streams_max))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(SESSION_WINDOW_BYTES))
+        .send_window(u64::from(SESSION_WINDOW_BYTES));
+    config
+}
+
+/// Silence after which a session is given up. Long enough to outlast a repair of the mesh.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often an idle session is kept alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// Most bytes under way on one stream: 1 Gbit/s over 64 ms.
+const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// Most bytes under way in one session and direction, and so the memory that one peer can make this node hold.
+const SESSION_WINDOW_BYTES: u32 = 4 * STREAM_WINDOW_BYTES;
+/// Most streams of one purpose that wait to be picked up.
+const INBOX_MAX: usize = 256;
+const _: () = assert!(KEEP_ALIVE.as_secs() * 3 < IDLE_TIMEOUT.as_secs(), "two lost keep-alives close no session");

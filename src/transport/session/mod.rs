@@ -1,0 +1,11 @@
+//! Sessions: end-to-end QUIC connections between any two nodes, whose packets travel as frames over links and relays.
+//!
+//! [`Sessions`] dials each peer once and opens streams on that connection; every stream begins with what it is for and
+//! whether it may be. Relays see ciphertext only, and whoever answers has proven to be the peer that was meant.
+
+mod endpoint;
+mod pool;
+mod stream;
+
+pub use endpoint::{Gate, Inbox, RouteHook, Routing, SessionError, SessionSetup, Sessions};
+pub use stream::Inbound;
