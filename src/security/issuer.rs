@@ -1,0 +1,277 @@
+//! Admission: makes tokens, and certifies the nodes that come with one.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use prunella_core::PeerId;
+use prunella_core::identity::{self, Identity};
+use prunella_core::wire::Admission;
+use prunella_core::wire::admission::Refusal;
+
+use crate::security::{Authority, CERTIFICATE_LIFE, SecurityError, Token, create_identity, fingerprint, state};
+
+/// Why the use of a token could not be recorded.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// Records durably that the token with this id, which expires at this second since the Unix epoch, is used up; `false`
+/// if it was before. After its expiry the record may be forgotten.
+pub type MarkUsed<'a> = dyn FnMut(&[u8; 16], u64) -> Result<bool, Failure> + 'a;
+
+/// A node that holds the authority's key.
+#[derive(Debug)]
+pub struct Issuer {
+    authority: Authority,
+    peer: PeerId,
+    certificate_life: Duration,
+}
+
+impl Issuer {
+    /// Loads the authority from a state directory; `None` if this node holds no issuing key.
+    ///
+    /// # Errors
+    /// Which file cannot be used, and why.
+    pub fn load(dir: &Path) -> Result<Option<Self>, SecurityError> {
+        let Some(authority) = state::load_authority(dir)? else { return Ok(None) };
+        Ok(Some(Self::new(authority, create_identity(dir)?.peer())))
+    }
+
+    /// The node `peer` as an issuer whose certificates last [`CERTIFICATE_LIFE`].
+    pub fn new(authority: Authority, peer: PeerId) -> Self {
+        Self { authority, peer, certificate_life: CERTIFICATE_LIFE }
+    }
+
+    /// The same issuer with another life for the certificates that it issues.
+    pub fn with_certificate_life(self, life: Duration) -> Self {
+        Self { certificate_life: life, ..self }
+    }
+
+    /// Makes a token for one host, to join through `inviter` at one of `addresses`, within `life` from `now` (seconds
+    /// since the Unix epoch).
+    ///
+    /// # Errors
+    /// [`SecurityError::TokenTooLong`] for more addresses than a token may list; [`SecurityError::Randomness`].
+    pub fn invite(
+        &self,
+        addresses: Vec<SocketAddr>,
+        inviter: PeerId,
+        life: Duration,
+        now: u64,
+    ) -> Result<Token, SecurityError> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id)?;
+        let trust_domain = self.authority.trust_domain().to_string();
+        let fingerprint = fingerprint(self.authority.certificate_der());
+        let expires_unix = now.saturating_add(life.as_secs());
+        Token::sign((id, expires_unix, trust_domain, fingerprint, inviter, addresses), self.authority.key())
+    }
+
+    /// Answers a request to join at `now` (seconds since the Unix epoch); returns the new node's certificate, DER.
+    ///
+    /// `exporter` is the connection's [`join_exporter`]. `mark_used` is asked last, so that a request that is refused
+    /// for another reason does not use up the token.
+    ///
+    /// # Errors
+    /// The reason to tell the host. [`Admission::Renew`] is for [`Issuer::renew`] and is refused here.
+    pub fn admit(
+        &self,
+        admission: &Admission,
+        exporter: &[u8],
+        now: u64,
+        mark_used: &mut MarkUsed<'_>,
+    ) -> Result<Vec<u8>, Refusal> {
+        let Admission::Join { token, public_key, proof } = admission else { return Err(Refusal::NotProven) };
+        let token = self.check_token(token, now)?;
+        let peer = PeerId::from_public_key(*public_key);
+        check_proof(&peer, exporter, proof)?;
+        let certificate = self.renew(&peer, now).map_err(|error| failed(&error))?;
+        match mark_used(&token.id, token.expires_unix) {
+            Ok(true) => Ok(certificate),
+            Ok(false) => Err(Refusal::Replayed),
+            Err(error) => Err(failed(error.as_ref())),
+        }
+    }
+
+    /// Certifies `peer` anew at `now` (seconds since the Unix epoch); returns the certificate, DER.
+    ///
+    /// The caller vouches that `peer` is a member: it is what
+    /// [`authenticated_peer`](crate::security::authenticated_peer) says of the connection that asks.
+    ///
+    /// # Errors
+    /// [`SecurityError::Randomness`] if no serial number can be drawn.
+    pub fn renew(&self, peer: &PeerId, now: u64) -> Result<Vec<u8>, SecurityError> {
+        self.authority.issue(peer, now, self.certificate_life)
+    }
+
+    /// The authority's certificate, DER, to hand to a new node.
+    pub fn authority_der(&self) -> &[u8] {
+        self.authority.certificate_der()
+    }
+
+    fn check_token(&self, bytes: &[u8], now: u64) -> Result<Token, Refusal> {
+        let token = Token::from_bytes(bytes).map_err(|_| Refusal::Forged)?;
+        let ours = token.authority_fingerprint == fingerprint(self.authority.certificate_der());
+        if !ours || !token.is_signed_by(&self.authority.key().peer()) {
+            return Err(Refusal::Forged);
+        }
+        // Where several nodes issue, each knows only the uses that it marked itself: so a token is good at one of them.
+        if token.inviter != self.peer {
+            return Err(Refusal::NotAnIssuer);
+        }
+        if token.expires_unix <= now { Err(Refusal::Expired) } else { Ok(token) }
+    }
+}
+
+/// The value of a connection that a joining host signs, and that its inviter derives as well: no other connection has
+/// it (RFC 8446, section 7.5), so the proof is worth nothing elsewhere.
+///
+/// # Errors
+/// [`SecurityError::NotEstablished`] before the handshake is complete.
+pub fn join_exporter(connection: &quinn::Connection) -> Result<[u8; 32], SecurityError> {
+    let mut value = [0; 32];
+    let derived = connection.export_keying_material(&mut value, b"EXPERIMENTAL prunella join", b"");
+    derived.map_err(|_| SecurityError::NotEstablished)?;
+    Ok(value)
+}
+
+/// The `proof` of [`Admission::Join`]: shows that the joining host holds its key, on the connection with this
+/// [`join_exporter`].
+pub fn prove(identity: &Identity, exporter: &[u8]) -> Vec<u8> {
+    identity.sign(&proven_bytes(exporter)).to_vec()
+}
+
+fn check_proof(peer: &PeerId, exporter: &[u8], proof: &[u8]) -> Result<(), Refusal> {
+    let proof: &[u8; 64] = proof.try_into().map_err(|_| Refusal::NotProven)?;
+    identity::verify(peer, &proven_bytes(exporter), proof).map_err(|_| Refusal::NotProven)
+}
+
+/// The prefix keeps a proof's signature from meaning anything in another protocol.
+fn proven_bytes(exporter: &[u8]) -> Vec<u8> {
+    [b"prunella join v1\0".as_slice(), exporter].concat()
+}
+
+/// The host is told only that the inviter failed, and to see its log: so the cause belongs there.
+fn failed(error: &dyn Error) -> Refusal {
+    tracing::error!(%error, "failed to admit a host");
+    Refusal::Failed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rustls::pki_types::CertificateDer;
+
+    use super::*;
+    use crate::security::Credentials;
+    use crate::security::certificate::peer_of;
+
+    const NOW: u64 = 1_800_000_000;
+    const LIFE: Duration = Duration::from_secs(3600);
+    const EXPORTER: &[u8] = &[9; 32];
+
+    struct Gate {
+        issuer: Issuer,
+        used: BTreeSet<[u8; 16]>,
+    }
+
+    impl Gate {
+        fn new() -> Self {
+            let authority = Authority::found(&"lab".parse().unwrap(), NOW).unwrap();
+            Self { issuer: Issuer::new(authority, inviter()), used: BTreeSet::new() }
+        }
+
+        fn token(&self) -> Token {
+            self.issuer.invite(vec!["192.0.2.1:7000".parse().unwrap()], inviter(), LIFE, NOW).unwrap()
+        }
+
+        fn admit(&mut self, admission: &Admission, now: u64) -> Result<Vec<u8>, Refusal> {
+            let used = &mut self.used;
+            self.issuer.admit(admission, EXPORTER, now, &mut |id, _| Ok(used.insert(*id)))
+        }
+    }
+
+    fn inviter() -> PeerId {
+        Identity::from_secret(&[1; 32]).peer()
+    }
+
+    fn host() -> Identity {
+        Identity::from_secret(&[2; 32])
+    }
+
+    fn join(token: &Token) -> Admission {
+        let (token, public_key) = (token.to_bytes(), host().peer().to_bytes());
+        Admission::Join { token, public_key, proof: prove(&host(), EXPORTER) }
+    }
+
+    #[test]
+    fn a_host_with_a_token_is_certified_once() {
+        let mut gate = Gate::new();
+        let request = join(&gate.token());
+        let certificate = gate.admit(&request, NOW).unwrap();
+        assert_eq!(peer_of(&CertificateDer::from(certificate.as_slice())), Ok(host().peer()));
+        let member = Credentials::new(host(), certificate, gate.issuer.authority_der().to_vec()).unwrap();
+        assert_eq!(member.certificate_expiry_unix(), NOW + 86_400);
+        assert_eq!(gate.admit(&request, NOW), Err(Refusal::Replayed));
+        assert!(gate.admit(&join(&gate.token()), NOW).is_ok(), "another token is another invitation");
+    }
+
+    #[test]
+    fn a_token_ends() {
+        let mut gate = Gate::new();
+        let request = join(&gate.token());
+        assert_eq!(gate.admit(&request, NOW + 3600), Err(Refusal::Expired));
+        assert!(gate.admit(&request, NOW + 3599).is_ok());
+    }
+
+    #[test]
+    fn a_token_of_another_authority_or_tampered_with_is_forged() {
+        let (mut gate, other) = (Gate::new(), Gate::new());
+        assert_eq!(gate.admit(&join(&other.token()), NOW), Err(Refusal::Forged));
+        let mut request = join(&gate.token());
+        if let Admission::Join { token, .. } = &mut request {
+            token[20] ^= 1;
+        }
+        assert_eq!(gate.admit(&request, NOW), Err(Refusal::Forged));
+        let garbage = Admission::Join { token: vec![1; 100], public_key: [1; 32], proof: vec![] };
+        assert_eq!(gate.admit(&garbage, NOW), Err(Refusal::Forged));
+    }
+
+    #[test]
+    fn a_token_is_good_at_its_inviter_alone() {
+        let mut gate = Gate::new();
+        let token = gate.issuer.invite(vec![], host().peer(), LIFE, NOW).unwrap();
+        assert_eq!(gate.admit(&join(&token), NOW), Err(Refusal::NotAnIssuer));
+    }
+
+    #[test]
+    fn a_key_that_is_not_proven_here_is_refused_and_the_token_stays_good() {
+        let mut gate = Gate::new();
+        let token = gate.token();
+        let elsewhere = prove(&host(), &[8; 32]);
+        let of_another = prove(&Identity::from_secret(&[3; 32]), EXPORTER);
+        for proof in [elsewhere, of_another, vec![], vec![0; 64]] {
+            let request = Admission::Join { token: token.to_bytes(), public_key: host().peer().to_bytes(), proof };
+            assert_eq!(gate.admit(&request, NOW), Err(Refusal::NotProven));
+        }
+        assert_eq!(gate.admit(&Admission::Renew, NOW), Err(Refusal::NotProven));
+        assert!(gate.admit(&join(&token), NOW).is_ok());
+    }
+
+    #[test]
+    fn nobody_is_admitted_if_the_use_cannot_be_recorded() {
+        let gate = Gate::new();
+        let request = join(&gate.token());
+        let outcome = gate.issuer.admit(&request, EXPORTER, NOW, &mut |_, _| Err("disk full".into()));
+        assert_eq!(outcome, Err(Refusal::Failed));
+    }
+
+    #[test]
+    fn the_life_of_certificates_can_be_chosen() {
+        let issuer = Gate::new().issuer.with_certificate_life(Duration::from_secs(60));
+        let certificate = issuer.renew(&host().peer(), NOW).unwrap();
+        let member = Credentials::new(host(), certificate, issuer.authority_der().to_vec()).unwrap();
+        assert_eq!(member.certificate_expiry_unix(), NOW + 60);
+    }
+}

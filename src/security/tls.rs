@@ -1,0 +1,483 @@
+//! TLS for links, sessions and admissions: one version, one key exchange, one signature algorithm.
+
+use std::sync::{Arc, LazyLock};
+
+use prunella_core::PeerId;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ResolvesClientCert, Resumption, WantsClientCert};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ConfigBuilder, ServerConfig, SignatureScheme};
+
+use crate::security::certificate::peer_of;
+use crate::security::credentials::Shared;
+use crate::security::verifier::{ClientCertificate, ED25519_ONLY, InviterVerifier, MemberVerifier};
+use crate::security::{Refused, SecurityError};
+
+/// The protocol between neighbors.
+pub const LINK_ALPN: &[u8] = b"prunella-link/1";
+/// The protocol of end-to-end sessions.
+pub const SESSION_ALPN: &[u8] = b"prunella-session/1";
+/// The protocol by which a host joins, and by which a member renews its certificate.
+pub const JOIN_ALPN: &[u8] = b"prunella-join/1";
+
+/// For joining through `inviter`: presents no certificate, and accepts only the inviter's, issued in `trust_domain` by
+/// the authority with this fingerprint, whose certificate the inviter presents along with its own.
+pub fn join_client(authority_fingerprint: [u8; 32], trust_domain: &str, inviter: PeerId) -> Arc<ClientConfig> {
+    let verifier = InviterVerifier { authority_fingerprint, trust_domain: trust_domain.to_owned(), inviter };
+    finish_client(client_builder(Arc::new(verifier)).with_no_client_auth(), JOIN_ALPN)
+}
+
+/// Who is at the other end of an established connection.
+///
+/// # Errors
+/// [`Refused::NoCertificate`] if the other end presented none; see [`Refused::close`].
+pub fn authenticated_peer(connection: &quinn::Connection) -> Result<PeerId, SecurityError> {
+    let chain = connection.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let certificate = chain.as_ref().and_then(|chain| chain.first()).ok_or(Refused::NoCertificate);
+    certificate.and_then(peer_of).map_err(SecurityError::Refused)
+}
+
+/// A QUIC server with this TLS configuration; its transport parameters are still quinn's defaults.
+pub fn quinn_server(config: Arc<ServerConfig>) -> quinn::ServerConfig {
+    let crypto = QuicServerConfig::try_from(config).expect("BUG: the provider has QUIC's initial cipher suite");
+    quinn::ServerConfig::with_crypto(Arc::new(crypto))
+}
+
+/// A QUIC client with this TLS configuration; its transport parameters are still quinn's defaults.
+pub fn quinn_client(config: Arc<ClientConfig>) -> quinn::ClientConfig {
+    let crypto = QuicClientConfig::try_from(config).expect("BUG: the provider has QUIC's initial cipher suite");
+    quinn::ClientConfig::new(Arc::new(crypto))
+}
+
+pub(super) fn server(shared: &Arc<Shared>, alpn: &[&[u8]], certificate: ClientCertificate) -> Arc<ServerConfig> {
+    let verifier = MemberVerifier { shared: shared.clone(), certificate };
+    let mut config = ServerConfig::builder_with_provider(PROVIDER.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("BUG: the provider has cipher suites of TLS 1.3")
+        .with_client_cert_verifier(Arc::new(verifier))
+        .with_cert_resolver(Arc::new(CurrentCertificate(shared.clone())));
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    // A resumed connection would not check certificates again.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.max_early_data_size = 0;
+    Arc::new(config)
+}
+
+pub(super) fn client(shared: &Arc<Shared>, alpn: &[u8]) -> Arc<ClientConfig> {
+    let verifier = MemberVerifier { shared: shared.clone(), certificate: ClientCertificate::Mandatory };
+    let resolver = Arc::new(CurrentCertificate(shared.clone()));
+    finish_client(client_builder(Arc::new(verifier)).with_client_cert_resolver(resolver), alpn)
+}
+
+fn client_builder(verifier: Arc<dyn ServerCertVerifier>) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    ClientConfig::builder_with_provider(PROVIDER.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("BUG: the provider has cipher suites of TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+}
+
+fn finish_client(mut config: ClientConfig, alpn: &[u8]) -> Arc<ClientConfig> {
+    config.alpn_protocols = vec![alpn.to_vec()];
+    config.enable_sni = false;
+    config.resumption = Resumption::disabled();
+    config.enable_early_data = false;
+    Arc::new(config)
+}
+
+/// Presents whatever certificate is current when a handshake starts.
+#[derive(Debug)]
+struct CurrentCertificate(Arc<Shared>);
+
+impl ResolvesServerCert for CurrentCertificate {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let presented = self.0.presented();
+        let joining = hello.alpn().is_some_and(|mut names| names.any(|name| name == JOIN_ALPN));
+        Some(if joining { presented.with_authority.clone() } else { presented.alone.clone() })
+    }
+}
+
+impl ResolvesClientCert for CurrentCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.presented().alone.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// One provider value for every configuration: nothing depends on the process-wide default.
+static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+    Arc::new(CryptoProvider {
+        kx_groups: vec![aws_lc_rs::kx_group::X25519MLKEM768],
+        signature_verification_algorithms: ED25519_ONLY,
+        ..aws_lc_rs::default_provider()
+    })
+});
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use prunella_core::identity::Identity;
+    use quinn::{Connection, ConnectionError, Endpoint};
+    use rustls::NamedGroup;
+    use rustls::pki_types::ServerName;
+
+    use super::*;
+    use crate::security::keys::Signer;
+    use crate::security::{
+        Authority, CERTIFICATE_LIFE, Credentials, HandshakeRefused, Side, explain, join_exporter, server_name,
+    };
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn now() -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    }
+
+    fn authority(name: &str) -> Authority {
+        Authority::found(&name.parse().unwrap(), now()).unwrap()
+    }
+
+    fn member(authority: &Authority, seed: u8) -> Credentials {
+        let me = Identity::from_secret(&[seed; 32]);
+        let certificate = authority.issue(&me.peer(), now(), CERTIFICATE_LIFE).unwrap();
+        Credentials::new(me, certificate, authority.certificate_der().to_vec()).unwrap()
+    }
+
+    fn member_between(authority: &Authority, seed: u8, from: u64, until: u64) -> Credentials {
+        let me = Identity::from_secret(&[seed; 32]);
+        let certificate = authority.certify_between(&me.peer(), from, until);
+        Credentials::new(me, certificate, authority.certificate_der().to_vec()).unwrap()
+    }
+
+    fn refused(by: Side, reason: Refused) -> Option<HandshakeRefused> {
+        Some(HandshakeRefused { by, reason })
+    }
+
+    /// What each side saw of one handshake: `Ok` if both sides came through it and the server heard the client.
+    struct Outcome {
+        client: Result<Connection, ConnectionError>,
+        server: Result<Connection, ConnectionError>,
+        // Connections live as long as their endpoints.
+        _endpoints: (Endpoint, Endpoint),
+    }
+
+    impl Outcome {
+        fn refusals(&self) -> (Option<HandshakeRefused>, Option<HandshakeRefused>) {
+            let reason = |side: &Result<Connection, ConnectionError>| side.as_ref().err().and_then(explain);
+            (reason(&self.client), reason(&self.server))
+        }
+    }
+
+    /// One handshake over real sockets. A client is done only when the server has accepted it as well: the server opens
+    /// a stream to say so.
+    async fn handshake(server: Arc<ServerConfig>, client: Arc<ClientConfig>, name: &str) -> Outcome {
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listener = Endpoint::server(quinn_server(server), local).unwrap();
+        let dialer = Endpoint::client(local).unwrap();
+        let address = listener.local_addr().unwrap();
+        let accept = async {
+            let connection = listener.accept().await.unwrap().await?;
+            let mut stream = connection.open_uni().await?;
+            stream.write_all(b"welcome").await.unwrap();
+            stream.finish().unwrap();
+            Ok(connection)
+        };
+        let connect = async {
+            let connection = dialer.connect_with(quinn_client(client), address, name).unwrap().await?;
+            connection.accept_uni().await?;
+            Ok(connection)
+        };
+        let both = async { tokio::join!(connect, accept) };
+        let (client, server) = tokio::time::timeout(SOON, both).await.expect("the handshake ends either way");
+        Outcome { client, server, _endpoints: (dialer, listener) }
+    }
+
+    async fn link(server: &Credentials, client: &Credentials) -> Outcome {
+        handshake(server.link_server(), client.client(LINK_ALPN), &server_name(&server.peer())).await
+    }
+
+    #[tokio::test]
+    async fn members_of_a_mesh_know_each_other_on_links_and_sessions() {
+        let mesh = authority("lab");
+        let (one, two) = (member(&mesh, 1), member(&mesh, 2));
+        let name = server_name(&one.peer());
+        for (server, alpn) in [(one.link_server(), LINK_ALPN), (one.session_server(), SESSION_ALPN)] {
+            let outcome = handshake(server, two.client(alpn), &name).await;
+            assert_eq!(authenticated_peer(outcome.client.as_ref().unwrap()).unwrap(), one.peer());
+            assert_eq!(authenticated_peer(outcome.server.as_ref().unwrap()).unwrap(), two.peer());
+        }
+    }
+
+    /// A handshake in memory, where rustls tells more than quinn does. Returns both sides and what the client sent first.
+    fn handshake_in_memory(
+        server: &Credentials,
+        client: &Arc<ClientConfig>,
+    ) -> (rustls::ServerConnection, rustls::ClientConnection, Vec<u8>) {
+        let name = ServerName::try_from(server_name(&server.peer())).unwrap();
+        let mut client = rustls::ClientConnection::new(client.clone(), name).unwrap();
+        let mut server = rustls::ServerConnection::new(server.link_server()).unwrap();
+        let mut first = Vec::new();
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut bytes = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut bytes).unwrap();
+            }
+            if first.is_empty() {
+                first = bytes.clone();
+            }
+            let mut bytes = bytes.as_slice();
+            while !bytes.is_empty() {
+                server.read_tls(&mut bytes).unwrap();
+                server.process_new_packets().unwrap();
+            }
+            let mut bytes = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut bytes).unwrap();
+            }
+            let mut bytes = bytes.as_slice();
+            while !bytes.is_empty() {
+                client.read_tls(&mut bytes).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        (server, client, first)
+    }
+
+    #[test]
+    fn the_key_exchange_is_post_quantum_at_both_ends() {
+        let mesh = authority("lab");
+        let (server, client, _) = handshake_in_memory(&member(&mesh, 1), &member(&mesh, 2).client(LINK_ALPN));
+        for group in [client.negotiated_key_exchange_group(), server.negotiated_key_exchange_group()] {
+            assert_eq!(group.unwrap().name(), NamedGroup::X25519MLKEM768);
+        }
+    }
+
+    #[test]
+    fn the_name_of_the_dialed_peer_is_not_sent_in_clear() {
+        let mesh = authority("lab");
+        let one = member(&mesh, 1);
+        let (server, _, hello) = handshake_in_memory(&one, &member(&mesh, 2).client(LINK_ALPN));
+        assert_eq!(server.server_name(), None);
+        let name = one.peer().to_string();
+        assert!(!hello.windows(name.len()).any(|window| window == name.as_bytes()));
+    }
+
+    #[test]
+    fn no_handshake_is_a_resumed_one() {
+        let mesh = authority("lab");
+        let (one, client) = (member(&mesh, 1), member(&mesh, 2).client(LINK_ALPN));
+        for _ in 0..2 {
+            let (server, client, _) = handshake_in_memory(&one, &client);
+            assert_eq!(client.handshake_kind(), Some(rustls::HandshakeKind::Full));
+            assert_eq!(server.handshake_kind(), Some(rustls::HandshakeKind::Full));
+            assert_eq!(client.tls13_tickets_received(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stranger_is_refused_on_either_side() {
+        let (ours, theirs) = (member(&authority("lab"), 1), member(&authority("lab"), 2));
+        refused_by_client(&link(&ours, &theirs).await, Refused::Stranger);
+        refused_by_server(&handshake_as_guest(&ours, &theirs).await, Refused::Stranger);
+    }
+
+    #[tokio::test]
+    async fn a_node_of_another_mesh_is_refused_on_either_side() {
+        let (ours, theirs) = (member(&authority("lab"), 1), member(&authority("elsewhere"), 2));
+        refused_by_client(&link(&ours, &theirs).await, Refused::WrongTrustDomain);
+        refused_by_server(&handshake_as_guest(&ours, &theirs).await, Refused::WrongTrustDomain);
+    }
+
+    #[tokio::test]
+    async fn an_expired_certificate_is_refused_on_either_side() {
+        let mesh = authority("lab");
+        let (good, expired) = (member(&mesh, 1), member_between(&mesh, 2, now() - 7200, now() - 60));
+        refused_by_server(&link(&good, &expired).await, Refused::Expired);
+        refused_by_client(&link(&expired, &good).await, Refused::Expired);
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_not_valid_yet_is_refused_on_either_side() {
+        let mesh = authority("lab");
+        let (good, early) = (member(&mesh, 1), member_between(&mesh, 2, now() + 3600, now() + 7200));
+        refused_by_server(&link(&good, &early).await, Refused::NotYetValid);
+        refused_by_client(&link(&early, &good).await, Refused::NotYetValid);
+    }
+
+    #[tokio::test]
+    async fn another_peer_than_the_one_dialed_is_refused() {
+        let mesh = authority("lab");
+        let (one, two, three) = (member(&mesh, 1), member(&mesh, 2), member(&mesh, 3));
+        let client = two.client(LINK_ALPN);
+        let outcome = handshake(one.link_server(), client.clone(), &server_name(&three.peer())).await;
+        refused_by_client(&outcome, Refused::NotDialed);
+        let outcome = handshake(one.link_server(), client, "localhost").await;
+        refused_by_client(&outcome, Refused::NotDialed);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_not_the_name_s_and_a_borrowed_certificate_are_refused() {
+        let mesh = authority("lab");
+        let (one, victim, thief) = (member(&mesh, 1), member(&mesh, 2), Identity::from_secret(&[3; 32]));
+        let misnamed = mesh.certify_wrongly(&victim.peer(), &thief.peer());
+        for certificate in [misnamed, victim.certificate_der()] {
+            let key = Arc::new(Signer::new(thief.clone()));
+            let presented = CertifiedKey::new(vec![certificate.into()], key);
+            let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(presented));
+            let builder = client_builder(Arc::new(trusting(&victim)));
+            let client = finish_client(builder.with_client_cert_resolver(resolver), LINK_ALPN);
+            let outcome = handshake(one.link_server(), client, &server_name(&one.peer())).await;
+            refused_by_server(&outcome, Refused::KeyMismatch);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_requires_a_client_certificate() {
+        let mesh = authority("lab");
+        let (one, two) = (member(&mesh, 1), member(&mesh, 2));
+        let client = finish_client(client_builder(Arc::new(trusting(&two))).with_no_client_auth(), SESSION_ALPN);
+        let outcome = handshake(one.session_server(), client, &server_name(&one.peer())).await;
+        refused_by_server(&outcome, Refused::NoCertificate);
+    }
+
+    #[tokio::test]
+    async fn a_link_without_a_client_certificate_has_no_peer_and_is_told_so() {
+        let mesh = authority("lab");
+        let (one, two) = (member(&mesh, 1), member(&mesh, 2));
+        let client = finish_client(client_builder(Arc::new(trusting(&two))).with_no_client_auth(), LINK_ALPN);
+        let outcome = handshake(one.link_server(), client, &server_name(&one.peer())).await;
+        let (client, server) = (outcome.client.as_ref().unwrap(), outcome.server.as_ref().unwrap());
+        let Err(SecurityError::Refused(reason)) = authenticated_peer(server) else { panic!("there is no certificate") };
+        assert_eq!(reason, Refused::NoCertificate);
+        reason.close(server);
+        let closed = tokio::time::timeout(SOON, client.closed()).await.unwrap();
+        assert_eq!(explain(&closed), refused(Side::Remote, Refused::NoCertificate));
+    }
+
+    #[tokio::test]
+    async fn a_side_without_the_post_quantum_key_exchange_is_refused() {
+        let mesh = authority("lab");
+        let (one, two) = (member(&mesh, 1), member(&mesh, 2));
+        let name = server_name(&one.peer());
+        let classical = Arc::new(CryptoProvider {
+            kx_groups: vec![aws_lc_rs::kx_group::X25519, aws_lc_rs::kx_group::SECP256R1],
+            ..PROVIDER.as_ref().clone()
+        });
+        let client = ClientConfig::builder_with_provider(classical.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(trusting(&two)))
+            .with_client_cert_resolver(Arc::new(CurrentCertificate(two.shared.clone())));
+        let outcome = handshake(one.link_server(), finish_client(client, LINK_ALPN), &name).await;
+        refused_by_server(&outcome, Refused::NoKeyExchange);
+
+        let mut server = ServerConfig::builder_with_provider(classical)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_client_cert_verifier(Arc::new(trusting(&one)))
+            .with_cert_resolver(Arc::new(CurrentCertificate(one.shared.clone())));
+        server.alpn_protocols = vec![LINK_ALPN.to_vec()];
+        let outcome = handshake(Arc::new(server), two.client(LINK_ALPN), &name).await;
+        assert_eq!(outcome.refusals().0, refused(Side::Remote, Refused::NoKeyExchange));
+    }
+
+    #[tokio::test]
+    async fn links_and_sessions_do_not_mix() {
+        let mesh = authority("lab");
+        let (one, two) = (member(&mesh, 1), member(&mesh, 2));
+        let name = server_name(&one.peer());
+        let outcome = handshake(one.link_server(), two.client(SESSION_ALPN), &name).await;
+        refused_by_server(&outcome, Refused::NoProtocol);
+        let outcome = handshake(one.session_server(), two.client(LINK_ALPN), &name).await;
+        refused_by_server(&outcome, Refused::NoProtocol);
+    }
+
+    #[tokio::test]
+    async fn a_joining_host_finds_its_inviter_and_both_share_the_exporter() {
+        let one = member(&authority("lab"), 1);
+        let client = join_client(one.authority_fingerprint(), "lab", one.peer());
+        let outcome = handshake(one.link_server(), client, &server_name(&one.peer())).await;
+        let (client, server) = (outcome.client.as_ref().unwrap(), outcome.server.as_ref().unwrap());
+        assert_eq!(join_exporter(client).unwrap(), join_exporter(server).unwrap());
+        assert_eq!(authenticated_peer(client).unwrap(), one.peer());
+        assert!(matches!(authenticated_peer(server), Err(SecurityError::Refused(Refused::NoCertificate))));
+    }
+
+    #[tokio::test]
+    async fn a_joining_host_talks_to_nobody_but_its_inviter() {
+        let (one, other) = (member(&authority("lab"), 1), member(&authority("lab"), 2));
+        for (fingerprint, trust_domain, inviter, reason) in [
+            (other.authority_fingerprint(), "lab", one.peer(), Refused::Stranger),
+            (one.authority_fingerprint(), "elsewhere", one.peer(), Refused::WrongTrustDomain),
+            (one.authority_fingerprint(), "lab", other.peer(), Refused::NotDialed),
+        ] {
+            let client = join_client(fingerprint, trust_domain, inviter);
+            refused_by_client(&handshake(one.link_server(), client, &server_name(&inviter)).await, reason);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_genuine_authority_beside_a_false_certificate_convinces_no_joining_host() {
+        let (ours, theirs) = (member(&authority("lab"), 1), member(&authority("lab"), 1));
+        // A server of the other mesh under the same name, which presents our authority's certificate with its own.
+        let key = Arc::new(Signer::new(theirs.identity().clone()));
+        let chain = vec![theirs.certificate_der().into(), ours.authority_der().to_vec().into()];
+        let mut server = ServerConfig::builder_with_provider(PROVIDER.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(CertifiedKey::new(chain, key))));
+        server.alpn_protocols = vec![JOIN_ALPN.to_vec()];
+        let client = join_client(ours.authority_fingerprint(), "lab", ours.peer());
+        let outcome = handshake(Arc::new(server), client, &server_name(&ours.peer())).await;
+        refused_by_client(&outcome, Refused::Stranger);
+    }
+
+    #[tokio::test]
+    async fn a_renewed_certificate_is_presented_without_a_new_configuration() {
+        let mesh = authority("lab");
+        let (one, two) = (member(&mesh, 1), member_between(&mesh, 2, now() - 7200, now() - 60));
+        let (server, client, name) = (one.link_server(), two.client(LINK_ALPN), server_name(&one.peer()));
+        refused_by_server(&handshake(server.clone(), client.clone(), &name).await, Refused::Expired);
+        two.replace_certificate(mesh.issue(&two.peer(), now(), CERTIFICATE_LIFE).unwrap()).unwrap();
+        assert!(handshake(server, client, &name).await.server.is_ok());
+    }
+
+    #[track_caller]
+    fn refused_by_client(outcome: &Outcome, reason: Refused) {
+        assert_eq!(outcome.refusals(), (refused(Side::Local, reason), refused(Side::Remote, reason)));
+    }
+
+    #[track_caller]
+    fn refused_by_server(outcome: &Outcome, reason: Refused) {
+        assert_eq!(outcome.refusals(), (refused(Side::Remote, reason), refused(Side::Local, reason)));
+    }
+
+    fn trusting(credentials: &Credentials) -> MemberVerifier {
+        MemberVerifier { shared: credentials.shared.clone(), certificate: ClientCertificate::Mandatory }
+    }
+
+    /// The client accepts the server as a joining host would, but presents its own certificate: so that only the server
+    /// has a reason to refuse.
+    async fn handshake_as_guest(server: &Credentials, client: &Credentials) -> Outcome {
+        let verifier = InviterVerifier {
+            authority_fingerprint: server.authority_fingerprint(),
+            trust_domain: server.trust_domain().to_owned(),
+            inviter: server.peer(),
+        };
+        let resolver = Arc::new(CurrentCertificate(client.shared.clone()));
+        let config = client_builder(Arc::new(verifier)).with_client_cert_resolver(resolver);
+        handshake(server.link_server(), finish_client(config, JOIN_ALPN), &server_name(&server.peer())).await
+    }
+}

@@ -1,0 +1,154 @@
+//! How a node checks the certificate at the other end of a handshake.
+
+use std::sync::Arc;
+
+use prunella_core::PeerId;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
+
+use crate::security::Refused;
+use crate::security::certificate::{TrustedAuthority, Usage, fingerprint};
+use crate::security::credentials::Shared;
+
+/// The server name under which a peer is dialed. It never leaves this node: the names of peers are not sent in clear.
+pub fn server_name(peer: &PeerId) -> String {
+    format!("{peer}{SERVER_NAME_SUFFIX}")
+}
+
+/// Whether a server insists on a client certificate. One that is presented is checked in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientCertificate {
+    Mandatory,
+    Optional,
+}
+
+/// The methods that every verifier has alike: handshakes are signed with Ed25519, in TLS 1.3.
+macro_rules! ed25519_signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _message: &[u8],
+            _certificate: &CertificateDer<'_>,
+            _signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Err(rustls::PeerIncompatible::Tls13RequiredForQuic.into())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            verify_tls13_signature(message, certificate, signature, &ED25519_ONLY)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            ED25519_ONLY.supported_schemes()
+        }
+    };
+}
+
+/// A member checks another: same authority, and as a client that it is the peer that was dialed.
+#[derive(Debug)]
+pub(super) struct MemberVerifier {
+    pub(super) shared: Arc<Shared>,
+    /// Asked by servers only.
+    pub(super) certificate: ClientCertificate,
+}
+
+impl ServerCertVerifier for MemberVerifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let peer = self.shared.authority.check(certificate, Usage::Server, now)?;
+        let dialed = dialed_peer(server_name).ok_or(Refused::NotDialed)?;
+        if peer == dialed { Ok(ServerCertVerified::assertion()) } else { Err(Refused::NotDialed.into()) }
+    }
+
+    ed25519_signatures!();
+}
+
+impl ClientCertVerifier for MemberVerifier {
+    fn client_auth_mandatory(&self) -> bool {
+        self.certificate == ClientCertificate::Mandatory
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        self.shared.authority.check(certificate, Usage::Client, now)?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    ed25519_signatures!();
+}
+
+/// A joining host checks its inviter by what the token says.
+#[derive(Debug)]
+pub(super) struct InviterVerifier {
+    pub(super) authority_fingerprint: [u8; 32],
+    pub(super) trust_domain: String,
+    pub(super) inviter: PeerId,
+}
+
+impl InviterVerifier {
+    fn check(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Refused> {
+        let named = |der: &&CertificateDer<'_>| fingerprint(der) == self.authority_fingerprint;
+        let authority = chain.iter().find(named).ok_or(Refused::Stranger)?;
+        let authority = TrustedAuthority::new(authority).map_err(|_| Refused::Malformed)?;
+        if authority.trust_domain().as_str() != self.trust_domain {
+            return Err(Refused::WrongTrustDomain);
+        }
+        let peer = authority.check(certificate, Usage::Server, now)?;
+        if peer == self.inviter { Ok(()) } else { Err(Refused::NotDialed) }
+    }
+}
+
+impl ServerCertVerifier for InviterVerifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.check(certificate, intermediates, now)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    ed25519_signatures!();
+}
+
+fn dialed_peer(server_name: &ServerName<'_>) -> Option<PeerId> {
+    server_name.to_str().strip_suffix(SERVER_NAME_SUFFIX)?.parse().ok()
+}
+
+const SERVER_NAME_SUFFIX: &str = ".prunella";
+
+/// The only signatures that are spoken, in certificates and in handshakes.
+pub(super) static ED25519_ONLY: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+    all: &[webpki::aws_lc_rs::ED25519],
+    mapping: &[(SignatureScheme::ED25519, &[webpki::aws_lc_rs::ED25519])],
+};
