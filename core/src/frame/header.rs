@@ -1,0 +1,64 @@
+//! A header as plain data, for whoever starts a frame.
+
+use super::{HEADER_BYTES, Labels, at};
+use crate::ids::Tag;
+use crate::rejected::Rejected;
+
+/// What a frame is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A packet of an end-to-end session.
+    Data = 1,
+    /// Asks the node at the end of the path for an [`Kind::Echo`]; with no labels it probes a link.
+    Probe = 2,
+    /// A probe's payload, sent back on the way back.
+    Echo = 3,
+    /// A relay could not go on: its position on the path and the label that led nowhere.
+    PathError = 4,
+}
+
+impl TryFrom<u8> for Kind {
+    type Error = Rejected;
+
+    fn try_from(byte: u8) -> Result<Self, Rejected> {
+        match byte {
+            1 => Ok(Kind::Data),
+            2 => Ok(Kind::Probe),
+            3 => Ok(Kind::Echo),
+            4 => Ok(Kind::PathError),
+            _ => Err(Rejected::Malformed),
+        }
+    }
+}
+
+/// The header of a frame that has not left its sender yet: the cursor stands at the first label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// What the frame is for.
+    pub kind: Kind,
+    /// The labels that the relays will use, first relay first.
+    pub labels: Labels,
+    /// Who sends it.
+    pub source: Tag,
+    /// The sender's own number for the path.
+    pub path: u32,
+    /// The sequence number on the first link.
+    pub sequence: u64,
+}
+
+impl Header {
+    /// The header's bytes, with a MAC of zero: [`FrameKey::seal`](super::FrameKey::seal) comes next.
+    pub fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[at::KIND] = self.kind as u8;
+        bytes[at::CURSOR] = self.labels.count();
+        for (slot, label) in bytes[at::LABELS..at::SOURCE].chunks_exact_mut(2).zip(self.labels.as_slice()) {
+            slot.copy_from_slice(&label.0.to_be_bytes());
+        }
+        bytes[at::SOURCE..at::PATH].copy_from_slice(&self.source.0.to_be_bytes());
+        bytes[at::PATH..at::SEQUENCE].copy_from_slice(&self.path.to_be_bytes());
+        bytes[at::SEQUENCE..at::MAC].copy_from_slice(&self.sequence.to_be_bytes());
+        bytes
+    }
+}

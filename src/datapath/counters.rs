@@ -1,0 +1,146 @@
+//! What the datapath counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prunella_core::{Label, LinkId, PeerId, Rejected};
+
+/// What a port has counted since it was bound, apart from what each link counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// QUIC packets received for the link endpoint.
+    pub quic_received: u64,
+    /// QUIC packets dropped because the link endpoint did not take them in time, or because they were too long.
+    pub quic_dropped: u64,
+    /// Frames from an address that belongs to no link.
+    pub unknown_source: u64,
+    /// Frames turned away, by reason, on all links: in the order of [`Rejected::ALL`].
+    pub rejected: [u64; Rejected::ALL.len()],
+    /// Frames passed on to another node.
+    pub forwarded: u64,
+    /// Frames that could not be passed on because their label leads to no usable link.
+    pub no_link: u64,
+    /// Session packets dropped because there is no usable route to their destination.
+    pub no_route: u64,
+    /// Frames dropped because the socket's send buffer was full while forwarding or replying.
+    pub send_full: u64,
+    /// Sends that the operating system refused for any other reason.
+    pub send_failed: u64,
+    /// Datagrams lost on purpose, see [`Fault`](super::Fault).
+    pub faulted: u64,
+    /// Probes answered.
+    pub probes_answered: u64,
+    /// Path errors sent.
+    pub path_errors_sent: u64,
+    /// Events that found their queue full.
+    pub events_dropped: u64,
+    /// Session packets that took the slow way because a batch mixed several sessions.
+    pub spilled: u64,
+}
+
+impl Counters {
+    /// How many frames were turned away for `reason`, on all links.
+    pub fn rejected_for(&self, reason: Rejected) -> u64 {
+        self.rejected[index(reason)]
+    }
+}
+
+/// One link and what it has carried since it was installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkStats {
+    /// The link.
+    pub id: LinkId,
+    /// The neighbor at its other end.
+    pub peer: PeerId,
+    /// This node's label for it.
+    pub label: Label,
+    /// Whether data may be sent over it.
+    pub usable: bool,
+    /// Whether the neighbor may use this node as a relay.
+    pub may_relay: bool,
+    /// Frames sent.
+    pub frames_sent: u64,
+    /// Bytes of frames sent, headers included.
+    pub bytes_sent: u64,
+    /// Authentic frames received.
+    pub frames_received: u64,
+    /// Bytes of authentic frames received, headers included.
+    pub bytes_received: u64,
+    /// Frames received here and passed on to another node.
+    pub forwarded: u64,
+    /// Frames turned away, by reason: in the order of [`Rejected::ALL`].
+    pub rejected: [u64; Rejected::ALL.len()],
+    /// Time since the last authentic frame, in milliseconds; `None` before the first.
+    pub silent_ms: Option<u64>,
+}
+
+impl LinkStats {
+    /// How many frames were turned away for `reason`.
+    pub fn rejected_for(&self, reason: Rejected) -> u64 {
+        self.rejected[index(reason)]
+    }
+}
+
+/// One number that only grows. Relaxed: a reader may see several numbers of different moments.
+#[derive(Debug, Default)]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    pub(super) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// As [`Count::add`], cheaper, for what only the reader of the socket counts.
+    pub(super) fn add_alone(&self, more: u64) {
+        self.0.store(self.read().wrapping_add(more), Ordering::Relaxed);
+    }
+
+    pub(super) fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One number per reason.
+#[derive(Debug, Default)]
+pub(super) struct Rejections([Count; Rejected::ALL.len()]);
+
+impl Rejections {
+    pub(super) fn add(&self, reason: Rejected) {
+        self.0[index(reason)].add(1);
+    }
+
+    pub(super) fn read(&self) -> [u64; Rejected::ALL.len()] {
+        std::array::from_fn(|i| self.0[i].read())
+    }
+}
+
+/// The live form of [`Counters`].
+#[derive(Debug, Default)]
+pub(super) struct PortCounts {
+    pub(super) quic_received: Count,
+    pub(super) quic_dropped: Count,
+    pub(super) unknown_source: Count,
+    pub(super) rejected: Rejections,
+    pub(super) forwarded: Count,
+    pub(super) no_link: Count,
+    pub(super) no_route: Count,
+    pub(super) send_full: Count,
+    pub(super) probes_answered: Count,
+    pub(super) path_errors_sent: Count,
+    pub(super) events_dropped: Count,
+    pub(super) spilled: Count,
+}
+
+/// The live form of what a link counts in [`LinkStats`].
+#[derive(Debug, Default)]
+pub(super) struct LinkCounts {
+    pub(super) frames_sent: Count,
+    pub(super) bytes_sent: Count,
+    pub(super) frames_received: Count,
+    pub(super) bytes_received: Count,
+    pub(super) forwarded: Count,
+    pub(super) rejected: Rejections,
+}
+
+fn index(reason: Rejected) -> usize {
+    Rejected::ALL.iter().position(|&r| r == reason).expect("BUG: ALL lists every reason")
+}

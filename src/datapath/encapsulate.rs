@@ -1,0 +1,94 @@
+//! Session packets become frames.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+
+use quinn_udp::Transmit;
+
+use prunella_core::Tag;
+use prunella_core::frame::{HEADER_BYTES, Header, Kind, stamp};
+
+use super::port::Port;
+use super::tables::{Link, Way};
+use super::udp::SEND_BYTES_MAX;
+
+thread_local! {
+    /// Where frames are put together: one per thread, since the connections of an endpoint send from several.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SEND_BYTES_MAX].into());
+}
+
+impl Port {
+    /// Sends what the session endpoint wants to send. Without a usable route it is dropped, as on a broken wire.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if the socket's send buffer is full.
+    pub(super) fn send_session(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let now = self.clock();
+        let tables = self.tables.load();
+        let Some(tag) = destination(transmit.destination) else {
+            self.counts.no_route.add(1);
+            return Ok(());
+        };
+        let known = tables.destinations.get(&tag);
+        if let Some(destination) = known {
+            destination.touch(now);
+        }
+        if known.is_none_or(|destination| destination.installed.is_none()) {
+            self.want_route(tag, now);
+        }
+        match known.and_then(|destination| tables.way(destination)) {
+            Some((link, way)) => self.send_framed(link, way, transmit),
+            None => {
+                self.counts.no_route.add(segments(transmit) as u64);
+                self.want_route(tag, now);
+                Ok(())
+            }
+        }
+    }
+
+    fn send_framed(&self, link: &Link, way: Way, transmit: &Transmit<'_>) -> io::Result<()> {
+        let (count, stride) = (segments(transmit), stride(transmit));
+        let length = transmit.contents.len() + count * HEADER_BYTES;
+        if length > SEND_BYTES_MAX {
+            self.udp.failed.add(1);
+            return Ok(());
+        }
+        let sequence = link.sequences(count);
+        let header =
+            Header { kind: Kind::Data, labels: way.labels, source: self.me, path: way.path, sequence }.encode();
+        SCRATCH.with_borrow_mut(|scratch| {
+            let frames = scratch[..length].chunks_mut(stride + HEADER_BYTES).zip(transmit.contents.chunks(stride));
+            for ((frame, packet), sequence) in frames.zip(sequence..) {
+                frame[..HEADER_BYTES].copy_from_slice(&header);
+                frame[HEADER_BYTES..].copy_from_slice(packet);
+                stamp(frame, sequence, &link.send_key);
+            }
+            self.udp.send(&Transmit {
+                destination: link.remote,
+                ecn: transmit.ecn,
+                contents: &scratch[..length],
+                segment_size: (count > 1).then_some(stride + HEADER_BYTES),
+                src_ip: None,
+            })
+        })?;
+        link.state.counts.frames_sent.add(count as u64);
+        link.state.counts.bytes_sent.add(length as u64);
+        Ok(())
+    }
+}
+
+fn destination(address: SocketAddr) -> Option<Tag> {
+    match address {
+        SocketAddr::V6(v6) => Tag::from_address(v6.ip()),
+        SocketAddr::V4(_) => None,
+    }
+}
+
+fn stride(transmit: &Transmit<'_>) -> usize {
+    transmit.segment_size.unwrap_or(transmit.contents.len()).max(1)
+}
+
+fn segments(transmit: &Transmit<'_>) -> usize {
+    transmit.contents.len().div_ceil(stride(transmit))
+}

@@ -1,0 +1,73 @@
+//! The datapath: one UDP socket per node that carries QUIC between neighbors and frames between everybody.
+//!
+//! ```text
+//!  link endpoint ──link_socket──┐                        ┌── QUIC ──> bounded ring ──> link endpoint
+//!                               ├──> UDP ══> mesh_socket ┼── frame for another node ──> rewritten, sent on
+//!  session endpoint ─mesh_socket┘     (the only reader)  ├── probe ──> answered; echo, path error ──> Event
+//!                                                        └── data for this node ──> session endpoint
+//! ```
+//!
+//! [`Port`] owns the socket and its tables. The session endpoint's driver is what reads: while no endpoint is built on
+//! [`Port::mesh_socket`], nothing is received, forwarded or answered. No actor is on a packet's way; the actors install
+//! links and routes and hear of [`Event`]s.
+//!
+//! # What the session endpoint must set
+//!
+//! - `EndpointConfig::grease_quic_bit(false)`, and the same on the link endpoint: the first byte tells QUIC from frames.
+//! - `EndpointConfig::max_udp_payload_size(`[`SESSION_RECEIVE_BYTES`]`)`: it sizes the buffers into which frames are read,
+//!   and a frame is [`HEADER_BYTES`](prunella_core::frame::HEADER_BYTES) longer than the packet in it.
+//! - `TransportConfig::initial_mtu(`[`SESSION_INITIAL_MTU`]`)`, and an `MtuDiscoveryConfig` with
+//!   `upper_bound(`[`SESSION_MTU_MAX`]`)`: a larger packet would not fit an Ethernet underlay and would be lost in silence.
+//! - Peers are dialed at [`session_address`].
+//! - After a reroute to a path with a smaller MTU quinn's black-hole detection lowers the MTU by itself.
+//!
+//! The link endpoint needs no more than the first item: its packets are plain QUIC over UDP.
+
+mod counters;
+mod encapsulate;
+mod error;
+mod event;
+mod faults;
+mod learning;
+mod limiter;
+mod link_socket;
+mod mesh_socket;
+mod outbox;
+mod port;
+mod reader;
+mod tables;
+mod udp;
+
+use std::net::{SocketAddr, SocketAddrV6};
+
+use prunella_core::{PeerId, Tag};
+
+pub use counters::{Counters, LinkStats};
+pub use error::DatapathError;
+pub use event::Event;
+pub use faults::Fault;
+pub use port::Port;
+pub use tables::{LinkInstall, Route};
+
+/// The MTU with which a session starts, in bytes of QUIC packet: it fits every path that can carry QUIC at all.
+pub const SESSION_INITIAL_MTU: u16 = 1200;
+/// The largest MTU that a session may discover, in bytes of QUIC packet: 1500 of Ethernet less the headers of IPv6 (40),
+/// UDP (8) and frame (48). Over IPv4 20 bytes stay unused; in return a path may mix both.
+pub const SESSION_MTU_MAX: u16 = 1404;
+/// What the session endpoint must be ready to receive, in bytes of UDP payload.
+pub const SESSION_RECEIVE_BYTES: u16 = 1500;
+/// The port that every overlay address is written with. It means nothing: overlay addresses have no ports.
+pub const SESSION_PORT: u16 = 4;
+
+const _: () =
+    assert!(SESSION_MTU_MAX as usize + prunella_core::frame::HEADER_BYTES + 48 <= 1500, "a frame fits Ethernet");
+
+/// The synthetic address at which the session endpoint dials a peer and from which the peer's packets seem to come.
+pub fn session_address(peer: Tag) -> SocketAddr {
+    SocketAddr::V6(SocketAddrV6::new(peer.address(), SESSION_PORT, 0, 0))
+}
+
+/// As [`session_address`], from the peer's full identity.
+pub fn session_address_of(peer: &PeerId) -> SocketAddr {
+    session_address(peer.tag())
+}

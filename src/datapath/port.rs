@@ -1,0 +1,318 @@
+//! The port: the node's one UDP socket, its tables, and what actors may do with them.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use quinn::AsyncUdpSocket;
+use quinn_udp::Transmit;
+use tokio::sync::mpsc;
+
+use prunella_core::frame::{Frame, HEADER_BYTES, Header, Kind, Labels, PATH_ERROR_BYTES, PROBE_BYTES, stamp};
+use prunella_core::limits::{DATAPATH_EVENTS_MAX, DESTINATIONS_MAX};
+use prunella_core::{Label, LinkId, PeerId, Rejected, Tag};
+
+use super::counters::{Counters, LinkStats, PortCounts};
+use super::error::DatapathError;
+use super::event::Event;
+use super::faults::Fault;
+use super::limiter::Limiter;
+use super::link_socket::{LinkSocket, Ring};
+use super::mesh_socket::MeshSocket;
+use super::outbox::Run;
+use super::reader::Reader;
+use super::tables::{Link, LinkInstall, Route, Tables, Way, reachable_from};
+use super::udp::Udp;
+
+/// A node's one UDP socket and the tables by which it forwards. Packets read the tables without a lock.
+pub struct Port {
+    pub(super) me: Tag,
+    pub(super) udp: Arc<Udp>,
+    pub(super) tables: ArcSwap<Tables>,
+    pub(super) ring: Ring,
+    /// Locked once per poll by the session endpoint's driver, and by nobody else.
+    pub(super) reader: Mutex<Reader>,
+    pub(super) counts: PortCounts,
+    /// Destinations that nobody announced.
+    pub(super) newcomers: Limiter,
+    /// Held by whoever changes the tables, so that no change is lost.
+    writing: Mutex<()>,
+    events: mpsc::Sender<Event>,
+    boot: Instant,
+}
+
+impl Port {
+    /// Binds the node's socket. Call it within a tokio runtime.
+    ///
+    /// The events come out of the receiver; when it is not emptied, they are dropped and counted.
+    ///
+    /// # Errors
+    /// If the address cannot be bound, or the socket lacks an option that the datapath needs.
+    pub fn bind(address: SocketAddr, me: PeerId) -> Result<(Arc<Self>, mpsc::Receiver<Event>), DatapathError> {
+        let (events, receiver) = mpsc::channel(DATAPATH_EVENTS_MAX);
+        let port = Self {
+            me: me.tag(),
+            udp: Arc::new(Udp::bind(address)?),
+            tables: ArcSwap::default(),
+            ring: Ring::default(),
+            reader: Mutex::new(Reader::new()),
+            counts: PortCounts::default(),
+            newcomers: Limiter::new(NEWCOMERS_PER_SECOND, NEWCOMERS_PER_SECOND),
+            writing: Mutex::new(()),
+            events,
+            boot: Instant::now(),
+        };
+        Ok((Arc::new(port), receiver))
+    }
+
+    /// The address that the socket is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.udp.local_addr()
+    }
+
+    /// The socket for the link endpoint: plain QUIC over UDP. Build one endpoint on it.
+    pub fn link_socket(self: &Arc<Self>) -> Arc<dyn AsyncUdpSocket> {
+        Arc::new(LinkSocket(self.clone()))
+    }
+
+    /// The socket for the session endpoint. Build one endpoint on it, as the module's documentation says; its driver is
+    /// what reads the UDP socket, for links and for forwarding too.
+    pub fn mesh_socket(self: &Arc<Self>) -> Arc<dyn AsyncUdpSocket> {
+        Arc::new(MeshSocket(self.clone()))
+    }
+
+    /// Installs a link; it may be used at once. An older link to the same neighbor stays until it is removed.
+    pub fn install_link(&self, install: LinkInstall) {
+        let remote = reachable_from(self.udp.local_addr(), install.remote);
+        self.change(|tables| tables.put_link(Link::new(install, remote)));
+    }
+
+    /// The neighbor of a link has a new UDP address. Sequence numbers and counters go on.
+    pub fn update_remote(&self, id: LinkId, remote: SocketAddr) {
+        let remote = reachable_from(self.udp.local_addr(), remote);
+        self.change(|tables| {
+            if let Some(link) = tables.link(id).cloned() {
+                tables.put_link(Link { remote, ..Link::clone(&link) });
+            }
+        });
+    }
+
+    /// Removes a link. Routes over it stay installed but carry nothing.
+    pub fn remove_link(&self, id: LinkId) {
+        self.change(|tables| tables.drop_link(id));
+    }
+
+    /// Sets whether data may leave on a link. Probes may always, or nobody would learn that it works again.
+    pub fn set_usable(&self, id: LinkId, usable: bool) {
+        if let Some(link) = self.tables.load().link(id) {
+            link.state.usable.store(usable, Ordering::Relaxed);
+        }
+    }
+
+    /// Sets whether the neighbor may use this node as a relay.
+    pub fn set_may_relay(&self, id: LinkId, may_relay: bool) {
+        if let Some(link) = self.tables.load().link(id) {
+            link.state.may_relay.store(may_relay, Ordering::Relaxed);
+        }
+    }
+
+    /// Installs the route to a destination, in place of the one before. The next packet takes it.
+    ///
+    /// # Panics
+    /// If the route has more labels than a frame can hold.
+    pub fn install_route(&self, destination: PeerId, route: Route) {
+        let labels = Labels::new(&route.labels).expect("BUG: a route has at most PATH_LABELS_MAX labels");
+        let way = Way { path: route.path, first: route.first, labels };
+        self.update_destination(destination.tag(), self.clock(), |d| d.installed = Some(way));
+    }
+
+    /// Withdraws the installed route. A learned way, if there is one, stands in.
+    pub fn withdraw_route(&self, destination: PeerId) {
+        self.change(|tables| {
+            if let Some(destination) = tables.destinations.get_mut(&destination.tag()) {
+                destination.installed = None;
+            }
+        });
+    }
+
+    /// Sends a probe on a path, or with no labels on a link, usable or not. Its echo comes back as
+    /// [`Event::ProbeReturned`]; its loss makes no noise.
+    ///
+    /// # Panics
+    /// If there are more labels than a frame can hold.
+    pub fn send_probe(&self, first: LinkId, labels: &[Label], path: u32, nonce: u64) {
+        let labels = Labels::new(labels).expect("BUG: a path has at most PATH_LABELS_MAX labels");
+        if let Some(link) = self.tables.load().link(first) {
+            let mut payload = [0; PROBE_BYTES];
+            payload[..8].copy_from_slice(&nonce.to_be_bytes());
+            payload[8..].copy_from_slice(&self.clock().to_be_bytes());
+            self.send_own(link, Kind::Probe, labels, path, &payload);
+        }
+    }
+
+    /// The nodes to which data was sent, or from which it came, `within` the last while. At most
+    /// [`DESTINATIONS_MAX`], in the order of their tags.
+    pub fn active_destinations(&self, within: Duration) -> Vec<Tag> {
+        let since = self.clock().saturating_sub(u64::try_from(within.as_nanos()).unwrap_or(u64::MAX));
+        let tables = self.tables.load();
+        let active = tables.destinations.iter().filter(|(_, d)| d.activity.last.load(Ordering::Relaxed) >= since);
+        let mut tags: Vec<Tag> = active.map(|(tag, _)| *tag).collect();
+        tags.sort_unstable();
+        tags.truncate(DESTINATIONS_MAX);
+        tags
+    }
+
+    /// Every installed link and what it has carried, in the order of their ids.
+    pub fn link_stats(&self) -> Vec<LinkStats> {
+        let now = self.clock();
+        self.tables.load().links().map(|link| link.stats(now)).collect()
+    }
+
+    /// What the port has counted.
+    pub fn counters(&self) -> Counters {
+        let counts = &self.counts;
+        Counters {
+            quic_received: counts.quic_received.read(),
+            quic_dropped: counts.quic_dropped.read(),
+            unknown_source: counts.unknown_source.read(),
+            rejected: counts.rejected.read(),
+            forwarded: counts.forwarded.read(),
+            no_link: counts.no_link.read(),
+            no_route: counts.no_route.read(),
+            send_full: counts.send_full.read(),
+            send_failed: self.udp.failed.read(),
+            faulted: self.udp.faulted.read(),
+            probes_answered: counts.probes_answered.read(),
+            path_errors_sent: counts.path_errors_sent.read(),
+            events_dropped: counts.events_dropped.read(),
+            spilled: counts.spilled.read(),
+        }
+    }
+
+    /// Loses what is sent to an address, what comes from it, or both: QUIC and frames alike.
+    pub fn set_fault(&self, peer_address: SocketAddr, fault: Fault) {
+        self.udp.faults.set(peer_address, fault);
+    }
+
+    /// Ends all faults.
+    pub fn clear_faults(&self) {
+        self.udp.faults.clear();
+    }
+
+    /// Nanoseconds since the port was bound.
+    pub(super) fn clock(&self) -> u64 {
+        self.boot.elapsed().as_nanos() as u64
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut Tables)) {
+        let _writing = lock(&self.writing);
+        let mut tables = Tables::clone(&self.tables.load());
+        change(&mut tables);
+        self.tables.store(Arc::new(tables));
+    }
+
+    pub(super) fn emit(&self, event: Event) {
+        if self.events.try_send(event).is_err() {
+            self.counts.events_dropped.add(1);
+        }
+    }
+
+    /// Sends frames of others on. What the socket cannot take now is dropped: a relay that queued would only add delay.
+    pub(super) fn send_run(&self, run: Run<'_>) {
+        let count = run.bytes.len().div_ceil(run.stride);
+        let sent = self.udp.send(&Transmit {
+            destination: run.link.remote,
+            ecn: run.ecn,
+            contents: run.bytes,
+            segment_size: (count > 1).then_some(run.stride),
+            src_ip: None,
+        });
+        if sent.is_err() {
+            self.counts.send_full.add(count as u64);
+            return;
+        }
+        self.counts.forwarded.add(count as u64);
+        run.link.state.counts.frames_sent.add(count as u64);
+        run.link.state.counts.bytes_sent.add(run.bytes.len() as u64);
+    }
+
+    pub(super) fn answer_probe(&self, link: &Link, probe: &Frame<'_>, now: u64) -> Result<(), Rejected> {
+        if !link.state.replies.allows(now) {
+            return Err(Rejected::OverLimit);
+        }
+        self.send_own(link, Kind::Echo, probe.way_back(), probe.path(), probe.payload());
+        self.counts.probes_answered.add(1);
+        Ok(())
+    }
+
+    pub(super) fn report_broken(
+        &self,
+        ingress: &Link,
+        frame: &Frame<'_>,
+        label: Label,
+        now: u64,
+    ) -> Result<(), Rejected> {
+        if !ingress.state.replies.allows(now) {
+            return Err(Rejected::OverLimit);
+        }
+        let [high, low] = label.0.to_be_bytes();
+        self.send_own(ingress, Kind::PathError, frame.way_back(), frame.path(), &[frame.cursor(), high, low]);
+        self.counts.path_errors_sent.add(1);
+        Ok(())
+    }
+
+    pub(super) fn take_echo(&self, link: &Link, echo: &Frame<'_>) -> Result<(), Rejected> {
+        let word = |at: usize| {
+            let bytes = echo.payload()[at..at + 8].try_into().expect("BUG: an echo holds two words");
+            u64::from_be_bytes(bytes)
+        };
+        // The clock came back from others: one that lies ahead of ours was never sent by us.
+        let rtt = self.clock().checked_sub(word(8)).ok_or(Rejected::Malformed)?;
+        self.emit(Event::ProbeReturned {
+            link: link.id,
+            path: echo.path(),
+            nonce: word(0),
+            rtt: Duration::from_nanos(rtt),
+        });
+        Ok(())
+    }
+
+    pub(super) fn take_path_error(&self, link: &Link, error: &Frame<'_>) {
+        let payload: [u8; PATH_ERROR_BYTES] = error.payload().try_into().expect("BUG: the length was checked");
+        let label = Label(u16::from_be_bytes([payload[1], payload[2]]));
+        self.emit(Event::PathBroken { path: error.path(), at: payload[0], label, reported_by_link: link.id });
+    }
+
+    fn send_own(&self, link: &Link, kind: Kind, labels: Labels, path: u32, payload: &[u8]) {
+        let header = Header { kind, labels, source: self.me, path, sequence: 0 };
+        let mut buffer = [0; HEADER_BYTES + PROBE_BYTES];
+        let frame = &mut buffer[..HEADER_BYTES + payload.len()];
+        frame[..HEADER_BYTES].copy_from_slice(&header.encode());
+        frame[HEADER_BYTES..].copy_from_slice(payload);
+        stamp(frame, link.sequences(1), &link.send_key);
+        let (destination, contents) = (link.remote, &*frame);
+        if self.udp.send(&Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None }).is_err() {
+            self.counts.send_full.add(1);
+            return;
+        }
+        link.state.counts.frames_sent.add(1);
+        link.state.counts.bytes_sent.add(contents.len() as u64);
+    }
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("local_addr", &self.local_addr()).finish_non_exhaustive()
+    }
+}
+
+/// Locks what holds no invariant that a panic could have broken.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Unannounced destinations taken up per second, each of which costs a copy of the tables.
+const NEWCOMERS_PER_SECOND: u32 = 500;

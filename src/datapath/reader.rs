@@ -1,0 +1,297 @@
+//! The one reader of the UDP socket: tells apart what came, passes on what is for others, keeps what is for this node.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSliceMut};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+use quinn_udp::{EcnCodepoint, RecvMeta};
+
+use prunella_core::frame::{Frame, HEADER_BYTES, Kind, is_quic};
+use prunella_core::{Rejected, Tag};
+
+use super::outbox::{Outbox, Run};
+use super::port::Port;
+use super::session_address;
+use super::tables::{Link, Tables};
+
+/// What the reader keeps between batches.
+pub(super) struct Reader {
+    outbox: Outbox,
+    /// Session packets that did not fit the form in which a batch is handed over.
+    spill: VecDeque<Spilled>,
+}
+
+struct Spilled {
+    packet: Vec<u8>,
+    source: Tag,
+    ecn: Option<EcnCodepoint>,
+}
+
+impl Reader {
+    pub(super) fn new() -> Self {
+        Self { outbox: Outbox::new(), spill: VecDeque::new() }
+    }
+
+    /// Receives until there is something for the session endpoint, up to a bounded amount of work for others.
+    pub(super) fn poll(
+        &mut self,
+        port: &Port,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        for _ in 0..BATCHES_PER_POLL {
+            let unspilled = self.unspill(buffers, metas);
+            if unspilled > 0 {
+                return Poll::Ready(Ok(unspilled));
+            }
+            let received = ready!(port.udp.poll_recv(cx, buffers, metas))?;
+            let kept = self.sort_batch(port, &mut buffers[..received], &mut metas[..received]);
+            if kept > 0 {
+                return Poll::Ready(Ok(kept));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Sorts a batch and returns how many messages, now the first ones, hold packets for the session endpoint.
+    fn sort_batch(&mut self, port: &Port, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> usize {
+        let tables = port.tables.load();
+        let now = port.clock();
+        let mut sorting = Sorting { port, tables: &tables, now, alone: metas.len() == 1, quic: false };
+        for (buffer, meta) in buffers.iter_mut().zip(metas.iter_mut()) {
+            self.sort_message(&mut sorting, buffer, meta);
+        }
+        self.outbox.flush(port);
+        if sorting.quic {
+            port.ring.wake();
+        }
+        let mut kept = 0;
+        for message in 0..metas.len() {
+            if metas[message].len > 0 {
+                buffers.swap(kept, message);
+                metas.swap(kept, message);
+                kept += 1;
+            }
+        }
+        kept
+    }
+
+    /// Sorts the segments of one message; what is for the session endpoint ends up, without headers, at its beginning.
+    fn sort_message(&mut self, sorting: &mut Sorting<'_>, buffer: &mut [u8], meta: &mut RecvMeta) {
+        let (length, stride, port) = (meta.len, meta.stride.max(1), sorting.port);
+        let links = sorting.tables.links_from(meta.addr);
+        let mut passing: Option<Passing<'_>> = None;
+        let mut kept = Kept::default();
+        for start in (0..length).step_by(stride) {
+            let segment = start..(start + stride).min(length);
+            let fate = sorting.judge(&mut buffer[segment.clone()], links, meta, kept.source);
+            if let Some(run) = passing.as_mut()
+                && run.extends(&fate, start)
+            {
+                run.bytes.end = segment.end;
+                continue;
+            }
+            // A kept packet is about to be moved over bytes that were read: what passes through has to leave first.
+            if let Some(run) = passing.take() {
+                self.outbox.push(port, run.over(buffer, stride, meta.ecn), sorting.alone);
+            }
+            match fate {
+                Fate::Done => {}
+                Fate::Passes(link) => passing = Some(Passing { link, bytes: segment }),
+                Fate::Stays(source) => {
+                    let packet = segment.start + HEADER_BYTES..segment.end;
+                    if !kept.take(buffer, packet.clone(), source) {
+                        self.spill_over(port, &buffer[packet], source, meta.ecn);
+                    }
+                }
+            }
+        }
+        if let Some(run) = passing {
+            self.outbox.push(port, run.over(buffer, stride, meta.ecn), sorting.alone);
+        }
+        kept.describe(meta);
+    }
+
+    fn spill_over(&mut self, port: &Port, packet: &[u8], source: Tag, ecn: Option<EcnCodepoint>) {
+        if self.spill.len() < SPILL_MAX {
+            port.counts.spilled.add(1);
+            self.spill.push_back(Spilled { packet: packet.to_vec(), source, ecn });
+        }
+    }
+
+    fn unspill(&mut self, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> usize {
+        let count = self.spill.len().min(buffers.len()).min(metas.len());
+        for ((spilled, buffer), meta) in self.spill.drain(..count).zip(buffers).zip(metas) {
+            let len = spilled.packet.len();
+            buffer[..len].copy_from_slice(&spilled.packet);
+            *meta =
+                RecvMeta { addr: session_address(spilled.source), len, stride: len, ecn: spilled.ecn, dst_ip: None };
+        }
+        count
+    }
+}
+
+/// Where one segment goes.
+enum Fate<'a> {
+    /// It was dealt with: dropped, answered, or given to the link endpoint.
+    Done,
+    /// It was rewritten and leaves on this link.
+    Passes(&'a Arc<Link>),
+    /// It is for this node's session endpoint.
+    Stays(Tag),
+}
+
+/// Segments of one message that lie together and leave on the same link.
+struct Passing<'a> {
+    link: &'a Arc<Link>,
+    bytes: Range<usize>,
+}
+
+impl<'a> Passing<'a> {
+    fn extends(&self, fate: &Fate<'_>, start: usize) -> bool {
+        matches!(fate, Fate::Passes(link) if Arc::ptr_eq(link, self.link)) && self.bytes.end == start
+    }
+
+    fn over<'b>(self, buffer: &'b [u8], stride: usize, ecn: Option<EcnCodepoint>) -> Run<'b>
+    where
+        'a: 'b,
+    {
+        let bytes = &buffer[self.bytes];
+        Run { link: self.link, bytes, stride: stride.min(bytes.len()), ecn }
+    }
+}
+
+/// The packets of one message that stay: all from one source and, but for the last, of one length.
+#[derive(Default)]
+struct Kept {
+    source: Option<Tag>,
+    stride: usize,
+    end: usize,
+}
+
+impl Kept {
+    /// Moves a packet to the end of those kept; `false` if it does not fit the form.
+    fn take(&mut self, buffer: &mut [u8], packet: Range<usize>, source: Tag) -> bool {
+        let first = self.source.is_none();
+        let is_even = first || self.end.is_multiple_of(self.stride);
+        if (!first && self.source != Some(source)) || !is_even || (!first && packet.len() > self.stride) {
+            return false;
+        }
+        if first {
+            (self.source, self.stride) = (Some(source), packet.len());
+        }
+        buffer.copy_within(packet.clone(), self.end);
+        self.end += packet.len();
+        true
+    }
+
+    fn describe(&self, meta: &mut RecvMeta) {
+        meta.len = self.end;
+        if let Some(source) = self.source {
+            meta.stride = self.stride;
+            meta.addr = session_address(source);
+            meta.dst_ip = None;
+        }
+    }
+}
+
+/// What is the same for all segments of a batch.
+struct Sorting<'a> {
+    port: &'a Port,
+    tables: &'a Tables,
+    now: u64,
+    /// Whether the batch is a single message, which then has nobody to be joined with.
+    alone: bool,
+    /// Whether the link endpoint got something.
+    quic: bool,
+}
+
+impl<'a> Sorting<'a> {
+    fn judge(&mut self, segment: &mut [u8], links: &'a [Arc<Link>], meta: &RecvMeta, last: Option<Tag>) -> Fate<'a> {
+        if is_quic(segment[0]) {
+            self.take_quic(segment, meta);
+            return Fate::Done;
+        }
+        let Some(newest) = links.first() else {
+            self.port.counts.unknown_source.add(1);
+            return Fate::Done;
+        };
+        let length = segment.len() as u64;
+        self.admit(segment, links)
+            .and_then(|(link, frame)| {
+                let counts = &link.state.counts;
+                counts.frames_received.add_alone(1);
+                counts.bytes_received.add_alone(length);
+                link.state.heard_at.store(self.now, Ordering::Relaxed);
+                match frame.next_label() {
+                    Some(_) => self.pass_on(link, frame),
+                    None => self.arrive(link, &frame, last),
+                }
+            })
+            .unwrap_or_else(|reason| {
+                self.port.counts.rejected.add(reason);
+                newest.state.counts.rejected.add(reason);
+                Fate::Done
+            })
+    }
+
+    fn take_quic(&mut self, packet: &[u8], meta: &RecvMeta) {
+        let counts = &self.port.counts;
+        let count = if self.port.ring.push(packet, meta) { &counts.quic_received } else { &counts.quic_dropped };
+        count.add(1);
+        self.quic = true;
+    }
+
+    /// Finds the link to which the frame belongs. Nothing about a frame counts before this.
+    fn admit<'b>(&self, segment: &'b mut [u8], links: &'a [Arc<Link>]) -> Result<(&'a Arc<Link>, Frame<'b>), Rejected> {
+        let frame = Frame::parse(segment)?;
+        let authentic = |link: &&Arc<Link>| frame.verify(&link.receive_key).is_ok();
+        let link = links.iter().find(authentic).ok_or(Rejected::Unsigned)?;
+        link.state.window.accept(frame.sequence())?;
+        Ok((link, frame))
+    }
+
+    fn pass_on(&self, ingress: &Link, mut frame: Frame<'_>) -> Result<Fate<'a>, Rejected> {
+        if !ingress.state.may_relay.load(Ordering::Relaxed) {
+            return Err(Rejected::Unauthorized);
+        }
+        let label = frame.next_label().expect("BUG: a frame without a next label has arrived");
+        let Some(link) = self.tables.usable_link(label) else {
+            self.port.counts.no_link.add(1);
+            if matches!(frame.kind(), Kind::Data | Kind::Probe) {
+                self.port.report_broken(ingress, &frame, label, self.now)?;
+            }
+            return Ok(Fate::Done);
+        };
+        frame.advance(ingress.label);
+        frame.reseal(link.sequences(1), &link.send_key);
+        ingress.state.counts.forwarded.add_alone(1);
+        Ok(Fate::Passes(link))
+    }
+
+    fn arrive(&self, link: &Link, frame: &Frame<'_>, last: Option<Tag>) -> Result<Fate<'a>, Rejected> {
+        match frame.kind() {
+            Kind::Data => {
+                let source = frame.source();
+                if last != Some(source) {
+                    self.port.data_arrived(self.tables, source, link.id, frame, self.now);
+                }
+                return Ok(Fate::Stays(source));
+            }
+            Kind::Probe => self.port.answer_probe(link, frame, self.now)?,
+            Kind::Echo => self.port.take_echo(link, frame)?,
+            Kind::PathError => self.port.take_path_error(link, frame),
+        }
+        Ok(Fate::Done)
+    }
+}
+
+/// Batches read in one poll while all of them are for others. Then the task yields, so that a busy relay stays fair.
+const BATCHES_PER_POLL: usize = 8;
+/// Most session packets that wait in the slow way; more are dropped: a batch that mixes this many sessions is hostile.
+const SPILL_MAX: usize = 2048;
