@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use quinn::{Connection, Endpoint};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use prunella_core::identity::Identity;
@@ -84,7 +85,8 @@ pub enum JoinError {
     Socket(String),
 }
 
-/// Joins through the token's inviter, as `identity`, trying each of the token's addresses in turn.
+/// Joins through the token's inviter, as `identity`, at the first of the token's addresses that
+/// answers.
 ///
 /// # Errors
 /// [`JoinError`]; each says whether the token is still good.
@@ -92,11 +94,18 @@ pub async fn join(token: &Token, identity: &Identity) -> Result<Membership, Join
     if token.addresses.is_empty() {
         return Err(JoinError::NoAddress);
     }
+    let mut reaching = JoinSet::new();
+    for &address in &token.addresses {
+        let token = token.clone();
+        reaching.spawn(async move { (address, reach(&token, address).await) });
+    }
     let mut tried = Vec::new();
     let mut wrong = None;
-    for &address in &token.addresses {
-        match reach(token, address).await? {
+    while let Some(reached) = reaching.join_next().await {
+        let (address, reached) = reached.expect("BUG: reaching out does not panic and is not cancelled");
+        match reached? {
             Reached::Inviter(endpoint, connection) => {
+                reaching.abort_all();
                 let outcome = request(token, identity, address, &connection).await;
                 Closing::Done.close(&connection);
                 endpoint.wait_idle().await;
@@ -106,6 +115,7 @@ pub async fn join(token: &Token, identity: &Identity) -> Result<Membership, Join
             Reached::Nobody(reason) => tried.push(format!("{address} ({reason})")),
         }
     }
+    tried.sort_unstable();
     Err(wrong.unwrap_or(JoinError::NotReachable { tried: tried.join(", ") }))
 }
 
@@ -177,8 +187,8 @@ async fn request(
 
 /// The inviter's side: answers one request, and waits until the host has the answer.
 pub(super) async fn answer(connection: &Connection, admitter: Arc<dyn Admitter>) -> Result<(), Rejected> {
-    let gone = |_| Rejected::Malformed;
-    let (mut send, mut recv) = connection.accept_bi().await.map_err(gone)?;
+    // A host that reaches the inviter at several addresses asks at one of them only.
+    let Ok((mut send, mut recv)) = connection.accept_bi().await else { return Ok(()) };
     let request = MessageReader::new(ADMISSION_BYTES_MAX).read(&mut recv).await.map_err(|error| match error {
         FramingError::OverLimit { .. } => Rejected::OverLimit,
         _ => Rejected::Malformed,

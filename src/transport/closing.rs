@@ -70,7 +70,9 @@ pub(super) fn told(error: &ConnectionError) -> String {
             Some(closing) => format!("closed by the peer: {closing}"),
             None => "closed by the peer".to_owned(),
         },
-        ConnectionError::ConnectionClosed(close) if close.error_code == quinn::TransportErrorCode::CONNECTION_REFUSED => {
+        ConnectionError::ConnectionClosed(close)
+            if close.error_code == quinn::TransportErrorCode::CONNECTION_REFUSED =>
+        {
             "the peer is too busy to answer".to_owned()
         }
         ConnectionError::ConnectionClosed(_) => "the peer reported a transport error".to_owned(),

@@ -85,9 +85,10 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(mut stream: W, mut queue: mpsc:
     "this node closed the link".to_owned()
 }
 
-/// A message as it stands on the control stream.
-pub(super) fn encoded(control: &Control) -> Vec<u8> {
-    framed(&codec::encode_message(control))
+/// A message as it stands on the control stream; `None` if it is longer than one may be.
+pub(super) fn encoded(control: &Control) -> Option<Vec<u8>> {
+    let message = codec::encode_message(control);
+    (message.len() <= CONTROL_MESSAGE_BYTES_MAX).then(|| framed(&message))
 }
 
 /// A token bucket: [`CONTROL_RATE_PER_SECOND`] messages per second, with as much burst.
@@ -106,7 +107,7 @@ impl Allowance {
         let rate = f64::from(CONTROL_RATE_PER_SECOND);
         let gained = now.saturating_duration_since(self.filled).as_secs_f64() * rate;
         self.tokens = (self.tokens + gained).min(rate);
-        self.filled = now;
+        self.filled = self.filled.max(now);
         if self.tokens < 1.0 {
             return false;
         }
@@ -123,6 +124,10 @@ mod tests {
 
     const SUMMARY: Control = Control::Summary { root: [1; 32] };
 
+    fn summary() -> Vec<u8> {
+        encoded(&SUMMARY).unwrap()
+    }
+
     async fn heard(bytes: &[u8]) -> Vec<Heard> {
         let mut reader = ControlReader::new(bytes);
         let mut all = Vec::new();
@@ -136,7 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn garbage_is_rejected_and_the_next_message_is_heard() {
-        let bytes = [framed(&[]), framed(&[99, 1, 2]), encoded(&SUMMARY)].concat();
+        let bytes = [framed(&[]), framed(&[99, 1, 2]), summary()].concat();
         let heard = heard(&bytes).await;
         assert_eq!(heard[0], Heard::Rejected(Rejected::Malformed));
         assert_eq!(heard[1], Heard::Rejected(Rejected::UnknownVersion));
@@ -145,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_oversized_message_is_the_last() {
-        let bytes = [u32::MAX.to_be_bytes().to_vec(), encoded(&SUMMARY)].concat();
+        let bytes = [u32::MAX.to_be_bytes().to_vec(), summary()].concat();
         let heard = heard(&bytes).await;
         assert_eq!(heard[0], Heard::Rejected(Rejected::OverLimit));
         assert!(matches!(heard[1], Heard::End(_)));
@@ -156,21 +161,32 @@ mod tests {
     async fn too_many_rejected_in_a_row_end_the_link() {
         let row = REJECTED_IN_ROW_MAX as usize;
         let garbage = framed(&[]).repeat(row);
-        assert_eq!(heard(&[garbage, encoded(&SUMMARY)].concat()).await.len(), row + 1);
-        let broken_row = [framed(&[]).repeat(row - 1), encoded(&SUMMARY), framed(&[])].concat();
+        assert_eq!(heard(&[garbage, summary()].concat()).await.len(), row + 1);
+        let broken_row = [framed(&[]).repeat(row - 1), summary(), framed(&[])].concat();
         assert_eq!(heard(&broken_row).await.len(), row + 2, "a good message starts the count anew");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn messages_over_the_rate_are_dropped_until_time_passes() {
-        let rate = CONTROL_RATE_PER_SECOND as usize;
-        let bytes = encoded(&SUMMARY).repeat(rate + 2);
+    #[tokio::test]
+    async fn messages_over_the_rate_are_dropped_and_end_nothing() {
+        let many = 2 * CONTROL_RATE_PER_SECOND as usize;
+        let bytes = summary().repeat(many);
         let mut reader = ControlReader::new(bytes.as_slice());
-        for _ in 0..rate {
-            assert_eq!(reader.next().await, Heard::Control(SUMMARY));
+        // Spent, and nothing is earned before an hour has passed.
+        reader.allowance = Allowance { tokens: 0.0, filled: Instant::now() + Duration::from_secs(3600) };
+        for _ in 0..many {
+            assert_eq!(reader.next().await, Heard::Rejected(Rejected::OverLimit));
         }
-        assert_eq!(reader.next().await, Heard::Rejected(Rejected::OverLimit));
-        tokio::time::advance(Duration::from_millis(2)).await;
-        assert_eq!(reader.next().await, Heard::Control(SUMMARY));
+    }
+
+    #[test]
+    fn the_allowance_is_spent_at_once_and_earned_with_time() {
+        let start = Instant::now();
+        let mut allowance = Allowance::full(start);
+        let rate = CONTROL_RATE_PER_SECOND;
+        assert_eq!((0..2 * rate).filter(|_| allowance.take(start)).count(), rate as usize);
+        let later = start + Duration::from_millis(10);
+        assert_eq!((0..rate).filter(|_| allowance.take(later)).count(), rate as usize / 100);
+        let much_later = start + Duration::from_secs(3600);
+        assert_eq!((0..2 * rate).filter(|_| allowance.take(much_later)).count(), rate as usize, "it does not pile up");
     }
 }

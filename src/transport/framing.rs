@@ -41,10 +41,7 @@ impl MessageReader {
     }
 
     /// The next message; `None` if the stream ended between two messages.
-    pub(crate) async fn read<R: AsyncRead + Unpin>(
-        &mut self,
-        stream: &mut R,
-    ) -> Result<Option<Vec<u8>>, FramingError> {
+    pub(crate) async fn read<R: AsyncRead + Unpin>(&mut self, stream: &mut R) -> Result<Option<Vec<u8>>, FramingError> {
         loop {
             let missing = self.missing()?;
             if missing == 0 {
@@ -115,8 +112,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_overlong_message_is_refused_by_its_length_alone() {
-        let mut stream = u32::MAX.to_be_bytes().as_slice();
-        let error = MessageReader::new(10).read(&mut stream).await.unwrap_err();
+        let length = u32::MAX.to_be_bytes();
+        let error = MessageReader::new(10).read(&mut length.as_slice()).await.unwrap_err();
         assert!(matches!(error, FramingError::OverLimit { bytes: 0xffff_ffff, bytes_max: 10 }));
     }
 

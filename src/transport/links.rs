@@ -167,10 +167,7 @@ impl Links {
     /// # Errors
     /// [`NotSent`]; nothing was sent then.
     pub fn send(&self, peer: PeerId, control: &Control) -> Result<(), NotSent> {
-        let message = control::encoded(control);
-        if message.len() > CONTROL_MESSAGE_BYTES_MAX {
-            return Err(NotSent::TooLong);
-        }
+        let message = control::encoded(control).ok_or(NotSent::TooLong)?;
         let sent = match self.inner.table().of_peer(peer) {
             Some(entry) => entry.queue.try_send(message),
             None => return Err(NotSent::NoLink),
@@ -263,7 +260,8 @@ impl Inner {
     /// This node's hello to `peer`, as it stands on the control stream.
     pub(super) fn hello(&self, peer: PeerId) -> Vec<u8> {
         let label = self.table().label(peer);
-        control::encoded(&Control::Hello { incarnation: self.incarnation, label })
+        let hello = control::encoded(&Control::Hello { incarnation: self.incarnation, label });
+        hello.expect("BUG: a hello is short")
     }
 
     fn dialing(&self) -> MutexGuard<'_, BTreeSet<PeerId>> {

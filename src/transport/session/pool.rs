@@ -38,7 +38,11 @@ impl Entry {
 impl Pool {
     /// The connection to `peer`, and whether it is fresh: made now, not taken from before. `dial` is called if there is
     /// none; the dial goes on if this call is cancelled, for those who wait with it.
-    pub(super) async fn connection<F>(&self, peer: PeerId, dial: impl FnOnce() -> F) -> Result<(Connection, bool), SessionError>
+    pub(super) async fn connection<F>(
+        &self,
+        peer: PeerId,
+        dial: impl FnOnce() -> F,
+    ) -> Result<(Connection, bool), SessionError>
     where
         F: Future<Output = Outcome> + Send + 'static,
     {

@@ -30,10 +30,7 @@ pub(super) enum NotOpened {
 }
 
 /// Opens a stream on `connection` and waits for the answer.
-pub(super) async fn open(
-    connection: &Connection,
-    request: &StreamOpen,
-) -> Result<(SendStream, RecvStream), NotOpened> {
+pub(super) async fn open(connection: &Connection, request: &StreamOpen) -> Result<(SendStream, RecvStream), NotOpened> {
     let lost = |reason: String| NotOpened::Lost(connection.close_reason().map_or(reason, |error| told(&error)));
     let (mut send, mut recv) = connection.open_bi().await.map_err(|error| NotOpened::Lost(told(&error)))?;
     send.write_all(&framed(&request.encode())).await.map_err(|error| lost(error.to_string()))?;

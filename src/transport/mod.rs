@@ -1,0 +1,38 @@
+//! How nodes talk: links to neighbors, sessions to anybody, and what runs over sessions.
+//!
+//! ```text
+//!   joining host ──────┐
+//!                      ▼
+//!   neighbors ═══> [Links] ──LinkEvent──> actors          services, messages
+//!                      │                                         ▲
+//!                      │ frame keys                              │ streams
+//!                      ▼                                         │
+//!              ┌── datapath::Port ──────── frames ────────> [Sessions] <── Gate: policy; RouteHook: path search
+//! ```
+//!
+//! [`Links`] keeps one QUIC connection per neighbor for control messages and makes the keys of frames. [`Sessions`] are
+//! end-to-end QUIC connections whose packets travel as frames. On their streams [`Services`] carries TCP connections to
+//! named services, and [`MessageChannel`] carries messages. [`join`] is how a host gets its first certificate.
+
+mod admission;
+mod carry;
+mod closing;
+mod control;
+mod framing;
+mod link;
+mod links;
+mod messages;
+mod quic;
+mod services;
+pub mod session;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use admission::{Admitter, JoinError, Membership, join};
+pub use framing::FramingError;
+pub use links::{LinkEvent, LinkSetup, Links, NotSent};
+pub use messages::{MessageChannel, MessageError};
+pub use services::{ExposeError, ForwardError, ForwardState, ProviderPick, ServiceError, Services};
+pub use session::{Gate, Inbound, Inbox, RouteHook, Routing, SessionError, SessionSetup, Sessions};
+pub use table::LinkSnapshot;

@@ -1,0 +1,8 @@
+//! Several nodes in one process, over real loopback sockets.
+
+mod admission;
+mod links;
+mod messages;
+mod services;
+mod sessions;
+mod testbed;
