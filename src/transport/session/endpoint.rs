@@ -106,7 +106,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Starts the endpoint. From now on the node's UDP socket is read, for links and forwarding too.
+    /// Starts the endpoint; call it within a tokio runtime. From now on the node's UDP socket is read, for links and forwarding too.
     ///
     /// # Errors
     /// If the endpoint cannot be built on the socket.
@@ -126,7 +126,7 @@ impl Sessions {
         let (messages_sender, messages) = mpsc::channel(INBOX_MAX);
         let front = Arc::new(Front { gate, services: services_sender, messages: messages_sender });
         tokio::spawn(accept(endpoint.clone(), front));
-        Ok((Self { endpoint, pool: Pool::default(), route }, Inbox { services, messages }))
+        Ok((Self { endpoint, pool: Pool::new(), route }, Inbox { services, messages }))
     }
 
     /// Opens a stream to `peer`, within [`SESSION_TIMEOUT`]: over the session that exists, or else a new one. The peer

@@ -7,7 +7,7 @@ use prunella_core::{Label, PeerId, Rejected};
 
 use super::testbed::{Mesh, Mortal, Node, soon};
 use crate::datapath::Event;
-use crate::security::{Credentials, LINK_ALPN, join_client, quinn_client, server_name};
+use crate::security::{Credentials, JOIN_ALPN, LINK_ALPN, join_client, quinn_client, server_name};
 use crate::transport::framing::framed;
 use crate::transport::{LinkEvent, NotSent};
 
@@ -82,20 +82,19 @@ async fn two_nodes_that_dial_each_other_at_once_keep_the_same_link() {
 async fn dialing_again_replaces_the_link_and_keeps_its_label() {
     let mesh = Mesh::new();
     let (mut a, mut b) = (mesh.node(1), mesh.node(2));
-    let ((first, label), _) = a.link(&mut b).await;
+    // The preferred side dials: its connection wins over whatever is there.
     if a.peer() > b.peer() {
         std::mem::swap(&mut a, &mut b);
     }
-    // The preferred side dials: its connection wins over whatever is there.
-    let before = a.links.snapshot()[0];
+    let ((link_a, label_a), (link_b, label_b)) = a.link(&mut b).await;
+    let a_peer = a.peer();
     a.links.dial(b.peer(), b.address());
-    assert_eq!(a.closed(b.peer()).await.0, before.link);
-    let (again, label_again) = a.established(b.peer()).await;
-    assert!(again > first || again != before.link);
-    assert_eq!(label_again, before.label);
-    assert_eq!(b.closed(a.peer()).await.1, "closed by the peer: a newer link took its place".to_owned());
-    b.established(a.peer()).await;
-    assert!([a.links.snapshot()[0].label, b.links.snapshot()[0].label].contains(&label));
+    for (node, other, old, label) in [(&mut a, b.peer(), link_a, label_a), (&mut b, a_peer, link_b, label_b)] {
+        let (closed, reason) = node.closed(other).await;
+        assert!(closed == old && reason.contains("newer link"), "{reason}");
+        let (new, label_again) = node.established(other).await;
+        assert!(new > old && label_again == label);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -275,7 +274,8 @@ async fn without_a_certificate_there_is_no_link() {
     let mesh = Mesh::new();
     let mut a = mesh.node(1);
     let mut config = Arc::unwrap_or_clone(join_client(a.credentials.authority_fingerprint(), "lab", a.peer()));
-    config.alpn_protocols = vec![LINK_ALPN.to_vec()];
+    // Offers both, so that it is shown the authority's certificate; the server chooses.
+    config.alpn_protocols = vec![LINK_ALPN.to_vec(), JOIN_ALPN.to_vec()];
     let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let config = quinn_client(Arc::new(config));
     let connection = soon(endpoint.connect_with(config, a.address(), "x.invalid").unwrap()).await.unwrap();

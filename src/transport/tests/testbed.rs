@@ -223,8 +223,19 @@ pub(super) async fn over_a_relay(mesh: &Mesh) -> (Node, Node, Node) {
 
 /// A node with a runtime of its own, which can be killed: its tasks vanish and nobody is told.
 pub(super) struct Mortal {
-    runtime: tokio::runtime::Runtime,
+    runtime: Doomed,
     pub(super) node: Node,
+}
+
+/// A runtime that may be dropped anywhere.
+struct Doomed(Option<tokio::runtime::Runtime>);
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Mortal {
@@ -233,16 +244,16 @@ impl Mortal {
         let inside = runtime.enter();
         let node = mesh.node_at(seed, incarnation, address);
         drop(inside);
-        Self { runtime, node }
+        Self { runtime: Doomed(Some(runtime)), node }
     }
 
     /// Returns once nothing of the node is left, and its address.
     pub(super) async fn kill(self) -> SocketAddr {
-        let Mortal { runtime, node } = self;
+        let Mortal { mut runtime, node } = self;
         let address = node.address();
         let port = Arc::downgrade(&node.port);
         tokio::task::spawn_blocking(move || {
-            runtime.shutdown_timeout(Duration::from_secs(5));
+            runtime.0.take().unwrap().shutdown_timeout(Duration::from_secs(5));
             drop(node);
         })
         .await
