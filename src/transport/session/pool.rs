@@ -11,6 +11,8 @@ use tokio::sync::watch;
 use prunella_core::PeerId;
 use prunella_core::limits::SESSIONS_MAX;
 
+use crate::transport::closing::Closing;
+
 use super::endpoint::SessionError;
 
 type Outcome = Result<Connection, SessionError>;
@@ -106,6 +108,15 @@ impl Pool {
         if let Some(Entry::Ready(pooled)) = entries.get(&peer)
             && pooled.stable_id() == connection.stable_id()
         {
+            entries.remove(&peer);
+        }
+    }
+
+    /// Closes the connection to `peer`. One that is being dialed is not affected.
+    pub(super) fn sever(&self, peer: PeerId) {
+        let mut entries = self.lock();
+        if let Some(Entry::Ready(connection)) = entries.get(&peer) {
+            Closing::Decided.close(connection);
             entries.remove(&peer);
         }
     }

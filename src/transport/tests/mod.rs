@@ -1,6 +1,7 @@
 //! Several nodes in one process, over real loopback sockets.
 
 mod admission;
+mod door;
 mod links;
 mod messages;
 mod services;
