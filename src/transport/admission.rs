@@ -187,8 +187,8 @@ async fn request(
 
 /// The inviter's side: answers one request, and waits until the host has the answer.
 pub(super) async fn answer(connection: &Connection, admitter: Arc<dyn Admitter>) -> Result<(), Rejected> {
-    let gone = |_| Rejected::Malformed;
-    let (mut send, mut recv) = connection.accept_bi().await.map_err(gone)?;
+    // A host that reaches the inviter at several addresses asks at one of them only.
+    let Ok((mut send, mut recv)) = connection.accept_bi().await else { return Ok(()) };
     let request = MessageReader::new(ADMISSION_BYTES_MAX).read(&mut recv).await.map_err(|error| match error {
         FramingError::OverLimit { .. } => Rejected::OverLimit,
         _ => Rejected::Malformed,

@@ -114,6 +114,8 @@ impl Link {
         let remote = canonical(connection.remote_address());
         inner.port.install_link(install(link, label, peer, &connection, dialed));
         if let Some(old) = replaced {
+            // If its closing was decided before, that reason stands.
+            let _ = old.decided.set(Closing::Replaced.to_string());
             Closing::Replaced.close(&old.connection);
             // Its task drops the other end when it is through.
             let _ = old.ended.await;

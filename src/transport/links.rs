@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use quinn::{Connection, Endpoint, Incoming, TransportConfig, VarInt};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
@@ -122,10 +123,12 @@ pub enum NotSent {
 pub struct Links {
     inner: Arc<Inner>,
     endpoint: Arc<OwnedEndpoint>,
+    /// Where the endpoint lives, whoever calls.
+    runtime: Handle,
 }
 
 impl Links {
-    /// Starts to accept and to dial, over `setup.port`.
+    /// Starts to accept and to dial, over `setup.port`. Call it within a tokio runtime.
     ///
     /// # Errors
     /// If the endpoint cannot be built on the socket.
@@ -152,14 +155,15 @@ impl Links {
             rejected: Default::default(),
             dropped: AtomicU64::new(0),
         });
-        tokio::spawn(accept(inner.clone(), endpoint.clone()));
-        Ok(Self { inner, endpoint: Arc::new(OwnedEndpoint(endpoint)) })
+        let runtime = Handle::current();
+        runtime.spawn(accept(inner.clone(), endpoint.clone()));
+        Ok(Self { inner, endpoint: Arc::new(OwnedEndpoint(endpoint)), runtime })
     }
 
     /// Dials `peer` at `address`, for at most [`DIAL_TIMEOUT`]. The outcome is an event: [`LinkEvent::Established`] or
     /// [`LinkEvent::DialFailed`].
     pub fn dial(&self, peer: PeerId, address: SocketAddr) {
-        tokio::spawn(dial(self.inner.clone(), self.endpoint.0.clone(), peer, address));
+        self.runtime.spawn(dial(self.inner.clone(), self.endpoint.0.clone(), peer, address));
     }
 
     /// Queues a message for a neighbor.

@@ -26,6 +26,8 @@ mod quic;
 mod services;
 pub mod session;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use admission::{Admitter, JoinError, Membership, join};
 pub use framing::FramingError;

@@ -32,9 +32,11 @@ pub(super) fn endpoint_config(identity: &Identity, context: &str) -> EndpointCon
 /// An endpoint over a socket of the datapath.
 pub(super) fn endpoint(
     config: EndpointConfig,
-    server: ServerConfig,
+    mut server: ServerConfig,
     socket: Arc<dyn AsyncUdpSocket>,
 ) -> io::Result<Endpoint> {
+    // Connection attempts do not wait: the door answers each at once. quinn's defaults would let 100 MiB pile up.
+    server.max_incoming(4 * HANDSHAKES_MAX).incoming_buffer_size(16 << 10).incoming_buffer_size_total(1 << 20);
     Endpoint::new_with_abstract_socket(config, Some(server), socket, Arc::new(TokioRuntime))
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +22,9 @@ use crate::security::{
 use crate::transport::closing::{Closing, told};
 use crate::transport::quic::{self, Door};
 
+use super::guests::Guests;
 use super::pool::Pool;
+use super::reroute::{Reroute, Reroutes};
 use super::stream::{self, Inbound, NotOpened};
 
 /// The answer of a [`RouteHook`]: a route is installed now, or why there is none.
@@ -101,12 +104,16 @@ pub enum SessionError {
 #[derive(Clone)]
 pub struct Sessions {
     endpoint: Endpoint,
+    client: quinn::ClientConfig,
+    port: Arc<Port>,
     pool: Pool,
+    guests: Arc<Guests>,
+    reroutes: Arc<Reroutes>,
     route: RouteHook,
 }
 
 impl Sessions {
-    /// Starts the endpoint. From now on the node's UDP socket is read, for links and forwarding too.
+    /// Starts the endpoint; call it within a tokio runtime. From now on the node's UDP socket is read, for links and forwarding too.
     ///
     /// # Errors
     /// If the endpoint cannot be built on the socket.
@@ -115,18 +122,24 @@ impl Sessions {
         let mut config = quic::endpoint_config(credentials.identity(), "prunella 2026 session stateless reset");
         config.max_udp_payload_size(SESSION_RECEIVE_BYTES).expect("BUG: it is more than QUIC's minimum");
         let mut server = quinn_server(credentials.session_server());
-        server.transport_config(Arc::new(transport_config(SESSION_STREAMS_MAX)));
         // A peer's synthetic address never changes, whatever path its packets take.
         server.migration(false);
-        let mut client = quinn_client(credentials.client(SESSION_ALPN));
-        client.transport_config(Arc::new(transport_config(0)));
-        let mut endpoint = quic::endpoint(config, server, port.mesh_socket())?;
-        endpoint.set_default_client_config(client);
+        let endpoint = quic::endpoint(config, server.clone(), port.mesh_socket())?;
         let (services_sender, services) = mpsc::channel(INBOX_MAX);
         let (messages_sender, messages) = mpsc::channel(INBOX_MAX);
-        let front = Arc::new(Front { gate, services: services_sender, messages: messages_sender });
-        tokio::spawn(accept(endpoint.clone(), front));
-        Ok((Self { endpoint, pool: Pool::default(), route }, Inbox { services, messages }))
+        let (guests, reroutes) = (Arc::<Guests>::default(), Arc::new(Reroutes::new()));
+        let front = Front {
+            gate,
+            server,
+            guests: guests.clone(),
+            reroutes: reroutes.clone(),
+            services: services_sender,
+            messages: messages_sender,
+        };
+        tokio::spawn(accept(endpoint.clone(), Arc::new(front)));
+        let client = quinn_client(credentials.client(SESSION_ALPN));
+        let sessions = Self { endpoint, client, port, pool: Pool::new(), guests, reroutes, route };
+        Ok((sessions, Inbox { services, messages }))
     }
 
     /// Opens a stream to `peer`, within [`SESSION_TIMEOUT`]: over the session that exists, or else a new one. The peer
@@ -152,6 +165,22 @@ impl Sessions {
     /// The peers to which a session is open that this node dialed, in their order.
     pub fn peers(&self) -> Vec<PeerId> {
         self.pool.peers()
+    }
+
+    /// Traffic for `peer` takes another path from now on: call it after the route was installed. What was lost with the
+    /// old path is sent again at once, and not held against the new one.
+    pub fn rerouted(&self, peer: PeerId) {
+        // With the same socket this makes each connection send a packet now, whose acknowledgment shows what was lost.
+        if self.reroutes.note(peer.tag()) && self.endpoint.rebind_abstract(self.port.mesh_socket()).is_err() {
+            tracing::debug!(%peer, "sessions were not told of a reroute: they will notice by themselves");
+        }
+    }
+
+    /// Closes every session with `peer`, whoever dialed: policy has changed, say. A new one can be dialed at once, and
+    /// its streams are judged anew.
+    pub fn sever(&self, peer: PeerId) {
+        self.pool.sever(peer);
+        self.guests.sever(peer);
     }
 
     /// Closes all sessions and waits until every peer was told, or has not answered for a while. The node's UDP socket
@@ -183,16 +212,24 @@ impl Sessions {
 
     async fn connection(&self, peer: PeerId) -> Result<(Connection, bool), SessionError> {
         let dial = || {
-            let dialing = dial(self.endpoint.clone(), self.route.clone(), peer);
+            let mut client = self.client.clone();
+            client.transport_config(Arc::new(transport_config(0, self.reroutes.of(peer.tag()))));
+            let dialing = dial(self.endpoint.clone(), client, self.route.clone(), peer);
             async { timeout(SESSION_TIMEOUT, dialing).await.unwrap_or(Err(SessionError::TimedOut)) }
         };
         self.pool.connection(peer, dial).await
     }
 }
 
-async fn dial(endpoint: Endpoint, route: RouteHook, peer: PeerId) -> Result<Connection, SessionError> {
+async fn dial(
+    endpoint: Endpoint,
+    client: quinn::ClientConfig,
+    route: RouteHook,
+    peer: PeerId,
+) -> Result<Connection, SessionError> {
     route(peer).await.map_err(|reason| SessionError::NoRoute { reason })?;
-    let connecting = endpoint.connect(session_address_of(&peer), &server_name(&peer)).map_err(|error| match error {
+    let connecting = endpoint.connect_with(client, session_address_of(&peer), &server_name(&peer));
+    let connecting = connecting.map_err(|error| match error {
         quinn::ConnectError::EndpointStopping => SessionError::NotRunning,
         error => SessionError::Lost { reason: error.to_string() },
     })?;
@@ -222,15 +259,22 @@ fn failed(error: &quinn::ConnectionError) -> SessionError {
 
 /// Whether the connection's synthetic address is the one of `peer`.
 fn comes_from(connection: &Connection, peer: PeerId) -> bool {
-    match connection.remote_address().ip() {
-        std::net::IpAddr::V6(address) => Tag::from_address(&address) == Some(peer.tag()),
-        std::net::IpAddr::V4(_) => false,
+    tag_of(connection.remote_address()) == Some(peer.tag())
+}
+
+fn tag_of(address: SocketAddr) -> Option<Tag> {
+    match address.ip() {
+        IpAddr::V6(address) => Tag::from_address(&address),
+        IpAddr::V4(_) => None,
     }
 }
 
 /// Where inbound streams are judged and sorted.
 struct Front {
     gate: Arc<dyn Gate>,
+    server: quinn::ServerConfig,
+    guests: Arc<Guests>,
+    reroutes: Arc<Reroutes>,
     services: mpsc::Sender<Inbound>,
     messages: mpsc::Sender<Inbound>,
 }
@@ -248,13 +292,18 @@ async fn accept(endpoint: Endpoint, front: Arc<Front>) {
 
 /// Serves one inbound session until it ends.
 async fn answer(front: Arc<Front>, incoming: Incoming, permit: OwnedSemaphorePermit, _place: OwnedSemaphorePermit) {
-    let Ok(Ok(connection)) = timeout(SESSION_TIMEOUT, incoming.into_future()).await else { return };
+    let Some(tag) = tag_of(incoming.remote_address()) else { return incoming.ignore() };
+    let mut server = front.server.clone();
+    server.transport_config(Arc::new(transport_config(SESSION_STREAMS_MAX, front.reroutes.of(tag))));
+    let Ok(connecting) = incoming.accept_with(Arc::new(server)) else { return };
+    let Ok(Ok(connection)) = timeout(SESSION_TIMEOUT, connecting).await else { return };
     drop(permit);
     let peer = match authenticated_peer(&connection) {
         Ok(peer) if comes_from(&connection, peer) => peer,
         Ok(_) => return Closing::Violation.close(&connection),
         Err(_) => return Refused::NoCertificate.close(&connection),
     };
+    front.guests.enter(peer, connection.clone());
     while let Ok((send, recv)) = connection.accept_bi().await {
         let front = front.clone();
         tokio::spawn(async move {
@@ -263,6 +312,7 @@ async fn answer(front: Arc<Front>, incoming: Incoming, permit: OwnedSemaphorePer
             }
         });
     }
+    front.guests.leave(peer, &connection);
 }
 
 impl Front {
@@ -290,11 +340,12 @@ impl Front {
     }
 }
 
-fn transport_config(streams_max: u32) -> TransportConfig {
+fn transport_config(streams_max: u32, reroute: Arc<Reroute>) -> TransportConfig {
     let mut discovery = MtuDiscoveryConfig::default();
     discovery.upper_bound(SESSION_MTU_MAX);
     let mut config = TransportConfig::default();
     config
+        .congestion_controller_factory(reroute)
         .initial_mtu(SESSION_INITIAL_MTU)
         .mtu_discovery_config(Some(discovery))
         .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().expect("BUG: seconds fit a QUIC variable-length integer")))

@@ -4,7 +4,9 @@
 //! whether it may be. Relays see ciphertext only, and whoever answers has proven to be the peer that was meant.
 
 mod endpoint;
+mod guests;
 mod pool;
+mod reroute;
 mod stream;
 
 pub use endpoint::{Gate, Inbox, RouteHook, Routing, SessionError, SessionSetup, Sessions};

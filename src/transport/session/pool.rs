@@ -5,19 +5,24 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use quinn::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use prunella_core::PeerId;
 use prunella_core::limits::SESSIONS_MAX;
+
+use crate::transport::closing::Closing;
 
 use super::endpoint::SessionError;
 
 type Outcome = Result<Connection, SessionError>;
 
 /// The connections. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Pool {
     entries: Arc<Mutex<BTreeMap<PeerId, Entry>>>,
+    /// Where the endpoint lives, whoever calls.
+    runtime: Handle,
 }
 
 enum Entry {
@@ -36,6 +41,11 @@ impl Entry {
 }
 
 impl Pool {
+    /// An empty pool. Dials run on the tokio runtime within which this is called.
+    pub(super) fn new() -> Self {
+        Self { entries: Arc::default(), runtime: Handle::current() }
+    }
+
     /// The connection to `peer`, and whether it is fresh: made now, not taken from before. `dial` is called if there is
     /// none; the dial goes on if this call is cancelled, for those who wait with it.
     pub(super) async fn connection<F>(
@@ -77,7 +87,7 @@ impl Pool {
         }
         let (sender, outcome) = watch::channel(None);
         entries.insert(peer, Entry::Dialing(outcome.clone()));
-        tokio::spawn(self.clone().settle(peer, dial(), sender));
+        self.runtime.spawn(self.clone().settle(peer, dial(), sender));
         Ok(Entry::Dialing(outcome))
     }
 
@@ -98,6 +108,15 @@ impl Pool {
         if let Some(Entry::Ready(pooled)) = entries.get(&peer)
             && pooled.stable_id() == connection.stable_id()
         {
+            entries.remove(&peer);
+        }
+    }
+
+    /// Closes the connection to `peer`. One that is being dialed is not affected.
+    pub(super) fn sever(&self, peer: PeerId) {
+        let mut entries = self.lock();
+        if let Some(Entry::Ready(connection)) = entries.get(&peer) {
+            Closing::Decided.close(connection);
             entries.remove(&peer);
         }
     }
@@ -125,7 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn everybody_waits_for_the_one_dial_and_hears_its_outcome() {
-        let (pool, dials) = (Pool::default(), Arc::new(AtomicU32::new(0)));
+        let (pool, dials) = (Pool::new(), Arc::new(AtomicU32::new(0)));
         let wanted = || {
             let (pool, dials) = (pool.clone(), dials.clone());
             async move {
@@ -146,7 +165,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dial_outlives_who_asked_first() {
-        let pool = Pool::default();
+        let pool = Pool::new();
         let (go, wait) = tokio::sync::oneshot::channel::<()>();
         let dial = || async {
             let _ = wait.await;
@@ -161,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn there_is_a_bound() {
-        let pool = Pool::default();
+        let pool = Pool::new();
         for i in 0..SESSIONS_MAX {
             let mut key = [0; 32];
             key[..8].copy_from_slice(&(i as u64).to_be_bytes());

@@ -1,0 +1,54 @@
+//! The sessions that peers have dialed, by peer, so that they can be bounded and cut.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use quinn::Connection;
+
+use prunella_core::PeerId;
+
+use crate::transport::closing::Closing;
+
+/// Inbound sessions.
+#[derive(Default)]
+pub(super) struct Guests {
+    by_peer: Mutex<BTreeMap<PeerId, Vec<Connection>>>,
+}
+
+impl Guests {
+    /// Lets a session in. The peer's oldest one has to go if it has too many: it needs one, and a second while it dials
+    /// anew.
+    pub(super) fn enter(&self, peer: PeerId, connection: Connection) {
+        let mut by_peer = self.lock();
+        let sessions = by_peer.entry(peer).or_default();
+        if sessions.len() >= SESSIONS_PER_PEER_MAX {
+            Closing::Replaced.close(&sessions.remove(0));
+        }
+        sessions.push(connection);
+    }
+
+    /// Forgets a session that has ended.
+    pub(super) fn leave(&self, peer: PeerId, connection: &Connection) {
+        let mut by_peer = self.lock();
+        if let Some(sessions) = by_peer.get_mut(&peer) {
+            sessions.retain(|session| session.stable_id() != connection.stable_id());
+            if sessions.is_empty() {
+                by_peer.remove(&peer);
+            }
+        }
+    }
+
+    /// Closes every session that `peer` has dialed.
+    pub(super) fn sever(&self, peer: PeerId) {
+        for session in self.lock().remove(&peer).unwrap_or_default() {
+            Closing::Decided.close(&session);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PeerId, Vec<Connection>>> {
+        self.by_peer.lock().expect("BUG: nothing panics while it holds the guests")
+    }
+}
+
+/// Most sessions that one peer may have dialed at once.
+const SESSIONS_PER_PEER_MAX: usize = 4;

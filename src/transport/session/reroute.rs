@@ -1,0 +1,180 @@
+//! What sessions need to know of reroutes: packets lost with the old path say nothing of the new one.
+//!
+//! A session's peer keeps its address whatever path its packets take, so QUIC does not notice that the path has changed.
+//! Left alone it takes the packets that were under way for a sign of congestion, and while a whole window is missing, it
+//! sends nothing until a timer fires that has doubled with every failure.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Instant;
+
+use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
+use quinn_proto::RttEstimator;
+
+use prunella_core::Tag;
+use prunella_core::limits::SESSIONS_MAX;
+
+/// When the traffic for each peer was last rerouted.
+pub(super) struct Reroutes {
+    start: Instant,
+    by_peer: Mutex<BTreeMap<Tag, Weak<Reroute>>>,
+}
+
+/// When the traffic for one peer was last rerouted; makes the congestion controllers of its sessions.
+pub(super) struct Reroute {
+    start: Instant,
+    /// Nanoseconds since `start`; zero: never.
+    at: AtomicU64,
+}
+
+impl Reroutes {
+    pub(super) fn new() -> Self {
+        Self { start: Instant::now(), by_peer: Mutex::default() }
+    }
+
+    /// What the sessions with `peer` share.
+    pub(super) fn of(&self, peer: Tag) -> Arc<Reroute> {
+        let mut by_peer = self.by_peer.lock().expect("BUG: nothing panics while it holds the reroutes");
+        if let Some(reroute) = by_peer.get(&peer).and_then(Weak::upgrade) {
+            return reroute;
+        }
+        if by_peer.len() >= 2 * SESSIONS_MAX {
+            by_peer.retain(|_, reroute| reroute.strong_count() > 0);
+        }
+        let reroute = Arc::new(Reroute { start: self.start, at: AtomicU64::new(0) });
+        by_peer.insert(peer, Arc::downgrade(&reroute));
+        reroute
+    }
+
+    /// Notes that the traffic for `peer` takes another path from now on. Returns whether there is a session with it.
+    pub(super) fn note(&self, peer: Tag) -> bool {
+        let by_peer = self.by_peer.lock().expect("BUG: nothing panics while it holds the reroutes");
+        let reroute = by_peer.get(&peer).and_then(Weak::upgrade);
+        reroute.inspect(|reroute| reroute.at.store(reroute.nanos(Instant::now()), Ordering::Relaxed)).is_some()
+    }
+}
+
+impl Reroute {
+    fn nanos(&self, moment: Instant) -> u64 {
+        u64::try_from(moment.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl ControllerFactory for Reroute {
+    fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
+        let cubic = Arc::new(CubicConfig::default()).build(now, current_mtu);
+        Box::new(Rerouted { confirmed: self.nanos(now), reroute: self, cubic })
+    }
+}
+
+/// CUBIC (RFC 9438) that ignores what was lost with a path that is not used any more, and that allows a second window
+/// until the new path is confirmed: what fills the first is presumed lost.
+struct Rerouted {
+    reroute: Arc<Reroute>,
+    /// When the latest acknowledged packet was sent.
+    confirmed: u64,
+    cubic: Box<dyn Controller>,
+}
+
+impl Rerouted {
+    fn rerouted_at(&self) -> u64 {
+        self.reroute.at.load(Ordering::Relaxed)
+    }
+}
+
+impl Controller for Rerouted {
+    fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
+        self.cubic.on_sent(now, bytes, last_packet_number);
+    }
+
+    fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
+        self.confirmed = self.confirmed.max(self.reroute.nanos(sent));
+        self.cubic.on_ack(now, sent, bytes, app_limited, rtt);
+    }
+
+    fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, largest_acked: Option<u64>) {
+        self.cubic.on_end_acks(now, in_flight, app_limited, largest_acked);
+    }
+
+    fn on_congestion_event(&mut self, now: Instant, sent: Instant, is_persistent: bool, lost_bytes: u64) {
+        if self.reroute.nanos(sent) >= self.rerouted_at() {
+            self.cubic.on_congestion_event(now, sent, is_persistent, lost_bytes);
+        }
+    }
+
+    fn on_mtu_update(&mut self, new_mtu: u16) {
+        self.cubic.on_mtu_update(new_mtu);
+    }
+
+    fn window(&self) -> u64 {
+        let window = self.cubic.window();
+        if self.confirmed < self.rerouted_at() { window.saturating_mul(2) } else { window }
+    }
+
+    fn metrics(&self) -> ControllerMetrics {
+        self.cubic.metrics()
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        let (reroute, confirmed) = (self.reroute.clone(), self.confirmed);
+        Box::new(Self { reroute, confirmed, cubic: self.cubic.clone_box() })
+    }
+
+    fn initial_window(&self) -> u64 {
+        self.cubic.initial_window()
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const PEER: Tag = Tag(7);
+
+    #[test]
+    fn losses_of_the_old_path_do_not_shrink_the_window_and_those_of_the_new_one_do() {
+        let reroutes = Reroutes::new();
+        let before = Instant::now();
+        let mut controller = reroutes.of(PEER).build(before, 1200);
+        let window = controller.window();
+        assert!(reroutes.note(PEER));
+        let after = Instant::now();
+        controller.on_congestion_event(after, before, false, 1200);
+        assert_eq!(controller.window(), 2 * window, "and a second window is open");
+        controller.on_congestion_event(after, after + Duration::from_millis(1), false, 1200);
+        assert!(controller.window() < 2 * window);
+    }
+
+    #[test]
+    fn without_a_reroute_it_is_cubic() {
+        let reroutes = Reroutes::new();
+        let mut controller = reroutes.of(PEER).build(Instant::now(), 1200);
+        let window = controller.window();
+        assert_eq!(window, controller.initial_window());
+        controller.on_congestion_event(Instant::now(), Instant::now(), false, 1200);
+        assert!(controller.window() < window);
+    }
+
+    #[test]
+    fn only_sessions_that_live_are_remembered() {
+        let reroutes = Reroutes::new();
+        assert!(!reroutes.note(PEER));
+        let reroute = reroutes.of(PEER);
+        assert!(Arc::ptr_eq(&reroute, &reroutes.of(PEER)));
+        assert!(reroutes.note(PEER));
+        drop(reroute);
+        assert!(!reroutes.note(PEER));
+        for i in 0..10 * SESSIONS_MAX as u64 {
+            reroutes.of(Tag(i));
+        }
+        assert!(reroutes.by_peer.lock().unwrap().len() <= 2 * SESSIONS_MAX);
+    }
+}

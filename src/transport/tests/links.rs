@@ -1,0 +1,307 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use prunella_core::wire::Control;
+use prunella_core::wire::codec::encode_message;
+use prunella_core::{Label, PeerId, Rejected};
+
+use super::testbed::{Mesh, Mortal, Node, soon};
+use crate::datapath::Event;
+use crate::security::{Credentials, JOIN_ALPN, LINK_ALPN, join_client, quinn_client, server_name};
+use crate::transport::framing::framed;
+use crate::transport::{LinkEvent, NotSent};
+
+const SUMMARY: Control = Control::Summary { root: [7; 32] };
+
+async fn received(node: &mut Node) -> (PeerId, Control) {
+    node.event(|event| match event {
+        LinkEvent::Received { peer, control, .. } => Some((*peer, control.clone())),
+        _ => None,
+    })
+    .await
+}
+
+async fn rejected(node: &mut Node) -> (Option<PeerId>, Rejected) {
+    node.event(|event| match event {
+        LinkEvent::Rejected { peer, reason } => Some((*peer, *reason)),
+        _ => None,
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_link_carries_control_messages_both_ways_and_frames() {
+    let mesh = Mesh::new();
+    let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+    let ((link, label), _) = a.link(&mut b).await;
+    assert_ne!(label, Label(0));
+    let snapshot = a.links.snapshot();
+    assert_eq!((snapshot.len(), snapshot[0].link, snapshot[0].label), (1, link, label));
+    assert_eq!((snapshot[0].remote, snapshot[0].dialed), (b.address(), true));
+
+    a.links.send(b.peer(), &SUMMARY).unwrap();
+    assert_eq!(received(&mut b).await, (a.peer(), SUMMARY));
+    b.links.send(a.peer(), &SUMMARY).unwrap();
+    assert_eq!(received(&mut a).await, (b.peer(), SUMMARY));
+
+    a.port.send_probe(link, &[], 0, 99);
+    let event = soon(a.frames.recv()).await.unwrap();
+    assert!(matches!(event, Event::ProbeReturned { nonce: 99, .. }), "both ends derived the same keys: {event:?}");
+}
+
+#[tokio::test]
+async fn two_nodes_that_dial_each_other_at_once_keep_the_same_link() {
+    let mesh = Mesh::new();
+    for round in 0..10 {
+        let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+        let (a_peer, b_peer) = (a.peer(), b.peer());
+        a.links.dial(b_peer, b.address());
+        b.links.dial(a_peer, a.address());
+        let preferred = |node: &Node, other: PeerId| {
+            let by_me = node.peer() < other;
+            move |event: &LinkEvent| match event {
+                LinkEvent::Established { link, dialed, .. } if *dialed == by_me => Some(*link),
+                _ => None,
+            }
+        };
+        let (pick_a, pick_b) = (preferred(&a, b_peer), preferred(&b, a_peer));
+        let (link_a, link_b) = tokio::join!(a.event(pick_a), b.event(pick_b));
+        for (node, other, link) in [(&mut a, b_peer, link_a), (&mut b, a_peer, link_b)] {
+            node.links.send(other, &SUMMARY).unwrap();
+            let snapshot = node.links.snapshot();
+            assert_eq!((snapshot.len(), snapshot[0].link), (1, link), "round {round}");
+        }
+        assert_eq!(received(&mut a).await.0, b_peer);
+        assert_eq!(received(&mut b).await.0, a_peer);
+        a.port.send_probe(link_a, &[], 0, round);
+        assert!(matches!(soon(a.frames.recv()).await, Some(Event::ProbeReturned { .. })), "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn dialing_again_replaces_the_link_and_keeps_its_label() {
+    let mesh = Mesh::new();
+    let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+    // The preferred side dials: its connection wins over whatever is there.
+    if a.peer() > b.peer() {
+        std::mem::swap(&mut a, &mut b);
+    }
+    let ((link_a, label_a), (link_b, label_b)) = a.link(&mut b).await;
+    let a_peer = a.peer();
+    a.links.dial(b.peer(), b.address());
+    for (node, other, old, label) in [(&mut a, b.peer(), link_a, label_a), (&mut b, a_peer, link_b, label_b)] {
+        let (closed, reason) = node.closed(other).await;
+        assert!(closed == old && reason.contains("newer link"), "{reason}");
+        let (new, label_again) = node.established(other).await;
+        assert!(new > old && label_again == label);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_neighbor_resets_the_dead_link_at_once() {
+    let mesh = Mesh::new();
+    let mut a = mesh.node(1);
+    let mut b = Mortal::start(&mesh, 2, 1, "127.0.0.1:0".parse().unwrap());
+    let b_peer = b.node.peer();
+    a.link(&mut b.node).await;
+    let address = b.kill().await;
+
+    let _b = Mortal::start(&mesh, 2, 2, address);
+    let asked = std::time::Instant::now();
+    a.links.send(b_peer, &SUMMARY).unwrap();
+    let (_, reason) = a.closed(b_peer).await;
+    assert!(reason.contains("restarted"), "{reason}");
+    assert!(asked.elapsed().as_secs() < 3, "by a reset, not by time running out: {:?}", asked.elapsed());
+    assert!(a.links.snapshot().is_empty());
+    assert_eq!(a.links.send(b_peer, &SUMMARY), Err(NotSent::NoLink));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_neighbor_takes_the_place_of_its_former_life() {
+    let mesh = Mesh::new();
+    let mut a = mesh.node(1);
+    let mut b = Mortal::start(&mesh, 2, 1, "127.0.0.1:0".parse().unwrap());
+    let b_peer = b.node.peer();
+    // The dead link is the preferred one, whichever side that is.
+    if a.peer() < b_peer {
+        a.link(&mut b.node).await;
+    } else {
+        b.node.link(&mut a).await;
+    }
+    let address = b.kill().await;
+
+    let mut b = Mortal::start(&mesh, 2, 2, address);
+    b.node.links.dial(a.peer(), a.address());
+    b.node.established(a.peer()).await;
+    a.closed(b_peer).await;
+    a.established(b_peer).await;
+    let snapshot = a.links.snapshot();
+    assert_eq!((snapshot.len(), snapshot[0].incarnation), (1, 2));
+}
+
+#[tokio::test]
+async fn a_closed_link_is_told_on_both_sides_with_the_reason() {
+    let mesh = Mesh::new();
+    let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+    let ((link, _), _) = a.link(&mut b).await;
+    a.links.close(link, "quarantined");
+    assert_eq!(a.closed(b.peer()).await, (link, "quarantined".to_owned()));
+    assert!(b.closed(a.peer()).await.1.contains("decision"));
+    assert!(a.port.link_stats().is_empty() && b.port.link_stats().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_that_goes_says_so() {
+    let mesh = Mesh::new();
+    let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+    a.link(&mut b).await;
+    soon(b.links.shut_down()).await;
+    assert!(a.closed(b.peer()).await.1.contains("shutting down"));
+}
+
+#[tokio::test]
+async fn somebody_else_at_the_address_is_no_neighbor() {
+    let mesh = Mesh::new();
+    let (mut a, b) = (mesh.node(1), mesh.node(2));
+    a.links.dial(mesh.credentials(3).peer(), b.address());
+    let reason = a.dial_failed().await;
+    assert!(reason.contains("another node"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_stranger_is_no_neighbor_on_either_side() {
+    let (mesh, other) = (Mesh::new(), Mesh::new());
+    let (mut a, mut b) = (mesh.node(1), other.node(2));
+    a.links.dial(b.peer(), b.address());
+    let reason = a.dial_failed().await;
+    assert!(reason.contains("stranger"), "{reason}");
+    assert_eq!(rejected(&mut b).await, (None, Rejected::Unauthorized));
+    assert!(a.links.snapshot().is_empty() && b.links.snapshot().is_empty());
+}
+
+#[tokio::test]
+async fn an_unwanted_member_is_told_so() {
+    let mesh = Mesh::new();
+    let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+    b.unwanted.lock().unwrap().insert(a.peer());
+    a.links.dial(b.peer(), b.address());
+    let reason = a.dial_failed().await;
+    assert!(reason.contains("not accepted"), "{reason}");
+    assert_eq!(rejected(&mut b).await, (Some(a.peer()), Rejected::Unauthorized));
+}
+
+#[tokio::test]
+async fn only_one_dial_to_a_node_is_under_way() {
+    let mesh = Mesh::new();
+    let (mut a, b) = (mesh.node(1), mesh.node(2));
+    a.links.dial(b.peer(), b.address());
+    a.links.dial(b.peer(), b.address());
+    let (mut established, mut failed) = (0, 0);
+    a.event(|event| {
+        match event {
+            LinkEvent::Established { .. } => established += 1,
+            LinkEvent::DialFailed { reason, .. } => {
+                assert!(reason.contains("under way"), "{reason}");
+                failed += 1;
+            }
+            _ => {}
+        }
+        (established == 1 && failed == 1).then_some(())
+    })
+    .await;
+}
+
+/// A member that does not run our code.
+async fn odd_member(credentials: &Credentials, to: &Node) -> (quinn::Endpoint, quinn::Connection) {
+    let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let config = quinn_client(credentials.client(LINK_ALPN));
+    let connecting = endpoint.connect_with(config, to.address(), &server_name(&to.peer())).unwrap();
+    let connection = soon(connecting).await.unwrap();
+    (endpoint, connection)
+}
+
+fn hello() -> Vec<u8> {
+    framed(&encode_message(&Control::Hello { incarnation: 1, label: Label(1) }))
+}
+
+#[tokio::test]
+async fn garbage_is_counted_by_name_and_in_the_end_closes_the_link() {
+    let mesh = Mesh::new();
+    let (mut a, odd) = (mesh.node(1), mesh.credentials(2));
+    let (_endpoint, connection) = odd_member(&odd, &a).await;
+    let (mut send, _recv) = connection.open_bi().await.unwrap();
+    let again = hello();
+    send.write_all(&[hello(), again, framed(b""), framed(&[9, 9]), framed(&encode_message(&SUMMARY))].concat())
+        .await
+        .unwrap();
+    let from = Some(odd.peer());
+    assert_eq!(rejected(&mut a).await, (from, Rejected::Malformed), "a second hello");
+    assert_eq!(rejected(&mut a).await, (from, Rejected::Malformed));
+    assert_eq!(rejected(&mut a).await, (from, Rejected::UnknownVersion));
+    assert_eq!(received(&mut a).await.1, SUMMARY, "the link lives");
+    send.write_all(&framed(b"").repeat(40)).await.unwrap();
+    let (_, reason) = a.closed(odd.peer()).await;
+    assert!(reason.contains("rejected"), "{reason}");
+    assert_eq!(a.links.rejected_for(Rejected::Malformed), 2 + 32);
+    assert_eq!(a.links.rejected_for(Rejected::UnknownVersion), 1);
+}
+
+#[tokio::test]
+async fn an_oversized_message_is_counted_and_closes_the_link() {
+    let mesh = Mesh::new();
+    let (mut a, odd) = (mesh.node(1), mesh.credentials(2));
+    let (_endpoint, connection) = odd_member(&odd, &a).await;
+    let (mut send, _recv) = connection.open_bi().await.unwrap();
+    send.write_all(&[hello(), u32::MAX.to_be_bytes().to_vec()].concat()).await.unwrap();
+    assert_eq!(rejected(&mut a).await, (Some(odd.peer()), Rejected::OverLimit));
+    a.closed(odd.peer()).await;
+    assert_eq!(a.links.rejected_for(Rejected::OverLimit), 1);
+}
+
+#[tokio::test]
+async fn without_a_hello_there_is_no_link() {
+    let mesh = Mesh::new();
+    let (a, odd) = (mesh.node(1), mesh.credentials(2));
+    let (_endpoint, connection) = odd_member(&odd, &a).await;
+    let (mut send, _recv) = connection.open_bi().await.unwrap();
+    send.write_all(&framed(&encode_message(&SUMMARY))).await.unwrap();
+    soon(connection.closed()).await;
+    assert!(a.links.snapshot().is_empty());
+}
+
+#[tokio::test]
+async fn without_a_certificate_there_is_no_link() {
+    let mesh = Mesh::new();
+    let mut a = mesh.node(1);
+    let mut config = Arc::unwrap_or_clone(join_client(a.credentials.authority_fingerprint(), "lab", a.peer()));
+    // Offers both, so that it is shown the authority's certificate; the server chooses.
+    config.alpn_protocols = vec![LINK_ALPN.to_vec(), JOIN_ALPN.to_vec()];
+    let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let config = quinn_client(Arc::new(config));
+    let connection = soon(endpoint.connect_with(config, a.address(), "x.invalid").unwrap()).await.unwrap();
+    soon(connection.closed()).await;
+    assert_eq!(rejected(&mut a).await, (None, Rejected::Unauthorized));
+}
+
+#[tokio::test]
+async fn a_neighbor_that_does_not_read_fills_its_queue_and_nothing_else() {
+    let mesh = Mesh::new();
+    let (mut a, odd) = (mesh.node(1), mesh.credentials(2));
+    let (_endpoint, connection) = odd_member(&odd, &a).await;
+    let (mut send, _recv) = connection.open_bi().await.unwrap();
+    send.write_all(&hello()).await.unwrap();
+    a.established(odd.peer()).await;
+    let big = Control::Push(vec![prunella_core::record::SignedRecord { bytes: vec![0; 60_000], signature: vec![] }]);
+    let queue_full = async {
+        loop {
+            match a.links.send(odd.peer(), &big) {
+                Ok(()) => tokio::task::yield_now().await,
+                Err(error) => return error,
+            }
+        }
+    };
+    assert_eq!(soon(queue_full).await, NotSent::QueueFull);
+    assert_eq!(a.links.dropped(), 1);
+    let long = Control::Push(vec![prunella_core::record::SignedRecord { bytes: vec![0; 70_000], signature: vec![] }]);
+    assert_eq!(a.links.send(odd.peer(), &long), Err(NotSent::TooLong));
+}

@@ -1,0 +1,167 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use prunella_core::wire::{StreamOpen, StreamRefusal};
+
+use super::testbed::{Mesh, Mortal, over_a_relay, soon};
+use crate::datapath::Fault;
+use crate::transport::{MessageChannel, SessionError};
+
+#[tokio::test]
+async fn a_session_passes_a_relay() {
+    let mesh = Mesh::new();
+    let (near, relay, far) = over_a_relay(&mesh).await;
+    let rtt = soon(near.sessions.ping(far.peer())).await.unwrap();
+    assert!(rtt.as_secs() < 1);
+    assert!(relay.port.link_stats().iter().map(|link| link.forwarded).sum::<u64>() > 0, "the relay forwarded");
+    soon(far.sessions.ping(near.peer())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_is_dialed_once() {
+    let mesh = Mesh::new();
+    let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+    a.link_and_route(&mut b).await;
+    let (one, two, three) =
+        soon(async { tokio::join!(a.sessions.ping(b.peer()), a.sessions.ping(b.peer()), a.sessions.ping(b.peer())) })
+            .await;
+    one.and(two).and(three).unwrap();
+    soon(a.sessions.ping(b.peer())).await.unwrap();
+    assert_eq!(a.routing.0.load(Ordering::Relaxed), 1);
+    assert_eq!(a.sessions.peers(), [b.peer()]);
+}
+
+#[tokio::test]
+async fn without_a_route_the_reason_is_told_at_once() {
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.node(1), mesh.node(2));
+    *a.routing.1.lock().unwrap() = Some("no path is known".to_owned());
+    let error = soon(a.sessions.ping(b.peer())).await.unwrap_err();
+    assert_eq!(error, SessionError::NoRoute { reason: "no path is known".to_owned() });
+}
+
+#[tokio::test]
+async fn the_gate_is_asked_for_every_stream() {
+    let mesh = Mesh::new();
+    let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+    a.link_and_route(&mut b).await;
+    soon(a.sessions.ping(b.peer())).await.unwrap();
+    b.deny(a.peer(), "ping");
+    let error = soon(a.sessions.ping(b.peer())).await.unwrap_err();
+    assert_eq!(error, SessionError::Refused(StreamRefusal::Denied { rule: "rule 7".to_owned() }));
+    b.denied.lock().unwrap().clear();
+    soon(a.sessions.ping(b.peer())).await.unwrap();
+    assert_eq!(a.routing.0.load(Ordering::Relaxed), 1, "a refusal does not cost the session");
+}
+
+#[tokio::test]
+async fn streams_that_nobody_picks_up_are_refused_as_busy() {
+    let mesh = Mesh::new();
+    let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+    a.link_and_route(&mut b).await;
+    let (sessions, peer) = (a.sessions.clone(), b.peer());
+    let waiting = tokio::spawn(async move {
+        let mut opening = tokio::task::JoinSet::new();
+        for _ in 0..300 {
+            let sessions = sessions.clone();
+            opening.spawn(async move { sessions.open(peer, &StreamOpen::Message).await.map(|_| ()) });
+        }
+        opening.join_next().await.unwrap().unwrap()
+    });
+    assert_eq!(soon(waiting).await.unwrap(), Err(SessionError::Refused(StreamRefusal::Busy)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_with_a_restarted_peer_is_made_anew() {
+    let mesh = Mesh::new();
+    let mut a = mesh.node(1);
+    let mut b = Mortal::start(&mesh, 2, 1, "127.0.0.1:0".parse().unwrap());
+    let b_peer = b.node.peer();
+    a.link_and_route(&mut b.node).await;
+    soon(a.sessions.ping(b_peer)).await.unwrap();
+    let address = b.kill().await;
+
+    let mut b = Mortal::start(&mesh, 2, 2, address);
+    a.link_and_route(&mut b.node).await;
+    let asked = std::time::Instant::now();
+    soon(a.sessions.ping(b_peer)).await.unwrap();
+    assert!(asked.elapsed().as_secs() < 3, "the dead session was reset, not waited for: {:?}", asked.elapsed());
+    assert_eq!(a.routing.0.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_peer_that_nothing_reaches_is_a_time_out() {
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.node(1), mesh.node(2));
+    assert_eq!(soon(a.sessions.ping(b.peer())).await, Err(SessionError::TimedOut));
+}
+
+#[tokio::test]
+async fn a_severed_session_ends_on_both_sides_and_a_new_one_is_dialed() {
+    let mesh = Mesh::new();
+    let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+    a.link_and_route(&mut b).await;
+    let (opened, inbound) =
+        soon(async { tokio::join!(MessageChannel::open(&a.sessions, b.peer()), accepted(&mut b.messages)) }).await;
+    let opened = opened.unwrap();
+    b.sessions.sever(a.peer());
+    assert!(soon(opened.receive()).await.is_err());
+    assert!(soon(inbound.receive()).await.is_err());
+    soon(a.sessions.ping(b.peer())).await.unwrap();
+    a.sessions.sever(b.peer());
+    assert!(a.sessions.peers().is_empty());
+}
+
+async fn accepted(inbox: &mut tokio::sync::mpsc::Receiver<crate::transport::Inbound>) -> MessageChannel {
+    MessageChannel::accept(inbox.recv().await.unwrap()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_reroute_a_stream_goes_on_at_once_and_unchanged() {
+    let mesh = Mesh::new();
+    let (mut near, relay, mut far) = over_a_relay(&mesh).await;
+    let mut spare = mesh.node(4);
+    let ((near_link, _), (_, label_to_near)) = near.link(&mut spare).await;
+    let ((far_link, _), (_, label_to_far)) = far.link(&mut spare).await;
+    let far_peer = far.peer();
+    let accepting = accepted(&mut far.messages);
+    let (here, there) = soon(async { tokio::join!(MessageChannel::open(&near.sessions, far_peer), accepting) }).await;
+    let here = here.unwrap();
+    let message = |i: u32| i.to_be_bytes().repeat(20_000);
+    let sending = async {
+        for i in 0.. {
+            here.send(&message(i)).await.unwrap();
+        }
+    };
+    let receiving = async {
+        let mut next = 0;
+        let mut receive = async |count: u32| {
+            for _ in 0..count {
+                assert_eq!(there.receive().await.unwrap(), Some(message(next)));
+                next += 1;
+            }
+        };
+        receive(100).await;
+        // The relay goes dark under load, long enough for time-outs to have doubled a few times.
+        near.port.set_fault(relay.address(), Fault { drop_sent: true, drop_received: true });
+        let silence = tokio::time::timeout(Duration::from_millis(1500), receive(u32::MAX)).await;
+        assert!(silence.is_err(), "it is cut off");
+        near.route(far.peer(), near_link, vec![label_to_far]);
+        far.route(near.peer(), far_link, vec![label_to_near]);
+        let rerouted = std::time::Instant::now();
+        near.sessions.rerouted(far.peer());
+        far.sessions.rerouted(near.peer());
+        receive(1).await;
+        let gap = rerouted.elapsed();
+        receive(100).await;
+        gap
+    };
+    let gap = soon(async {
+        tokio::select! {
+            gap = receiving => gap,
+            () = sending => unreachable!("it does not end"),
+        }
+    })
+    .await;
+    assert!(gap < Duration::from_millis(200), "{gap:?}");
+}
