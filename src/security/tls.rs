@@ -8,7 +8,7 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, Resumption, WantsClientCert};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ConfigBuilder, ServerConfig, SignatureScheme};
 
@@ -63,7 +63,6 @@ pub(super) fn server(shared: &Arc<Shared>, alpn: &[&[u8]], certificate: ClientCe
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     // A resumed connection would not check certificates again.
     config.send_tls13_tickets = 0;
-    config.session_storage = Arc::new(NoServerSessionStorage {});
     config.max_early_data_size = 0;
     Arc::new(config)
 }
@@ -220,12 +219,13 @@ mod tests {
 
     /// A handshake in memory, where rustls tells more than quinn does. Returns both sides and what the client sent first.
     fn handshake_in_memory(
-        server: &Credentials,
-        client: &Arc<ClientConfig>,
+        server: Arc<ServerConfig>,
+        client: Arc<ClientConfig>,
+        name: &str,
     ) -> (rustls::ServerConnection, rustls::ClientConnection, Vec<u8>) {
-        let name = ServerName::try_from(server_name(&server.peer())).unwrap();
-        let mut client = rustls::ClientConnection::new(client.clone(), name).unwrap();
-        let mut server = rustls::ServerConnection::new(server.link_server()).unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut client = rustls::ClientConnection::new(client, name).unwrap();
+        let mut server = rustls::ServerConnection::new(server).unwrap();
         let mut first = Vec::new();
         while client.is_handshaking() || server.is_handshaking() {
             let mut bytes = Vec::new();
@@ -256,7 +256,9 @@ mod tests {
     #[test]
     fn the_key_exchange_is_post_quantum_at_both_ends() {
         let mesh = authority("lab");
-        let (server, client, _) = handshake_in_memory(&member(&mesh, 1), &member(&mesh, 2).client(LINK_ALPN));
+        let (one, two) = (member(&mesh, 1), member(&mesh, 2));
+        let name = server_name(&one.peer());
+        let (server, client, _) = handshake_in_memory(one.link_server(), two.client(LINK_ALPN), &name);
         for group in [client.negotiated_key_exchange_group(), server.negotiated_key_exchange_group()] {
             assert_eq!(group.unwrap().name(), NamedGroup::X25519MLKEM768);
         }
@@ -265,22 +267,28 @@ mod tests {
     #[test]
     fn the_name_of_the_dialed_peer_is_not_sent_in_clear() {
         let mesh = authority("lab");
-        let one = member(&mesh, 1);
-        let (server, _, hello) = handshake_in_memory(&one, &member(&mesh, 2).client(LINK_ALPN));
+        let (one, two) = (member(&mesh, 1), member(&mesh, 2));
+        let (peer, name) = (one.peer().to_string(), server_name(&one.peer()));
+        let (server, _, hello) = handshake_in_memory(one.link_server(), two.client(LINK_ALPN), &name);
         assert_eq!(server.server_name(), None);
-        let name = one.peer().to_string();
-        assert!(!hello.windows(name.len()).any(|window| window == name.as_bytes()));
+        assert!(!hello.windows(peer.len()).any(|window| window == peer.as_bytes()));
     }
 
     #[test]
-    fn no_handshake_is_a_resumed_one() {
+    fn neither_side_offers_or_takes_up_resumption() {
         let mesh = authority("lab");
-        let (one, client) = (member(&mesh, 1), member(&mesh, 2).client(LINK_ALPN));
+        let (one, two) = (member(&mesh, 1), member(&mesh, 2));
+        let name = server_name(&one.peer());
+        let (_, client, _) = handshake_in_memory(one.link_server(), two.client(LINK_ALPN), &name);
+        assert_eq!(client.tls13_tickets_received(), 0);
+
+        let mut server = one.link_server().as_ref().clone();
+        server.send_tls13_tickets = 2;
+        let (server, client) = (Arc::new(server), two.client(LINK_ALPN));
         for _ in 0..2 {
-            let (server, client, _) = handshake_in_memory(&one, &client);
+            let (_, client, _) = handshake_in_memory(server.clone(), client.clone(), &name);
+            assert_eq!(client.tls13_tickets_received(), 2);
             assert_eq!(client.handshake_kind(), Some(rustls::HandshakeKind::Full));
-            assert_eq!(server.handshake_kind(), Some(rustls::HandshakeKind::Full));
-            assert_eq!(client.tls13_tickets_received(), 0);
         }
     }
 
