@@ -130,6 +130,8 @@ pub async fn run(dir: &Path, options: RunOptions) -> Result<(), Error> {
     let config = load(dir, options.config_file.as_deref())?;
     super::logging::start(&config.log);
     let mut node = start(dir, config, options.rebuild).await?;
+    // No program is here to receive messages: peers should hear that, rather than wait.
+    node.inbound = None;
     let shell = node.answers.shell();
     let (peer, listen) = (shell.credentials.peer(), shell.port.local_addr());
     tracing::info!(%peer, %listen, dir = %dir.display(), "node is up");
