@@ -188,16 +188,11 @@ async fn a_discovered_node_becomes_a_neighbor() {
     let (b, c) = (member(&a, "b").await, member(&a, "c").await);
     let peer = c.node.peer_id();
     in_time(b.node.wait_for_peer(peer, PATIENCE)).await.unwrap();
-    assert_eq!(reach(&b.node, peer).await, Some(Reach::Relayed));
+    reached(&b.node, peer, Reach::Relayed).await;
 
     let candidate = Candidate { peer, addresses: vec![c.node.local_addr().unwrap()] };
     b.node.discover_with(StaticDiscovery::new([candidate])).unwrap();
-    in_time(async {
-        while reach(&b.node, peer).await != Some(Reach::Neighbor) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    reached(&b.node, peer, Reach::Neighbor).await;
     for _ in 1..8 {
         b.node.discover_with(StaticDiscovery::default()).unwrap();
     }
@@ -205,8 +200,14 @@ async fn a_discovered_node_becomes_a_neighbor() {
     stop([b, c, a]).await;
 }
 
-async fn reach(node: &MeshNode, peer: PeerId) -> Option<Reach> {
-    node.peers().await.unwrap().into_iter().find(|info| info.peer == peer).map(|info| info.state)
+/// Waits until `node` reaches `peer` in this way.
+async fn reached(node: &MeshNode, peer: PeerId, way: Reach) {
+    in_time(async {
+        while !node.peers().await.unwrap().iter().any(|info| info.peer == peer && info.state == way) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

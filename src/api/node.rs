@@ -97,6 +97,7 @@ impl Running {
         let _ = self.root.get_cell().stop_and_wait(Some("the node stops".to_owned()), Some(STOP_PATIENCE)).await;
         self.pump.abort();
         let shell = self.answers.shell();
+        shell.roster.start_nobody();
         shell.services().shut_down();
         let farewell = async {
             // The session endpoint is what reads the socket, so it goes last.

@@ -17,6 +17,7 @@ use crate::api::answers::Answers;
 use crate::api::error::{Error, ErrorKind};
 use crate::api::node::Running;
 use crate::api::vocabulary::Request;
+use crate::datapath::Port;
 use crate::transport::MessageChannel;
 
 /// What the clones of a handle share.
@@ -134,15 +135,20 @@ impl Life {
     async fn guard(self: Arc<Self>, mut running: Running) {
         let outcome = running.ended().await;
         self.stopping.send_replace(true);
+        lock(&self.node).take();
+        let shell = Arc::downgrade(running.answers.shell());
+        let port = Arc::downgrade(&running.answers.shell().port);
+        let t=std::time::Instant::now();
+        running.stop().await;
+        eprintln!("stop took {:?} {} {}", t.elapsed(), shell.strong_count(), port.strong_count());
+        // Only now, or a dropped connection would look to the peer as if it had been ended on purpose.
+        self.opened.release();
         let mut tasks = std::mem::take(&mut *lock(&self.tasks));
         tasks.shutdown().await;
         // The handler may hold a handle on the node itself.
         self.handler.send_replace(None);
-        self.opened.release();
-        lock(&self.node).take();
-        let shell = Arc::downgrade(running.answers.shell());
-        running.stop().await;
-        if timeout(FREE_PATIENCE, freed(shell)).await.is_err() {
+        if timeout(FREE_PATIENCE, freed(shell.clone(), port.clone())).await.is_err() {
+        eprintln!("still {:?} {} {}", t.elapsed(), shell.strong_count(), port.strong_count());
             tracing::warn!("a part of the node outlives it; its port and its store may still be in use");
         }
         self.ended.send_replace(Some(outcome));
@@ -191,8 +197,8 @@ fn adopt(opened: Arc<Opened>, shell: Weak<Shell>) -> Adopt {
 }
 
 /// Returns when the last owner of the node's socket and store has let go; owners end by themselves, and tell nobody.
-async fn freed(shell: Weak<Shell>) {
-    while shell.strong_count() > 0 {
+async fn freed(shell: Weak<Shell>, port: Weak<Port>) {
+    while shell.strong_count() > 0 || port.strong_count() > 0 {
         sleep(FREE_PAUSE).await;
     }
 }
