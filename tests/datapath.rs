@@ -86,7 +86,7 @@ async fn an_answer_follows_when_the_other_side_changes_its_way() {
     r.port.set_may_relay(second.left, false);
     a.route(&b, 2, to_s.left, &[21]);
     transfer(&dialed, &accepted, 1 << 20).await;
-    assert!(s.port.link_stats().iter().all(|link| link.forwarded > 10), "both directions took the second relay");
+    assert!(s.port.link_stats().iter().all(|link| link.forwarded > 0), "both directions took the second relay");
 }
 
 #[tokio::test]
