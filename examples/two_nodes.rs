@@ -1,5 +1,5 @@
 //! Two nodes of one mesh in one process: the first founds the mesh and answers messages, the second is invited, joins and
-//! asks. Then the first tells everybody something at once, and an outsider's question shows what a typed error looks like.
+//! asks. Then the first tells everybody something at once, and a call to a stranger shows what a typed error looks like.
 //!
 //! Run it with `cargo run --example two_nodes`. A real program has one node; the other one lives on another machine, and
 //! the invitation travels there by whichever way you trust.
@@ -65,8 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("a stranger was reached: {other:?}").into()),
     }
 
-    bob.stop().await?;
-    ada.stop().await?;
+    tokio::try_join!(bob.stop(), ada.stop())?;
     Ok(())
 }
 

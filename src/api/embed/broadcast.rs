@@ -68,7 +68,7 @@ mod tests {
                 most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
                 now.fetch_sub(1, Ordering::SeqCst);
-                if peer.to_bytes()[0] % 5 == 0 { Err(late("x")) } else { Ok(()) }
+                if peer.to_bytes()[0].is_multiple_of(5) { Err(late("x")) } else { Ok(()) }
             }
         };
         let broadcast = to_all(peers.clone(), deliver).await;

@@ -138,17 +138,14 @@ impl Life {
         lock(&self.node).take();
         let shell = Arc::downgrade(running.answers.shell());
         let port = Arc::downgrade(&running.answers.shell().port);
-        let t=std::time::Instant::now();
         running.stop().await;
-        eprintln!("stop took {:?} {} {}", t.elapsed(), shell.strong_count(), port.strong_count());
         // Only now, or a dropped connection would look to the peer as if it had been ended on purpose.
         self.opened.release();
         let mut tasks = std::mem::take(&mut *lock(&self.tasks));
         tasks.shutdown().await;
         // The handler may hold a handle on the node itself.
         self.handler.send_replace(None);
-        if timeout(FREE_PATIENCE, freed(shell.clone(), port.clone())).await.is_err() {
-        eprintln!("still {:?} {} {}", t.elapsed(), shell.strong_count(), port.strong_count());
+        if timeout(FREE_PATIENCE, freed(shell, port)).await.is_err() {
             tracing::warn!("a part of the node outlives it; its port and its store may still be in use");
         }
         self.ended.send_replace(Some(outcome));
@@ -196,7 +193,7 @@ fn adopt(opened: Arc<Opened>, shell: Weak<Shell>) -> Adopt {
     })
 }
 
-/// Returns when the last owner of the node's socket and store has let go; owners end by themselves, and tell nobody.
+/// Returns when the last owners of the node's store and socket have let go; they end by themselves, and tell nobody.
 async fn freed(shell: Weak<Shell>, port: Weak<Port>) {
     while shell.strong_count() > 0 || port.strong_count() > 0 {
         sleep(FREE_PAUSE).await;
@@ -213,6 +210,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Tasks at once: the inbox and discovery services.
 const TASKS_MAX: usize = 1 + 8;
-/// How long the parts of a stopped node get to end, and how often it is looked.
-const FREE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the parts of a stopped node get to end (a dial that nobody answers takes 3 seconds), and how often it is
+/// looked.
+const FREE_PATIENCE: Duration = Duration::from_secs(5);
 const FREE_PAUSE: Duration = Duration::from_millis(5);

@@ -65,10 +65,8 @@ impl MeshNode {
     /// mesh; otherwise as [`MeshNode::start`].
     pub async fn join(dir: impl AsRef<Path>, token: &str, config: MeshConfig) -> Result<Self, Error> {
         let dir = dir.as_ref();
-        let parsed: Token = token
-            .trim()
-            .parse()
-            .map_err(|error: NotAToken| Error::new(ErrorKind::InvalidInput, error.to_string()))?;
+        let parsed: Token =
+            token.trim().parse().map_err(|error: NotAToken| Error::new(ErrorKind::InvalidInput, error.to_string()))?;
         let is_member = match Credentials::load(dir) {
             Err(SecurityError::NotAMember { .. }) => false,
             Err(error) => return Err(error.into()),

@@ -185,8 +185,8 @@ impl Sessions {
         self.guests.sever(peer);
     }
 
-    /// Closes all sessions and waits until every peer was told, or has not answered for a while. The node's UDP socket
-    /// is not read any more, so links are to be shut down before.
+    /// Closes all sessions and waits until every peer was told, or has not answered for a while. Links are to be shut down
+    /// after it, since the farewell travels over them; the node's UDP socket is read as long as this handle is kept.
     pub async fn shut_down(&self) {
         self.endpoint.close(Closing::ShuttingDown.code(), b"");
         self.endpoint.wait_idle().await;
