@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use prunella::api::{ErrorKind, Request};
 use prunella::api::vocabulary::Failure;
+use prunella::api::{ErrorKind, Request};
 
 use super::echo::{Echo, echo_server};
 use super::mesh::{Mesh, Node, PATIENCE, Plan, until};
@@ -75,7 +75,7 @@ async fn actors_are_made_to_panic_only_with_consent() {
         node.run(&["kill", "gossip", "--how", how]).await.fails(3, &["gossip", "[chaos]"]);
     }
     assert_eq!(node.actor("gossip").await.unwrap().restarts, 0);
-    node.run(&["kill", "gossip"]).await.ok();
+    comes_back(node, "gossip", Failure::Kill).await;
     node.run(&["kill", "root"]).await.fails(2, &["no actor named root"]);
 }
 
