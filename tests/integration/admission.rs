@@ -86,12 +86,13 @@ async fn a_node_of_another_trust_domain_gets_no_link() {
     run(&stranger.dir, &["init", "--trust-domain", "other.prunella", "--listen", &listen]).await.ok();
     stranger.start().await;
     introduce(&mut mesh.nodes[0], &mut stranger).await;
-    is_refused(&mesh.nodes[0], &stranger, "refused").await;
+    is_refused(&mesh.nodes[0], &stranger, "another mesh: its trust domain").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_expired_certificate_neither_starts_a_node_nor_opens_a_link() {
-    let mut mesh = Mesh::found(Plan::pair()).await;
+    let config = "[log]\nlevel = \"debug\"\n".parse().unwrap();
+    let mut mesh = Mesh::found(Plan { config, ..Plan::pair() }).await;
     let issuer = Issuer::load(&mesh.nodes[0].dir).unwrap().unwrap();
     let node = &mut mesh.nodes[1];
     node.kill();

@@ -78,9 +78,14 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the node in `dir`; what it prints goes to the end of `log`. Should this process end, so does the node.
     pub(crate) fn up(dir: &Path, log: &Path) -> Self {
+        Self::up_with(dir, log, &[])
+    }
+
+    /// As [`Process::up`], with further arguments.
+    pub(crate) fn up_with(dir: &Path, log: &Path, arguments: &[&str]) -> Self {
         let file = File::options().create(true).append(true).open(log).unwrap();
         let mut command = program(dir);
-        command.args(["up", "--exit-with-parent"]).stdin(Stdio::piped());
+        command.args(["up", "--exit-with-parent"]).args(arguments).stdin(Stdio::piped());
         let mut child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
         let stdin = child.stdin.take();
         Self { child, _stdin: stdin, log: log.to_owned() }
