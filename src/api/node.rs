@@ -99,8 +99,9 @@ impl Running {
         let shell = self.answers.shell();
         shell.services().shut_down();
         let farewell = async {
-            self.answers.sessions().shut_down().await;
+            // The session endpoint is what reads the socket, so it goes last.
             shell.links().shut_down().await;
+            self.answers.sessions().shut_down().await;
         };
         // Neighbors that do not hear the farewell notice the silence.
         let _ = tokio::time::timeout(STOP_PATIENCE, farewell).await;
@@ -206,12 +207,13 @@ fn open_transport(dir: &Path, shell: &Arc<Shell>) -> Result<Transport, Error> {
         let issuer = issuer.with_certificate_life(validity);
         Arc::new(Door::new(issuer, Arc::clone(&shell.store), me)) as Arc<dyn crate::transport::Admitter>
     });
-    let welcome = Arc::downgrade(shell);
+    let (welcome, relays) = (Arc::downgrade(shell), Arc::downgrade(shell));
     let links = Links::start(LinkSetup {
         credentials: shell.credentials.clone(),
         port: Arc::clone(&shell.port),
         incarnation: random(),
         accept: Box::new(move |peer| welcome.upgrade().is_some_and(|shell| shell.roster.welcomes(peer))),
+        relays: Box::new(move |peer| relays.upgrade().is_some_and(|shell| shell.relays_for(peer))),
         admitter,
         events,
     });
@@ -232,6 +234,7 @@ fn open_transport(dir: &Path, shell: &Arc<Shell>) -> Result<Transport, Error> {
         gate: Arc::new(RulesGate(Arc::clone(&shell.rules))),
     })
     .map_err(system)?;
+    let _ = shell.sessions.set(sessions.clone());
     let services = Services::start(shell.credentials.peer(), sessions.clone(), inbox.services);
     let _ = shell.services.set(services);
     Ok((link_events, sessions, inbox.messages))

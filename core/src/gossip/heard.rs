@@ -55,7 +55,7 @@ fn is_ordered(digest: &Digest) -> bool {
     let ids = || digest.entries.iter().map(|(id, _)| id);
     let ascending = ids().zip(ids().skip(1)).all(|(a, b)| a < b);
     let after = digest.after.as_ref().is_none_or(|after| ids().next().is_none_or(|first| first > after));
-    let until = digest.until.as_ref().is_none_or(|until| ids().last().is_none_or(|last| last <= until));
+    let until = digest.until.as_ref().is_none_or(|until| ids().next_back().is_none_or(|last| last <= until));
     let range = !matches!((&digest.after, &digest.until), (Some(a), Some(u)) if a > u);
     ascending && after && until && range
 }

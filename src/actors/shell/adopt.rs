@@ -16,7 +16,7 @@ use super::Shell;
 use crate::actors::clock::unix_ms;
 
 /// A machine and what it hears first.
-pub type Newborn<M, I> = (M, Vec<I>);
+pub(super) type Newborn<M, I> = (M, Vec<I>);
 
 impl Shell {
     /// A GossipActor's machine: it knows what the store holds, and says what this node has to say.

@@ -38,7 +38,7 @@ use super::driver::Perform;
 use crate::config::MeshConfig;
 use crate::datapath::{self, Port};
 use crate::security::Credentials;
-use crate::transport::{Links, Services};
+use crate::transport::{Links, Services, Sessions};
 
 /// What performs the commands of one node.
 pub struct Shell {
@@ -68,6 +68,8 @@ pub struct Shell {
     pub routes: Routes,
     /// What this node tells others to dial.
     pub advertised: Vec<SocketAddr>,
+    /// The sessions; set once, before any actor starts.
+    pub sessions: OnceLock<Sessions>,
     /// What this node exposes and forwards; set once, before any actor starts.
     pub services: OnceLock<Services>,
     /// Probes that somebody waits for.
@@ -114,6 +116,7 @@ impl Shell {
             rules: Arc::default(),
             routes: Routes::default(),
             advertised,
+            sessions: OnceLock::new(),
             services: OnceLock::new(),
             owners: Mutex::default(),
             traces: Traces::default(),
@@ -164,13 +167,13 @@ impl Shell {
     fn enforce(&self, rules: RuleSet) {
         self.rules.store(Arc::new(rules));
         for link in self.links().snapshot() {
-            self.allow_relay(link.peer, link.link);
+            self.port.set_may_relay(link.link, self.relays_for(&link.peer));
         }
     }
 
-    fn allow_relay(&self, peer: PeerId, link: LinkId) {
-        let decision = self.rules.load().decide(&peer, Action::Relay, None);
-        self.port.set_may_relay(link, decision.is_allowed());
+    /// Whether a neighbor may use this node as a relay, by the rules in force.
+    pub fn relays_for(&self, neighbor: &PeerId) -> bool {
+        self.rules.load().decide(neighbor, Action::Relay, None).is_allowed()
     }
 
     fn owner(&self, link: LinkId) -> Option<PeerId> {
@@ -210,7 +213,11 @@ impl Perform for Shell {
             Command::InstallRoute { destination, way } => {
                 let route = datapath::Route { path: way.path, first: way.first, labels: way.labels };
                 self.port.install_route(destination, route);
+                let moved = self.routes.has(&destination);
                 self.routes.installed(destination);
+                if let (true, Some(sessions)) = (moved, self.sessions.get()) {
+                    sessions.rerouted(destination);
+                }
             }
             Command::WithdrawRoute { destination } => {
                 self.port.withdraw_route(destination);

@@ -54,10 +54,8 @@ impl Roster {
             *known = addresses;
         }
         drop(peers);
-        if is_new {
-            if let Some(start) = &*self.start.lock().unwrap_or_else(PoisonError::into_inner) {
-                start(peer);
-            }
+        if is_new && let Some(start) = &*self.start.lock().unwrap_or_else(PoisonError::into_inner) {
+            start(peer);
         }
         is_new
     }
