@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use quinn::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use prunella_core::limits::NEIGHBORS_MAX;
 use prunella_core::{Label, LinkId, PeerId};
@@ -58,8 +58,6 @@ pub(super) struct Entry {
     pub(super) queue: mpsc::Sender<Vec<u8>>,
     /// Set when this node decides to close the link: why.
     pub(super) decided: Arc<OnceLock<String>>,
-    /// Resolves once the link is gone from the datapath and its end was told.
-    pub(super) ended: oneshot::Receiver<()>,
     /// Set once the datapath carries the link.
     pub(super) installed: bool,
 }
