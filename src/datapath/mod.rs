@@ -35,6 +35,7 @@ mod mesh_socket;
 mod outbox;
 mod port;
 mod reader;
+mod spill;
 mod tables;
 mod udp;
 

@@ -1,6 +1,5 @@
 //! The one reader of the UDP socket: tells apart what came, passes on what is for others, keeps what is for this node.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,24 +14,18 @@ use prunella_core::{Rejected, Tag};
 use super::outbox::{Outbox, Run};
 use super::port::Port;
 use super::session_address;
+use super::spill::Spill;
 use super::tables::{Link, Tables};
 
 /// What the reader keeps between batches.
 pub(super) struct Reader {
     outbox: Outbox,
-    /// Session packets that did not fit the form in which a batch is handed over.
-    spill: VecDeque<Spilled>,
-}
-
-struct Spilled {
-    packet: Vec<u8>,
-    source: Tag,
-    ecn: Option<EcnCodepoint>,
+    spill: Spill,
 }
 
 impl Reader {
     pub(super) fn new() -> Self {
-        Self { outbox: Outbox::new(), spill: VecDeque::new() }
+        Self { outbox: Outbox::new(), spill: Spill::default() }
     }
 
     /// Receives until there is something for the session endpoint, up to a bounded amount of work for others.
@@ -44,9 +37,9 @@ impl Reader {
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         for _ in 0..BATCHES_PER_POLL {
-            let unspilled = self.unspill(buffers, metas);
-            if unspilled > 0 {
-                return Poll::Ready(Ok(unspilled));
+            let spilled = self.spill.hand_over(buffers, metas);
+            if spilled > 0 {
+                return Poll::Ready(Ok(spilled));
             }
             let received = ready!(port.udp.poll_recv(cx, buffers, metas))?;
             let kept = self.sort_batch(port, &mut buffers[..received], &mut metas[..received]);
@@ -105,8 +98,9 @@ impl Reader {
                 Fate::Passes(link) => passing = Some(Passing { link, bytes: segment }),
                 Fate::Stays(source) => {
                     let packet = segment.start + HEADER_BYTES..segment.end;
-                    if !kept.take(buffer, packet.clone(), source) {
-                        self.spill_over(port, &buffer[packet], source, meta.ecn);
+                    if self.spill.holds(source) || !kept.take(buffer, packet.clone(), source) {
+                        let spilled = self.spill.take(&buffer[packet], source, meta.ecn);
+                        port.counts.spilled.add(spilled.into());
                     }
                 }
             }
@@ -115,24 +109,6 @@ impl Reader {
             self.outbox.push(port, run.over(buffer, stride, meta.ecn), sorting.alone);
         }
         kept.describe(meta);
-    }
-
-    fn spill_over(&mut self, port: &Port, packet: &[u8], source: Tag, ecn: Option<EcnCodepoint>) {
-        if self.spill.len() < SPILL_MAX {
-            port.counts.spilled.add(1);
-            self.spill.push_back(Spilled { packet: packet.to_vec(), source, ecn });
-        }
-    }
-
-    fn unspill(&mut self, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> usize {
-        let count = self.spill.len().min(buffers.len()).min(metas.len());
-        for ((spilled, buffer), meta) in self.spill.drain(..count).zip(buffers).zip(metas) {
-            let len = spilled.packet.len();
-            buffer[..len].copy_from_slice(&spilled.packet);
-            *meta =
-                RecvMeta { addr: session_address(spilled.source), len, stride: len, ecn: spilled.ecn, dst_ip: None };
-        }
-        count
     }
 }
 
@@ -293,5 +269,3 @@ impl<'a> Sorting<'a> {
 
 /// Batches read in one poll while all of them are for others. Then the task yields, so that a busy relay stays fair.
 const BATCHES_PER_POLL: usize = 8;
-/// Most session packets that wait in the slow way; more are dropped: a batch that mixes this many sessions is hostile.
-const SPILL_MAX: usize = 2048;

@@ -113,7 +113,8 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Starts the endpoint; call it within a tokio runtime. From now on the node's UDP socket is read, for links and forwarding too.
+    /// Starts the endpoint; call it within a tokio runtime. From now on the node's UDP socket is read, for links and
+    /// forwarding too.
     ///
     /// # Errors
     /// If the endpoint cannot be built on the socket.

@@ -104,6 +104,26 @@ async fn an_abort_is_an_abort_on_the_other_side_too() {
     drained(&user).await;
 }
 
+#[tokio::test]
+async fn an_abort_after_a_half_close_is_not_taken_for_the_end() {
+    let mesh = Mesh::new();
+    let (user, provider) = pair(&mesh).await;
+    let (server, listen) = published(&user, &provider).await;
+    for client_aborts in [true, false] {
+        let (client, served) = connected(&server, listen).await;
+        let (mut aborting, mut other) = if client_aborts { (client, served) } else { (served, client) };
+        let mut byte = [0];
+        other.shutdown().await.unwrap();
+        assert_eq!(soon(aborting.read(&mut byte)).await.unwrap(), 0);
+        aborting.write_all(b"x").await.unwrap();
+        soon(other.read_exact(&mut byte)).await.unwrap();
+        aborting.set_zero_linger().unwrap();
+        drop(aborting);
+        let cut = soon(other.read(&mut byte)).await;
+        assert!(cut.is_err(), "client aborts: {client_aborts}; half an answer looks like a whole one: {cut:?}");
+    }
+}
+
 /// Waits until no connection of the node's one forward is open.
 async fn drained(user: &Node) {
     soon(async {
