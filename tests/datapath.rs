@@ -1,5 +1,7 @@
 //! Sessions over the datapath with real QUIC on loopback: relays, reroutes, faults and forgeries.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream};
@@ -69,6 +71,22 @@ async fn an_answer_finds_its_way_before_a_route_is_installed() {
         _ => None,
     });
     assert_eq!(wanted.await, a.id.tag());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_follows_when_the_other_side_changes_its_way() {
+    let tls = Tls::new();
+    let (a, r, s, b) = (Node::start(1, &tls), Node::start(2, &tls), Node::start(3, &tls), Node::start(4, &tls));
+    let (first, second) = (link(&a, &r, 10, 20), link(&r, &b, 21, 30));
+    let to_s = link(&a, &s, 11, 20);
+    link(&s, &b, 21, 31);
+    a.route(&b, 1, first.left, &[21]);
+    let (dialed, accepted) = tokio::join!(a.dial(&b), b.accept());
+
+    r.port.set_may_relay(second.left, false);
+    a.route(&b, 2, to_s.left, &[21]);
+    transfer(&dialed, &accepted, 1 << 20).await;
+    assert!(s.port.link_stats().iter().all(|link| link.forwarded > 0), "both directions took the second relay");
 }
 
 #[tokio::test]

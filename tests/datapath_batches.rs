@@ -1,5 +1,7 @@
 //! Batches as a network card would merge them, fed to a port whose reader the test itself drives.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::io::IoSliceMut;
 use std::net::UdpSocket;
 use std::sync::Arc;

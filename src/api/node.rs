@@ -207,12 +207,13 @@ fn open_transport(dir: &Path, shell: &Arc<Shell>) -> Result<Transport, Error> {
         let issuer = issuer.with_certificate_life(validity);
         Arc::new(Door::new(issuer, Arc::clone(&shell.store), me)) as Arc<dyn crate::transport::Admitter>
     });
-    let welcome = Arc::downgrade(shell);
+    let (welcome, relays) = (Arc::downgrade(shell), Arc::downgrade(shell));
     let links = Links::start(LinkSetup {
         credentials: shell.credentials.clone(),
         port: Arc::clone(&shell.port),
         incarnation: random(),
         accept: Box::new(move |peer| welcome.upgrade().is_some_and(|shell| shell.roster.welcomes(peer))),
+        relays: Box::new(move |peer| relays.upgrade().is_some_and(|shell| shell.relays_for(peer))),
         admitter,
         events,
     });

@@ -142,7 +142,7 @@ impl<'a> Passing<'a> {
     }
 }
 
-/// The packets of one message that stay: all from one source and, but for the last, of one length.
+/// The packets of one message that stay: all from one source.
 #[derive(Default)]
 struct Kept {
     source: Option<Tag>,
@@ -151,16 +151,14 @@ struct Kept {
 }
 
 impl Kept {
-    /// Moves a packet to the end of those kept; `false` if it does not fit the form.
+    /// Moves a packet to the end of those kept; `false` if it comes from another source than they do.
+    ///
+    /// All segments of a message are of one length, and only the last may be shorter: so are the packets that stay.
     fn take(&mut self, buffer: &mut [u8], packet: Range<usize>, source: Tag) -> bool {
-        let first = self.source.is_none();
-        let is_even = first || self.end.is_multiple_of(self.stride);
-        if (!first && self.source != Some(source)) || !is_even || (!first && packet.len() > self.stride) {
+        if *self.source.get_or_insert(source) != source {
             return false;
         }
-        if first {
-            (self.source, self.stride) = (Some(source), packet.len());
-        }
+        self.stride = self.stride.max(packet.len());
         buffer.copy_within(packet.clone(), self.end);
         self.end += packet.len();
         true

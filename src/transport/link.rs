@@ -112,7 +112,10 @@ impl Link {
         let Self { greeted, link, label, queue, replaced, decided, ended } = self;
         let Greeted { peer, connection, dialed, incarnation, send, reader } = greeted;
         let remote = canonical(connection.remote_address());
-        inner.port.install_link(install(link, label, peer, &connection, dialed));
+        let may_relay = (inner.relays)(&peer);
+        let (send_key, receive_key) = frame_keys(&connection, dialed);
+        let install = LinkInstall { id: link, peer, remote, label, send_key, receive_key, may_relay };
+        inner.port.install_link(install);
         if let Some(old) = replaced {
             // If its closing was decided before, that reason stands.
             let _ = old.decided.set(Closing::Replaced.to_string());
@@ -166,12 +169,11 @@ async fn follow(inner: &Inner, link: LinkId, connection: &Connection) -> std::co
     }
 }
 
-fn install(link: LinkId, label: Label, peer: PeerId, connection: &Connection, dialed: bool) -> LinkInstall {
+/// The keys of the frames that this node sends and receives.
+fn frame_keys(connection: &Connection, dialed: bool) -> (FrameKey, FrameKey) {
     let from_dialer = frame_key(connection, b"EXPERIMENTAL prunella frames from dialer");
     let from_acceptor = frame_key(connection, b"EXPERIMENTAL prunella frames from acceptor");
-    let (send_key, receive_key) = if dialed { (from_dialer, from_acceptor) } else { (from_acceptor, from_dialer) };
-    let remote = canonical(connection.remote_address());
-    LinkInstall { id: link, peer, remote, label, send_key, receive_key, may_relay: true }
+    if dialed { (from_dialer, from_acceptor) } else { (from_acceptor, from_dialer) }
 }
 
 /// A key that both ends, and nobody else, derive from their handshake (RFC 8446, section 7.5).

@@ -42,6 +42,8 @@ pub struct LinkSetup {
     pub incarnation: u64,
     /// Whether a member of the mesh may be a neighbor. Asked once per connection, after its certificate was checked.
     pub accept: Box<dyn Fn(&PeerId) -> bool + Send + Sync>,
+    /// Whether a neighbor may use this node as a relay. Asked whenever a link is made, before its first frame.
+    pub relays: Box<dyn Fn(&PeerId) -> bool + Send + Sync>,
     /// Who answers hosts that want to join; `None` closes the door to them.
     pub admitter: Option<Arc<dyn Admitter>>,
     /// Where events go. While it is full, neighbors are not read from.
@@ -147,6 +149,7 @@ impl Links {
             incarnation: setup.incarnation,
             port: setup.port,
             accept: setup.accept,
+            relays: setup.relays,
             admitter: setup.admitter,
             events: setup.events,
             table: Mutex::new(Table::new(me)),
@@ -236,6 +239,7 @@ pub(super) struct Inner {
     incarnation: u64,
     pub(super) port: Arc<Port>,
     accept: Box<dyn Fn(&PeerId) -> bool + Send + Sync>,
+    pub(super) relays: Box<dyn Fn(&PeerId) -> bool + Send + Sync>,
     admitter: Option<Arc<dyn Admitter>>,
     events: mpsc::Sender<LinkEvent>,
     table: Mutex<Table>,

@@ -9,7 +9,7 @@
 //! | 1 | cursor, count | four bits each: labels used up, labels in all (at most eight) |
 //! | 2..4 | reserved | zero |
 //! | 4..20 | labels | the way ahead; the used-up ones were overwritten with the way back |
-//! | 20..28 | source | the sender's [`Tag`] |
+//! | 20..28 | source | the sender's [`Tag`](crate::Tag) |
 //! | 28..32 | path | the sender's own number for the path; zero for a probe of a link |
 //! | 32..40 | sequence | per link and direction, from one, never repeated under one key |
 //! | 40..48 | MAC | SipHash-2-4 with the key of this link and direction, see [`FrameKey`] |

@@ -167,13 +167,13 @@ impl Shell {
     fn enforce(&self, rules: RuleSet) {
         self.rules.store(Arc::new(rules));
         for link in self.links().snapshot() {
-            self.allow_relay(link.peer, link.link);
+            self.port.set_may_relay(link.link, self.relays_for(&link.peer));
         }
     }
 
-    fn allow_relay(&self, peer: PeerId, link: LinkId) {
-        let decision = self.rules.load().decide(&peer, Action::Relay, None);
-        self.port.set_may_relay(link, decision.is_allowed());
+    /// Whether a neighbor may use this node as a relay, by the rules in force.
+    pub fn relays_for(&self, neighbor: &PeerId) -> bool {
+        self.rules.load().decide(neighbor, Action::Relay, None).is_allowed()
     }
 
     fn owner(&self, link: LinkId) -> Option<PeerId> {

@@ -79,7 +79,6 @@ impl Shell {
             LinkEvent::Established { peer, link, label, remote, dialed, .. } => {
                 tracing::info!(peer = %peer.short(), %remote, dialed, "link established");
                 self.owners.lock().unwrap_or_else(PoisonError::into_inner).insert(link, peer);
-                self.allow_relay(peer, link);
                 let addresses = if self.roster.addresses(&peer).is_empty() { vec![remote] } else { Vec::new() };
                 self.roster.add(peer, addresses);
                 self.remember_neighbor(peer);

@@ -133,6 +133,7 @@ impl Node {
             port: port.clone(),
             incarnation,
             accept: Box::new(move |peer| !refused.lock().unwrap().contains(peer)),
+            relays: Box::new(|_| true),
             admitter: Some(Arc::new(Inviter { issuer, used: Mutex::default(), neighbors })),
             events: sender,
         })

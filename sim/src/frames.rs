@@ -1,0 +1,143 @@
+//! Frames on their way: probes, echoes, path errors and requests, hop by hop through the relays' label tables.
+
+use std::time::Duration;
+
+use prunella_core::frame::{Frame, HEADER_BYTES, Header, Kind, Labels, PROBE_BYTES, stamp};
+use prunella_core::pathfinder::{self, Way};
+use prunella_core::wiring::Route;
+use prunella_core::{Label, LinkId, Rejected, peer};
+
+use crate::config::Bug;
+use crate::event::Event;
+use crate::world::World;
+
+impl World {
+    /// Sends a probe on a path, or with no labels on a link, usable or not.
+    pub(crate) fn send_probe(&mut self, host: usize, way: &Way, nonce: u64) {
+        if way.path == 0 && self.config.bug == Some(Bug::CredulousProbes) {
+            return self.on_echo(host, way.first, 0, nonce, Duration::from_millis(1));
+        }
+        let payload = [nonce.to_be_bytes(), self.now.as_nanos().to_be_bytes()].concat();
+        self.send_along(host, Kind::Probe, way, &payload);
+    }
+
+    /// Sends data on the installed route to `to`; false if there is none whose link is usable.
+    pub(crate) fn send_data(&mut self, host: usize, to: usize, payload: &[u8]) -> bool {
+        let destination = self.hosts[to].peer_id();
+        let Some(way) = self.hosts[host].routes.get(&destination).cloned() else { return false };
+        if !self.hosts[host].links.get(&way.first).is_some_and(|link| link.usable) {
+            return false;
+        }
+        self.send_along(host, Kind::Data, &way, payload);
+        true
+    }
+
+    fn send_along(&mut self, host: usize, kind: Kind, way: &Way, payload: &[u8]) {
+        match Labels::new(&way.labels) {
+            Ok(labels) => self.send_own(host, way.first, Own { kind, labels, path: way.path, payload }),
+            Err(_) => self.fail(format!("node {host} wants a frame with {} labels", way.labels.len())),
+        }
+    }
+
+    fn send_own(&mut self, host: usize, link: LinkId, own: Own<'_>) {
+        let source = self.hosts[host].peer_id().tag();
+        let header = Header { kind: own.kind, labels: own.labels, source, path: own.path, sequence: 0 };
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + PROBE_BYTES);
+        bytes.extend(header.encode());
+        bytes.extend(own.payload);
+        let Some(link) = self.hosts[host].links.get_mut(&link) else { return };
+        link.sequence += 1;
+        stamp(&mut bytes, link.sequence, &link.send_key);
+        let (conn, to) = (link.conn, link.peer);
+        self.carry(host, to, conn, bytes);
+    }
+
+    fn carry(&mut self, from: usize, to: usize, conn: u64, bytes: Vec<u8>) {
+        if let Some(takes) = self.network.carry(from, to) {
+            self.queue.push(self.now + takes, Event::Frame { conn, to, bytes });
+        }
+    }
+
+    /// A frame arrives: it is passed on, or it is for this host.
+    pub(crate) fn on_frame(&mut self, conn: u64, to: usize, mut bytes: Vec<u8>) {
+        // A process that was restarted, or that has closed the link, has no key for it.
+        let Some(ingress) = self.hosts[to].link_of(conn) else { return };
+        match self.take_frame(to, ingress, &mut bytes) {
+            Ok(Some((next_conn, next))) => self.carry(to, next, next_conn, bytes),
+            Ok(None) => {}
+            Err(reason) => self.fail(format!("an honest node's frame was rejected by node {to}: {reason}")),
+        }
+    }
+
+    /// Whither the frame goes on; `None` if it has arrived or cannot go on.
+    fn take_frame(&mut self, at: usize, ingress: LinkId, bytes: &mut [u8]) -> Result<Option<(u64, usize)>, Rejected> {
+        let mut frame = Frame::parse(bytes)?;
+        let link = &self.hosts[at].links[&ingress];
+        frame.verify(&link.receive_key)?;
+        link.window.accept(frame.sequence())?;
+        let Some(label) = frame.next_label() else {
+            self.on_arrived(at, ingress, &frame);
+            return Ok(None);
+        };
+        let Some(out) = self.hosts[at].usable_link(label) else {
+            self.report_broken(at, ingress, &frame, label);
+            return Ok(None);
+        };
+        frame.advance(link.label);
+        let out = self.hosts[at].links.get_mut(&out).expect("BUG: the link was just found");
+        out.sequence += 1;
+        frame.reseal(out.sequence, &out.send_key);
+        Ok(Some((out.conn, out.peer)))
+    }
+
+    fn report_broken(&mut self, at: usize, ingress: LinkId, frame: &Frame<'_>, label: Label) {
+        if matches!(frame.kind(), Kind::Data | Kind::Probe) {
+            let [high, low] = label.0.to_be_bytes();
+            let payload = [frame.cursor(), high, low];
+            let own = Own { kind: Kind::PathError, labels: frame.way_back(), path: frame.path(), payload: &payload };
+            self.send_own(at, ingress, own);
+        }
+    }
+
+    fn on_arrived(&mut self, at: usize, ingress: LinkId, frame: &Frame<'_>) {
+        let path = frame.path();
+        match frame.kind() {
+            Kind::Probe => {
+                let own = Own { kind: Kind::Echo, labels: frame.way_back(), path, payload: frame.payload() };
+                self.send_own(at, ingress, own);
+            }
+            Kind::Echo => {
+                let (nonce, sent) = (word(frame.payload(), 0), word(frame.payload(), 8));
+                let rtt = Duration::from_nanos(self.now.as_nanos().saturating_sub(sent));
+                if let Some(link) = self.hosts[at].links.get_mut(&ingress).filter(|_| path == 0) {
+                    link.answered = self.now;
+                }
+                self.on_echo(at, ingress, path, nonce, rtt);
+            }
+            Kind::PathError => self.tell(at, Route::Pathfinder(pathfinder::Input::PathBroken { path })),
+            Kind::Data => self.on_data(at, frame.payload()),
+        }
+    }
+
+    fn on_echo(&mut self, at: usize, link: LinkId, path: u32, nonce: u64, rtt: Duration) {
+        if path != 0 {
+            return self.tell(at, Route::Pathfinder(pathfinder::Input::ProbeReturned { path, nonce, rtt }));
+        }
+        let Some(peer) = self.hosts[at].links.get(&link).map(|l| self.hosts[l.peer].peer_id()) else { return };
+        self.tell(at, Route::Peer(peer, peer::Input::ProbeReturned { link, nonce, rtt }));
+    }
+}
+
+/// A frame that begins at this host.
+struct Own<'a> {
+    kind: Kind,
+    labels: Labels,
+    path: u32,
+    payload: &'a [u8],
+}
+
+/// Eight bytes of a payload as a number.
+pub(crate) fn word(payload: &[u8], at: usize) -> u64 {
+    let bytes = payload[at..at + 8].try_into().expect("BUG: eight bytes are eight bytes");
+    u64::from_be_bytes(bytes)
+}

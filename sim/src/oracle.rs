@@ -1,0 +1,129 @@
+//! The oracles: what must always hold, and what must hold again when the faults have stopped.
+
+use std::time::Duration;
+
+use prunella_core::limits::PATH_LABELS_MAX;
+use prunella_core::pathfinder::Way;
+use prunella_core::peer::LinkState;
+
+use crate::config::LINK_PROBING;
+use crate::world::World;
+
+/// Where a route leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// To its destination: all nodes on the way, both ends included.
+    Arrives(Vec<usize>),
+    /// To a node that has no usable link with the next label, or no such label.
+    Ends(Vec<usize>),
+}
+
+impl World {
+    /// Follows the route installed at one node for another, through the label tables of the relays as they are now;
+    /// `None` if no route is installed.
+    pub fn walk(&self, from: usize, to: usize) -> Option<Walk> {
+        let way = self.hosts[from].routes.get(&self.hosts[to].peer_id())?;
+        Some(self.follow(from, to, way).unwrap_or_else(|(walk, _)| walk))
+    }
+
+    /// Safety: no installed route loops, is too long, or leads to the wrong node. Asked whenever a route or a label
+    /// table has changed; nothing else can make a difference.
+    pub(crate) fn check_routes(&mut self) {
+        let mut wrong = Vec::new();
+        for (from, host) in self.hosts.iter().enumerate() {
+            for (destination, way) in &host.routes {
+                let to = self.index[destination];
+                if let Err((walk, why)) = self.follow(from, to, way) {
+                    wrong.push(format!("the route from node {from} to node {to} {why}: {walk:?}"));
+                }
+            }
+        }
+        wrong.into_iter().for_each(|what| self.fail(what));
+    }
+
+    fn follow(&self, from: usize, to: usize, way: &Way) -> Result<Walk, (Walk, &'static str)> {
+        let mut hops = vec![from];
+        if way.labels.len() > PATH_LABELS_MAX {
+            return Err((Walk::Ends(hops), "is too long"));
+        }
+        let mut link = Some(way.first);
+        for label in way.labels.iter().map(Some).chain([None]) {
+            let at = hops[hops.len() - 1];
+            let Some(next) = link.and_then(|id| self.hosts[at].links.get(&id)).map(|l| l.peer) else {
+                return Ok(Walk::Ends(hops));
+            };
+            let seen = hops.contains(&next);
+            hops.push(next);
+            if seen {
+                return Err((Walk::Ends(hops), "loops"));
+            }
+            link = label.and_then(|label| self.hosts[next].usable_link(*label));
+            if label.is_some() && link.is_none() {
+                return Ok(Walk::Ends(hops));
+            }
+        }
+        let arrived = hops.last() == Some(&to);
+        if arrived { Ok(Walk::Arrives(hops)) } else { Err((Walk::Ends(hops), "leads elsewhere")) }
+    }
+
+    /// Safety: a link that is reported as up has answered lately. Asked after everything that a node hears.
+    pub(crate) fn check_links(&mut self, host: usize) {
+        let state = &self.hosts[host];
+        let Some(node) = &state.process else { return };
+        let mut wrong = None;
+        for (id, link) in &state.links {
+            let report = node.link(&self.hosts[link.peer].peer_id());
+            let up = report.is_some_and(|r| r.state == LinkState::Up && r.link.is_some_and(|(l, _)| l == *id));
+            // Nobody can be blamed for the answers that arrived while the process was held still.
+            let silence = self.now.since(link.answered.max(state.resumed));
+            if up && silence > SILENCE_MAX {
+                wrong = Some((link.peer, silence));
+            }
+        }
+        if let Some((peer, silence)) = wrong {
+            let ms = silence.as_millis();
+            self.fail(format!("node {host} reports its link to node {peer} as up after {ms} ms of silence"));
+        }
+    }
+
+    /// Liveness: what does not hold (yet), of all that must hold when nothing is wrong any more. Empty: all is well.
+    pub fn unhealed(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let roots = self.hosts.iter().map(|h| h.process.as_ref().map(|node| node.gossip().root()));
+        if let Some(node) = roots.clone().position(|root| root.is_none()) {
+            wrong.push(format!("node {node} does not run"));
+        } else if let Some(node) = roots.clone().zip(roots.skip(1)).position(|(a, b)| a != b) {
+            wrong.push(format!("nodes {node} and {} hold different records", node + 1));
+        }
+        for (from, to) in self.wanted.iter().copied() {
+            match self.walk(from, to) {
+                Some(Walk::Arrives(_)) => {}
+                Some(Walk::Ends(hops)) => wrong.push(format!("the route from {from} to {to} ends: {hops:?}")),
+                None => wrong.push(format!("there is no route from {from} to {to}")),
+            }
+        }
+        for (a, b) in self.network.wires() {
+            if !(self.is_up(a, b) && self.is_up(b, a)) {
+                wrong.push(format!("the link between {a} and {b} is not up"));
+            }
+        }
+        for (node, host) in self.hosts.iter().enumerate() {
+            for incident in host.incidents.values() {
+                wrong.push(format!("node {node}: {} since {} is open", incident.kind.name(), incident.opened));
+            }
+        }
+        wrong
+    }
+
+    /// Whether a node reports its link to another as up.
+    pub fn is_up(&self, node: usize, neighbor: usize) -> bool {
+        let peer = self.hosts[neighbor].peer_id();
+        let report = self.hosts[node].process.as_ref().and_then(|process| process.link(&peer));
+        report.is_some_and(|report| report.state == LinkState::Up)
+    }
+}
+
+/// The longest silence of a link that is up: a probe is sent at the latest one jittered interval after the last answer,
+/// and is late soon after.
+const SILENCE_MAX: Duration =
+    Duration::from_nanos((LINK_PROBING.interval.as_nanos() * 11 / 10 + LINK_PROBING.late_after.as_nanos()) as u64);
