@@ -8,8 +8,10 @@ pub mod error;
 mod line;
 mod logging;
 pub mod node;
+mod renewal;
 pub mod server;
 pub mod setup;
+pub mod simulator;
 pub mod vocabulary;
 
 pub use error::{Error, ErrorKind};

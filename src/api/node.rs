@@ -16,6 +16,7 @@ use super::admitter::Door;
 use super::answers::Answers;
 use super::configuration::{MeshConfig, load};
 use super::error::{Error, ErrorKind};
+use super::renewal;
 use super::server::{SOCKET_NAME, Server};
 use super::setup::{advertised, unix_seconds};
 use crate::actors::clock::Clock;
@@ -36,6 +37,7 @@ pub struct Running {
     pub(super) inbound: Option<mpsc::Receiver<Inbound>>,
     root: ActorRef<SupervisorMsg>,
     pump: JoinHandle<()>,
+    renewal: JoinHandle<()>,
     stop_wanted: watch::Receiver<bool>,
 }
 
@@ -66,8 +68,9 @@ pub async fn start(dir: &Path, config: MeshConfig, rebuild: bool) -> Result<Runn
     };
     let root = tree::grow(seed).await.map_err(|reason| Error::new(ErrorKind::System, reason))?;
     let events = Events { links: link_events, port: port_events };
+    let renewal = tokio::spawn(renewal::keep_certified(dir.to_path_buf(), Arc::clone(&shell)));
     let pump = tokio::spawn(pump(shell, events));
-    Ok(Running { answers, inbound: Some(inbound), root, pump, stop_wanted })
+    Ok(Running { answers, inbound: Some(inbound), root, pump, renewal, stop_wanted })
 }
 
 impl Running {
@@ -96,6 +99,7 @@ impl Running {
     pub async fn stop(self) {
         let _ = self.root.get_cell().stop_and_wait(Some("the node stops".to_owned()), Some(STOP_PATIENCE)).await;
         self.pump.abort();
+        self.renewal.abort();
         let shell = self.answers.shell();
         shell.services().shut_down();
         let farewell = async {

@@ -27,6 +27,7 @@ mod render;
 mod services;
 mod session;
 mod shell;
+mod sim;
 mod status;
 mod trace;
 mod up;
@@ -97,6 +98,8 @@ enum Command {
     Shell,
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Run the core of many nodes on one thread, with seeded faults, and check what must hold
+    Sim(sim::Arguments),
     /// Run a whole mesh on this machine: real nodes, real traffic, faults, and a report
     Lab(lab::Arguments),
 }
@@ -115,6 +118,9 @@ impl Cli {
         if let Command::Completions(arguments) = self.command {
             return completions::run(&arguments, output);
         }
+        if let Command::Sim(arguments) = self.command {
+            return sim::run(&arguments, output);
+        }
         if let Command::Lab(arguments) = self.command {
             return run_lab(arguments);
         }
@@ -130,7 +136,9 @@ impl Cli {
                 runtime.block_on(command.run(&mut session))
             }
             Command::Shell => shell::run(&dir, &runtime, output),
-            Command::Lab(_) | Command::Completions(_) => unreachable!("BUG: what needs no directory was done above"),
+            Command::Sim(_) | Command::Lab(_) | Command::Completions(_) => {
+                unreachable!("BUG: what needs no directory was done above")
+            }
         };
         // A thread may still wait for standard input, which only its other end can close: nobody waits for that.
         runtime.shutdown_background();
@@ -218,6 +226,8 @@ mod tests {
             "prunella down",
             "prunella shell",
             "prunella completions bash",
+            "prunella sim --seeds 3 --nodes 5 --seconds 10",
+            "prunella sim --seed 7",
             "prunella lab",
             "prunella lab --nodes 7 --runs 1 --seed 3 --faults kill-node,one-way --bulk-mbit 50 --keep",
             "prunella lab --json report.json --dir /d --service tcp://127.0.0.1:8080",
