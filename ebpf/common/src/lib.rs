@@ -14,9 +14,9 @@ pub struct LinkKey {
 /// The value of the map of links: where the neighbor is, and the keys of its frames.
 ///
 /// An IPv4 address is mapped into IPv6 (RFC 4291, section 2.5.5.2). Everything is bytes, so the layout has no padding
-/// and the same meaning on every machine.
+/// and the same meaning on every machine. It holds secrets, so it cannot be printed.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct LinkValue {
     /// The neighbor's address.
     pub address: [u8; 16],
