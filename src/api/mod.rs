@@ -4,6 +4,7 @@ mod admitter;
 mod answers;
 pub mod client;
 pub mod configuration;
+pub mod embed;
 pub mod error;
 mod line;
 mod logging;
