@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use prunella_core::frame::FrameKey;
 use prunella_core::limits::CONTROL_QUEUE_MAX;
@@ -89,6 +90,7 @@ impl Greeted {
             queue: queue_sender,
             decided: decided.clone(),
             installed: false,
+            announced: false,
         };
         match table.enter(self.peer, entry) {
             Ok(replaced) => Ok(Link { greeted: self, link, label, queue, replaced, decided }),
@@ -115,6 +117,7 @@ impl Link {
         inner.port.install_link(install);
         inner.table().installed(peer, link);
         inner.tell(LinkEvent::Established { peer, link, label, remote, dialed, incarnation }).await;
+        inner.announce(peer, link);
         if let Some(old) = replaced {
             // If its closing was decided before, that reason stands.
             let _ = old.decided.set(Closing::Replaced.to_string());
@@ -128,9 +131,14 @@ impl Link {
             never = follow(inner, link, &connection) => match never {},
         };
         let reason = decided.get().cloned().or(connection.close_reason().map(|error| told(&error))).unwrap_or(reason);
+        let has_successor = Closing::is_for_successor(&connection);
         Closing::Violation.close(&connection);
         inner.port.remove_link(link);
         inner.table().remove(peer, link);
+        if has_successor {
+            // The neighbor may have been quicker with the farewell than with the successor's greeting.
+            let _ = timeout(SUCCESSOR_PATIENCE, inner.announced(peer)).await;
+        }
         inner.tell(LinkEvent::Closed { peer, link, reason }).await;
     }
 }
@@ -181,3 +189,6 @@ fn frame_key(connection: &Connection, label: &[u8]) -> FrameKey {
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
+
+/// How long the end of a link is kept back whose successor the neighbor promised.
+const SUCCESSOR_PATIENCE: Duration = Duration::from_secs(1);

@@ -60,6 +60,8 @@ pub(super) struct Entry {
     pub(super) decided: Arc<OnceLock<String>>,
     /// Set once the datapath carries the link.
     pub(super) installed: bool,
+    /// Set once its beginning was told.
+    pub(super) announced: bool,
 }
 
 impl Entry {
@@ -138,6 +140,13 @@ impl Table {
     pub(super) fn installed(&mut self, peer: PeerId, link: LinkId) {
         if let Some(entry) = self.links.get_mut(&peer).filter(|entry| entry.link == link) {
             entry.installed = true;
+        }
+    }
+
+    /// Notes that the beginning of `link` was told.
+    pub(super) fn announced(&mut self, peer: PeerId, link: LinkId) {
+        if let Some(entry) = self.links.get_mut(&peer).filter(|entry| entry.link == link) {
+            entry.announced = true;
         }
     }
 

@@ -13,7 +13,7 @@ use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
-use super::mesh::{Mesh, Plan};
+use super::mesh::{Mesh, Node, Plan};
 use super::process::{processor_time, resident_bytes};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,6 +44,24 @@ async fn a_link_is_post_quantum_or_it_is_not() {
         let error = connect(&endpoint, classical(group), listen, peer).await.unwrap_err();
         let refused = explain(&error).unwrap_or_else(|| panic!("{error}"));
         assert_eq!(refused.reason, Refused::NoKeyExchange, "{:?}", group.name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_dial_each_other_at_once_settle_on_one_link() {
+    let mut mesh = Mesh::found(Plan::pair()).await;
+    for round in 0..3 {
+        mesh.nodes.iter_mut().for_each(Node::kill);
+        mesh.nodes.iter_mut().for_each(Node::spawn);
+        mesh.whole().await;
+        // Enough round trips for a duel to show.
+        mesh.nodes[0].run(&["ping", "n1", "--count", "3"]).await.ok();
+        for node in &mesh.nodes {
+            let established = node.links().await.unwrap()[0].established;
+            assert!(established <= 3, "round {round}: {} had {established} links\n{}", node.name, node.log());
+            let kinds: Vec<_> = node.incidents().await.unwrap().into_iter().map(|incident| incident.kind).collect();
+            assert!(!kinds.contains(&"link-down".to_owned()), "round {round}: {kinds:?}\n{}", node.log());
+        }
     }
 }
 

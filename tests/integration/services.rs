@@ -129,12 +129,16 @@ async fn what_cannot_be_reached_is_reset_and_told() {
         (user.forward("dead").await, "dead", "the target at"),
         (gone, "gone", "no node exposes a service named"),
     ] {
-        let mut tcp = TcpStream::connect(listen).await.unwrap();
-        let read = in_time(tcp.read(&mut [0; 16])).await;
+        // It may even be quicker than the connecting.
+        let read = in_time(async { TcpStream::connect(listen).await?.read(&mut [0; 16]).await }).await;
         let is_reset = read.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset);
         assert!(is_reset, "{service}: {read:?} looks like an orderly end");
-        let line = user.log().lines().find(|line| line.contains("WARN") && line.contains(service)).map(str::to_owned);
-        let line = line.unwrap_or_else(|| panic!("nothing is told of {service}: {}", user.log()));
+        let line = until(&format!("the failure of {service} told"), PATIENCE, async || {
+            let log = user.log();
+            let line = log.lines().find(|line| line.contains("WARN") && line.contains(service)).map(str::to_owned);
+            line.ok_or(log)
+        })
+        .await;
         assert!(line.contains(why), "{service}: {line}");
     }
 }
