@@ -12,7 +12,6 @@ pub mod node;
 mod renewal;
 pub mod server;
 pub mod setup;
-pub mod simulator;
 pub mod vocabulary;
 
 pub use error::{Error, ErrorKind};

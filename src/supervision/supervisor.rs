@@ -124,7 +124,11 @@ impl Actor for Supervisor {
     ) -> Result<(), ActorProcessingErr> {
         let (who, reason) = match event {
             SupervisionEvent::ActorFailed(who, error) => (who, one_line(&error.to_string())),
-            SupervisionEvent::ActorTerminated(who, _, reason) => (who, reason.unwrap_or_else(|| "stopped".to_owned())),
+            SupervisionEvent::ActorTerminated(who, state, reason) => {
+                // A killed child's state comes with the news. Its successor may need what the state still holds.
+                drop(state);
+                (who, reason.unwrap_or_else(|| "stopped".to_owned()))
+            }
             _ => return Ok(()),
         };
         // Children that this supervisor stopped itself are no longer in the table when their end is told.
