@@ -213,7 +213,9 @@ impl Peer {
     fn on_link_closed(&mut self, id: LinkId, now: Instant, effects: &mut Vec<Effect>) {
         if self.link.as_ref().is_some_and(|l| l.id == id) {
             self.link = None;
-            self.dial.next = Some(now);
+            // Not at once: the end of a link that was replaced is told just before its successor, and a dial then
+            // would replace that one in turn, without end.
+            self.dial.next = Some(now + self.rng.jitter(REDIAL_MIN, 20));
             self.tell(now, effects);
         }
     }
@@ -323,7 +325,12 @@ impl Machine for Peer {
             Input::RedialRequested => match &self.link {
                 Some(link) if link.state == LinkState::Down => effects.push(Effect::CloseLink { link: link.id }),
                 Some(_) => {}
-                None => self.dial = Dial { next: Some(now), in_flight: self.dial.in_flight, attempts: 0 },
+                // Soon, but not at once, for the same reason as after the end of a link.
+                None => {
+                    let soon = now + REDIAL_MIN;
+                    let next = self.dial.next.map_or(soon, |at| at.min(soon));
+                    self.dial = Dial { next: Some(next), in_flight: self.dial.in_flight, attempts: 0 };
+                }
             },
             Input::ReportRequested => self.tell(now, effects),
         }
@@ -425,7 +432,7 @@ impl Loss {
     }
 }
 
-/// First wait before another dial; doubles with every failure.
+/// First wait before another dial, after a link has ended or a dial has failed; doubles with every failure.
 const REDIAL_MIN: Duration = Duration::from_millis(100);
 /// Longest wait between dials.
 const REDIAL_MAX: Duration = Duration::from_secs(5);
@@ -562,8 +569,22 @@ mod tests {
     fn a_closed_link_is_dialed_again() {
         let mut peer = peer_with_link();
         feed(&mut peer, Input::AddressesLearned(vec!["127.0.0.1:1".parse().unwrap()]), 1);
-        let effects = feed(&mut peer, Input::LinkClosed { link: LINK }, 2);
-        assert!(effects.iter().any(|e| matches!(e, Effect::Dial { .. })), "{effects:?}");
-        assert_eq!(feed(&mut peer, Input::LinkClosed { link: LINK }, 3), []);
+        feed(&mut peer, Input::LinkClosed { link: LINK }, 2);
+        let effects = wake(&mut peer, 150);
+        assert!(matches!(effects[..], [Effect::Dial { .. }]), "{effects:?}");
+        assert_eq!(feed(&mut peer, Input::LinkClosed { link: LINK }, 151), []);
+    }
+
+    #[test]
+    fn a_link_that_was_replaced_is_not_dialed_again() {
+        let mut peer = peer_with_link();
+        feed(&mut peer, Input::AddressesLearned(vec!["127.0.0.1:1".parse().unwrap()]), 1);
+        let mut effects = feed(&mut peer, Input::LinkClosed { link: LINK }, 2);
+        effects.extend(feed(&mut peer, Input::RedialRequested, 2));
+        effects.extend(feed(&mut peer, Input::LinkEstablished { link: LinkId(2), label: Label(7) }, 2));
+        for ms in (10..300).step_by(10) {
+            effects.extend(wake(&mut peer, ms));
+        }
+        assert!(!effects.iter().any(|e| matches!(e, Effect::Dial { .. })), "{effects:?}");
     }
 }

@@ -102,7 +102,7 @@ impl Host {
             node: NodeBody { name: format!("node-{}", self.address.ip()), addresses: vec![self.address] },
             link_probing: LINK_PROBING,
             pathfinder: pathfinder::Config { paths: PATHS, probing: PATH_PROBING },
-            monitor: monitor::Config { me: self.peer_id(), neighbors_target: neighbors },
+            monitor: monitor::Config { me: self.identity.peer(), neighbors_target: neighbors },
             seed: self.rng.next_u64(),
         };
         let stored: Vec<Verified<ProvenRecord>> =

@@ -16,6 +16,7 @@ use super::admitter::Door;
 use super::answers::Answers;
 use super::configuration::{MeshConfig, load};
 use super::error::{Error, ErrorKind};
+use super::renewal;
 use super::server::{SOCKET_NAME, Server};
 use super::setup::{advertised, unix_seconds};
 use crate::actors::clock::Clock;
@@ -36,6 +37,7 @@ pub struct Running {
     pub(super) inbound: Option<mpsc::Receiver<Inbound>>,
     root: ActorRef<SupervisorMsg>,
     pump: JoinHandle<()>,
+    renewal: JoinHandle<()>,
     stop_wanted: watch::Receiver<bool>,
 }
 
@@ -66,8 +68,9 @@ pub async fn start(dir: &Path, config: MeshConfig, rebuild: bool) -> Result<Runn
     };
     let root = tree::grow(seed).await.map_err(|reason| Error::new(ErrorKind::System, reason))?;
     let events = Events { links: link_events, port: port_events };
+    let renewal = tokio::spawn(renewal::keep_certified(dir.to_path_buf(), Arc::clone(&shell)));
     let pump = tokio::spawn(pump(shell, events));
-    Ok(Running { answers, inbound: Some(inbound), root, pump, stop_wanted })
+    Ok(Running { answers, inbound: Some(inbound), root, pump, renewal, stop_wanted })
 }
 
 impl Running {
@@ -96,15 +99,14 @@ impl Running {
     pub async fn stop(self) {
         let _ = self.root.get_cell().stop_and_wait(Some("the node stops".to_owned()), Some(STOP_PATIENCE)).await;
         self.pump.abort();
+        self.renewal.abort();
         let shell = self.answers.shell();
+        shell.roster.start_nobody();
         shell.services().shut_down();
-        let farewell = async {
-            // The session endpoint is what reads the socket, so it goes last.
-            shell.links().shut_down().await;
-            self.answers.sessions().shut_down().await;
-        };
-        // Neighbors that do not hear the farewell notice the silence.
-        let _ = tokio::time::timeout(STOP_PATIENCE, farewell).await;
+        // Sessions first: their farewell travels over the links. The socket is read until both have ended. A neighbor that
+        // is being dialed in vain keeps either waiting; those that do not hear the farewell notice the silence.
+        let _ = tokio::time::timeout(FAREWELL_PATIENCE, self.answers.sessions().shut_down()).await;
+        let _ = tokio::time::timeout(FAREWELL_PATIENCE, shell.links().shut_down()).await;
         if let Err(error) = shell.store.flush() {
             tracing::error!(%error, "the store could not be flushed at the end");
         }
@@ -130,6 +132,8 @@ pub async fn run(dir: &Path, options: RunOptions) -> Result<(), Error> {
     let config = load(dir, options.config_file.as_deref())?;
     super::logging::start(&config.log);
     let mut node = start(dir, config, options.rebuild).await?;
+    // No program is here to receive messages: peers should hear that, rather than wait.
+    node.inbound = None;
     let shell = node.answers.shell();
     let (peer, listen) = (shell.credentials.peer(), shell.port.local_addr());
     tracing::info!(%peer, %listen, dir = %dir.display(), "node is up");
@@ -317,8 +321,10 @@ impl From<StoreError> for Error {
     }
 }
 
-/// How long actors, and then the transport, get to end.
+/// How long actors get to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long sessions, and then links, get to say farewell.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 /// How often a taken control socket is tried again, and how long between.
 const BIND_TRIES: u32 = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(50);

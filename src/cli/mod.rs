@@ -27,6 +27,7 @@ mod render;
 mod services;
 mod session;
 mod shell;
+mod sim;
 mod status;
 mod trace;
 mod up;
@@ -46,11 +47,12 @@ use failure::Failure;
 use node_command::NodeCommand;
 use output::Output;
 use session::Session;
+pub use sim::{Simulate, Simulated, Simulation};
 
 /// Runs the command line that the process was started with. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied.
-pub fn main() -> ExitCode {
+pub fn main(simulate: Simulate) -> ExitCode {
     match Cli::try_parse() {
-        Ok(cli) => cli.run(),
+        Ok(cli) => cli.run(simulate),
         Err(error) => {
             // Help and version come this way as well; if nobody reads them, that is no failure.
             let _ = error.print();
@@ -97,23 +99,28 @@ enum Command {
     Shell,
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Run the core of many nodes on one thread, with seeded faults, and check what must hold
+    Sim(sim::Arguments),
     /// Run a whole mesh on this machine: real nodes, real traffic, faults, and a report
     Lab(lab::Arguments),
 }
 
 impl Cli {
-    fn run(self) -> ExitCode {
+    fn run(self, simulate: Simulate) -> ExitCode {
         let mut output = Output::stdout(self.global.json);
-        let done = self.perform(&mut output).and_then(|()| output.flush());
+        let done = self.perform(simulate, &mut output).and_then(|()| output.flush());
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => failure.tell(&mut output),
         }
     }
 
-    fn perform(self, output: &mut Output) -> Result<(), Failure> {
+    fn perform(self, simulate: Simulate, output: &mut Output) -> Result<(), Failure> {
         if let Command::Completions(arguments) = self.command {
             return completions::run(&arguments, output);
+        }
+        if let Command::Sim(arguments) = self.command {
+            return sim::run(&arguments, simulate, output);
         }
         if let Command::Lab(arguments) = self.command {
             return run_lab(arguments);
@@ -130,7 +137,9 @@ impl Cli {
                 runtime.block_on(command.run(&mut session))
             }
             Command::Shell => shell::run(&dir, &runtime, output),
-            Command::Lab(_) | Command::Completions(_) => unreachable!("BUG: what needs no directory was done above"),
+            Command::Sim(_) | Command::Lab(_) | Command::Completions(_) => {
+                unreachable!("BUG: what needs no directory was done above")
+            }
         };
         // A thread may still wait for standard input, which only its other end can close: nobody waits for that.
         runtime.shutdown_background();
@@ -218,6 +227,8 @@ mod tests {
             "prunella down",
             "prunella shell",
             "prunella completions bash",
+            "prunella sim --seeds 3 --nodes 5 --seconds 10",
+            "prunella sim --seed 7",
             "prunella lab",
             "prunella lab --nodes 7 --runs 1 --seed 3 --faults kill-node,one-way --bulk-mbit 50 --keep",
             "prunella lab --json report.json --dir /d --service tcp://127.0.0.1:8080",

@@ -1,4 +1,4 @@
-//! Joining a mesh: one request and one reply on a connection of its own, which is good for nothing else.
+//! Joining a mesh, and renewing a certificate: one request and one reply on a connection of its own, which is good for nothing else.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use prunella_core::wire::{Admission, AdmissionReply, codec};
 use prunella_core::{PeerId, Rejected};
 
 use crate::security::{
-    Refused, Token, authenticated_peer, explain, fingerprint, join_client, join_exporter, prove, quinn_client,
-    server_name,
+    Credentials, JOIN_ALPN, Refused, Token, authenticated_peer, explain, fingerprint, join_client, join_exporter,
+    prove, quinn_client, server_name,
 };
 
 use super::closing::{Closing, told};
@@ -96,8 +96,9 @@ pub async fn join(token: &Token, identity: &Identity) -> Result<Membership, Join
     }
     let mut reaching = JoinSet::new();
     for &address in &token.addresses {
-        let token = token.clone();
-        reaching.spawn(async move { (address, reach(&token, address).await) });
+        let config = join_client(token.authority_fingerprint, token.trust_domain.as_str(), token.inviter);
+        let inviter = token.inviter;
+        reaching.spawn(async move { (address, reach(inviter, config, address).await) });
     }
     let mut tried = Vec::new();
     let mut wrong = None;
@@ -129,14 +130,33 @@ enum Reached {
     Nobody(String),
 }
 
-async fn reach(token: &Token, address: SocketAddr) -> Result<Reached, JoinError> {
+/// Renews the certificate of a member at an issuer; returns the new certificate, DER.
+///
+/// # Errors
+/// [`JoinError`]; the certificate that the member has is as good as before.
+pub async fn renew(credentials: &Credentials, issuer: PeerId, address: SocketAddr) -> Result<Vec<u8>, JoinError> {
+    match reach(issuer, credentials.client(JOIN_ALPN), address).await? {
+        Reached::Inviter(endpoint, connection) => {
+            let reply = exchange(&Admission::Renew, address, &connection).await;
+            Closing::Done.close(&connection);
+            endpoint.wait_idle().await;
+            match reply? {
+                AdmissionReply::Admitted { certificate, .. } => Ok(certificate),
+                AdmissionReply::Refused(refusal) => Err(JoinError::Refused(refusal)),
+            }
+        }
+        Reached::Other(reason) => Err(JoinError::WrongMesh { address, reason }),
+        Reached::Nobody(reason) => Err(JoinError::NotReachable { tried: format!("{address} ({reason})") }),
+    }
+}
+
+async fn reach(peer: PeerId, config: Arc<rustls::ClientConfig>, address: SocketAddr) -> Result<Reached, JoinError> {
     let any = match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
     let endpoint = Endpoint::client(any).map_err(|error| JoinError::Socket(error.to_string()))?;
-    let config = join_client(token.authority_fingerprint, token.trust_domain.as_str(), token.inviter);
-    let connecting = match endpoint.connect_with(quinn_client(config), address, &server_name(&token.inviter)) {
+    let connecting = match endpoint.connect_with(quinn_client(config), address, &server_name(&peer)) {
         Ok(connecting) => connecting,
         Err(error) => return Ok(Reached::Nobody(error.to_string())),
     };
@@ -156,25 +176,14 @@ async fn request(
     address: SocketAddr,
     connection: &Connection,
 ) -> Result<Membership, JoinError> {
-    let no_reply = |reason: String| {
-        let reason = connection.close_reason().map_or(reason, |error| told(&error));
-        JoinError::NoReply { address, reason }
-    };
+    let no_reply = |reason: String| JoinError::NoReply { address, reason };
     let exporter = join_exporter(connection).map_err(|error| no_reply(error.to_string()))?;
     let admission = Admission::Join {
         token: token.to_bytes(),
         public_key: identity.peer().to_bytes(),
         proof: prove(identity, &exporter),
     };
-    let exchange = async {
-        let (mut send, mut recv) = connection.open_bi().await.map_err(|error| told(&error))?;
-        send.write_all(&framed(&codec::encode_message(&admission))).await.map_err(|error| error.to_string())?;
-        let reply = MessageReader::new(ADMISSION_BYTES_MAX).read(&mut recv).await.map_err(|error| error.to_string())?;
-        reply.ok_or_else(|| "the stream ended".to_owned())
-    };
-    let reply = timeout(ADMISSION_TIMEOUT, exchange).await;
-    let reply = reply.unwrap_or_else(|_| Err("no answer in time".to_owned())).map_err(no_reply)?;
-    match codec::decode_message(&reply).map_err(JoinError::BadReply)? {
+    match exchange(&admission, address, connection).await? {
         AdmissionReply::Refused(refusal) => Err(JoinError::Refused(refusal)),
         AdmissionReply::Admitted { authority, .. } if fingerprint(&authority) != token.authority_fingerprint => {
             Err(JoinError::BadReply(Rejected::Unauthorized))
@@ -183,6 +192,27 @@ async fn request(
             Ok(Membership { certificate, authority, neighbors })
         }
     }
+}
+
+/// One request and its reply.
+async fn exchange(
+    admission: &Admission,
+    address: SocketAddr,
+    connection: &Connection,
+) -> Result<AdmissionReply, JoinError> {
+    let no_reply = |reason: String| {
+        let reason = connection.close_reason().map_or(reason, |error| told(&error));
+        JoinError::NoReply { address, reason }
+    };
+    let exchange = async {
+        let (mut send, mut recv) = connection.open_bi().await.map_err(|error| told(&error))?;
+        send.write_all(&framed(&codec::encode_message(admission))).await.map_err(|error| error.to_string())?;
+        let reply = MessageReader::new(ADMISSION_BYTES_MAX).read(&mut recv).await.map_err(|error| error.to_string())?;
+        reply.ok_or_else(|| "the stream ended".to_owned())
+    };
+    let reply = timeout(ADMISSION_TIMEOUT, exchange).await;
+    let reply = reply.unwrap_or_else(|_| Err("no answer in time".to_owned())).map_err(no_reply)?;
+    codec::decode_message(&reply).map_err(JoinError::BadReply)
 }
 
 /// The inviter's side: answers one request, and waits until the host has the answer.

@@ -29,7 +29,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use admission::{Admitter, JoinError, Membership, join};
+pub use admission::{Admitter, JoinError, Membership, join, renew};
 pub use framing::FramingError;
 pub use links::{LinkEvent, LinkSetup, Links, NotSent};
 pub use messages::{MessageChannel, MessageError};

@@ -126,7 +126,7 @@ async fn stir(node: &Node, name: &str) -> Result<(), String> {
         // A failed actor is an incident, which is monitored, planned for, executed and kept.
         "monitor" | "planner" | "executor" | "knowledge" => {
             let peer = node.links().await?[0].peer;
-            node.fail(&prunella::actors::peer::name(&peer), Failure::Kill).await;
+            node.fail(&prunella::actors::directory::peer_name(&peer), Failure::Kill).await;
         }
         _ => {}
     }

@@ -9,10 +9,14 @@
 mod actors;
 mod admission;
 mod bad_input;
+mod datapath;
+mod datapath_batches;
 mod echo;
 mod escalation;
 mod healing;
 mod links;
 mod mesh;
 mod process;
+#[path = "../../benches/rig/mod.rs"]
+mod rig;
 mod services;

@@ -1,3 +1,5 @@
+//! Links between nodes on loopback: duplicates, restarts, rejections.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

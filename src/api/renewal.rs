@@ -1,0 +1,81 @@
+//! Keeps the node's certificate fresh: renewed at half of its life, with jitter, without touching any connection.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use prunella_core::PeerId;
+
+use super::setup::unix_seconds;
+use crate::actors::shell::Shell;
+use crate::security::{Issuer, store_membership};
+use crate::transport;
+
+/// Renews the certificate again and again, for as long as the node runs.
+pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
+    loop {
+        tokio::time::sleep(wait(&shell)).await;
+        match renew(&dir, &shell).await {
+            Ok(()) => {
+                let expires_unix = shell.credentials.certificate_expiry_unix();
+                tracing::info!(expires_unix, "the certificate was renewed");
+            }
+            Err(reason) => {
+                let expires_unix = shell.credentials.certificate_expiry_unix();
+                tracing::warn!(expires_unix, reason, "the certificate could not be renewed; trying again soon");
+                tokio::time::sleep(RETRY_EVERY).await;
+            }
+        }
+    }
+}
+
+/// Until half of the certificate's life is left, less up to a tenth of it, so that nodes do not all ask at once.
+fn wait(shell: &Shell) -> Duration {
+    let life = shell.config.certificate.validity();
+    let left = Duration::from_secs(shell.credentials.certificate_expiry_unix().saturating_sub(unix_seconds()));
+    let jitter = life.mul_f64(f64::from(shell.credentials.peer().to_bytes()[0]) / 255.0 / 10.0);
+    left.saturating_sub(life / 2 - jitter)
+}
+
+async fn renew(dir: &Path, shell: &Shell) -> Result<(), String> {
+    let certificate = match Issuer::load(dir).map_err(|error| error.to_string())? {
+        Some(issuer) => issuer
+            .with_certificate_life(shell.config.certificate.validity())
+            .renew(&shell.credentials.peer(), unix_seconds())
+            .map_err(|error| error.to_string())?,
+        None => ask_an_issuer(shell).await?,
+    };
+    // First where it survives a restart, then where the next handshake takes it from.
+    store_membership(dir, &certificate, shell.credentials.authority_der()).map_err(|error| error.to_string())?;
+    shell.credentials.replace_certificate(certificate).map_err(|error| error.to_string())
+}
+
+/// Asks the nodes that may be issuers, one after another: first those that this node was told of when it joined.
+async fn ask_an_issuer(shell: &Shell) -> Result<Vec<u8>, String> {
+    let me = shell.credentials.peer();
+    let mut asked: Vec<(PeerId, SocketAddr)> = Vec::new();
+    for bootstrap in &shell.config.bootstrap {
+        if let Ok(addresses) = tokio::net::lookup_host((bootstrap.host.as_str(), bootstrap.port)).await {
+            asked.extend(addresses.map(|address| (bootstrap.peer, address)));
+        }
+    }
+    for (peer, node) in shell.known.nodes() {
+        asked.extend(node.addresses.into_iter().map(|address| (peer, address)));
+    }
+    asked.retain(|(peer, _)| *peer != me);
+    asked.dedup();
+    let mut last = "no other node is known".to_owned();
+    for (peer, address) in asked.into_iter().take(ASKED_MAX) {
+        match transport::renew(&shell.credentials, peer, address).await {
+            Ok(certificate) => return Ok(certificate),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(last)
+}
+
+/// How long to wait after a failure.
+const RETRY_EVERY: Duration = Duration::from_secs(30);
+/// Most addresses asked in one round.
+const ASKED_MAX: usize = 32;
