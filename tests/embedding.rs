@@ -256,7 +256,10 @@ async fn a_stopped_node_leaves_nothing_behind_and_starts_again() {
     let handle = b.node.clone();
     b.node.on_connection({
         let handle = b.node.clone();
-        move |_| std::future::ready(drop(handle.clone()))
+        move |_| {
+            drop(handle.clone());
+            std::future::ready(())
+        }
     });
     let address = b.node.local_addr().unwrap();
     let connecting =
