@@ -60,7 +60,7 @@ fn the_same_seed_gives_the_same_run_to_the_last_event() {
 
 #[test]
 fn twenty_meshes_bear_mixed_faults_and_heal() {
-    let summary = prunella_sim::run(&Options { seeds: 20, first_seed: 1, nodes: 6, seconds: 8 });
+    let summary = prunella_sim::run(&Options { seeds: 20, first_seed: 1, nodes: 5, seconds: 6 });
     let kinds: BTreeSet<String> = summary
         .reports
         .iter()

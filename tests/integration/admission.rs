@@ -91,8 +91,7 @@ async fn a_node_of_another_trust_domain_gets_no_link() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_expired_certificate_neither_starts_a_node_nor_opens_a_link() {
-    let config = "[log]\nlevel = \"debug\"\n".parse().unwrap();
-    let mut mesh = Mesh::found(Plan { config, ..Plan::pair() }).await;
+    let mut mesh = Mesh::found(Plan::pair()).await;
     let issuer = Issuer::load(&mesh.nodes[0].dir).unwrap().unwrap();
     let node = &mut mesh.nodes[1];
     node.kill();
@@ -159,7 +158,7 @@ async fn introduce(a: &mut Node, b: &mut Node) {
         node.kill();
         let peer = other.split_once('@').unwrap().0.to_owned();
         let config = format!(
-            "name = {:?}\nlisten = \"{}\"\nbootstrap = [{other:?}]\n[neighbors]\npeers = [{peer:?}]\n[log]\nlevel = \"debug\"\n",
+            "name = {:?}\nlisten = \"{}\"\nbootstrap = [{other:?}]\n[neighbors]\npeers = [{peer:?}]\n",
             node.name, node.listen
         );
         fs::write(node.dir.join("config.toml"), config).unwrap();

@@ -136,8 +136,13 @@ async fn a_restarted_neighbor_takes_the_place_of_its_former_life() {
     let mut b = Mortal::start(&mesh, 2, 2, address);
     b.node.links.dial(a.peer(), a.address());
     b.node.established(a.peer()).await;
-    a.closed(b_peer).await;
-    a.established(b_peer).await;
+    let (mut closed, mut established) = (false, false);
+    a.event(|event| {
+        closed |= matches!(event, LinkEvent::Closed { .. });
+        established |= matches!(event, LinkEvent::Established { .. });
+        (closed && established).then_some(())
+    })
+    .await;
     let snapshot = a.links.snapshot();
     assert_eq!((snapshot.len(), snapshot[0].incarnation), (1, 2));
 }
