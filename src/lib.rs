@@ -9,3 +9,10 @@ pub mod messages;
 pub mod security;
 pub mod supervision;
 pub mod transport;
+
+pub use api::configuration::MeshConfig;
+pub use api::embed::{
+    Broadcast, Candidate, Connection, ConnectionState, Discovering, DiscoveryService, MeshNode, StaticDiscovery,
+};
+pub use api::vocabulary::PeerInfo;
+pub use api::{Error, ErrorKind, PeerId, Request, Response};

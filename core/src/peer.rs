@@ -325,7 +325,12 @@ impl Machine for Peer {
             Input::RedialRequested => match &self.link {
                 Some(link) if link.state == LinkState::Down => effects.push(Effect::CloseLink { link: link.id }),
                 Some(_) => {}
-                None => self.dial = Dial { next: Some(now), in_flight: self.dial.in_flight, attempts: 0 },
+                // Soon, but not at once, for the same reason as after the end of a link.
+                None => {
+                    let soon = now + REDIAL_MIN;
+                    let next = self.dial.next.map_or(soon, |at| at.min(soon));
+                    self.dial = Dial { next: Some(next), in_flight: self.dial.in_flight, attempts: 0 };
+                }
             },
             Input::ReportRequested => self.tell(now, effects),
         }
@@ -575,6 +580,7 @@ mod tests {
         let mut peer = peer_with_link();
         feed(&mut peer, Input::AddressesLearned(vec!["127.0.0.1:1".parse().unwrap()]), 1);
         let mut effects = feed(&mut peer, Input::LinkClosed { link: LINK }, 2);
+        effects.extend(feed(&mut peer, Input::RedialRequested, 2));
         effects.extend(feed(&mut peer, Input::LinkEstablished { link: LinkId(2), label: Label(7) }, 2));
         for ms in (10..300).step_by(10) {
             effects.extend(wake(&mut peer, ms));

@@ -123,4 +123,4 @@ const ANSWER: u64 = 2;
 /// Time between two requests of a pair.
 const REQUEST_EVERY: Duration = Duration::from_millis(5);
 /// The longest silence that a pair may suffer while a way between the two exists.
-const GAP_MAX: Duration = Duration::from_secs(5);
+const GAP_MAX: Duration = Duration::from_secs(2);

@@ -180,9 +180,14 @@ impl Directory {
                 true
             }),
             _ => {
-                let peer = slots.peers.iter().find(|(peer, _)| super::peer::name(peer) == name);
+                let peer = slots.peers.iter().find(|(peer, _)| peer_name(peer) == name);
                 fail(peer.map(|(_, mailbox)| mailbox), how)
             }
         })
     }
+}
+
+/// The name of the actor for a neighbor.
+pub fn peer_name(peer: &PeerId) -> String {
+    format!("peer/{}", peer.short())
 }

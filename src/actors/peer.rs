@@ -1,6 +1,5 @@
 //! The PeerActor, one per neighbor: the life of the link to it.
 
-use prunella_core::PeerId;
 use prunella_core::peer::Peer;
 
 use super::directory::{Directory, Mailbox};
@@ -21,9 +20,4 @@ impl Role for Peer {
             slots.peers.insert(self.report().peer, mailbox);
         });
     }
-}
-
-/// The name of the actor for a neighbor.
-pub fn name(peer: &PeerId) -> String {
-    format!("peer/{}", peer.short())
 }

@@ -131,7 +131,7 @@ impl Answers {
         counters
     }
 
-    async fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
+    pub(super) async fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
         let me = self.shell.credentials.peer();
         let reachable = self.reachable().await?;
         let info = |(peer, node): (PeerId, prunella_core::record::NodeBody)| {
@@ -147,7 +147,7 @@ impl Answers {
         Ok(self.shell.known.nodes().into_iter().map(info).collect())
     }
 
-    async fn reachable(&self) -> Result<BTreeMap<PeerId, usize>, Error> {
+    pub(super) async fn reachable(&self) -> Result<BTreeMap<PeerId, usize>, Error> {
         let actor = self.shell.directory.pathfinder().ok_or_else(|| away("pathfinder"))?;
         let asked = actor.call(|reply| Mail::Query(PathfinderQuery::Reachable(reply)), Some(CALL_PATIENCE)).await;
         answered(asked, "pathfinder")

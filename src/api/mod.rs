@@ -4,6 +4,7 @@ mod admitter;
 mod answers;
 pub mod client;
 pub mod configuration;
+pub mod embed;
 pub mod error;
 mod line;
 mod logging;
@@ -11,7 +12,6 @@ pub mod node;
 mod renewal;
 pub mod server;
 pub mod setup;
-pub mod simulator;
 pub mod vocabulary;
 
 pub use error::{Error, ErrorKind};

@@ -101,14 +101,12 @@ impl Running {
         self.pump.abort();
         self.renewal.abort();
         let shell = self.answers.shell();
+        shell.roster.start_nobody();
         shell.services().shut_down();
-        let farewell = async {
-            // The session endpoint is what reads the socket, so it goes last.
-            shell.links().shut_down().await;
-            self.answers.sessions().shut_down().await;
-        };
-        // Neighbors that do not hear the farewell notice the silence.
-        let _ = tokio::time::timeout(STOP_PATIENCE, farewell).await;
+        // Sessions first: their farewell travels over the links. The socket is read until both have ended. A neighbor that
+        // is being dialed in vain keeps either waiting; those that do not hear the farewell notice the silence.
+        let _ = tokio::time::timeout(FAREWELL_PATIENCE, self.answers.sessions().shut_down()).await;
+        let _ = tokio::time::timeout(FAREWELL_PATIENCE, shell.links().shut_down()).await;
         if let Err(error) = shell.store.flush() {
             tracing::error!(%error, "the store could not be flushed at the end");
         }
@@ -134,6 +132,8 @@ pub async fn run(dir: &Path, options: RunOptions) -> Result<(), Error> {
     let config = load(dir, options.config_file.as_deref())?;
     super::logging::start(&config.log);
     let mut node = start(dir, config, options.rebuild).await?;
+    // No program is here to receive messages: peers should hear that, rather than wait.
+    node.inbound = None;
     let shell = node.answers.shell();
     let (peer, listen) = (shell.credentials.peer(), shell.port.local_addr());
     tracing::info!(%peer, %listen, dir = %dir.display(), "node is up");
@@ -321,8 +321,10 @@ impl From<StoreError> for Error {
     }
 }
 
-/// How long actors, and then the transport, get to end.
+/// How long actors get to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long sessions, and then links, get to say farewell.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 /// How often a taken control socket is tried again, and how long between.
 const BIND_TRIES: u32 = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(50);

@@ -47,11 +47,12 @@ use failure::Failure;
 use node_command::NodeCommand;
 use output::Output;
 use session::Session;
+pub use sim::{Simulate, Simulated, Simulation};
 
 /// Runs the command line that the process was started with. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied.
-pub fn main() -> ExitCode {
+pub fn main(simulate: Simulate) -> ExitCode {
     match Cli::try_parse() {
-        Ok(cli) => cli.run(),
+        Ok(cli) => cli.run(simulate),
         Err(error) => {
             // Help and version come this way as well; if nobody reads them, that is no failure.
             let _ = error.print();
@@ -105,21 +106,21 @@ enum Command {
 }
 
 impl Cli {
-    fn run(self) -> ExitCode {
+    fn run(self, simulate: Simulate) -> ExitCode {
         let mut output = Output::stdout(self.global.json);
-        let done = self.perform(&mut output).and_then(|()| output.flush());
+        let done = self.perform(simulate, &mut output).and_then(|()| output.flush());
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => failure.tell(&mut output),
         }
     }
 
-    fn perform(self, output: &mut Output) -> Result<(), Failure> {
+    fn perform(self, simulate: Simulate, output: &mut Output) -> Result<(), Failure> {
         if let Command::Completions(arguments) = self.command {
             return completions::run(&arguments, output);
         }
         if let Command::Sim(arguments) = self.command {
-            return sim::run(&arguments, output);
+            return sim::run(&arguments, simulate, output);
         }
         if let Command::Lab(arguments) = self.command {
             return run_lab(arguments);

@@ -124,7 +124,11 @@ impl Actor for Supervisor {
     ) -> Result<(), ActorProcessingErr> {
         let (who, reason) = match event {
             SupervisionEvent::ActorFailed(who, error) => (who, one_line(&error.to_string())),
-            SupervisionEvent::ActorTerminated(who, _, reason) => (who, reason.unwrap_or_else(|| "stopped".to_owned())),
+            SupervisionEvent::ActorTerminated(who, state, reason) => {
+                // A killed child's state comes with the news. Its successor may need what the state still holds.
+                drop(state);
+                (who, reason.unwrap_or_else(|| "stopped".to_owned()))
+            }
             _ => return Ok(()),
         };
         // Children that this supervisor stopped itself are no longer in the table when their end is told.
@@ -228,3 +232,237 @@ fn one_line(text: &str) -> String {
 
 /// How long a child gets to finish the message that it is handling.
 const STOP_PATIENCE: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::sync::{Mutex, PoisonError};
+
+    use prunella_core::limits::RESTARTS_MAX;
+    use prunella_core::wiring::Command;
+
+    use super::*;
+    use crate::actors::clock::Clock;
+    use crate::actors::directory::Directory;
+    use crate::actors::driver::Perform;
+
+    /// What happened in a tree, in order: `+name` for a start, `-name` for an end in order.
+    #[derive(Clone, Default)]
+    struct Story(Arc<Mutex<Vec<String>>>);
+
+    impl Story {
+        fn tell(&self, what: String) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+        }
+
+        fn so_far(&self) -> Vec<String> {
+            self.0.lock().unwrap().clone()
+        }
+
+        /// Waits until the story is this one.
+        async fn becomes(&self, expected: &[&str]) {
+            for _ in 0..500 {
+                if self.so_far() == expected {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!(self.so_far(), expected);
+        }
+    }
+
+    /// A child that fails when it is told to.
+    struct Frail {
+        name: &'static str,
+        story: Story,
+    }
+
+    impl Actor for Frail {
+        type Msg = ();
+        type State = ();
+        type Arguments = ();
+
+        async fn pre_start(&self, _: ActorRef<()>, (): ()) -> Result<(), ActorProcessingErr> {
+            self.story.tell(format!("+{}", self.name));
+            Ok(())
+        }
+
+        async fn handle(&self, _: ActorRef<()>, (): (), (): &mut ()) -> Result<(), ActorProcessingErr> {
+            Err("it was told to".into())
+        }
+
+        async fn post_stop(&self, _: ActorRef<()>, (): &mut ()) -> Result<(), ActorProcessingErr> {
+            self.story.tell(format!("-{}", self.name));
+            Ok(())
+        }
+    }
+
+    struct Nothing;
+
+    impl Perform for Nothing {
+        fn perform(&self, _: Command) {}
+    }
+
+    /// A supervisor of three children, and the way to each child's latest life.
+    struct Family {
+        ground: Ground,
+        story: Story,
+        lives: Arc<Mutex<std::collections::BTreeMap<&'static str, ActorRef<()>>>>,
+        root: ActorRef<SupervisorMsg>,
+    }
+
+    impl Family {
+        async fn start(strategy: Strategy) -> Self {
+            let ground =
+                Ground { clock: Clock::start(), directory: Arc::<Directory>::default(), shell: Arc::new(Nothing) };
+            let (story, lives) = (Story::default(), Arc::default());
+            let child = |name| frail(name, &story, &lives);
+            let children = ["a", "b", "c"].into_iter().map(child).collect();
+            let place = Place { name: "root".to_owned(), parent: None };
+            let plan = Plan { place, ground: ground.clone(), strategy, children };
+            let root = spawn(plan, None).await.unwrap();
+            Self { ground, story, lives, root }
+        }
+
+        fn stats(&self, name: &str) -> Arc<Stats> {
+            let parent = Some("root".to_owned());
+            self.ground.directory.register.at(&Place { name: name.to_owned(), parent })
+        }
+
+        fn fail(&self, name: &str) {
+            self.lives.lock().unwrap()[name].cast(()).unwrap();
+        }
+
+        /// Makes a child fail and waits until it has been started once more.
+        async fn survives(&self, name: &str) {
+            let restarts = self.stats(name).restarts.load(Ordering::Relaxed);
+            self.fail(name);
+            for _ in 0..500 {
+                if self.stats(name).restarts.load(Ordering::Relaxed) > restarts {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            panic!("{name} does not come back: {:?}", self.story.so_far());
+        }
+
+        /// Waits until the supervisor has given up; why.
+        async fn given_up(&self) -> String {
+            self.root.get_cell().wait(Some(Duration::from_secs(5))).await.expect("the supervisor goes on");
+            let stats = self.ground.directory.register.named("root").unwrap();
+            stats.last_failure().unwrap()
+        }
+    }
+
+    fn frail(
+        name: &'static str,
+        story: &Story,
+        lives: &Arc<Mutex<std::collections::BTreeMap<&'static str, ActorRef<()>>>>,
+    ) -> Child {
+        let (story, lives) = (story.clone(), Arc::clone(lives));
+        let start: StartChild = Arc::new(move |supervisor| {
+            let (story, lives) = (story.clone(), Arc::clone(&lives));
+            Box::pin(async move {
+                let spawned = Actor::spawn_linked(None, Frail { name, story }, (), supervisor).await;
+                let (actor, _) = spawned.map_err(|error| error.to_string())?;
+                lives.lock().unwrap().insert(name, actor.clone());
+                Ok(actor.get_cell())
+            })
+        });
+        Child { name: name.to_owned(), start }
+    }
+
+    #[tokio::test]
+    async fn one_for_one_restarts_the_failed_child_alone() {
+        let family = Family::start(Strategy::OneForOne).await;
+        family.survives("b").await;
+        family.story.becomes(&["+a", "+b", "+c", "+b"]).await;
+        assert_eq!(family.stats("b").last_failure().as_deref(), Some("it was told to"));
+    }
+
+    #[tokio::test]
+    async fn rest_for_one_stops_what_stands_on_the_failed_child_and_starts_it_all_in_order() {
+        let family = Family::start(Strategy::RestForOne).await;
+        family.survives("b").await;
+        family.story.becomes(&["+a", "+b", "+c", "-c", "+b", "+c"]).await;
+        family.survives("a").await;
+        family.story.becomes(&["+a", "+b", "+c", "-c", "+b", "+c", "-c", "-b", "+a", "+b", "+c"]).await;
+        assert_eq!(family.stats("c").restarts.load(Ordering::Relaxed), 0, "it never failed");
+    }
+
+    #[tokio::test]
+    async fn one_failure_too_many_within_the_window_is_the_supervisors_own() {
+        let family = Family::start(Strategy::OneForOne).await;
+        for round in 0..RESTARTS_MAX {
+            family.survives(["a", "b", "c"][round % 3]).await;
+        }
+        family.fail("b");
+        assert_eq!(family.given_up().await, "root gave up after too many failures; the last: b: it was told to");
+    }
+
+    #[tokio::test]
+    async fn failures_that_were_asked_for_do_not_count() {
+        let family = Family::start(Strategy::OneForOne).await;
+        for _ in 0..3 * RESTARTS_MAX {
+            family.stats("a").induced.store(true, Ordering::Relaxed);
+            family.survives("a").await;
+        }
+        for _ in 0..RESTARTS_MAX {
+            family.survives("a").await;
+        }
+        family.fail("a");
+        family.given_up().await;
+    }
+
+    #[tokio::test]
+    async fn a_child_that_fails_at_every_start_is_given_up() {
+        let family = Family::start(Strategy::OneForOne).await;
+        let tries = Arc::<AtomicU32>::default();
+        let counted = Arc::clone(&tries);
+        let start: StartChild = Arc::new(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Err("nothing there".to_owned()) })
+        });
+        family.root.cast(SupervisorMsg::Add(Child { name: "d".to_owned(), start })).unwrap();
+        assert!(family.given_up().await.contains("d could not be started: nothing there"));
+        assert_eq!(tries.load(Ordering::Relaxed) as usize, RESTARTS_MAX + 1);
+    }
+
+    #[tokio::test]
+    async fn a_killed_childs_state_is_gone_before_its_successor_starts() {
+        struct Holder;
+        impl Actor for Holder {
+            type Msg = ();
+            type State = Arc<()>;
+            type Arguments = Arc<()>;
+
+            async fn pre_start(&self, _: ActorRef<()>, held: Arc<()>) -> Result<Arc<()>, ActorProcessingErr> {
+                Ok(held)
+            }
+        }
+        let family = Family::start(Strategy::OneForOne).await;
+        let (resource, holders) = (Arc::new(()), Arc::<Mutex<Vec<(usize, ActorCell)>>>::default());
+        let told = Arc::clone(&holders);
+        let start: StartChild = Arc::new(move |supervisor| {
+            let (resource, told) = (Arc::clone(&resource), Arc::clone(&told));
+            Box::pin(async move {
+                let held = Arc::strong_count(&resource);
+                let (actor, _) = Actor::spawn_linked(None, Holder, resource, supervisor).await.unwrap();
+                told.lock().unwrap().push((held, actor.get_cell()));
+                Ok(actor.get_cell())
+            })
+        });
+        family.root.cast(SupervisorMsg::Add(Child { name: "holder".to_owned(), start })).unwrap();
+        for lives in 1..=2 {
+            for _ in 0..500 {
+                if holders.lock().unwrap().len() == lives {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let (held, cell) = holders.lock().unwrap().get(lives - 1).cloned().expect("it does not come back");
+            assert_eq!(held, 2, "life {lives} does not have the resource for itself");
+            cell.kill();
+        }
+    }
+}

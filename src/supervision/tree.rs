@@ -18,10 +18,11 @@ use prunella_core::policy::RuleSet;
 use ractor::{ActorCell, ActorRef};
 
 use super::supervisor::{self, Child, Plan, Strategy, SupervisorMsg};
+use crate::actors::directory::peer_name;
 use crate::actors::driver::{self, Ground, Role, Start};
 use crate::actors::shell::Shell;
 use crate::actors::stats::Place;
-use crate::actors::{knowledge, peer, surfaces};
+use crate::actors::{knowledge, surfaces};
 
 /// Reads the rules that are to be enforced. Called whenever the PolicyActor starts.
 pub type ReadRules = Arc<dyn Fn() -> RuleSet + Send + Sync>;
@@ -135,7 +136,7 @@ impl Seed {
 
     fn peer(&self, peer: PeerId) -> Child {
         let seed = self.clone();
-        let name = peer::name(&peer);
+        let name = peer_name(&peer);
         let place = place(&name, "peers");
         child(&name, move |supervisor| {
             let (machine, first) = seed.shell.peer(peer);

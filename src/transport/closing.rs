@@ -55,6 +55,12 @@ impl Closing {
         connection.close(self.code(), b"");
     }
 
+    /// Whether the peer closed `connection` because it keeps, or will keep, another one.
+    pub(super) fn is_for_successor(connection: &Connection) -> bool {
+        let Some(ConnectionError::ApplicationClosed(close)) = connection.close_reason() else { return false };
+        matches!(Closing::from_code(close.error_code), Some(Closing::Duplicate | Closing::Replaced))
+    }
+
     fn from_code(code: VarInt) -> Option<Self> {
         Closing::ALL.into_iter().find(|closing| closing.code() == code)
     }

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use prunella_core::frame::FrameKey;
 use prunella_core::limits::CONTROL_QUEUE_MAX;
@@ -37,8 +38,6 @@ pub(super) struct Link {
     queue: mpsc::Receiver<Vec<u8>>,
     replaced: Option<Entry>,
     decided: Arc<OnceLock<String>>,
-    /// Dropped at the very end, which tells whoever replaces this link.
-    ended: oneshot::Sender<()>,
 }
 
 /// The dialer's side of the greeting: it speaks first, and counts the link as made when it hears the answer.
@@ -76,7 +75,6 @@ impl Greeted {
     /// Enters the connection into the table. If it is not the one to keep, it is closed.
     pub(super) fn enter(self, inner: &Inner) -> Result<Link, NotEntered> {
         let (queue_sender, queue) = mpsc::channel(CONTROL_QUEUE_MAX);
-        let (ended, ended_receiver) = oneshot::channel();
         if !self.dialed {
             queue_sender.try_send(inner.hello(self.peer)).expect("BUG: an empty queue takes a message");
         }
@@ -91,11 +89,11 @@ impl Greeted {
             connection: self.connection.clone(),
             queue: queue_sender,
             decided: decided.clone(),
-            ended: ended_receiver,
             installed: false,
+            announced: false,
         };
         match table.enter(self.peer, entry) {
-            Ok(replaced) => Ok(Link { greeted: self, link, label, queue, replaced, decided, ended }),
+            Ok(replaced) => Ok(Link { greeted: self, link, label, queue, replaced, decided }),
             Err(error) => {
                 let closing = if error == NotEntered::Full { Closing::Full } else { Closing::Duplicate };
                 closing.close(&self.connection);
@@ -107,24 +105,24 @@ impl Greeted {
 
 impl Link {
     /// Carries the link until it ends. Frames of a replaced link stay readable until this one is installed, and the
-    /// end of the replaced one is told before the beginning of this one.
+    /// beginning of this one is told before the end of the replaced one: whoever heard of an end without a successor
+    /// would dial, and its dial would replace this link in turn, for ever.
     pub(super) async fn live(self, inner: &Inner) {
-        let Self { greeted, link, label, queue, replaced, decided, ended } = self;
+        let Self { greeted, link, label, queue, replaced, decided } = self;
         let Greeted { peer, connection, dialed, incarnation, send, reader } = greeted;
         let remote = canonical(connection.remote_address());
         let may_relay = (inner.relays)(&peer);
         let (send_key, receive_key) = frame_keys(&connection, dialed);
         let install = LinkInstall { id: link, peer, remote, label, send_key, receive_key, may_relay };
         inner.port.install_link(install);
+        inner.table().installed(peer, link);
+        inner.tell(LinkEvent::Established { peer, link, label, remote, dialed, incarnation }).await;
+        inner.announce(peer, link);
         if let Some(old) = replaced {
             // If its closing was decided before, that reason stands.
             let _ = old.decided.set(Closing::Replaced.to_string());
             Closing::Replaced.close(&old.connection);
-            // Its task drops the other end when it is through.
-            let _ = old.ended.await;
         }
-        inner.table().installed(peer, link);
-        inner.tell(LinkEvent::Established { peer, link, label, remote, dialed, incarnation }).await;
 
         let reason = tokio::select! {
             reason = hear(inner, peer, link, reader) => reason,
@@ -133,11 +131,15 @@ impl Link {
             never = follow(inner, link, &connection) => match never {},
         };
         let reason = decided.get().cloned().or(connection.close_reason().map(|error| told(&error))).unwrap_or(reason);
+        let has_successor = Closing::is_for_successor(&connection);
         Closing::Violation.close(&connection);
         inner.port.remove_link(link);
         inner.table().remove(peer, link);
+        if has_successor {
+            // The neighbor may have been quicker with the farewell than with the successor's greeting.
+            let _ = timeout(SUCCESSOR_PATIENCE, inner.announced(peer)).await;
+        }
         inner.tell(LinkEvent::Closed { peer, link, reason }).await;
-        drop(ended);
     }
 }
 
@@ -187,3 +189,6 @@ fn frame_key(connection: &Connection, label: &[u8]) -> FrameKey {
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
+
+/// How long the end of a link is kept back whose successor the neighbor promised.
+const SUCCESSOR_PATIENCE: Duration = Duration::from_secs(1);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use quinn::{Connection, Endpoint, Incoming, TransportConfig, VarInt};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use prunella_core::limits::{ADMISSION_TIMEOUT, CONTROL_MESSAGE_BYTES_MAX, DIAL_TIMEOUT};
@@ -154,6 +154,7 @@ impl Links {
             events: setup.events,
             table: Mutex::new(Table::new(me)),
             dialing: Mutex::default(),
+            announcement: Notify::new(),
             admissions: Arc::new(Semaphore::new(ADMISSIONS_MAX)),
             rejected: Default::default(),
             dropped: AtomicU64::new(0),
@@ -245,6 +246,8 @@ pub(super) struct Inner {
     table: Mutex<Table>,
     /// One dial per peer at a time, so that two of this node's own cannot replace each other.
     dialing: Mutex<BTreeSet<PeerId>>,
+    /// Rung when the beginning of a link was told.
+    announcement: Notify,
     admissions: Arc<Semaphore>,
     rejected: [AtomicU64; Rejected::ALL.len()],
     dropped: AtomicU64,
@@ -258,6 +261,23 @@ impl Inner {
     pub(super) async fn tell(&self, event: LinkEvent) {
         // Nobody listens any more only while the node stops.
         let _ = self.events.send(event).await;
+    }
+
+    /// Notes that the beginning of `link` was told.
+    pub(super) fn announce(&self, peer: PeerId, link: LinkId) {
+        self.table().announced(peer, link);
+        self.announcement.notify_waiters();
+    }
+
+    /// Waits until there is a link to `peer` whose beginning was told.
+    pub(super) async fn announced(&self, peer: PeerId) {
+        loop {
+            let announcement = self.announcement.notified();
+            if self.table().of_peer(peer).is_some_and(|entry| entry.announced) {
+                return;
+            }
+            announcement.await;
+        }
     }
 
     pub(super) async fn reject(&self, peer: Option<PeerId>, reason: Rejected) {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use quinn::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use prunella_core::limits::NEIGHBORS_MAX;
 use prunella_core::{Label, LinkId, PeerId};
@@ -58,10 +58,10 @@ pub(super) struct Entry {
     pub(super) queue: mpsc::Sender<Vec<u8>>,
     /// Set when this node decides to close the link: why.
     pub(super) decided: Arc<OnceLock<String>>,
-    /// Resolves once the link is gone from the datapath and its end was told.
-    pub(super) ended: oneshot::Receiver<()>,
     /// Set once the datapath carries the link.
     pub(super) installed: bool,
+    /// Set once its beginning was told.
+    pub(super) announced: bool,
 }
 
 impl Entry {
@@ -140,6 +140,13 @@ impl Table {
     pub(super) fn installed(&mut self, peer: PeerId, link: LinkId) {
         if let Some(entry) = self.links.get_mut(&peer).filter(|entry| entry.link == link) {
             entry.installed = true;
+        }
+    }
+
+    /// Notes that the beginning of `link` was told.
+    pub(super) fn announced(&mut self, peer: PeerId, link: LinkId) {
+        if let Some(entry) = self.links.get_mut(&peer).filter(|entry| entry.link == link) {
+            entry.announced = true;
         }
     }
 

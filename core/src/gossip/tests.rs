@@ -1,3 +1,5 @@
+//! The gossip role: replication, repair, and what hostile or returning nodes cannot do.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The pathfinder role on a diamond: routes, failover, and calm when nothing is wrong.
+
 use super::*;
 use crate::peer::LinkReport;
 
@@ -54,11 +56,10 @@ impl Diamond {
 
     fn absorb(&mut self, effects: Vec<Effect>) {
         for effect in effects {
-            if let Effect::Probe { way, nonce } = &effect {
-                if self.answering.contains(&way.first.0) {
-                    let returned = Input::ProbeReturned { path: way.path, nonce: *nonce, rtt: MS };
-                    self.give(returned);
-                }
+            if let Effect::Probe { way, nonce } = &effect
+                && self.answering.contains(&way.first.0)
+            {
+                self.give(Input::ProbeReturned { path: way.path, nonce: *nonce, rtt: MS });
             }
             self.seen.push(effect);
         }

@@ -75,6 +75,8 @@ pub struct Shell {
     /// Probes that somebody waits for.
     pub traces: Traces,
     owners: Mutex<BTreeMap<LinkId, PeerId>>,
+    /// Why the last dial to each neighbor failed.
+    dial_failures: Mutex<BTreeMap<PeerId, String>>,
     rejected: [AtomicU64; Rejected::ALL.len()],
 }
 
@@ -119,6 +121,7 @@ impl Shell {
             sessions: OnceLock::new(),
             services: OnceLock::new(),
             owners: Mutex::default(),
+            dial_failures: Mutex::default(),
             traces: Traces::default(),
             rejected: Default::default(),
         }

@@ -1,5 +1,6 @@
 //! The pump: carries what links and datapath tell into the mailboxes, and the ticks that no machine can know.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -79,6 +80,7 @@ impl Shell {
             LinkEvent::Established { peer, link, label, remote, dialed, .. } => {
                 tracing::info!(peer = %peer.short(), %remote, dialed, "link established");
                 self.owners.lock().unwrap_or_else(PoisonError::into_inner).insert(link, peer);
+                self.dial_failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer);
                 let addresses = if self.roster.addresses(&peer).is_empty() { vec![remote] } else { Vec::new() };
                 self.roster.add(peer, addresses);
                 self.remember_neighbor(peer);
@@ -90,13 +92,24 @@ impl Shell {
                 self.directory.deliver(Route::Peer(peer, peer::Input::LinkClosed { link }));
             }
             LinkEvent::DialFailed { peer, address, reason } => {
-                tracing::debug!(peer = %peer.short(), %address, reason, "dial failed");
+                self.tell_dial_failure(peer, address, reason);
                 self.directory.deliver(Route::Peer(peer, peer::Input::DialFailed));
             }
             LinkEvent::Received { peer, control, .. } => self.on_control(peer, control),
             LinkEvent::Rejected { peer, reason } => {
                 tracing::debug!(peer = peer.map(|p| p.short()), %reason, "rejected on a link");
             }
+        }
+    }
+
+    /// An operator wants to know why there is no link, but not again with every attempt.
+    fn tell_dial_failure(&self, peer: PeerId, address: SocketAddr, reason: String) {
+        let mut failures = self.dial_failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.get(&peer) == Some(&reason) {
+            tracing::debug!(peer = %peer.short(), %address, reason, "dial failed again");
+        } else {
+            tracing::info!(peer = %peer.short(), %address, reason, "dial failed");
+            failures.insert(peer, reason);
         }
     }
 

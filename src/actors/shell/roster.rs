@@ -84,6 +84,11 @@ impl Roster {
     pub fn start_with(&self, start: impl Fn(PeerId) + Send + Sync + 'static) {
         *self.start.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(start));
     }
+
+    /// Starts no PeerActors any more. What started them holds the shell, and so this roster.
+    pub fn start_nobody(&self) {
+        *self.start.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `prunella shell`: the node's commands line by line, with completion, hints and history; or a script of them.
 
 mod completion;
-mod line_helper;
+mod line_editor;
 mod words;
 
 use std::io::{self, BufRead, IsTerminal};
@@ -14,7 +14,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::{CompletionType, Config, Editor};
 use tokio::runtime::Runtime;
 
-use self::line_helper::LineHelper;
+use self::line_editor::LineHelper;
 use super::failure::{Failure, complain};
 use super::node_command::NodeCommand;
 use super::output::Output;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quinn::{Connection, Endpoint, Incoming, MtuDiscoveryConfig, RecvStream, SendStream, TransportConfig, VarInt};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
@@ -55,7 +56,7 @@ pub struct SessionSetup {
 }
 
 /// Streams that peers opened and that the [`Gate`] let in, by purpose. While a queue is full, its streams are refused as
-/// busy.
+/// busy; when it has been dropped, as for no such service.
 #[derive(Debug)]
 pub struct Inbox {
     /// Streams to be carried to a service.
@@ -184,8 +185,8 @@ impl Sessions {
         self.guests.sever(peer);
     }
 
-    /// Closes all sessions and waits until every peer was told, or has not answered for a while. The node's UDP socket
-    /// is not read any more, so links are to be shut down before.
+    /// Closes all sessions and waits until every peer was told, or has not answered for a while. Links are to be shut down
+    /// after it, since the farewell travels over them; the node's UDP socket is read as long as this handle is kept.
     pub async fn shut_down(&self) {
         self.endpoint.close(Closing::ShuttingDown.code(), b"");
         self.endpoint.wait_idle().await;
@@ -334,8 +335,10 @@ impl Front {
                 return Ok(());
             }
         };
-        if let Err(error) = queue.try_send(inbound) {
-            error.into_inner().refuse(StreamRefusal::Busy).await;
+        match queue.try_send(inbound) {
+            Ok(()) => {}
+            Err(TrySendError::Full(inbound)) => inbound.refuse(StreamRefusal::Busy).await,
+            Err(TrySendError::Closed(inbound)) => inbound.refuse(StreamRefusal::NoSuchService).await,
         }
         Ok(())
     }

@@ -1,3 +1,5 @@
+//! Joining over real QUIC: admitted once, refused by name.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

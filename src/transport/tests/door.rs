@@ -1,3 +1,5 @@
+//! Handshakes that are begun and not ended, and how many are borne.
+
 use std::net::SocketAddr;
 
 use prunella_core::limits::HANDSHAKES_MAX;

@@ -1,3 +1,5 @@
+//! Message channels between two nodes.
+
 use std::time::Duration;
 
 use prunella_core::limits::MESSAGE_BYTES_MAX;

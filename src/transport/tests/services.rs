@@ -1,3 +1,5 @@
+//! Services: half-close, back-pressure, denials.
+
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Sessions: end to end, over relays, across reroutes.
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

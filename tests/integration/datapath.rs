@@ -11,10 +11,7 @@ use prunella::datapath::{Event, Fault};
 use prunella_core::frame::{FrameKey, HEADER_BYTES, Header, Kind, Labels, stamp};
 use prunella_core::{Label, Rejected, Tag};
 
-#[path = "../benches/rig/mod.rs"]
-mod rig;
-
-use rig::{LinkEnds, Node, Tls, in_time, link};
+use crate::rig::{self, LinkEnds, Node, Tls, in_time, link};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_and_a_link_share_one_socket() {

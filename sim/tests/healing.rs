@@ -1,0 +1,187 @@
+//! What a simulated mesh must bear, and whether the oracles notice when it does not.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use prunella_core::wiring::Route;
+use prunella_core::{Instant, gossip};
+use prunella_sim::{Bug, Config, Fault, Options, Report, Walk, World};
+
+fn calm() -> Config {
+    Config { random_faults: false, ..Config::default() }
+}
+
+/// A mesh that has formed, in which only what the test injects goes wrong.
+fn formed(seed: u64) -> World {
+    let mut world = World::new(seed, Config { loss_permille: 0, ..calm() });
+    assert!(world.run_until_healed().is_some(), "{:?}", world.unhealed());
+    world
+}
+
+/// Lets time pass until `holds`, and tells how long it took.
+fn wait(world: &mut World, at_most: Duration, holds: impl Fn(&World) -> bool) -> Duration {
+    let began = world.now();
+    while !holds(world) {
+        assert!(world.now().since(began) < at_most, "it does not hold after {at_most:?}: {:?}", world.unhealed());
+        world.run_for(MS);
+    }
+    world.now().since(began)
+}
+
+fn relays(world: &World, from: usize, to: usize) -> Vec<usize> {
+    match world.walk(from, to) {
+        Some(Walk::Arrives(hops)) => hops[1..hops.len() - 1].to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+fn arrives(world: &World, from: usize, to: usize) -> bool {
+    matches!(world.walk(from, to), Some(Walk::Arrives(_)))
+}
+
+fn planted(bug: Bug) -> Report {
+    let stormy = Duration::from_secs(5);
+    World::new(1, Config { bug: Some(bug), stormy, patience: Duration::from_secs(10), ..Config::default() }).run()
+}
+
+fn says(report: &Report, what: &str) -> bool {
+    report.failures.iter().any(|failure| failure.what.contains(what))
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_to_the_last_event() {
+    let config = Config { stormy: Duration::from_secs(5), ..Config::default() };
+    let run = |seed| World::new(seed, config.clone()).run();
+    let first = run(7);
+    assert!(first.events > 10_000, "{first}");
+    assert_eq!(first, run(7));
+    assert_ne!(first.trace_hash, run(8).trace_hash);
+}
+
+#[test]
+fn twenty_meshes_bear_mixed_faults_and_heal() {
+    let summary = prunella_sim::run(&Options { seeds: 20, first_seed: 1, nodes: 5, seconds: 6 });
+    let kinds: BTreeSet<String> = summary
+        .reports
+        .iter()
+        .flat_map(|report| &report.faults)
+        .map(|report| format!("{:?}", report.fault).split(' ').next().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(kinds.len(), 5, "{kinds:?}");
+    assert!(summary.passed(), "{summary}");
+}
+
+#[test]
+fn a_one_way_cut_is_noticed_by_both_ends() {
+    let mut world = formed(3);
+    let fault = world.inject(Fault::CutOneWay { from: 0, to: 1 });
+    let noticed = wait(&mut world, 400 * MS, |world| !world.is_up(0, 1) && !world.is_up(1, 0));
+    assert!(noticed > Duration::ZERO);
+    world.heal(fault);
+    assert!(world.run_until_healed().is_some(), "{:?}", world.unhealed());
+    assert!(world.failures().is_empty(), "{:?}", world.failures());
+}
+
+#[test]
+fn a_killed_relay_is_left_within_300_milliseconds() {
+    let mut moved = 0;
+    for seed in 1..=5 {
+        let mut world = formed(seed);
+        let pair = world.wanted().iter().copied().find(|(from, to)| !relays(&world, *from, *to).is_empty());
+        let Some((from, to)) = pair else { continue };
+        let relay = relays(&world, from, to)[0];
+        world.inject(Fault::Kill { node: relay });
+        assert!(!arrives(&world, from, to));
+        wait(&mut world, 300 * MS, |world| arrives(world, from, to));
+        assert!(!relays(&world, from, to).contains(&relay));
+        moved += 1;
+    }
+    assert!(moved >= 3, "too few seeds have a route with a relay: {moved}");
+}
+
+#[test]
+fn a_restarted_node_catches_up() {
+    let mut world = formed(4);
+    let fault = world.inject(Fault::Kill { node: 2 });
+    world.run_for(Duration::from_secs(1));
+    let input = gossip::Input::SetService { name: "web".to_owned(), exposed: true };
+    world.tell(5, Route::Gossip(input));
+    world.run_for(Duration::from_secs(1));
+    assert!(world.node(2).is_none());
+    world.heal(fault);
+    let knows =
+        |world: &World| world.node(2).is_some_and(|node| node.gossip().records().any(|record| record.id.key == "web"));
+    assert!(!knows(&world), "nobody told it yet");
+    wait(&mut world, Duration::from_secs(10), knows);
+    assert!(world.run_until_healed().is_some(), "{:?}", world.unhealed());
+}
+
+#[test]
+fn a_restarted_node_remembers_what_its_disk_held() {
+    let mut world = formed(4);
+    let records = |world: &World| world.node(2).map_or(0, |node| node.gossip().records().count());
+    let before = records(&world);
+    let fault = world.inject(Fault::Kill { node: 2 });
+    world.heal(fault);
+    assert!(before >= 2 * 8 && records(&world) == before, "{before}");
+}
+
+#[test]
+fn a_paused_node_accuses_nobody() {
+    let mut world = formed(5);
+    let fault = world.inject(Fault::Pause { node: 1 });
+    world.run_for(1500 * MS);
+    world.heal(fault);
+    world.run_for(MS);
+    let neighbors = world.neighbors(1);
+    assert!(neighbors.iter().all(|neighbor| world.is_up(1, *neighbor)), "it was itself that was late");
+    assert!(world.run_until_healed().is_some(), "{:?}", world.unhealed());
+}
+
+#[test]
+fn two_sides_of_a_partition_find_together_again() {
+    let mut world = formed(6);
+    let fault = world.inject(Fault::Partition { side: BTreeSet::from([0, 1, 2]) });
+    world.run_for(Duration::from_secs(12));
+    assert!(!world.unhealed().is_empty());
+    world.heal(fault);
+    assert!(world.run_until_healed().is_some(), "{:?}", world.unhealed());
+    assert!(world.now() > Instant::from_millis(12_000));
+}
+
+#[test]
+fn an_ended_link_is_established_once_and_not_again_and_again() {
+    let mut world = formed(1);
+    let established = |world: &World| {
+        let peer = world.node(1).map(|node| node.peer_id());
+        peer.and_then(|peer| world.node(0)?.link(&peer)).map_or(0, |report| report.established)
+    };
+    let before = established(&world);
+    let fault = world.inject(Fault::Cut { a: 0, b: 1 });
+    world.run_for(Duration::from_secs(8));
+    world.heal(fault);
+    assert!(world.run_until_healed().is_some(), "{:?}", world.unhealed());
+    let more = established(&world) - before;
+    assert!((1..=3).contains(&more), "{more}");
+}
+
+#[test]
+fn swapped_labels_are_noticed() {
+    let report = planted(Bug::SwappedLabels);
+    assert!(says(&report, "leads elsewhere") || says(&report, "the mesh did not form"), "{report}");
+}
+
+#[test]
+fn missing_anti_entropy_is_noticed() {
+    let report = planted(Bug::NoAntiEntropy);
+    assert!(says(&report, "hold different records"), "{report}");
+    assert!(report.to_string().contains("replay: prunella sim --seed 1 --nodes 8 --seconds 5"), "{report}");
+}
+
+#[test]
+fn probes_that_always_return_are_noticed() {
+    let report = planted(Bug::CredulousProbes);
+    assert!(says(&report, "of silence"), "{report}");
+}
+
+const MS: Duration = Duration::from_millis(1);

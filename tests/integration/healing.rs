@@ -1,0 +1,136 @@
+//! What breaks is noticed at both ends, carried around, and whole again when the cause is gone.
+
+use std::time::Duration;
+
+use prunella::api::vocabulary::Reach;
+use prunella::api::{Request, Response};
+use rustix::process::Signal;
+
+use super::echo::{Echo, echo_server};
+use super::mesh::{Mesh, Node, PATIENCE, Plan, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_one_way_cut_is_noticed_by_both_ends() {
+    let mesh = Mesh::found(Plan::pair()).await;
+    let (near, far) = (&mesh.nodes[0], &mesh.nodes[1]);
+    for (drop_sent, drop_received) in [(true, false), (false, true)] {
+        near.done(&Request::Fault { neighbor: far.peer.clone(), drop_sent, drop_received }).await;
+        for node in [near, far] {
+            let what = format!("the cut noticed by {} (sent: {drop_sent})", node.name);
+            until(&what, Duration::from_secs(3), async || match link_state(node).await? {
+                state if ["up", "late"].contains(&state.as_str()) => Err(state),
+                _ => Ok(()),
+            })
+            .await;
+        }
+        near.done(&Request::ClearFaults).await;
+        mesh.whole().await;
+        near.run(&["ping", "n1"]).await.ok();
+    }
+    for node in [near, far] {
+        let told: Vec<_> = node.incidents().await.unwrap().into_iter().map(|incident| incident.kind).collect();
+        assert!(told.contains(&"link-down".to_owned()), "{}: {told:?}", node.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traffic_goes_around_a_killed_relay_and_a_cut() {
+    let mut mesh = Mesh::found(Plan::diamond()).await;
+    mesh.nodes[2].expose("echo", echo_server().await).await;
+    let listen = mesh.nodes[0].forward("echo").await;
+
+    let echo = Echo::start(listen).await;
+    let relay = mesh.paths(0, 2, 2).await[0];
+    mesh.nodes[relay].kill();
+    echo.goes_on().await;
+    let other = mesh.paths(0, 2, 1).await;
+    assert_ne!(other, [relay], "the path in use leads over a node that is gone");
+    let outcome = echo.finish().await;
+    assert!(outcome.gap < GAP_MAX, "a relay was killed: {outcome:?}");
+    mesh.nodes[relay].start().await;
+    mesh.whole().await;
+
+    for (drop_sent, drop_received) in [(true, true), (true, false), (false, true)] {
+        let echo = Echo::start(listen).await;
+        let relay = mesh.paths(0, 2, 2).await[0];
+        let neighbor = mesh.nodes[relay].peer.clone();
+        mesh.nodes[0].done(&Request::Fault { neighbor, drop_sent, drop_received }).await;
+        echo.goes_on().await;
+        mesh.nodes[0].done(&Request::ClearFaults).await;
+        mesh.whole().await;
+        let outcome = echo.finish().await;
+        assert!(outcome.gap < GAP_MAX, "cut (sent: {drop_sent}, received: {drop_received}): {outcome:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traffic_goes_around_a_relay_that_stands_still() {
+    let mesh = Mesh::found(Plan::diamond()).await;
+    mesh.nodes[2].expose("echo", echo_server().await).await;
+    let echo = Echo::start(mesh.nodes[0].forward("echo").await).await;
+    let relay = mesh.paths(0, 2, 2).await[0];
+    mesh.nodes[relay].signal(Signal::STOP);
+    echo.goes_on().await;
+    // Long enough for every neighbor to be sure.
+    for neighbor in [0, 2] {
+        let what = format!("the standstill noticed by n{neighbor}");
+        until(&what, PATIENCE, async || {
+            let links = mesh.nodes[neighbor].links().await?;
+            let link = links.iter().find(|link| link.peer.to_string() == mesh.nodes[relay].peer);
+            link.filter(|link| link.state != "up").map(drop).ok_or_else(|| format!("{links:?}"))
+        })
+        .await;
+    }
+    mesh.nodes[relay].signal(Signal::CONT);
+    mesh.whole().await;
+    mesh.paths(0, 2, 2).await;
+    echo.goes_on().await;
+    let outcome = echo.finish().await;
+    assert!(outcome.gap < GAP_MAX, "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_node_knows_what_it_knew_and_catches_up() {
+    let mut mesh = Mesh::found(Plan::pair()).await;
+    mesh.nodes[0].expose("before", "127.0.0.1:9".parse().unwrap()).await;
+    mesh.nodes[1].forward("before").await;
+    mesh.nodes[1].kill();
+    mesh.nodes[0].stop().await;
+
+    // Nobody is there to tell it anything.
+    mesh.nodes[1].start().await;
+    let peers = mesh.nodes[1].peers().await.unwrap();
+    let known: Vec<_> = peers.iter().filter(|peer| peer.state != Reach::Myself).collect();
+    assert_eq!(known.len(), 1, "{peers:?}");
+    assert_eq!((known[0].name.as_str(), known[0].state), ("n0", Reach::Unreachable), "{peers:?}");
+    assert_eq!(services(&mesh.nodes[1]).await, ["before"]);
+    mesh.nodes[1].run(&["ping", "n0"]).await.fails(1, &["n0"]);
+
+    // And then somebody who has news, and kept what it exposed.
+    mesh.nodes[1].stop().await;
+    mesh.nodes[0].start().await;
+    mesh.nodes[0].expose("after", "127.0.0.1:9".parse().unwrap()).await;
+    mesh.nodes[1].start().await;
+    mesh.whole().await;
+    until("the news known", PATIENCE, async || match services(&mesh.nodes[1]).await {
+        services if services == ["after", "before"] => Ok(()),
+        services => Err(format!("{services:?}")),
+    })
+    .await;
+    mesh.nodes[1].run(&["ping", "n0"]).await.ok();
+}
+
+async fn link_state(node: &Node) -> Result<String, String> {
+    let links = node.links().await?;
+    Ok(links[0].state.clone())
+}
+
+async fn services(node: &Node) -> Vec<String> {
+    match node.ask(&Request::Services).await {
+        Ok(Response::Services { services, .. }) => services.into_iter().map(|service| service.name).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Longer than this, nobody may notice that something broke on the way.
+const GAP_MAX: Duration = Duration::from_millis(1200);

@@ -1,0 +1,22 @@
+//! Real nodes: child processes of the real program on loopback, in temporary directories, driven over their control sockets.
+//!
+//! [`mesh`] founds and runs them, [`process`] runs the program, [`echo`] is traffic that notices every lost byte. The other
+//! modules hold the tests, one module per subject.
+
+// Whatever is not as expected here is a failed test.
+#![allow(clippy::unwrap_used)]
+
+mod actors;
+mod admission;
+mod bad_input;
+mod datapath;
+mod datapath_batches;
+mod echo;
+mod escalation;
+mod healing;
+mod links;
+mod mesh;
+mod process;
+#[path = "../../benches/rig/mod.rs"]
+mod rig;
+mod services;
