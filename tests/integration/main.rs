@@ -12,6 +12,7 @@ mod bad_input;
 mod datapath;
 mod datapath_batches;
 mod echo;
+mod embedding;
 mod escalation;
 mod healing;
 mod links;

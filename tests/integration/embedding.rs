@@ -1,5 +1,4 @@
 //! The library as an embedder uses it: nodes in one process, on the loopback interface.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::future::Future;
 use std::net::SocketAddr;
