@@ -20,3 +20,8 @@ pub use mesh_node::MeshNode;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/embedding.md")]
 struct EmbeddingGuide;
+
+// So is the one in the README, by which most people meet the library.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
