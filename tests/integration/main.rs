@@ -1,7 +1,7 @@
 //! Real nodes: child processes of the real program on loopback, in temporary directories, driven over their control sockets.
 //!
 //! [`mesh`] founds and runs them, [`process`] runs the program, [`echo`] is traffic that notices every lost byte. The other
-//! modules hold the tests, one module per subject.
+//! modules hold the tests, one module per subject; [`embedding`] runs its nodes in the process of the test itself.
 
 // Whatever is not as expected here is a failed test.
 #![allow(clippy::unwrap_used)]

@@ -108,8 +108,11 @@ async fn a_slow_reader_slows_the_writer_and_costs_no_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_reached_is_reset_and_told() {
-    let only_open =
-        OPEN_POLICY.replacen("action = \"connect\"", "action = \"connect\"\nservice = [\"open\", \"dead\"]", 1);
+    let only_open = OPEN_POLICY.replacen(
+        "action = \"connect\"",
+        "action = \"connect\"\nservice = [\"open\", \"dead\", \"gone\"]",
+        1,
+    );
     let config = "[log]\nformat = \"json\"\n".parse().unwrap();
     let mesh = Mesh::found(Plan { policy: only_open, config, ..Plan::pair() }).await;
     let (user, provider) = (&mesh.nodes[0], &mesh.nodes[1]);

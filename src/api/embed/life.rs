@@ -17,7 +17,6 @@ use crate::api::answers::Answers;
 use crate::api::error::{Error, ErrorKind};
 use crate::api::node::Running;
 use crate::api::vocabulary::Request;
-use crate::datapath::Port;
 use crate::transport::MessageChannel;
 
 /// What the clones of a handle share.
@@ -136,8 +135,8 @@ impl Life {
         let outcome = running.ended().await;
         self.stopping.send_replace(true);
         lock(&self.node).take();
-        let shell = Arc::downgrade(running.answers.shell());
-        let port = Arc::downgrade(&running.answers.shell().port);
+        let shell = running.answers.shell();
+        let (store, port) = (Arc::clone(&shell.store), Arc::clone(&shell.port));
         running.stop().await;
         // Only now, or a dropped connection would look to the peer as if it had been ended on purpose.
         self.opened.release();
@@ -145,8 +144,12 @@ impl Life {
         tasks.shutdown().await;
         // The handler may hold a handle on the node itself.
         self.handler.send_replace(None);
-        if timeout(FREE_PATIENCE, freed(shell, port)).await.is_err() {
-            tracing::warn!("a part of the node outlives it; its port and its store may still be in use");
+        let freed = timeout(FREE_PATIENCE, async {
+            free(store).await;
+            free(port).await;
+        });
+        if freed.await.is_err() {
+            tracing::warn!("a part of the node outlives it; its store and its port may still be in use");
         }
         self.ended.send_replace(Some(outcome));
     }
@@ -193,11 +196,14 @@ fn adopt(opened: Arc<Opened>, shell: Weak<Shell>) -> Adopt {
     })
 }
 
-/// Returns when the last owners of the node's store and socket have let go; they end by themselves, and tell nobody.
-async fn freed(shell: Weak<Shell>, port: Weak<Port>) {
-    while shell.strong_count() > 0 || port.strong_count() > 0 {
+/// Waits until this is the last owner, and drops what it owns: when this returns, that is really gone. The other owners
+/// end by themselves, and tell nobody.
+async fn free<T: ?Sized + Send + Sync + 'static>(owned: Arc<T>) {
+    while Arc::strong_count(&owned) > 1 {
         sleep(FREE_PAUSE).await;
     }
+    // To close the store is work for a thread that may block. It fails only if the drop panics, which is told already.
+    let _ = tokio::task::spawn_blocking(move || drop(owned)).await;
 }
 
 fn stopped() -> Error {
