@@ -3,7 +3,7 @@
 //! It hears plans and the end of incidents, and asks for steps to be done. Invariant: a step has helped only if the
 //! incident was cleared by measurement within the step's patience; otherwise the next one is tried.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
@@ -51,6 +51,8 @@ pub enum Effect {
 #[derive(Debug, Default)]
 pub struct Executor {
     running: BTreeMap<u64, Running>,
+    /// Incidents that ended lately: a plan for one of these comes too late and is not begun.
+    over: VecDeque<u64>,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,7 @@ impl Machine for Executor {
 
     fn handle(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
         match input {
+            Input::Adopted(plan) if self.over.contains(&plan.incident) => {}
             Input::Adopted(plan) if plan.steps.is_empty() || self.running.len() >= PLANS_MAX => {
                 effects.push(Effect::Exhausted { incident: plan.incident });
             }
@@ -95,6 +98,10 @@ impl Machine for Executor {
                 self.running.insert(running.plan.incident, running);
             }
             Input::Cleared { incident } => {
+                if self.over.len() >= OVER_MAX {
+                    self.over.pop_front();
+                }
+                self.over.push_back(incident);
                 if let Some(running) = self.running.remove(&incident) {
                     effects.push(running.outcome(true, now));
                 }
@@ -123,6 +130,9 @@ impl Machine for Executor {
         self.running.values().map(Running::until).min()
     }
 }
+
+/// Ended incidents that are remembered: more than can end while a plan is on its way from the planner.
+const OVER_MAX: usize = 4 * PLANS_MAX;
 
 #[cfg(test)]
 mod tests {
@@ -161,5 +171,13 @@ mod tests {
         executor.handle(Input::Cleared { incident: 1 }, Instant::from_millis(70), &mut effects);
         let outcome = Outcome { kind: "link-down".into(), step: "wait".into(), helped: true, took_ms: 70 };
         assert_eq!(effects, [Effect::Record { incident: 1, outcome }]);
+    }
+
+    #[test]
+    fn a_plan_for_an_incident_that_is_over_is_not_begun() {
+        let (mut executor, mut effects) = (Executor::default(), Vec::new());
+        executor.handle(Input::Cleared { incident: 1 }, Instant::BOOT, &mut effects);
+        executor.handle(Input::Adopted(plan()), Instant::BOOT, &mut effects);
+        assert_eq!((effects, executor.deadline()), (vec![], None));
     }
 }

@@ -101,7 +101,7 @@ impl Host {
         let config = NodeConfig {
             node: NodeBody { name: format!("node-{}", self.address.ip()), addresses: vec![self.address] },
             link_probing: LINK_PROBING,
-            pathfinder: pathfinder::Config { paths: PATHS, probing: PATH_PROBING },
+            pathfinder: pathfinder::Config { paths: PATHS, warm: 2, probing: PATH_PROBING },
             monitor: monitor::Config { me: self.identity.peer(), neighbors_target: neighbors },
             seed: self.rng.next_u64(),
         };

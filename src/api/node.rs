@@ -47,7 +47,7 @@ pub struct Running {
 /// One line that says what could not be opened, where, and what to do. Nothing keeps running.
 pub async fn start(dir: &Path, config: MeshConfig, rebuild: bool) -> Result<Running, Error> {
     let credentials = Credentials::load(dir)?;
-    check_expiry(&credentials)?;
+    renewal::certify_at_start(dir, &credentials, config.certificate.validity())?;
     let rules = read_rules(&config.policy.file)?;
     let store = open_store(&config.store.directory, rebuild)?;
     Door::forget_expired(&*store, unix_seconds())?;
@@ -145,14 +145,6 @@ pub async fn run(dir: &Path, options: RunOptions) -> Result<(), Error> {
     node.stop().await;
     tracing::info!("node is down");
     ended
-}
-
-fn check_expiry(credentials: &Credentials) -> Result<(), Error> {
-    if credentials.certificate_expiry_unix() > unix_seconds() {
-        return Ok(());
-    }
-    let text = "this node's certificate has expired; ask for a token with `prunella invite` and run `prunella join`";
-    Err(Error::new(ErrorKind::Identity, text))
 }
 
 fn open_store(path: &Path, rebuild: bool) -> Result<Arc<dyn Store>, Error> {

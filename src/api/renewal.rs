@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use prunella_core::PeerId;
 
+use super::error::{Error, ErrorKind};
 use super::setup::unix_seconds;
 use crate::actors::shell::Shell;
-use crate::security::{Issuer, store_membership};
+use crate::security::{Credentials, Issuer, store_membership};
 use crate::transport;
 
 /// Renews the certificate again and again, for as long as the node runs.
@@ -20,6 +21,8 @@ pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
             Ok(()) => {
                 let expires_unix = shell.credentials.certificate_expiry_unix();
                 tracing::info!(expires_unix, "the certificate was renewed");
+                // An issuer may grant less than this node's configuration expects: that must not become a storm.
+                tokio::time::sleep(RENEWALS_APART).await;
             }
             Err(reason) => {
                 let expires_unix = shell.credentials.certificate_expiry_unix();
@@ -36,6 +39,25 @@ fn wait(shell: &Shell) -> Duration {
     let left = Duration::from_secs(shell.credentials.certificate_expiry_unix().saturating_sub(unix_seconds()));
     let jitter = life.mul_f64(f64::from(shell.credentials.peer().to_bytes()[0]) / 255.0 / 10.0);
     left.saturating_sub(life / 2 - jitter)
+}
+
+/// An issuer whose certificate has expired, after a long time off, certifies itself anew; others cannot.
+///
+/// # Errors
+/// [`ErrorKind::Identity`] if the certificate has expired and this node is no issuer.
+pub(super) fn certify_at_start(dir: &Path, credentials: &Credentials, validity: Duration) -> Result<(), Error> {
+    let now = unix_seconds();
+    if credentials.certificate_expiry_unix() > now {
+        return Ok(());
+    }
+    let Some(issuer) = Issuer::load(dir)? else {
+        let text =
+            "this node's certificate has expired; ask for a token with `prunella invite` and run `prunella join`";
+        return Err(Error::new(ErrorKind::Identity, text));
+    };
+    let certificate = issuer.with_certificate_life(validity).renew(&credentials.peer(), now)?;
+    store_membership(dir, &certificate, credentials.authority_der())?;
+    Ok(credentials.replace_certificate(certificate)?)
 }
 
 async fn renew(dir: &Path, shell: &Shell) -> Result<(), String> {
@@ -77,5 +99,7 @@ async fn ask_an_issuer(shell: &Shell) -> Result<Vec<u8>, String> {
 
 /// How long to wait after a failure.
 const RETRY_EVERY: Duration = Duration::from_secs(30);
+/// Least time between two renewals.
+const RENEWALS_APART: Duration = Duration::from_secs(60);
 /// Most addresses asked in one round.
 const ASKED_MAX: usize = 32;

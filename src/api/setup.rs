@@ -180,8 +180,26 @@ impl Written {
             table.insert("bootstrap".to_owned(), self.bootstrap.into());
         }
         let head = "# This node's configuration; every key and its default: `config/default.toml` in the source.\n";
-        create(&dir.join(FILE_NAME), &format!("{head}{table}"))?;
+        let file = dir.join(FILE_NAME);
+        if file.exists() {
+            add_bootstrap(&file, &table)?;
+        } else {
+            create(&file, &format!("{head}{table}"))?;
+        }
         create(&dir.join(MeshConfig::default().policy.file), INITIAL_POLICY)
+    }
+}
+
+/// A configuration that was written before the join stays as it is, but the node must know whom to dial first. Keys of
+/// the whole file stand before its first table, so the line goes on top.
+fn add_bootstrap(file: &Path, table: &toml::Table) -> Result<(), Error> {
+    let failed =
+        |error: std::io::Error| Error::new(ErrorKind::System, format!("cannot write {}: {error}", file.display()));
+    let text = fs::read_to_string(file).map_err(failed)?;
+    let has = text.parse::<toml::Table>().is_ok_and(|there| there.contains_key("bootstrap"));
+    match table.get("bootstrap") {
+        Some(bootstrap) if !has => fs::write(file, format!("bootstrap = {bootstrap}\n{text}")).map_err(failed),
+        _ => Ok(()),
     }
 }
 
@@ -222,3 +240,22 @@ pub(super) fn unix_seconds() -> u64 {
 }
 
 const INITIAL_POLICY: &str = include_str!("../../config/policy.initial.toml");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_is_there_gains_the_bootstrap_and_keeps_the_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(FILE_NAME);
+        fs::write(&file, "name = \"mine\" # kept\n[chaos]\nallow = true\n").unwrap();
+        let peer = PeerId::from_public_key([1; 32]);
+        let bootstrap = vec![format!("{peer}@127.0.0.1:4600")];
+        let written = Written { name: Some("other".into()), listen: None, advertise: vec![], bootstrap };
+        written.write(dir.path()).unwrap();
+        let config = load(dir.path(), None).unwrap();
+        assert_eq!((config.name.as_str(), config.chaos.allow, config.bootstrap.len()), ("mine", true, 1));
+        assert!(fs::read_to_string(&file).unwrap().contains("# kept"));
+    }
+}

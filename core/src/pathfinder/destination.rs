@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::tracked::{State, Tracked};
-use super::{Effect, PathChange, PathReport, PathState, PathView, SwitchCause};
+use super::{Config, Effect, PathChange, PathReport, PathState, PathView, SwitchCause};
 use crate::paths::Path;
 use crate::peer::Probing;
 use crate::rng::Rng;
@@ -177,9 +177,10 @@ impl Destination {
         }
     }
 
-    pub(super) fn wake(&mut self, probing: &Probing, rng: &mut Rng, now: Instant, effects: &mut Vec<Effect>) {
+    pub(super) fn wake(&mut self, config: &Config, rng: &mut Rng, now: Instant, effects: &mut Vec<Effect>) {
+        let probing = &config.probing;
         for (rank, path) in self.paths.iter_mut().enumerate() {
-            let warm = rank < WARM || Some(path.way.path) == self.in_use;
+            let warm = rank < config.warm || Some(path.way.path) == self.in_use;
             let interval = if warm { probing.interval } else { probing.interval * SPARE_FACTOR };
             if let Some(nonce) = path.wake(probing, interval, rng, now) {
                 effects.push(Effect::Probe { way: path.way.clone(), nonce });
@@ -194,8 +195,6 @@ impl Destination {
     }
 }
 
-/// Paths that are probed as often as the one in use.
-const WARM: usize = 2;
 /// How much more seldom the others are probed.
 const SPARE_FACTOR: u32 = 5;
 /// Later than any deadline that matters.

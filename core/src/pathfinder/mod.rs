@@ -156,6 +156,8 @@ pub enum SwitchCause {
 pub struct Config {
     /// Paths kept per destination.
     pub paths: usize,
+    /// How many of them are probed as often as the one in use.
+    pub warm: usize,
     /// How paths that carry or may soon carry traffic are probed.
     pub probing: Probing,
 }
@@ -301,7 +303,7 @@ impl Pathfinder {
             self.release(peer, effects);
         }
         for destination in self.destinations.values_mut() {
-            destination.wake(&self.config.probing, &mut self.rng, now, effects);
+            destination.wake(&self.config, &mut self.rng, now, effects);
         }
     }
 

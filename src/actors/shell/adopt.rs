@@ -69,7 +69,7 @@ impl Shell {
         let probe = &self.config.probe;
         let probing =
             Probing { interval: probe.path_interval(), late_after: probe.late_after(), dead_after: probe.dead_after() };
-        let config = pathfinder::Config { paths: self.config.paths.count, probing };
+        let config = pathfinder::Config { paths: self.config.paths.count, warm: self.config.paths.warm, probing };
         let wanted = |destination| pathfinder::Input::Wanted { destination };
         let first = self.routes.all().into_iter().map(wanted).collect();
         (Pathfinder::new(self.credentials.peer(), config, seed()), first)
