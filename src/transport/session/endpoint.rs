@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use quinn::{Connection, Endpoint, Incoming, MtuDiscoveryConfig, RecvStream, SendStream, TransportConfig, VarInt};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -106,7 +107,6 @@ pub enum SessionError {
 pub struct Sessions {
     endpoint: Endpoint,
     client: quinn::ClientConfig,
-    port: Arc<Port>,
     pool: Pool,
     guests: Arc<Guests>,
     reroutes: Arc<Reroutes>,
@@ -140,7 +140,7 @@ impl Sessions {
         };
         tokio::spawn(accept(endpoint.clone(), Arc::new(front)));
         let client = quinn_client(credentials.client(SESSION_ALPN));
-        let sessions = Self { endpoint, client, port, pool: Pool::new(), guests, reroutes, route };
+        let sessions = Self { endpoint, client, pool: Pool::new(), guests, reroutes, route };
         Ok((sessions, Inbox { services, messages }))
     }
 
@@ -172,9 +172,16 @@ impl Sessions {
     /// Traffic for `peer` takes another path from now on: call it after the route was installed. What was lost with the
     /// old path is sent again at once, and not held against the new one.
     pub fn rerouted(&self, peer: PeerId) {
-        // With the same socket this makes each connection send a packet now, whose acknowledgment shows what was lost.
-        if self.reroutes.note(peer.tag()) && self.endpoint.rebind_abstract(self.port.mesh_socket()).is_err() {
-            tracing::debug!(%peer, "sessions were not told of a reroute: they will notice by themselves");
+        if !self.reroutes.note(peer.tag()) {
+            return;
+        }
+        // A packet that must be acknowledged, sent now: its acknowledgment shows what was lost. (Binding the endpoint to its
+        // own socket again would do the same for every connection, but in quinn-proto 0.11.19 it panics the endpoint if a
+        // connection was reset at that moment.)
+        for session in self.pool.living(peer).into_iter().chain(self.guests.living(peer)) {
+            if let Err(error) = session.send_datagram(Bytes::from_static(NUDGE)) {
+                tracing::debug!(%peer, %error, "a session was not told of a reroute: it will notice by itself");
+            }
         }
     }
 
@@ -356,7 +363,9 @@ fn transport_config(streams_max: u32, reroute: Arc<Reroute>) -> TransportConfig 
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_concurrent_bidi_streams(VarInt::from_u32(streams_max))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .datagram_receive_buffer_size(None)
+        // Only nudges come as datagrams, and nobody reads them: the oldest make room.
+        .datagram_receive_buffer_size(Some(NUDGES_BYTES_MAX))
+        .datagram_send_buffer_size(NUDGES_BYTES_MAX)
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(SESSION_WINDOW_BYTES))
         .send_window(u64::from(SESSION_WINDOW_BYTES));
@@ -374,3 +383,8 @@ const SESSION_WINDOW_BYTES: u32 = 4 * STREAM_WINDOW_BYTES;
 /// Most streams of one purpose that wait to be picked up.
 const INBOX_MAX: usize = 256;
 const _: () = assert!(KEEP_ALIVE.as_secs() * 3 < IDLE_TIMEOUT.as_secs(), "two lost keep-alives close no session");
+
+/// What a session says after a reroute: anything will do.
+const NUDGE: &[u8] = b"!";
+/// Room for nudges, in bytes, in each direction of a session.
+const NUDGES_BYTES_MAX: usize = 64;

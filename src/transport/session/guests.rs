@@ -45,6 +45,11 @@ impl Guests {
         }
     }
 
+    /// The sessions that `peer` has dialed.
+    pub(super) fn living(&self, peer: PeerId) -> Vec<Connection> {
+        self.lock().get(&peer).cloned().unwrap_or_default()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PeerId, Vec<Connection>>> {
         self.by_peer.lock().expect("BUG: nothing panics while it holds the guests")
     }

@@ -121,6 +121,14 @@ impl Pool {
         }
     }
 
+    /// The connection to `peer`, if there is one.
+    pub(super) fn living(&self, peer: PeerId) -> Option<Connection> {
+        match self.lock().get(&peer) {
+            Some(Entry::Ready(connection)) => Some(connection.clone()),
+            _ => None,
+        }
+    }
+
     /// The peers with a living connection.
     pub(super) fn peers(&self) -> Vec<PeerId> {
         let ready = |entry: &Entry| matches!(entry, Entry::Ready(_)) && !entry.is_dead();
