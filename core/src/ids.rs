@@ -114,6 +114,28 @@ impl Tag {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LinkId(pub u64);
 
+/// What tells one signed record from every other: the first 16 bytes of the BLAKE3 hash of its signed bytes.
+///
+/// Two statements of one origin under one id and version have different items, so both can be asked for by name.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, bincode::Encode, bincode::Decode,
+)]
+pub struct ItemId(pub [u8; 16]);
+
+impl ItemId {
+    /// The item of a record with these signed bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let hash = blake3::hash(bytes);
+        Self(std::array::from_fn(|i| hash.as_bytes()[i]))
+    }
+}
+
+impl fmt::Debug for ItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ItemId({})", data_encoding::HEXLOWER.encode(&self.0[..6]))
+    }
+}
+
 /// A node's own name for its link to one neighbor, as it stands in a frame's path. Zero is never given out.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, bincode::Encode, bincode::Decode,

@@ -33,7 +33,7 @@ pub mod verified;
 pub mod wire;
 pub mod wiring;
 
-pub use ids::{Label, LinkId, PeerId, Tag};
+pub use ids::{ItemId, Label, LinkId, PeerId, Tag};
 pub use instant::Instant;
 pub use machine::Machine;
 pub use rejected::Rejected;

@@ -9,13 +9,15 @@ use std::time::Duration;
 /// Longest control message between neighbors, in bytes, without its four-byte length prefix.
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Longest body of a record, in bytes.
-pub const RECORD_BODY_BYTES_MAX: usize = 4 * 1024;
+pub const RECORD_BODY_BYTES_MAX: usize = 8 * 1024;
 /// Longest encoded record, in bytes: body, key and fixed fields.
 pub const RECORD_BYTES_MAX: usize = RECORD_BODY_BYTES_MAX + RECORD_KEY_BYTES_MAX + 128;
 /// Longest key of a record, in bytes (a service's name, for example).
 pub const RECORD_KEY_BYTES_MAX: usize = 64;
+/// Most bytes of records in one push; a longer single record cannot be.
+pub const PUSH_BYTES_MAX: usize = 48 * 1024;
 /// Most records in one push.
-pub const PUSH_RECORDS_MAX: usize = 12;
+pub const PUSH_RECORDS_MAX: usize = 256;
 /// Most entries in one digest message; a larger map is told in several.
 pub const DIGEST_ENTRIES_MAX: usize = 400;
 /// Longest invitation token, decoded, in bytes.
@@ -24,6 +26,8 @@ pub const TOKEN_BYTES_MAX: usize = 1024;
 pub const ADDRESSES_MAX: usize = 8;
 /// Longest service name, in bytes; names are `[a-z0-9-]`.
 pub const SERVICE_NAME_BYTES_MAX: usize = 63;
+/// Longest name of a region, in bytes.
+pub const REGION_BYTES_MAX: usize = 31;
 /// Longest node name, in bytes.
 pub const NODE_NAME_BYTES_MAX: usize = 63;
 
@@ -109,10 +113,10 @@ pub const RESTARTS_MAX: usize = 3;
 /// The window in which restarts are counted.
 pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
-const _: () = assert!(PUSH_RECORDS_MAX * (RECORD_BYTES_MAX + 128) < CONTROL_MESSAGE_BYTES_MAX, "a push fits a message");
+const _: () = assert!(PUSH_BYTES_MAX + RECORD_BYTES_MAX + 128 < CONTROL_MESSAGE_BYTES_MAX, "a push fits a message");
 const _: () =
     assert!(DIGEST_ENTRIES_MAX * (48 + RECORD_KEY_BYTES_MAX) < CONTROL_MESSAGE_BYTES_MAX, "a digest fits a message");
-const _: () = assert!(LINKS_PER_NODE_MAX * 56 < RECORD_BODY_BYTES_MAX, "a link-state record fits its body");
+const _: () = assert!(LINKS_PER_NODE_MAX * (56 + 42) < RECORD_BODY_BYTES_MAX, "a link-state record fits its body");
 const _: () = assert!(NEIGHBORS_MAX <= LINKS_PER_NODE_MAX, "every neighbor's link can be told");
 const _: () = assert!(SERVICES_PER_NODE_MAX + 2 <= RECORDS_PER_ORIGIN_MAX, "a node can tell all of its services");
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");

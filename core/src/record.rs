@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::identity::{self, Identity};
 use crate::limits::{
     ADDRESSES_MAX, CLOCK_SKEW_MAX, LINKS_PER_NODE_MAX, NODE_NAME_BYTES_MAX, RECORD_BODY_BYTES_MAX, RECORD_BYTES_MAX,
-    RECORD_KEY_BYTES_MAX, RECORD_LIFE_MAX, SERVICE_NAME_BYTES_MAX,
+    RECORD_KEY_BYTES_MAX, RECORD_LIFE_MAX, REGION_BYTES_MAX, SERVICE_NAME_BYTES_MAX,
 };
 use crate::wire::codec;
-use crate::{Label, PeerId, Rejected, Verified};
+use crate::{ItemId, Label, PeerId, Rejected, Verified};
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
@@ -61,8 +61,8 @@ pub enum Body {
     Withdrawn,
     /// For [`Kind::Node`].
     Node(NodeBody),
-    /// For [`Kind::Links`]: every link that is up.
-    Links(Vec<LinkBody>),
+    /// For [`Kind::Links`].
+    Links(LinksBody),
     /// For [`Kind::Service`]: the origin answers for the service named by the key.
     Service,
 }
@@ -74,6 +74,28 @@ pub struct NodeBody {
     pub name: String,
     /// Where it can be dialed (UDP).
     pub addresses: Vec<SocketAddr>,
+    /// Where it stands, as its operator calls it; empty: nowhere in particular.
+    pub region: String,
+}
+
+/// What a node says of its neighbors.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct LinksBody {
+    /// Every link that is up.
+    pub links: Vec<LinkBody>,
+    /// Neighbors that do not answer any more, ascending. One such statement alone says little.
+    pub accused: Vec<PeerId>,
+    /// Accusations that the origin contradicts because it has round trips with the accuser, ascending.
+    pub refuted: Vec<Refuted>,
+}
+
+/// An accusation that is contradicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode)]
+pub struct Refuted {
+    /// Whose.
+    pub accuser: PeerId,
+    /// The version of the accuser's record that says it; what a later version says is not contradicted.
+    pub version: u64,
 }
 
 /// One direction of one link, as its owner measures it.
@@ -105,6 +127,8 @@ pub struct ProvenRecord {
     pub record: Record,
     /// The proof, as received.
     pub signed: SignedRecord,
+    /// What tells it from every other record.
+    pub item: ItemId,
 }
 
 impl Record {
@@ -117,7 +141,8 @@ impl Record {
         self.check().expect("BUG: a node's own record is within the limits");
         let bytes = codec::encode(&self);
         let signature = identity.sign(&signed_bytes(&bytes)).to_vec();
-        Verified::vouch(ProvenRecord { record: self, signed: SignedRecord { bytes, signature } })
+        let item = ItemId::of(&bytes);
+        Verified::vouch(ProvenRecord { record: self, signed: SignedRecord { bytes, signature }, item })
     }
 
     /// Bounds, and a body that fits the kind.
@@ -132,7 +157,7 @@ impl Record {
         match (self.id.kind, &self.body) {
             (Kind::Node, Body::Withdrawn) | (Kind::Links, Body::Withdrawn) if key_free => Ok(()),
             (Kind::Node, Body::Node(node)) if key_free => node.check(),
-            (Kind::Links, Body::Links(links)) if key_free && links.len() <= LINKS_PER_NODE_MAX => Ok(()),
+            (Kind::Links, Body::Links(body)) if key_free => body.check(),
             (Kind::Service, Body::Service | Body::Withdrawn) if is_service_name(&self.id.key) => Ok(()),
             _ => Err(Rejected::Malformed),
         }
@@ -141,12 +166,29 @@ impl Record {
 
 impl NodeBody {
     fn check(&self) -> Result<(), Rejected> {
-        let bounded = self.name.len() <= NODE_NAME_BYTES_MAX && self.addresses.len() <= ADDRESSES_MAX;
+        let bounded = self.name.len() <= NODE_NAME_BYTES_MAX
+            && self.addresses.len() <= ADDRESSES_MAX
+            && self.region.len() <= REGION_BYTES_MAX;
         if bounded { Ok(()) } else { Err(Rejected::OverLimit) }
     }
 }
 
+impl LinksBody {
+    fn check(&self) -> Result<(), Rejected> {
+        if self.links.len() + self.accused.len() > LINKS_PER_NODE_MAX || self.refuted.len() > LINKS_PER_NODE_MAX {
+            return Err(Rejected::OverLimit);
+        }
+        let ascending = self.accused.is_sorted_by(|a, b| a < b) && self.refuted.is_sorted_by(|a, b| a < b);
+        if ascending { Ok(()) } else { Err(Rejected::Malformed) }
+    }
+}
+
 impl SignedRecord {
+    /// About how long it is in a message, in bytes; never shorter than it really is.
+    pub fn wire_bytes(&self) -> usize {
+        self.bytes.len() + self.signature.len() + 16
+    }
+
     /// Decodes and checks a claim at the wall-clock time `unix_ms`.
     ///
     /// # Errors
@@ -163,7 +205,8 @@ impl SignedRecord {
         }
         let signature: &[u8; 64] = self.signature.as_slice().try_into().map_err(|_| Rejected::Malformed)?;
         identity::verify(&record.id.origin, &signed_bytes(&self.bytes), signature)?;
-        Ok(Verified::vouch(ProvenRecord { record, signed: self }))
+        let item = ItemId::of(&self.bytes);
+        Ok(Verified::vouch(ProvenRecord { record, signed: self, item }))
     }
 }
 

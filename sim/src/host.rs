@@ -99,7 +99,11 @@ impl Host {
         self.resumed = now;
         let unix_ms = self.unix_ms(now);
         let config = NodeConfig {
-            node: NodeBody { name: format!("node-{}", self.address.ip()), addresses: vec![self.address] },
+            node: NodeBody {
+                name: format!("node-{}", self.address.ip()),
+                addresses: vec![self.address],
+                region: String::new(),
+            },
             link_probing: LINK_PROBING,
             pathfinder: pathfinder::Config { paths: PATHS, warm: 2, probing: PATH_PROBING },
             monitor: monitor::Config { me: self.identity.peer(), neighbors_target: neighbors },

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 
-use prunella_core::limits::{ADDRESSES_MAX, NEIGHBORS_MAX, NODE_NAME_BYTES_MAX, PATHS_MAX};
+use prunella_core::limits::{ADDRESSES_MAX, NEIGHBORS_MAX, NODE_NAME_BYTES_MAX, PATHS_MAX, REGION_BYTES_MAX};
 
 use super::{MeshConfig, Neighbors, Paths, Probe};
 
@@ -20,6 +20,7 @@ pub(super) struct Broken {
 /// Checks every value.
 pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
     name(&config.name)?;
+    region(&config.region)?;
     addresses(&config.advertise)?;
     count("bootstrap", config.bootstrap.len(), NEIGHBORS_MAX)?;
     neighbors(&config.neighbors)?;
@@ -42,6 +43,14 @@ fn name(name: &str) -> Result<(), Broken> {
     }
     let allowed = format!("letters, digits, `.`, `-` and `_`, at most {NODE_NAME_BYTES_MAX} of them");
     Err(Broken { keys: vec!["name"], found: format!("{name:?}"), allowed })
+}
+
+fn region(region: &str) -> Result<(), Broken> {
+    if region.is_empty() || (is_node_name(region) && region.len() <= REGION_BYTES_MAX) {
+        return Ok(());
+    }
+    let allowed = format!("letters, digits, `.`, `-` and `_`, at most {REGION_BYTES_MAX} of them");
+    Err(Broken { keys: vec!["region"], found: format!("{region:?}"), allowed })
 }
 
 fn addresses(advertise: &[SocketAddr]) -> Result<(), Broken> {

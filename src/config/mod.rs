@@ -34,6 +34,8 @@ pub const FILE_NAME: &str = "config.toml";
 pub struct MeshConfig {
     /// The node's name for people; empty when the configuration names none.
     pub name: String,
+    /// Where the node stands; empty for nowhere in particular.
+    pub region: String,
     /// Where the node listens (UDP); port 0 lets the system choose.
     pub listen: SocketAddr,
     /// What other nodes are told to dial; empty for what the node finds by itself.

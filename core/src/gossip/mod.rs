@@ -17,9 +17,9 @@ use serde::Serialize;
 pub use heard::{Heard, verify};
 
 use crate::identity::Identity;
-use crate::limits::{DIGEST_ENTRIES_MAX, PUSH_RECORDS_MAX};
+use crate::limits::{DIGEST_ENTRIES_MAX, PUSH_BYTES_MAX, PUSH_RECORDS_MAX};
 use crate::peer::LinkReport;
-use crate::record::{Body, Kind, LinkBody, NodeBody, ProvenRecord, Record, RecordId, SignedRecord};
+use crate::record::{Body, Kind, LinkBody, LinksBody, NodeBody, ProvenRecord, Record, RecordId, SignedRecord};
 use crate::rng::Rng;
 use crate::wire::Control;
 use crate::wire::control::Digest;
@@ -309,8 +309,18 @@ impl Machine for Gossip {
 
 /// Sends records in messages of bounded size.
 fn push(to: PeerId, records: Vec<SignedRecord>, effects: &mut Vec<Effect>) {
-    for part in records.chunks(PUSH_RECORDS_MAX) {
-        effects.push(Effect::Send { to, control: Control::Push(part.to_vec()) });
+    let (mut part, mut bytes) = (Vec::new(), 0);
+    for record in records {
+        let size = record.wire_bytes();
+        if part.len() == PUSH_RECORDS_MAX || (bytes + size > PUSH_BYTES_MAX && !part.is_empty()) {
+            effects.push(Effect::Send { to, control: Control::Push(std::mem::take(&mut part)) });
+            bytes = 0;
+        }
+        bytes += size;
+        part.push(record);
+    }
+    if !part.is_empty() {
+        effects.push(Effect::Send { to, control: Control::Push(part) });
     }
 }
 
@@ -323,7 +333,7 @@ fn changed(id: &RecordId, body: Option<&Body>) -> Effect {
         },
         Kind::Links => Effect::LinksChanged {
             origin: id.origin,
-            links: body.and_then(|b| if let Body::Links(l) = b { Some(l.clone()) } else { None }).unwrap_or_default(),
+            links: body.and_then(links_of).map(|b| b.links.clone()).unwrap_or_default(),
         },
         Kind::Service => Effect::ServiceChanged {
             provider: id.origin,
@@ -331,6 +341,10 @@ fn changed(id: &RecordId, body: Option<&Body>) -> Effect {
             exposed: matches!(body, Some(Body::Service)),
         },
     }
+}
+
+fn links_of(body: &Body) -> Option<&LinksBody> {
+    if let Body::Links(links) = body { Some(links) } else { None }
 }
 
 /// Time between two anti-entropy rounds.

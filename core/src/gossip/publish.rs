@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Effect, Gossip, changed};
 use crate::limits::LINKS_PER_NODE_MAX;
 use crate::peer::LinkReport;
-use crate::record::{Body, Kind, LinkBody, Record, RecordId};
+use crate::record::{Body, Kind, LinkBody, LinksBody, Record, RecordId};
 use crate::{Instant, PeerId};
 
 /// This node's links as they are, and as they were last told.
@@ -52,11 +52,18 @@ impl OwnLinks {
         self.due
     }
 
-    fn tell(&mut self) -> Vec<LinkBody> {
+    fn tell(&mut self) -> LinksBody {
         self.told = self.now.clone();
         self.due = None;
         self.ever_told = true;
-        self.now.values().take(LINKS_PER_NODE_MAX).copied().collect()
+        self.body()
+    }
+}
+
+impl OwnLinks {
+    /// What was last told.
+    fn body(&self) -> LinksBody {
+        LinksBody { links: self.told.values().take(LINKS_PER_NODE_MAX).copied().collect(), ..LinksBody::default() }
     }
 }
 
@@ -127,7 +134,7 @@ impl Gossip {
     fn own_body(&self, id: &RecordId) -> Option<Body> {
         match id.kind {
             Kind::Node => self.node.clone().map(Body::Node),
-            Kind::Links => Some(Body::Links(self.own_links.told.values().copied().collect())),
+            Kind::Links => Some(Body::Links(self.own_links.body())),
             Kind::Service => self.services.get(&id.key).map(|e| if *e { Body::Service } else { Body::Withdrawn }),
         }
     }

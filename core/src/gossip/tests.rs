@@ -20,7 +20,10 @@ impl Mesh {
             let gossip = Gossip::new(Identity::from_secret(&[i; 32]), u64::from(i), mesh.now);
             mesh.nodes.insert(id(i), gossip);
             mesh.give(id(i), Input::Clock { unix_ms: UNIX_MS });
-            mesh.give(id(i), Input::Announce(NodeBody { name: format!("n{i}"), addresses: vec![] }));
+            mesh.give(
+                id(i),
+                Input::Announce(NodeBody { name: format!("n{i}"), addresses: vec![], region: String::new() }),
+            );
         }
         mesh
     }
@@ -116,7 +119,7 @@ fn an_older_version_changes_nothing() {
     let mut mesh = Mesh::new(2);
     let me = Identity::from_secret(&[9; 32]);
     let say = |version, name: &str| {
-        let node = NodeBody { name: name.into(), addresses: vec![] };
+        let node = NodeBody { name: name.into(), addresses: vec![], region: String::new() };
         let id = RecordId { origin: me.peer(), kind: Kind::Node, key: String::new() };
         let record = Record { id, version, issued_ms: UNIX_MS, expires_ms: UNIX_MS + 9000, body: Body::Node(node) };
         Input::Heard { from: me.peer(), message: Heard::Push(vec![record.sign(&me)]) }
@@ -136,7 +139,7 @@ fn a_node_overrules_what_its_older_self_said() {
     let mut reborn = Gossip::new(Identity::from_secret(&[1; 32]), 77, mesh.now);
     reborn.handle(Input::Clock { unix_ms: UNIX_MS - 100_000 }, mesh.now, &mut Vec::new());
     mesh.nodes.insert(id(1), reborn);
-    mesh.give(id(1), Input::Announce(NodeBody { name: "n1".into(), addresses: vec![] }));
+    mesh.give(id(1), Input::Announce(NodeBody { name: "n1".into(), addresses: vec![], region: String::new() }));
     mesh.link(1, 2, LinkState::Down);
     mesh.link(1, 2, LinkState::Up);
     assert!(mesh.agree());

@@ -32,7 +32,11 @@ impl Shell {
                 stored.push(proven);
             }
         }
-        let body = NodeBody { name: self.config.name.clone(), addresses: self.advertised.clone() };
+        let body = NodeBody {
+            name: self.config.name.clone(),
+            addresses: self.advertised.clone(),
+            region: self.config.region.clone(),
+        };
         let mut first = vec![
             gossip::Input::Clock { unix_ms: now_ms },
             gossip::Input::Loaded(stored),

@@ -82,7 +82,7 @@ mod tests {
         let known = Known::default();
         let (a, b) = (PeerId::from_public_key([1; 32]), PeerId::from_public_key([2; 32]));
         for (peer, name) in [(a, "alpha"), (b, "beta")] {
-            known.set_node(peer, Some(NodeBody { name: name.into(), addresses: vec![] }));
+            known.set_node(peer, Some(NodeBody { name: name.into(), addresses: vec![], region: String::new() }));
         }
         assert_eq!(known.find("beta"), Some(b));
         assert_eq!(known.find(&a.to_string()[..8]), Some(a));
