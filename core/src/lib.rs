@@ -10,6 +10,7 @@
 //! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads.
 //! - [`limits`] bounds everything.
 
+pub mod broadcast;
 pub mod executor;
 pub mod frame;
 pub mod gossip;
@@ -19,6 +20,7 @@ pub mod incident;
 pub mod instant;
 pub mod limits;
 pub mod machine;
+pub mod membership;
 pub mod monitor;
 pub mod node;
 pub mod pathfinder;
@@ -26,9 +28,11 @@ pub mod paths;
 pub mod peer;
 pub mod planner;
 pub mod policy;
+pub mod reconcile;
 pub mod record;
 pub mod rejected;
 pub mod rng;
+pub mod selection;
 pub mod verified;
 pub mod wire;
 pub mod wiring;

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use crate::incident::{Incident, Outcome, Step};
+use crate::membership::Change;
+use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::pathfinder::Way;
 use crate::policy::RuleSet;
 use crate::record::{NodeBody, RecordId, SignedRecord};
@@ -101,6 +103,15 @@ pub enum Command {
         /// Whether it is exposed.
         exposed: bool,
     },
+    /// The mesh has come to another verdict about a member.
+    MemberChanged(Change),
+    /// This node is cut off from the majority, or is back.
+    PartitionChanged {
+        /// Which.
+        event: PartitionEvent,
+        /// How it stands.
+        quorum: Quorum,
+    },
     /// Install a route in the datapath.
     InstallRoute {
         /// Whither.
@@ -193,6 +204,10 @@ impl Wire for gossip::Effect {
             }
             gossip::Effect::ServiceChanged { provider, name, exposed } => {
                 Route::Shell(Command::ServiceChanged { provider, name, exposed })
+            }
+            gossip::Effect::MemberChanged(change) => Route::Shell(Command::MemberChanged(change)),
+            gossip::Effect::PartitionChanged { event, quorum } => {
+                Route::Shell(Command::PartitionChanged { event, quorum })
             }
             gossip::Effect::ReportsWanted => Route::Peers(peer::Input::ReportRequested),
         };

@@ -145,7 +145,7 @@ impl World {
 
     /// Queues a control message on the link to a neighbor; without a link it is dropped, as by the real shell.
     pub(crate) fn send_control(&mut self, from: usize, to: usize, control: &Control) {
-        let repairs = matches!(control, Control::Summary { .. } | Control::Digest(_) | Control::Pull(_));
+        let repairs = matches!(control, Control::Reconcile(_) | Control::Give(_));
         if repairs && self.config.bug == Some(Bug::NoAntiEntropy) {
             return;
         }

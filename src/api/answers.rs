@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prunella_core::gossip;
+use prunella_core::membership::roster::Counts;
 use prunella_core::pathfinder::{PathState, PathView};
 use prunella_core::peer::LinkReport;
 use prunella_core::policy;
@@ -19,13 +20,13 @@ use tokio::sync::watch;
 use super::error::{Error, ErrorKind};
 use super::server::{Answer, Handler};
 use super::vocabulary::{
-    ActorInfo, Failure, ForwardInfo, HopInfo, IncidentInfo, LinkInfo, PathInfo, PeerInfo, Reach, Request, Response,
-    ServiceInfo, Status,
+    ActorInfo, Failure, ForwardInfo, HopInfo, IncidentInfo, LinkInfo, MemberCounts, MemberInfo, PathInfo, PeerInfo,
+    Reach, Request, Response, ServiceInfo, Standing, Status,
 };
 use crate::actors::shell::Shell;
 use crate::config::read_rules;
 use crate::datapath::Fault;
-use crate::messages::{self, Mail, PathfinderQuery, PeerQuery};
+use crate::messages::{self, GossipQuery, Mail, PathfinderQuery, PeerQuery};
 use crate::transport::{ExposeError, ForwardError, SessionError, Sessions};
 
 /// Answers requests about one node.
@@ -58,6 +59,7 @@ impl Answers {
         match request {
             Request::Status => self.status().await.map(Response::Status),
             Request::Peers => Ok(Response::Peers { peers: self.peers().await? }),
+            Request::Members => self.members().await.map(Response::Members),
             Request::Links => Ok(Response::Links { links: self.links().await }),
             Request::Paths { destination } => self.paths(&destination).await,
             Request::Actors => Ok(Response::Actors { actors: self.actors() }),
@@ -89,6 +91,8 @@ impl Answers {
     async fn status(&self) -> Result<Status, Error> {
         let shell = &self.shell;
         let reachable = self.reachable().await?;
+        let standing = self.standing().await?;
+        let Counts { alive, suspect, down } = standing.counts;
         Ok(Status {
             peer: shell.credentials.peer(),
             name: shell.config.name.clone(),
@@ -101,6 +105,9 @@ impl Answers {
             links_up: shell.port.link_stats().iter().filter(|link| link.usable).count(),
             peers_known: shell.known.nodes().len(),
             peers_reachable: reachable.len(),
+            members: MemberCounts { alive, suspect, down },
+            has_quorum: standing.quorum.has_quorum,
+            converged: standing.is_converged(),
             incidents_open: shell.journal.open_count(),
             certificate_expires_unix: shell.credentials.certificate_expiry_unix(),
             counters: self.counters(),
@@ -151,6 +158,33 @@ impl Answers {
         let actor = self.shell.directory.pathfinder().ok_or_else(|| away("pathfinder"))?;
         let asked = actor.call(|reply| Mail::Query(PathfinderQuery::Reachable(reply)), Some(CALL_PATIENCE)).await;
         answered(asked, "pathfinder")
+    }
+
+    async fn standing(&self) -> Result<gossip::Standing, Error> {
+        let actor = self.shell.directory.gossip().ok_or_else(|| away("gossip"))?;
+        let asked = actor.call(|reply| Mail::Query(GossipQuery::Standing(reply)), Some(CALL_PATIENCE)).await;
+        answered(asked, "gossip")
+    }
+
+    async fn members(&self) -> Result<Standing, Error> {
+        let standing = self.standing().await?;
+        let info = |member: gossip::MemberView| MemberInfo {
+            name: self.shell.known.name(&member.peer),
+            peer: member.peer,
+            status: member.status.name().to_owned(),
+            region: member.region,
+            accusers: member.accusers,
+        };
+        Ok(Standing {
+            reachable: standing.quorum.reachable,
+            known: standing.quorum.known,
+            has_quorum: standing.quorum.has_quorum,
+            ill_health: standing.ill_health,
+            records: standing.records,
+            neighbors: standing.neighbors.len(),
+            neighbors_in_sync: standing.neighbors.iter().filter(|(_, in_sync)| *in_sync).count(),
+            members: standing.members.into_iter().map(info).collect(),
+        })
     }
 
     async fn paths_to(&self, destination: PeerId) -> Result<Vec<PathView>, Error> {

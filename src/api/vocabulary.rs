@@ -18,6 +18,8 @@ pub enum Request {
     Status,
     /// Every node that is known; [`Response::Peers`].
     Peers,
+    /// Who belongs to the mesh and is well, and whether this node has what its neighbors have; [`Response::Members`].
+    Members,
     /// Every neighbor's link; [`Response::Links`].
     Links,
     /// The paths to a node; [`Response::Paths`].
@@ -111,6 +113,8 @@ pub enum Failure {
 pub enum Response {
     /// To [`Request::Status`].
     Status(Status),
+    /// To [`Request::Members`].
+    Members(Standing),
     /// To [`Request::Peers`], ordered by id.
     Peers {
         /// One entry per known node, this one included.
@@ -207,12 +211,65 @@ pub struct Status {
     pub peers_known: usize,
     /// Nodes that can be reached, this one not counted.
     pub peers_reachable: usize,
+    /// Members by status: alive, suspect, down.
+    pub members: MemberCounts,
+    /// Whether more than half of the members are within reach; without, governed state is read-only here.
+    pub has_quorum: bool,
+    /// Whether every neighbor has told that it holds the same records as this node.
+    pub converged: bool,
     /// Incidents that are open.
     pub incidents_open: usize,
     /// When the certificate expires, in seconds since the Unix epoch.
     pub certificate_expires_unix: u64,
     /// Frames and packets by what became of them, and rejections by reason; ordered by name.
     pub counters: std::collections::BTreeMap<String, u64>,
+}
+
+/// Members by status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberCounts {
+    /// Those that are well.
+    pub alive: usize,
+    /// Those that some of their neighbors accuse.
+    pub suspect: usize,
+    /// Those that enough of their neighbors have accused for long enough.
+    pub down: usize,
+}
+
+/// How the mesh stands, as this node sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Every member, ordered by id.
+    pub members: Vec<MemberInfo>,
+    /// Members within reach, this node included.
+    pub reachable: usize,
+    /// Members that a quorum is counted of, this node included.
+    pub known: usize,
+    /// Whether more than half of them are within reach.
+    pub has_quorum: bool,
+    /// How ill this node thinks itself, 0 (well) to 8: the iller, the longer it takes to accuse others.
+    pub ill_health: u8,
+    /// Records held.
+    pub records: usize,
+    /// Neighbors with a usable link.
+    pub neighbors: usize,
+    /// Those of them that have told that they hold the same records.
+    pub neighbors_in_sync: usize,
+}
+
+/// A member of the mesh.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberInfo {
+    /// Its identity.
+    pub peer: PeerId,
+    /// Its name for people.
+    pub name: String,
+    /// "alive", "suspect" or "down".
+    pub status: String,
+    /// Where it stands, as it says; empty: nowhere in particular.
+    pub region: String,
+    /// Who accuses it at present.
+    pub accusers: Vec<PeerId>,
 }
 
 /// A known node.

@@ -16,6 +16,7 @@ mod join;
 mod kill;
 mod lab;
 mod links;
+mod members;
 mod node_command;
 mod output;
 mod parse;

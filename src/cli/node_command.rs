@@ -5,7 +5,8 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::session::Session;
 use super::{
-    actors, down, expose, fault, forward, incidents, kill, links, paths, peers, ping, policy, services, status, trace,
+    actors, down, expose, fault, forward, incidents, kill, links, members, paths, peers, ping, policy, services,
+    status, trace,
 };
 
 /// A command that asks a running node.
@@ -15,6 +16,8 @@ pub(super) enum NodeCommand {
     Status,
     /// List the nodes that are known
     Peers,
+    /// List the members of the mesh: alive, suspect or down, and who says so
+    Members,
     /// List the links to neighbors
     Links,
     /// List the paths to a node
@@ -49,6 +52,7 @@ impl NodeCommand {
         match self {
             NodeCommand::Status => status::run(session).await,
             NodeCommand::Peers => peers::run(session).await,
+            NodeCommand::Members => members::run(session).await,
             NodeCommand::Links => links::run(session).await,
             NodeCommand::Paths(arguments) => paths::run(arguments, session).await,
             NodeCommand::Actors => actors::run(session).await,

@@ -49,6 +49,13 @@ pub enum PathfinderQuery {
     Reachable(RpcReplyPort<std::collections::BTreeMap<PeerId, usize>>),
 }
 
+/// Questions to the gossip role.
+#[derive(Debug)]
+pub enum GossipQuery {
+    /// How does the mesh stand?
+    Standing(RpcReplyPort<gossip::Standing>),
+}
+
 /// A role that nobody asks anything.
 #[derive(Debug)]
 pub enum NoQuery {}
@@ -56,7 +63,7 @@ pub enum NoQuery {}
 /// The mailbox of a PeerActor.
 pub type PeerMsg = Mail<peer::Input, PeerQuery>;
 /// The mailbox of the GossipActor.
-pub type GossipMsg = Mail<gossip::Input, NoQuery>;
+pub type GossipMsg = Mail<gossip::Input, GossipQuery>;
 /// The mailbox of the PathfinderActor.
 pub type PathfinderMsg = Mail<pathfinder::Input, PathfinderQuery>;
 /// The mailbox of the MonitorActor.

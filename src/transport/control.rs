@@ -120,9 +120,11 @@ impl Allowance {
 mod tests {
     use std::time::Duration;
 
+    use prunella_core::reconcile::Message;
+
     use super::*;
 
-    const SUMMARY: Control = Control::Summary { root: [1; 32] };
+    const SUMMARY: Control = Control::Reconcile(Message::Summary { root: [1; 32], items: 0 });
 
     fn summary() -> Vec<u8> {
         encoded(&SUMMARY).unwrap()

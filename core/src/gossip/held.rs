@@ -1,29 +1,30 @@
-//! The records held, and the hash over them.
+//! The records held: the newest of each id, found by id and by item.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::limits::{RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
-use crate::record::{ProvenRecord, RecordId, SignedRecord};
-use crate::wire::codec;
-use crate::wire::control::Digest;
-use crate::{PeerId, Verified};
+use crate::limits::{PAST_ITEMS_MAX, RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
+use crate::record::{Kind, ProvenRecord, RecordId, SignedRecord};
+use crate::{ItemId, PeerId, Verified};
 
 /// Records by id, the newest version of each.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     records: BTreeMap<RecordId, Verified<ProvenRecord>>,
+    items: BTreeMap<ItemId, RecordId>,
     per_origin: BTreeMap<PeerId, usize>,
     /// The highest version that this node must exceed when it next speaks under an id of its own.
     floors: BTreeMap<RecordId, u64>,
-    root: [u8; 32],
+    past: Past,
 }
 
 /// What became of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Applied {
-    /// It was new or newer.
-    News,
+    /// It was new or newer, and took the place of an older one.
+    News {
+        /// The item that is no longer held.
+        replaced: Option<ItemId>,
+    },
     /// It, or a newer one, was there.
     Known,
     /// The table, or the origin's share of it, is full.
@@ -31,27 +32,36 @@ pub(super) enum Applied {
 }
 
 impl Held {
-    pub(super) fn root(&self) -> [u8; 32] {
-        self.root
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = &Verified<ProvenRecord>> {
         self.records.values()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
     }
 
     pub(super) fn get(&self, id: &RecordId) -> Option<&Verified<ProvenRecord>> {
         self.records.get(id)
     }
 
-    pub(super) fn signed(&self, id: &RecordId) -> Option<SignedRecord> {
-        self.records.get(id).map(|proven| proven.signed.clone())
+    /// The record with this item; `None` if it never was here, or a newer one took its place.
+    pub(super) fn signed(&self, item: &ItemId) -> Option<&Verified<ProvenRecord>> {
+        self.items.get(item).and_then(|id| self.records.get(id))
     }
 
-    /// The version with which this node next speaks under `id`: past all that it, or an older self, has said.
-    pub(super) fn next_version(&self, id: &RecordId, unix_ms: u64) -> u64 {
+    /// Whether this node holds the item, or held it until lately: in both cases it need not be asked for.
+    pub(super) fn knows(&self, item: &ItemId) -> bool {
+        self.items.contains_key(item) || self.past.contains(item)
+    }
+
+    /// The version with which this node next speaks under `id`, in the life tagged `life`: past all that it, or an
+    /// older self, has said. Lives of one node never say the same version, even when its clock has jumped back, because
+    /// their tags differ: two different statements under one version would convict it of equivocation.
+    pub(super) fn next_version(&self, id: &RecordId, unix_ms: u64, life: u16) -> u64 {
         let said = self.records.get(id).map_or(0, |proven| proven.record.version);
-        let floor = self.floors.get(id).copied().unwrap_or(0);
-        unix_ms.max(said.max(floor).saturating_add(1))
+        let floor = self.floors.get(id).copied().unwrap_or(0).max(said);
+        let version = |ms: u64| ms << LIFE_BITS | u64::from(life);
+        if version(unix_ms) > floor { version(unix_ms) } else { version((floor >> LIFE_BITS).saturating_add(1)) }
     }
 
     /// Remembers that somebody holds `version` under this node's own `id`.
@@ -60,83 +70,110 @@ impl Held {
         *floor = version.max(*floor);
     }
 
-    pub(super) fn apply(&mut self, proven: Verified<ProvenRecord>) -> Applied {
-        let id = &proven.record.id;
-        match self.records.get(id) {
-            Some(held) if held.record.version >= proven.record.version => return Applied::Known,
-            Some(held) => mix(&mut self.root, id, held.record.version),
-            None => {
-                let count = self.per_origin.entry(id.origin).or_default();
-                if *count >= RECORDS_PER_ORIGIN_MAX || self.records.len() >= RECORDS_MAX {
-                    return Applied::NoRoom;
-                }
-                *count += 1;
-            }
-        }
-        mix(&mut self.root, id, proven.record.version);
-        self.records.insert(id.clone(), proven);
-        Applied::News
+    /// The record that `proven` contradicts: the same origin, id and version, but not the same statement.
+    pub(super) fn contradicted(&self, proven: &ProvenRecord) -> Option<&Verified<ProvenRecord>> {
+        let held = self.records.get(&proven.record.id)?;
+        (held.record.version == proven.record.version && held.item != proven.item).then_some(held)
     }
 
-    /// Drops what has expired and returns its ids.
-    pub(super) fn expire(&mut self, unix_ms: u64) -> Vec<RecordId> {
-        let ended: Vec<RecordId> =
-            self.records.values().filter(|p| p.record.expires_ms <= unix_ms).map(|p| p.record.id.clone()).collect();
-        for id in &ended {
-            let Some(gone) = self.records.remove(id) else { continue };
-            mix(&mut self.root, id, gone.record.version);
+    /// Takes a record in if it is newer than what is held. Of two with one version the smaller item stays, so that all
+    /// nodes keep the same one until the proof of it has spread.
+    pub(super) fn apply(&mut self, proven: Verified<ProvenRecord>) -> Applied {
+        let id = &proven.record.id;
+        let rank = |p: &ProvenRecord| (p.record.version, std::cmp::Reverse(p.item));
+        let replaced = match self.records.get(id) {
+            Some(held) if rank(held) >= rank(&proven) => {
+                self.past.insert_unless(proven.item, held.item);
+                return Applied::Known;
+            }
+            Some(held) => Some(held.item),
+            None if !self.has_room(id.origin) => return Applied::NoRoom,
+            None => {
+                *self.per_origin.entry(id.origin).or_default() += 1;
+                None
+            }
+        };
+        if let Some(item) = replaced {
+            self.items.remove(&item);
+            self.past.insert(item);
+        }
+        self.items.insert(proven.item, id.clone());
+        self.records.insert(id.clone(), proven);
+        Applied::News { replaced }
+    }
+
+    fn has_room(&self, origin: PeerId) -> bool {
+        let share = self.per_origin.get(&origin).copied().unwrap_or(0);
+        share < RECORDS_PER_ORIGIN_MAX && self.records.len() < RECORDS_MAX
+    }
+
+    /// Drops what has expired and returns it.
+    pub(super) fn expire(&mut self, unix_ms: u64) -> Vec<Verified<ProvenRecord>> {
+        self.drop_where(|proven| proven.record.expires_ms <= unix_ms)
+    }
+
+    /// Drops all that `origin` has said and returns it.
+    pub(super) fn drop_origin(&mut self, origin: &PeerId) -> Vec<Verified<ProvenRecord>> {
+        self.drop_where(|proven| proven.record.id.origin == *origin)
+    }
+
+    fn drop_where(&mut self, gone: impl Fn(&ProvenRecord) -> bool) -> Vec<Verified<ProvenRecord>> {
+        let ended: Vec<RecordId> = self.records.values().filter(|p| gone(p)).map(|p| p.record.id.clone()).collect();
+        let mut dropped = Vec::with_capacity(ended.len());
+        for id in ended {
+            let Some(proven) = self.records.remove(&id) else { continue };
+            self.items.remove(&proven.item);
+            self.past.insert(proven.item);
             if let Some(count) = self.per_origin.get_mut(&id.origin) {
                 *count -= 1;
             }
+            dropped.push(proven);
         }
         self.per_origin.retain(|_, count| *count > 0);
-        ended
+        dropped
     }
 
-    /// Everything held, in parts of at most `entries_max` entries that together cover every id.
-    pub(super) fn digests(&self, entries_max: usize) -> Vec<Digest> {
-        let all: Vec<(RecordId, u64)> = self.records.iter().map(|(id, p)| (id.clone(), p.record.version)).collect();
-        let mut digests: Vec<Digest> = all
-            .chunks(entries_max)
-            .map(|part| Digest { after: None, until: part.last().map(|(id, _)| id.clone()), entries: part.to_vec() })
-            .collect();
-        if digests.is_empty() {
-            digests.push(Digest { after: None, until: None, entries: Vec::new() });
-        }
-        for i in 1..digests.len() {
-            digests[i].after = digests[i - 1].until.clone();
-        }
-        if let Some(last) = digests.last_mut() {
-            last.until = None;
-        }
-        digests
+    /// What `origin` says of `kind` under the empty key.
+    pub(super) fn said(&self, origin: PeerId, kind: Kind) -> Option<&Verified<ProvenRecord>> {
+        self.records.get(&RecordId { origin, kind, key: String::new() })
     }
 
-    /// What is newer here, and which ids are newer there, within the part that the digest covers.
-    pub(super) fn compare(&self, digest: &Digest) -> (Vec<SignedRecord>, Vec<RecordId>) {
-        let theirs: BTreeMap<&RecordId, u64> = digest.entries.iter().map(|(id, version)| (id, *version)).collect();
-        let after = digest.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let until = digest.until.as_ref().map_or(Bound::Unbounded, Bound::Included);
-        let newer_here = self
-            .records
-            .range((after, until))
-            .filter(|(id, proven)| theirs.get(id).is_none_or(|version| *version < proven.record.version))
-            .map(|(_, proven)| proven.signed.clone())
-            .collect();
-        let newer_there = theirs
-            .into_iter()
-            .filter(|(id, version)| self.records.get(id).is_none_or(|held| held.record.version < *version))
-            .map(|(id, _)| id.clone())
-            .collect();
-        (newer_here, newer_there)
+    /// The signed form of these items, without those that are gone.
+    pub(super) fn signed_all(&self, items: &[ItemId]) -> Vec<SignedRecord> {
+        items.iter().filter_map(|item| self.signed(item)).map(|proven| proven.signed.clone()).collect()
     }
 }
 
-/// Adds an entry to the root, or takes it out again: XOR over the hashes of (id, version), so the order of arrival does
-/// not matter. It finds differences between honest nodes; it is no commitment.
-fn mix(root: &mut [u8; 32], id: &RecordId, version: u64) {
-    let hash = blake3::hash(&codec::encode(&(id, version)));
-    for (r, h) in root.iter_mut().zip(hash.as_bytes()) {
-        *r ^= h;
+/// Items that were held until lately, oldest first: neighbors may still announce them.
+#[derive(Debug, Default)]
+struct Past {
+    order: VecDeque<ItemId>,
+    items: BTreeSet<ItemId>,
+}
+
+impl Past {
+    fn contains(&self, item: &ItemId) -> bool {
+        self.items.contains(item)
+    }
+
+    fn insert(&mut self, item: ItemId) {
+        if !self.items.insert(item) {
+            return;
+        }
+        self.order.push_back(item);
+        if self.order.len() > PAST_ITEMS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.items.remove(&oldest);
+        }
+    }
+
+    fn insert_unless(&mut self, item: ItemId, held: ItemId) {
+        if item != held {
+            self.insert(item);
+        }
     }
 }
+
+/// The low bits of a version, which tell the lives of a node apart.
+const LIFE_BITS: u32 = 16;

@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Effect, Gossip, changed};
+use super::{Effect, Gossip};
 use crate::limits::LINKS_PER_NODE_MAX;
 use crate::peer::LinkReport;
-use crate::record::{Body, Kind, LinkBody, LinksBody, Record, RecordId};
+use crate::record::{Body, Kind, LinkBody, LinksBody, Record, RecordId, Refuted};
 use crate::{Instant, PeerId};
 
 /// This node's links as they are, and as they were last told.
 #[derive(Debug, Default)]
 pub(super) struct OwnLinks {
     now: BTreeMap<PeerId, LinkBody>,
-    told: BTreeMap<PeerId, LinkBody>,
+    accused: Vec<PeerId>,
+    refuted: Vec<Refuted>,
+    told: Option<LinksBody>,
     /// When the measurements may be told again; set while they differ notably from what was told.
     due: Option<Instant>,
-    ever_told: bool,
 }
 
 impl OwnLinks {
@@ -32,16 +33,24 @@ impl OwnLinks {
                 self.now.remove(&report.peer);
             }
         }
-        let same_links = self.now.len() == self.told.len()
-            && self.now.iter().zip(&self.told).all(|((a, x), (b, y))| a == b && x.label == y.label);
-        if !same_links || !self.ever_told {
+        let Some(told) = &self.told else { return true };
+        let same_links = self.now.len() == told.links.len()
+            && self.now.values().zip(&told.links).all(|(x, y)| x.neighbor == y.neighbor && x.label == y.label);
+        if !same_links {
             return true;
         }
-        let notable = self.now.iter().zip(&self.told).any(|((_, x), (_, y))| differs_notably(x, y));
+        let notable = self.now.values().zip(&told.links).any(|(x, y)| differs_notably(x, y));
         if notable && self.due.is_none() {
             self.due = Some(now + METRICS_EVERY);
         }
         false
+    }
+
+    /// Takes over whom this node accuses and contradicts; true if it must be told at once.
+    pub(super) fn judge(&mut self, accused: Vec<PeerId>, refuted: Vec<Refuted>) -> bool {
+        let differs = self.told.as_ref().is_some_and(|told| told.accused != accused || told.refuted != refuted);
+        (self.accused, self.refuted) = (accused, refuted);
+        differs
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
@@ -53,17 +62,14 @@ impl OwnLinks {
     }
 
     fn tell(&mut self) -> LinksBody {
-        self.told = self.now.clone();
+        let links: Vec<LinkBody> = self.now.values().take(LINKS_PER_NODE_MAX).copied().collect();
+        let room = LINKS_PER_NODE_MAX - links.len();
+        let accused = self.accused.iter().take(room).copied().collect();
+        let refuted = self.refuted.iter().take(LINKS_PER_NODE_MAX).copied().collect();
+        let body = LinksBody { links, accused, refuted };
+        self.told = Some(body.clone());
         self.due = None;
-        self.ever_told = true;
-        self.body()
-    }
-}
-
-impl OwnLinks {
-    /// What was last told.
-    fn body(&self) -> LinksBody {
-        LinksBody { links: self.told.values().take(LINKS_PER_NODE_MAX).copied().collect(), ..LinksBody::default() }
+        body
     }
 }
 
@@ -75,13 +81,12 @@ impl Gossip {
     /// Whether a record of this node's own origin says something that this process would not say.
     pub(super) fn contradicts_me(&self, record: &Record) -> bool {
         let newer = self.held.get(&record.id).is_none_or(|held| held.record.version < record.version);
-        newer && self.started() && self.own_body(&record.id).is_none_or(|body| body != record.body)
+        newer && self.node.is_some() && self.own_body(&record.id).is_none_or(|body| body != record.body)
     }
 
     pub(super) fn publish_links(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let links = self.own_links.tell();
-        let id = self.own_id(Kind::Links, "");
-        self.say(id, Body::Links(links), LINKS_LIFE, now, effects);
+        let body = Body::Links(self.own_links.tell());
+        self.say(self.own_id(Kind::Links, ""), body, now, effects);
     }
 
     /// Says again what holds now under an id of this node's own.
@@ -90,19 +95,18 @@ impl Gossip {
             return self.publish_links(now, effects);
         }
         let body = self.own_body(id).unwrap_or(Body::Withdrawn);
-        self.say(id.clone(), body, LIFE, now, effects);
+        self.say(id.clone(), body, now, effects);
     }
 
-    /// Renews every record of this node's own, long before it expires.
+    /// Renews this node's own records when half of their life is over.
     pub(super) fn refresh(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.publish_links(now, effects);
         let unix_ms = self.clock.unix_ms(now);
+        let ages = |r: &Record| r.expires_ms < unix_ms + life(r.id.kind).as_millis() as u64 / 2;
         let aging: Vec<RecordId> = self
             .held
             .iter()
             .map(|proven| &proven.record)
-            .filter(|r| r.id.origin == self.identity.peer() && r.body != Body::Withdrawn)
-            .filter(|r| r.id.kind != Kind::Links && r.expires_ms < unix_ms + LIFE.as_millis() as u64 / 2)
+            .filter(|r| r.id.origin == self.identity.peer() && r.body != Body::Withdrawn && ages(r))
             .map(|r| r.id.clone())
             .collect();
         for id in aging {
@@ -110,31 +114,26 @@ impl Gossip {
         }
     }
 
-    fn say(&mut self, id: RecordId, body: Body, life: Duration, now: Instant, effects: &mut Vec<Effect>) {
+    pub(super) fn say(&mut self, id: RecordId, body: Body, now: Instant, effects: &mut Vec<Effect>) {
         let unix_ms = self.clock.unix_ms(now);
         let record = Record {
-            version: self.held.next_version(&id, unix_ms),
-            id,
+            version: self.held.next_version(&id, unix_ms, self.life),
             issued_ms: unix_ms,
-            expires_ms: unix_ms + life.as_millis() as u64,
+            expires_ms: unix_ms + life(id.kind).as_millis() as u64,
+            id,
             body,
         };
         let proven = record.sign(&self.identity);
-        let (record, signed) = (proven.record.clone(), proven.signed.clone());
-        self.held.apply(proven);
-        effects.push(Effect::Persist { id: record.id.clone(), signed: signed.clone() });
-        effects.push(changed(&record.id, Some(&record.body)));
-        self.push_to_all(None, vec![signed], effects);
-    }
-
-    fn started(&self) -> bool {
-        self.node.is_some()
+        let item = proven.item;
+        if self.take_in(proven, now, effects) {
+            self.spread(item, now, effects);
+        }
     }
 
     fn own_body(&self, id: &RecordId) -> Option<Body> {
         match id.kind {
             Kind::Node => self.node.clone().map(Body::Node),
-            Kind::Links => Some(Body::Links(self.own_links.body())),
+            Kind::Links => Some(Body::Links(self.own_links.told.clone().unwrap_or_default())),
             Kind::Service => self.services.get(&id.key).map(|e| if *e { Body::Service } else { Body::Withdrawn }),
         }
     }
@@ -146,9 +145,14 @@ fn differs_notably(a: &LinkBody, b: &LinkBody) -> bool {
     (rtt > 200 && rtt > b.rtt_us / 4) || a.loss_permille.abs_diff(b.loss_permille) > 20
 }
 
-/// How long a node's or a service's record holds without being renewed.
-const LIFE: Duration = Duration::from_secs(24 * 3600);
-/// How long a link-state record holds without being renewed.
-const LINKS_LIFE: Duration = Duration::from_secs(300);
+/// How long a record of this kind holds without being renewed; a node renews its own at half of it.
+fn life(kind: Kind) -> Duration {
+    match kind {
+        Kind::Node | Kind::Service => Duration::from_secs(24 * 3600),
+        // What ends earlier than that is told; only a node that is gone for good leaves its last word behind.
+        Kind::Links => Duration::from_secs(6 * 3600),
+    }
+}
+
 /// Least time between two records that differ in measurements only.
-const METRICS_EVERY: Duration = Duration::from_secs(5);
+const METRICS_EVERY: Duration = Duration::from_secs(10);

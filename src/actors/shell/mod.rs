@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use prunella_core::membership::quorum::{PartitionEvent, Quorum};
+use prunella_core::membership::{Change, Evidence, Status};
 use prunella_core::policy::{Action, RuleSet};
 use prunella_core::record::{RecordId, SignedRecord};
 use prunella_core::wire::codec;
@@ -179,6 +181,18 @@ impl Shell {
         self.rules.load().decide(neighbor, Action::Relay, None).is_allowed()
     }
 
+    /// An operator wants to know whom the mesh has given up, and who is back.
+    fn tell_member(&self, change: &Change) {
+        let (peer, name) = (change.peer.short(), self.known.name(&change.peer));
+        let (from, to) = (change.from.name(), change.to.name());
+        let Evidence { accusers, voting, .. } = change.evidence;
+        if change.from == Status::Down || change.to == Status::Down {
+            tracing::info!(peer, name, from, to, accusers, observers = voting, "a member's status changed");
+        } else {
+            tracing::debug!(peer, name, from, to, accusers, observers = voting, "a member's status changed");
+        }
+    }
+
     fn owner(&self, link: LinkId) -> Option<PeerId> {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(&link).copied()
     }
@@ -213,6 +227,8 @@ impl Perform for Shell {
             Command::ForgetRecord { id } => self.forget_record(&id),
             Command::NodeChanged { peer, body } => self.known.set_node(peer, body),
             Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),
+            Command::MemberChanged(change) => self.tell_member(&change),
+            Command::PartitionChanged { event, quorum } => tell_partition(event, quorum),
             Command::InstallRoute { destination, way } => {
                 let route = datapath::Route { path: way.path, first: way.first, labels: way.labels };
                 self.port.install_route(destination, route);
@@ -258,6 +274,20 @@ impl Shell {
                 break;
             }
             missing -= usize::from(self.roster.add(peer, addresses));
+        }
+    }
+}
+
+/// An operator wants to know when the majority is out of reach, and when it is back.
+fn tell_partition(event: PartitionEvent, quorum: Quorum) {
+    let Quorum { reachable, known, .. } = quorum;
+    match event {
+        PartitionEvent::Lost { .. } => {
+            tracing::warn!(reachable, known, "fewer than a quorum can be reached: governed state is read-only here");
+        }
+        PartitionEvent::Recovered { since, at } => {
+            let apart_ms = at.since(since).as_millis() as u64;
+            tracing::info!(reachable, known, apart_ms, "a quorum can be reached again");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Responses as text for people and as JSON for programs. Pure: the same response at the same time gives the same text.
 
 mod healing;
+mod membership;
 mod page;
 pub(super) mod quantity;
 mod routing;
@@ -28,6 +29,7 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
     let mut page = Page::default();
     match response {
         Response::Status(status) => status::glance(status, now_unix_ms, &mut page),
+        Response::Members(standing) => membership::members(standing, &mut page),
         Response::Peers { peers } => routing::peers(peers, &mut page),
         Response::Links { links } => routing::links(links, &mut page),
         Response::Paths { destination, paths } => routing::paths(*destination, paths, &mut page),

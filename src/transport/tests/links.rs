@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use prunella_core::reconcile::Message;
 use prunella_core::wire::Control;
 use prunella_core::wire::codec::encode_message;
 use prunella_core::{Label, PeerId, Rejected};
@@ -13,7 +14,7 @@ use crate::security::{Credentials, JOIN_ALPN, LINK_ALPN, join_client, quinn_clie
 use crate::transport::framing::framed;
 use crate::transport::{LinkEvent, NotSent};
 
-const SUMMARY: Control = Control::Summary { root: [7; 32] };
+const SUMMARY: Control = Control::Reconcile(Message::Summary { root: [7; 32], items: 0 });
 
 async fn received(node: &mut Node) -> (PeerId, Control) {
     node.event(|event| match event {
