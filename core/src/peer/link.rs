@@ -82,8 +82,13 @@ impl Link {
     /// Takes a return into account; false if that probe is not outstanding (an echo of nothing proves nothing).
     pub(super) fn on_returned(&mut self, nonce: u64, rtt: Duration, window: &mut ProbeWindow, now: Instant) -> bool {
         let Some(at) = self.outstanding.iter().position(|(n, _)| *n == nonce) else { return false };
-        // Earlier ones stay: they may be reordered, or lost.
-        self.outstanding.remove(at);
+        if self.returns == 0 {
+            // What was sent before may have come before the neighbor had its end of the link: that is no loss.
+            self.outstanding.drain(..=at);
+        } else {
+            // Earlier ones stay: they may be reordered, or lost.
+            self.outstanding.remove(at);
+        }
         self.rtt.sample(rtt);
         self.nearest = Some(self.nearest.map_or(rtt, |nearest| nearest.min(rtt)));
         self.loss.sample(false);

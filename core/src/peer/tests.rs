@@ -245,6 +245,15 @@ fn a_fresh_link_is_probed_often_even_if_its_predecessor_was_good() {
 }
 
 #[test]
+fn what_was_sent_before_the_neighbor_had_its_end_of_the_link_is_no_loss() {
+    let mut peer = Peer::new(PeerId::from_public_key([1; 32]), probing(), 1, Instant::BOOT);
+    feed(&mut peer, Input::LinkEstablished { link: LINK, label: Label(7) }, 0);
+    run(&mut peer, 2_000, true);
+    let report = peer.report();
+    assert_eq!((report.loss_permille, report.probed_every), (0, probing().idle_interval), "{report:?}");
+}
+
+#[test]
 fn nobody_is_silent_who_was_not_asked() {
     let mut peer = peer_at_rest(1);
     while peer.deadline().unwrap() < Instant::from_millis(60_000) {
@@ -289,9 +298,10 @@ fn a_neighbor_at_rest_whose_process_was_starved_is_not_accused() {
 #[test]
 fn a_far_neighbor_at_rest_is_not_late() {
     let far = 200 * MS;
-    let mut peer = peer_with_link();
+    let mut peer = Peer::new(PeerId::from_public_key([1; 32]), probing(), 1, Instant::BOOT);
+    feed(&mut peer, Input::LinkEstablished { link: LINK, label: Label(7) }, 0);
     let mut late = 0;
-    let mut under_way: Vec<(Instant, u64)> = Vec::new();
+    let mut under_way = vec![(Instant::BOOT + far, 1)];
     for ms in 1..60_000 {
         let now = Instant::from_millis(ms);
         let mut effects = Vec::new();
