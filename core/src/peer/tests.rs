@@ -1,3 +1,5 @@
+//! The peer role: when links are probed, what silence means, and that nobody is accused who was not asked.
+
 use proptest::prelude::*;
 
 use super::*;
