@@ -54,6 +54,7 @@ impl Default for Config {
 /// How links are probed: the configuration's defaults.
 pub(crate) const LINK_PROBING: Probing = Probing {
     interval: Duration::from_millis(200),
+    idle_interval: Duration::from_secs(5),
     late_after: Duration::from_millis(120),
     dead_after: Duration::from_secs(1),
 };

@@ -101,6 +101,8 @@ impl World {
             usable: true,
             preferred: ends.preferred,
             answered: self.now,
+            asked: None,
+            carried: false,
             send_key: FrameKey::from_bytes(send),
             receive_key: FrameKey::from_bytes(receive),
             window: ReplayWindow::new(),

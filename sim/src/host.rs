@@ -55,6 +55,10 @@ pub(crate) struct Link {
     pub(crate) preferred: bool,
     /// When an echo last came back over it.
     pub(crate) answered: Instant,
+    /// When the first probe since then was sent.
+    pub(crate) asked: Option<Instant>,
+    /// Whether frames that are no probes of the link itself passed since the last tick.
+    pub(crate) carried: bool,
     pub(crate) send_key: FrameKey,
     pub(crate) receive_key: FrameKey,
     pub(crate) window: ReplayWindow,

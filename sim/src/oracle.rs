@@ -66,7 +66,8 @@ impl World {
         if arrived { Ok(Walk::Arrives(hops)) } else { Err((Walk::Ends(hops), "leads elsewhere")) }
     }
 
-    /// Safety: a link that is reported as up has answered lately. Asked after everything that a node hears.
+    /// Safety: a link that is reported as up has answered lately, and has not been asked in vain since. Asked after
+    /// everything that a node hears.
     pub(crate) fn check_links(&mut self, host: usize) {
         let state = &self.hosts[host];
         let Some(node) = &state.process else { return };
@@ -76,7 +77,8 @@ impl World {
             let up = report.is_some_and(|r| r.state == LinkState::Up && r.link.is_some_and(|(l, _)| l == *id));
             // Nobody can be blamed for the answers that arrived while the process was held still.
             let silence = self.now.since(link.answered.max(state.resumed));
-            if up && silence > SILENCE_MAX {
+            let in_vain = link.asked.map_or(Duration::ZERO, |asked| self.now.since(asked.max(state.resumed)));
+            if up && (silence > SILENCE_MAX || in_vain > LINK_PROBING.late_after) {
                 wrong = Some((link.peer, silence));
             }
         }
@@ -123,7 +125,7 @@ impl World {
     }
 }
 
-/// The longest silence of a link that is up: a probe is sent at the latest one jittered interval after the last answer,
-/// and is late soon after.
+/// The longest silence of a link that is up: at rest, a probe is sent at the latest one jittered interval after the last
+/// answer, and is late soon after.
 const SILENCE_MAX: Duration =
-    Duration::from_nanos((LINK_PROBING.interval.as_nanos() * 11 / 10 + LINK_PROBING.late_after.as_nanos()) as u64);
+    Duration::from_nanos((LINK_PROBING.idle_interval.as_nanos() * 11 / 10 + LINK_PROBING.late_after.as_nanos()) as u64);

@@ -8,7 +8,7 @@ use prunella_core::node::Node;
 use prunella_core::pathfinder::{self, Way};
 use prunella_core::rng::Rng;
 use prunella_core::wiring::{Command, Route};
-use prunella_core::{Instant, PeerId, gossip};
+use prunella_core::{Instant, PeerId, gossip, peer};
 
 use crate::config::Config;
 use crate::connections::Connection;
@@ -245,6 +245,14 @@ impl World {
         self.queue.push(self.now + TICK_EVERY, Event::Tick { host, life });
         let unix_ms = self.hosts[host].unix_ms(self.now);
         self.tell(host, Route::Gossip(gossip::Input::Clock { unix_ms }));
+        let carrying = self.hosts[host]
+            .links
+            .iter_mut()
+            .filter_map(|(id, l)| std::mem::take(&mut l.carried).then_some((*id, l.peer)));
+        for (link, peer) in carrying.collect::<Vec<_>>() {
+            let peer = self.hosts[peer].peer_id();
+            self.tell(host, Route::Peer(peer, peer::Input::Carrying { link }));
+        }
         let wanted: Vec<usize> = self.wanted.range((host, 0)..(host + 1, 0)).map(|(_, to)| *to).collect();
         for to in wanted {
             let destination = self.hosts[to].peer_id();

@@ -210,6 +210,8 @@ impl Answers {
                 sent_bytes: bytes.0,
                 received_bytes: bytes.1,
                 established: report.as_ref().map_or(0, |r| r.established),
+                probed_every_ms: report.as_ref().map_or(0, |r| r.probed_every.as_millis() as u64),
+                failing: report.as_ref().is_some_and(|r| r.failing),
             });
         }
         links

@@ -322,6 +322,10 @@ pub struct LinkInfo {
     pub received_bytes: u64,
     /// How often the link was established.
     pub established: u64,
+    /// The time between two probes as it is now, in milliseconds: longer while the link is at rest; 0 without a link.
+    pub probed_every_ms: u64,
+    /// Whether more than 40 % of the last ten attempts to reach the neighbor failed.
+    pub failing: bool,
 }
 
 /// A path to a destination.

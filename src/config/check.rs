@@ -79,6 +79,8 @@ fn paths(paths: &Paths) -> Result<(), Broken> {
 
 fn probe(probe: &Probe) -> Result<(), Broken> {
     between("probe.link_interval_ms", probe.link_interval_ms, 10, INTERVAL_MS_MAX)?;
+    between("probe.idle_interval_ms", probe.idle_interval_ms, probe.link_interval_ms, INTERVAL_MS_MAX)
+        .map_err(|broken| broken.because("probe.link_interval_ms", "at least `probe.link_interval_ms`"))?;
     between("probe.path_interval_ms", probe.path_interval_ms, 5, INTERVAL_MS_MAX)?;
     between("probe.late_after_ms", probe.late_after_ms, probe.path_interval_ms + 1, INTERVAL_MS_MAX)
         .map_err(|broken| broken.because("probe.path_interval_ms", "more than `probe.path_interval_ms`"))?;
@@ -141,6 +143,9 @@ mod tests {
         assert_eq!(broken_key(|config| config.paths.warm = 0), Some("paths.warm"));
         assert_eq!(broken_key(|config| config.probe.late_after_ms = 40), Some("probe.late_after_ms"));
         assert_eq!(broken_key(|config| config.probe.link_interval_ms = 1000), Some("probe.dead_after_ms"));
+        assert_eq!(broken_key(|config| config.probe.idle_interval_ms = 199), Some("probe.idle_interval_ms"));
+        assert_eq!(broken_key(|config| config.probe.idle_interval_ms = 200), None);
+        assert_eq!(broken_key(|config| config.probe.idle_interval_ms = 60_001), Some("probe.idle_interval_ms"));
         assert_eq!(broken_key(|config| config.certificate.validity_hours = 0), Some("certificate.validity_hours"));
         assert_eq!(broken_key(|config| config.policy.file = "".into()), Some("policy.file"));
     }

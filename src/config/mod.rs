@@ -98,8 +98,10 @@ pub struct Paths {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
-    /// Between two probes of a link, in milliseconds.
+    /// Between two probes of a link that carries traffic, is new, or is under suspicion, in milliseconds.
     pub link_interval_ms: u64,
+    /// Between two probes of a link at rest, in milliseconds.
+    pub idle_interval_ms: u64,
     /// Between two probes of a path in use, in milliseconds.
     pub path_interval_ms: u64,
     /// Silence after which a path is late, in milliseconds.
@@ -215,9 +217,14 @@ impl Default for MeshConfig {
 }
 
 impl Probe {
-    /// Between two probes of a link.
+    /// Between two probes of a link that carries traffic, is new, or is under suspicion.
     pub fn link_interval(&self) -> Duration {
         Duration::from_millis(self.link_interval_ms)
+    }
+
+    /// Between two probes of a link at rest.
+    pub fn idle_interval(&self) -> Duration {
+        Duration::from_millis(self.idle_interval_ms)
     }
 
     /// Between two probes of a path in use.
@@ -316,6 +323,8 @@ mod tests {
         assert_eq!((config.neighbors.target, config.neighbors.max), (4, 32));
         assert_eq!((config.paths.count, config.paths.warm), (3, 2));
         assert_eq!(config.probe.late_after(), Duration::from_millis(120));
+        assert_eq!(config.probe.link_interval(), Duration::from_millis(200));
+        assert_eq!(config.probe.idle_interval(), Duration::from_secs(5));
         assert_eq!(config.certificate.validity(), Duration::from_secs(86_400));
         assert_eq!(config.log, Log { level: LogLevel::Info, format: LogFormat::Text });
         assert!(!config.chaos.allow && config.bootstrap.is_empty() && config.name.is_empty());

@@ -184,6 +184,27 @@ async fn probes_return_over_a_link_and_over_a_path() {
 }
 
 #[tokio::test]
+async fn a_link_carries_when_anything_but_its_own_probes_passes() {
+    let tls = Tls::new();
+    let (mut a, mut r, b) = (Node::start(1, &tls), Node::start(2, &tls), Node::start(3, &tls));
+    let first = link(&a, &r, 10, 20);
+    let second = link(&r, &b, 21, 30);
+    a.port.send_probe(first.left, &[], 0, 1);
+    a.event(returned).await;
+    r.port.send_probe(second.left, &[], 0, 2);
+    r.event(returned).await;
+    for node in [&a, &r, &b] {
+        assert_eq!(node.port.carrying_links(rig::PATIENCE), [], "a link that is only watched carries nothing");
+    }
+    a.port.send_probe(first.left, &[Label(21)], 7, 3);
+    a.event(returned).await;
+    assert_eq!(a.port.carrying_links(rig::PATIENCE), [first.left]);
+    assert_eq!(r.port.carrying_links(rig::PATIENCE), [first.right, second.left]);
+    assert_eq!(b.port.carrying_links(rig::PATIENCE), [second.right]);
+    assert_eq!(a.port.carrying_links(Duration::ZERO), [], "it was a while ago");
+}
+
+#[tokio::test]
 async fn a_relay_whose_next_link_is_missing_reports_it() {
     let tls = Tls::new();
     let (mut a, r, s, b) = (Node::start(1, &tls), Node::start(2, &tls), Node::start(3, &tls), Node::start(4, &tls));

@@ -111,6 +111,8 @@ fn report(to: u8, state: LinkState) -> LinkReport {
         rtt: Duration::from_micros(100),
         loss_permille: 0,
         established: 1,
+        probed_every: Duration::ZERO,
+        failing: false,
     }
 }
 

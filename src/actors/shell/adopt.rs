@@ -53,6 +53,7 @@ impl Shell {
         let probe = &self.config.probe;
         let probing = Probing {
             interval: probe.link_interval(),
+            idle_interval: probe.idle_interval(),
             late_after: probe.late_after() + probe.link_interval(),
             dead_after: probe.dead_after(),
         };
@@ -71,8 +72,12 @@ impl Shell {
     /// A PathfinderActor's machine: the destinations that have a route stay under watch.
     pub fn pathfinder(&self) -> Newborn<Pathfinder, pathfinder::Input> {
         let probe = &self.config.probe;
-        let probing =
-            Probing { interval: probe.path_interval(), late_after: probe.late_after(), dead_after: probe.dead_after() };
+        let probing = Probing {
+            interval: probe.path_interval(),
+            idle_interval: probe.idle_interval(),
+            late_after: probe.late_after(),
+            dead_after: probe.dead_after(),
+        };
         let config = pathfinder::Config { paths: self.config.paths.count, warm: self.config.paths.warm, probing };
         let wanted = |destination| pathfinder::Input::Wanted { destination };
         let first = self.routes.all().into_iter().map(wanted).collect();

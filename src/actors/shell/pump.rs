@@ -128,6 +128,12 @@ impl Shell {
         if !tags.is_empty() {
             self.directory.deliver(Route::Pathfinder(pathfinder::Input::Active { tags }));
         }
+        // Not only when it begins: whoever was restarted, or has missed it, learns it the next time.
+        for link in self.port.carrying_links(ACTIVITY_EVERY * 2) {
+            if let Some(peer) = self.owner(link) {
+                self.directory.deliver(Route::Peer(peer, peer::Input::Carrying { link }));
+            }
+        }
     }
 
     /// So that a restarted node knows whom to dial before anybody tells it.
@@ -140,7 +146,7 @@ impl Shell {
     }
 }
 
-/// How often the pathfinder hears which destinations are talked to.
+/// How often the pathfinder hears which destinations are talked to, and the peers that their links carry frames.
 const ACTIVITY_EVERY: Duration = Duration::from_millis(500);
 /// How often gossip hears what the wall clock says.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
