@@ -114,7 +114,7 @@ impl Members {
     }
 
     pub(super) fn on_link(&mut self, report: &LinkReport, now: Instant) {
-        self.accusations.link(report.peer, report.state.is_usable(), now);
+        self.accusations.link(report.peer, report.state.is_usable() && !report.failing, now);
     }
 
     fn count(&mut self, now: Instant) -> Option<PartitionEvent> {
