@@ -8,6 +8,7 @@
 //!   [`planner`], [`executor`] and [`policy`].
 //! - [`wiring`] says which role is told of which effect; [`node::Node`] runs all roles together.
 //! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads.
+//! - [`membership`] decides who is alive, suspect or down from what several observers say.
 //! - [`limits`] bounds everything.
 
 pub mod executor;
@@ -19,6 +20,7 @@ pub mod incident;
 pub mod instant;
 pub mod limits;
 pub mod machine;
+pub mod membership;
 pub mod monitor;
 pub mod node;
 pub mod pathfinder;

@@ -47,6 +47,10 @@ pub const FORWARDS_PER_NODE_MAX: usize = 128;
 pub const POLICY_RULES_MAX: usize = 1024;
 /// Most neighbors, and so most PeerActors.
 pub const NEIGHBORS_MAX: usize = LINKS_PER_NODE_MAX;
+/// Most nodes of whom the membership keeps an entry, those included that only another node's links record names.
+pub const MEMBERS_MAX: usize = 128 * 1024;
+/// Most regions told apart by name; members of further ones count as nameless.
+pub const REGIONS_MAX: usize = 1024;
 /// Most incidents remembered; the oldest closed one makes room.
 pub const INCIDENTS_MAX: usize = 512;
 /// Most plans in execution at once.
@@ -96,6 +100,25 @@ pub const ADMISSION_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(5);
 /// How far a record's issue time may lie in the future (clock differences between hosts).
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
+/// How long at least H observers must accuse a node before it is removed: a withdrawal or a refutation that is on its
+/// way gets there first.
+pub const SUSPICION_HOLD: Duration = Duration::from_secs(5);
+/// How long at most a removal waits for other subjects of the same observers to become clear.
+pub const STABILITY_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a removed node must work, after its first removal, before it is back; doubled by each further one.
+pub const RETURN_AFTER_MIN: Duration = Duration::from_secs(30);
+/// The longest that a removed node must work before it is back.
+pub const RETURN_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// How long a node that is back must stay for its earlier removals to be forgotten.
+pub const REMOVALS_FORGOTTEN_AFTER: Duration = Duration::from_secs(2 * 3600);
+/// How long a node that is down still counts among the known ones of whom a quorum is needed.
+pub const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// How long a neighbor is silent before this node accuses it, in perfect health; each point of ill health adds as much.
+pub const ACCUSE_AFTER: Duration = Duration::from_secs(3);
+/// How long an accusation of a node that is down is kept up.
+pub const ACCUSATION_RETENTION: Duration = Duration::from_secs(600);
+/// How long a majority must be out of reach before the quorum counts as lost.
+pub const QUORUM_LOSS_HOLD: Duration = Duration::from_secs(3);
 /// Longest life that a record may claim.
 pub const RECORD_LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -120,3 +143,8 @@ const _: () = assert!(LINKS_PER_NODE_MAX * (56 + 42) < RECORD_BODY_BYTES_MAX, "a
 const _: () = assert!(NEIGHBORS_MAX <= LINKS_PER_NODE_MAX, "every neighbor's link can be told");
 const _: () = assert!(SERVICES_PER_NODE_MAX + 2 <= RECORDS_PER_ORIGIN_MAX, "a node can tell all of its services");
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");
+const _: () = assert!(RECORDS_MAX <= MEMBERS_MAX, "every origin of a record can be a member");
+const _: () = assert!(
+    REMOVALS_FORGOTTEN_AFTER.as_secs() > RETURN_AFTER_MAX.as_secs(),
+    "who flaps at the slowest pace is still remembered"
+);
