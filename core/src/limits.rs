@@ -103,6 +103,9 @@ pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
 /// How long at least H observers must accuse a node before it is removed: a withdrawal or a refutation that is on its
 /// way gets there first.
 pub const SUSPICION_HOLD: Duration = Duration::from_secs(5);
+/// How long two nodes still count as each other's observers after one of them ceased to list the other. Longer than the
+/// sickest node takes to accuse, and than a removal takes after that.
+pub const PAIR_FADES_AFTER: Duration = Duration::from_secs(60);
 /// How long at most a removal waits for other subjects of the same observers to become clear.
 pub const STABILITY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long a removed node must work, after its first removal, before it is back; doubled by each further one.
@@ -147,4 +150,8 @@ const _: () = assert!(RECORDS_MAX <= MEMBERS_MAX, "every origin of a record can 
 const _: () = assert!(
     REMOVALS_FORGOTTEN_AFTER.as_secs() > RETURN_AFTER_MAX.as_secs(),
     "who flaps at the slowest pace is still remembered"
+);
+const _: () = assert!(
+    PAIR_FADES_AFTER.as_secs() > 9 * ACCUSE_AFTER.as_secs() + SUSPICION_HOLD.as_secs() + STABILITY_WAIT_MAX.as_secs(),
+    "a pair lasts until its slowest accusation has had its effect"
 );
