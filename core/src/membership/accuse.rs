@@ -203,7 +203,7 @@ impl Accusations {
         }
     }
 
-    fn works(&self, peer: &PeerId) -> bool {
+    pub(super) fn works(&self, peer: &PeerId) -> bool {
         self.neighbors.get(peer).is_some_and(|neighbor| neighbor.link == Link::Works)
     }
 

@@ -21,8 +21,9 @@ use crate::{Instant, PeerId, Rejected};
 /// A record costs one search per neighbor that it lists, and a count over the neighbors of each member about whom it says
 /// something new; a renewed record that says what the last one said has nobody judged.
 ///
-/// Between waking and waking it holds [`MEMBER_BYTES`](super::roster::MEMBER_BYTES) and the neighbors' slots for each
-/// member; a case (some 120 bytes) is added for each member that is down, about to be, or was lately.
+/// A member with eight neighbors takes 101 bytes, its share of every container included (measured with 100,000 members by
+/// `a_member_takes_at_most_128_bytes_with_its_neighbors_and_its_share_of_every_container`). A case is added for each member
+/// that is down, about to be, or was lately.
 #[derive(Debug)]
 pub struct Membership {
     listing: Listing,

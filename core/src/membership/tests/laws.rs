@@ -157,7 +157,7 @@ fn number(id: PeerId) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_order_within_a_moment_changes_no_verdict(moments in moments(), seeds in (0..1000u64, 1000..2000u64)) {
@@ -231,5 +231,35 @@ proptest! {
         membership.wake(at(0));
         let accusers = membership.tally(&peer(0)).unwrap().accusers;
         prop_assert_eq!(accusers, usize::from(refuting < accusing));
+    }
+
+    #[test]
+    fn whatever_comes_and_goes_leaves_no_trace_once_all_are_gone(
+        steps in proptest::collection::vec((0..6usize, said(), 0..20_000u64), 1..60), seed in any::<u64>(),
+    ) {
+        let (mut membership, mut now) = (Membership::new(seed), Instant::BOOT);
+        for (version, (what, said, after_ms)) in steps.iter().enumerate() {
+            now = now + Duration::from_millis(*after_ms);
+            let origin = peer(said.origin);
+            match what {
+                0 => membership.forgotten(&origin, now),
+                1 => membership.lost(&origin, now),
+                2 => membership.learned(origin, "here", now).unwrap(),
+                _ => tell(&mut membership, said, version as u64 + 1, now),
+            }
+            if after_ms % 2 == 0 {
+                membership.wake(now);
+            }
+            let counts = membership.roster().counts();
+            prop_assert_eq!(counts.known(), membership.roster().members().count());
+        }
+        for n in 0..NODES {
+            membership.forgotten(&peer(n), now);
+            membership.lost(&peer(n), now);
+        }
+        membership.wake(now);
+        prop_assert_eq!(membership.roster().counts().known(), 0);
+        prop_assert!((0..NODES).all(|n| membership.roster().slot(&peer(n)).is_none()), "{membership:?}");
+        prop_assert_eq!(membership.deadline(), None);
     }
 }
