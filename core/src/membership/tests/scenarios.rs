@@ -141,7 +141,7 @@ impl Mesh {
         let lost = |fault, rng: &mut Rng| matches!(fault, Fault::Lossy(percent) if rng.below(100) < percent);
         match self.nodes[to].fault {
             Fault::Crashed => return false,
-            Fault::Deaf if (self.now_ms - 30_000) / 20_000 % 2 == 0 => return false,
+            Fault::Deaf if ((self.now_ms - 30_000) / 20_000).is_multiple_of(2) => return false,
             _ => {}
         }
         !lost(self.nodes[from].fault, &mut self.rng) && !lost(self.nodes[to].fault, &mut self.rng)
