@@ -8,6 +8,7 @@
 //!   [`planner`], [`executor`] and [`policy`].
 //! - [`wiring`] says which role is told of which effect; [`node::Node`] runs all roles together.
 //! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads.
+//! - [`membership`] decides who is alive, suspect or down from what several observers say.
 //! - [`limits`] bounds everything.
 
 pub mod broadcast;

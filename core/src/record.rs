@@ -44,7 +44,8 @@ pub struct RecordId {
 pub struct Record {
     /// What it is about, and who says so.
     pub id: RecordId,
-    /// Grows with every statement under this id: milliseconds of the origin's clock, or one more than the last.
+    /// Grows with every statement under this id: milliseconds of the origin's clock, or one more than the last, above
+    /// [`LIFE_BITS`] that tell the lives of the origin apart.
     pub version: u64,
     /// When it was issued, in milliseconds since the Unix epoch.
     pub issued_ms: u64,
@@ -53,6 +54,10 @@ pub struct Record {
     /// The statement; [`Body::Withdrawn`] takes back what was said.
     pub body: Body,
 }
+
+/// The low bits of a version, drawn at random when a node starts: so two of its lives never say different things under
+/// one version, even when its clock was set back.
+pub const LIFE_BITS: u32 = 16;
 
 /// The statement of a record, by kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]

@@ -119,16 +119,6 @@ impl<P: Copy + Ord, M: Copy + Ord> Broadcast<P, M> {
         self.spread(message, None, &holders, now, effects);
     }
 
-    /// This node got a message by anti-entropy, from a neighbor that found it missing here. It may be old and many may have
-    /// it, so it is announced to the others and pushed to nobody.
-    pub fn obtained(&mut self, from: P, message: M, now: Instant, effects: &mut Vec<Effect<P, M>>) {
-        let mut holders = self.missing.remove(message);
-        holders.push(from);
-        self.make_room(now, effects);
-        let others = self.neighbors.iter().map(|(to, _)| to).filter(|to| !holders.contains(to));
-        self.owed.extend(others.map(|to| (to, message)));
-    }
-
     /// A neighbor pushed a message. `fresh`: it was not held before, it was found good, and it is held now.
     pub fn received(&mut self, from: P, message: M, fresh: bool, now: Instant, effects: &mut Vec<Effect<P, M>>) {
         let holders = self.missing.remove(message);
@@ -157,7 +147,7 @@ impl<P: Copy + Ord, M: Copy + Ord> Broadcast<P, M> {
         now: Instant,
     ) -> Result<(), Rejected> {
         self.check(from, messages)?;
-        let due = now + self.neighbors.patience() + Duration::from_millis(*GM);
+        let due = now + self.neighbors.patience() + GRAFT_MARGIN;
         let mut crowded = false;
         for message in messages {
             if held(message) {
@@ -249,7 +239,7 @@ impl<P: Copy + Ord, M: Copy + Ord> Broadcast<P, M> {
             self.announce(effects);
         }
         if self.owed.is_empty() {
-            self.announce_at = now + Duration::from_millis(*AE);
+            self.announce_at = now + ANNOUNCE_EVERY;
         }
         for (to, eager) in self.neighbors.iter() {
             if Some(to) == from || holders.contains(&to) {
@@ -260,16 +250,6 @@ impl<P: Copy + Ord, M: Copy + Ord> Broadcast<P, M> {
             } else {
                 self.owed.push((to, message));
             }
-        }
-    }
-
-    /// Makes room for announcements of one more message.
-    fn make_room(&mut self, now: Instant, effects: &mut Vec<Effect<P, M>>) {
-        if self.owed.len() + self.neighbors.len() > ANNOUNCEMENTS_OWED_MAX {
-            self.announce(effects);
-        }
-        if self.owed.is_empty() {
-            self.announce_at = now + ANNOUNCE_EVERY;
         }
     }
 
@@ -307,15 +287,11 @@ fn in_groups<P: Copy + Ord, M: Copy + Ord>(mut pairs: Vec<(P, M)>, mut hand_out:
 
 /// How long announcements are collected: a push over an eager link that takes less makes them unnecessary.
 const ANNOUNCE_EVERY: Duration = Duration::from_millis(5);
-/// What a neighbor may need to answer, besides the round trip.
-const GRAFT_MARGIN: Duration = Duration::from_millis(5);
+/// What a push may need besides round trips: longer than a probe timeout on a quick link (RFC 9002, section 6.2, with the
+/// default delay of acknowledgments of 25 ms), so that one lost packet makes no graft.
+const GRAFT_MARGIN: Duration = Duration::from_millis(40);
 /// Time between two replacements of a last eager neighbor that prunes, so that liars cannot keep this node busy.
 const PROMOTE_EVERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;
-
-static GM: std::sync::LazyLock<u64> =
-    std::sync::LazyLock::new(|| std::env::var("GM").ok().and_then(|v| v.parse().ok()).unwrap_or(5));
-static AE: std::sync::LazyLock<u64> =
-    std::sync::LazyLock::new(|| std::env::var("AE").ok().and_then(|v| v.parse().ok()).unwrap_or(5));

@@ -105,13 +105,13 @@ impl<P: Copy + Ord> Neighbors<P> {
     /// How long a push may still be under way when its announcement is here: in proportion to the slowest eager link.
     pub(super) fn patience(&self) -> Duration {
         let slowest = self.0.iter().filter(|neighbor| neighbor.eager).map(|neighbor| neighbor.rtt_us).max();
-        in_percent(slowest.unwrap_or_default(), *PP)
+        in_percent(slowest.unwrap_or_default(), PATIENCE_PERCENT)
     }
 
     /// How long the answer to a graft may take.
     pub(super) fn answer_time(&self, peer: P) -> Duration {
         let rtt_us = self.place(peer).map_or(0, |at| self.0[at].rtt_us);
-        in_percent(rtt_us, *AP)
+        in_percent(rtt_us, ANSWER_PERCENT)
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
@@ -136,14 +136,10 @@ fn in_percent(rtt_us: u32, percent: u64) -> Duration {
     Duration::from_micros(u64::from(rtt_us) * percent / 100).min(PATIENCE_MAX)
 }
 
-/// Of the slowest eager neighbor's round trip: how far an announcement may be ahead of the push.
-const PATIENCE_PERCENT: u64 = 100;
+/// Of the slowest eager neighbor's round trip: how far an announcement may be ahead of the push. With less, the tree
+/// follows every message's origin, and pays for it with copies.
+const PATIENCE_PERCENT: u64 = 300;
 /// Of a neighbor's round trip: how long an answer may take.
 const ANSWER_PERCENT: u64 = 150;
 /// Nobody waits longer than this, whatever a round trip is said to take.
 const PATIENCE_MAX: Duration = Duration::from_secs(1);
-
-static PP: std::sync::LazyLock<u64> =
-    std::sync::LazyLock::new(|| std::env::var("PP").ok().and_then(|v| v.parse().ok()).unwrap_or(PATIENCE_PERCENT));
-static AP: std::sync::LazyLock<u64> =
-    std::sync::LazyLock::new(|| std::env::var("AP").ok().and_then(|v| v.parse().ok()).unwrap_or(ANSWER_PERCENT));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::limits::{PAST_ITEMS_MAX, RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
-use crate::record::{Kind, ProvenRecord, RecordId, SignedRecord};
+use crate::record::{Kind, LIFE_BITS, ProvenRecord, RecordId, SignedRecord};
 use crate::{ItemId, PeerId, Verified};
 
 /// Records by id, the newest version of each.
@@ -174,6 +174,3 @@ impl Past {
         }
     }
 }
-
-/// The low bits of a version, which tell the lives of a node apart.
-const LIFE_BITS: u32 = 16;

@@ -1,13 +1,20 @@
 //! Who lists whom: takes a links record apart and keeps both ends of every pair of neighbors in step.
 //!
 //! Each end's cell mirrors what the other end says, so that the voices about a node are counted from its own list alone.
+//!
+//! A pair stays a pair for [`PAIR_FADES_AFTER`] once an end no longer lists the other. For a link that fell silent is
+//! listed neither as working nor as accused at first: were its observer not counted meanwhile, the first of eight to
+//! accuse would be all observers that there are, and a node that hears nobody any more, and so lists nobody, would have
+//! none. Nor can a node escape its accusers by dropping them from its list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::roster::{ACCUSED, ACCUSES, MUTUAL, RECORD, REFUTED, Roster, SLOT_MASK, Slot};
-use crate::limits::{CLOCK_SKEW_MAX, LINKS_PER_NODE_MAX};
+use super::lists::CELLS_MAX;
+use super::roster::{ACCUSED, ACCUSES, LISTED, LISTED_BACK, MUTUAL, RECORD, REFUTED, Roster, SLOT_MASK, Slot};
+use crate::limits::{CLOCK_SKEW_MAX, LINKS_PER_NODE_MAX, PAIR_FADES_AFTER};
+use crate::record::LIFE_BITS;
 use crate::record::LinksBody;
-use crate::{PeerId, Rejected};
+use crate::{Instant, PeerId, Rejected};
 
 /// The links records that are held, as pairs of neighbors in the roster.
 #[derive(Debug)]
@@ -15,6 +22,13 @@ pub(super) struct Listing {
     pub(super) roster: Roster,
     /// By who refutes, then the accuser: up to which version of the accuser's record. There are few.
     refutations: BTreeMap<(Slot, Slot), u64>,
+    /// Pairs (the lower slot first) about which something different is said than at the last look: whether they are
+    /// pairs is settled when a moment is over, for an old record and a new one may meet within it.
+    unsettled: BTreeSet<(Slot, Slot)>,
+    /// Pairs of which an end does not list the other any more: when they are none any more.
+    fading: BTreeMap<(Slot, Slot), Instant>,
+    /// The same, by time.
+    fade_at: BTreeSet<(Instant, (Slot, Slot))>,
     /// Members about whom something different is said than when they were last judged.
     pub(super) touched: BTreeSet<Slot>,
     /// Cells of the list that is being taken in, and of the one that it replaces; kept for their room.
@@ -27,14 +41,17 @@ impl Listing {
         Self {
             roster: Roster::new(seed),
             refutations: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
+            fading: BTreeMap::new(),
+            fade_at: BTreeSet::new(),
             touched: BTreeSet::new(),
-            new: Vec::with_capacity(LINKS_PER_NODE_MAX),
-            old: Vec::with_capacity(LINKS_PER_NODE_MAX),
+            new: Vec::with_capacity(CELLS_MAX),
+            old: Vec::with_capacity(CELLS_MAX),
         }
     }
 
-    /// Takes in a record; the slot of its origin.
-    pub(super) fn take_in(&mut self, origin: PeerId, version: u64, body: &LinksBody) -> Result<Slot, Rejected> {
+    /// Takes in a record.
+    pub(super) fn take_in(&mut self, origin: PeerId, version: u64, body: &LinksBody) -> Result<(), Rejected> {
         if body.links.len() + body.accused.len() > LINKS_PER_NODE_MAX {
             return Err(Rejected::OverLimit);
         }
@@ -49,8 +66,8 @@ impl Listing {
         }
         self.read(owner, body);
         self.read_refutations(owner, version, body);
-        self.relist(owner);
-        Ok(owner)
+        self.relist(owner, true);
+        Ok(())
     }
 
     /// Takes back what an origin's record said.
@@ -60,15 +77,15 @@ impl Listing {
         self.touched.insert(owner);
         self.new.clear();
         self.forget_refutations(owner);
-        self.relist(owner);
+        self.relist(owner, false);
     }
 
     /// Writes the cells for `body` to `self.new`: ascending, each neighbor once. Whom there is no room to enter is left
     /// out; it cannot be a member either.
     fn read(&mut self, owner: Slot, body: &LinksBody) {
         self.new.clear();
-        let links = body.links.iter().map(|link| (link.neighbor, 0));
-        for (neighbor, flag) in links.chain(body.accused.iter().map(|peer| (*peer, ACCUSES))) {
+        let links = body.links.iter().map(|link| (link.neighbor, LISTED));
+        for (neighbor, flag) in links.chain(body.accused.iter().map(|peer| (*peer, LISTED | ACCUSES))) {
             match self.roster.enter(neighbor) {
                 Ok(slot) if slot != owner => self.new.push(slot | flag),
                 _ => {}
@@ -88,10 +105,10 @@ impl Listing {
     fn read_refutations(&mut self, owner: Slot, version: u64, body: &LinksBody) {
         self.forget_refutations(owner);
         // What its origin could not have seen yet is not refuted, or a node could refute its own end in advance.
-        let seen = version.saturating_add(CLOCK_SKEW_MAX.as_millis() as u64);
+        let seen = version.saturating_add((CLOCK_SKEW_MAX.as_millis() as u64) << LIFE_BITS);
         for refuted in body.refuted.iter().take(LINKS_PER_NODE_MAX).filter(|refuted| refuted.version <= seen) {
             let Some(accuser) = self.roster.slot(&refuted.accuser) else { continue };
-            if self.new.binary_search_by_key(&accuser, |cell| cell & SLOT_MASK).is_ok() {
+            if find(&self.new, accuser).is_some() {
                 self.refutations.insert((owner, accuser), refuted.version);
             }
         }
@@ -104,27 +121,63 @@ impl Listing {
         }
     }
 
-    /// Replaces the owner's list by `self.new`.
-    fn relist(&mut self, owner: Slot) {
+    /// When the next pair fades.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.fade_at.first().map(|(at, _)| *at)
+    }
+
+    /// Parts the pairs whose time has come.
+    pub(super) fn fade(&mut self, now: Instant) {
+        while let Some((_, (one, other))) = self.fade_at.first().copied().filter(|(at, _)| *at <= now) {
+            self.keep_until((one, other), None);
+            self.change_cell(one, other, |cell| cell & !MUTUAL);
+            self.change_cell(other, one, |cell| cell & !MUTUAL);
+        }
+    }
+
+    /// Settles who is a pair, by the records that are held at the end of the moment `now`.
+    pub(super) fn settle(&mut self, now: Instant) {
+        for (one, other) in std::mem::take(&mut self.unsettled) {
+            let cell = self.roster.cell_mut(one, other).map_or(0, |cell| *cell);
+            if cell & (LISTED | LISTED_BACK) == LISTED | LISTED_BACK {
+                self.keep_until((one, other), None);
+                self.change_cell(one, other, |cell| cell | MUTUAL);
+                self.change_cell(other, one, |cell| cell | MUTUAL);
+            } else if cell & MUTUAL != 0 {
+                self.keep_until((one, other), Some(now + PAIR_FADES_AFTER));
+            }
+        }
+    }
+
+    /// Replaces the owner's list by `self.new`. Pairs of which it lists the other end no more stay for now, if they may.
+    fn relist(&mut self, owner: Slot, pairs_stay: bool) {
         let (mut new, mut old) = (std::mem::take(&mut self.new), std::mem::take(&mut self.old));
         old.clear();
         old.extend_from_slice(self.roster.list(owner));
         for cell in &mut new {
-            let other = *cell & SLOT_MASK;
+            match find(&old, *cell) {
+                Some(found) => *cell |= old[found] & MUTUAL,
+                None => self.roster.count_listing(*cell & SLOT_MASK, true),
+            }
             *cell = self.meet(owner, *cell);
-            if old.binary_search_by_key(&other, |cell| cell & SLOT_MASK).is_err() {
-                self.roster.count_listing(other, true);
+        }
+        let listed = new.len();
+        for cell in &old {
+            if find(&new[..listed], *cell).is_some() {
+                continue;
+            }
+            let stays = pairs_stay && cell & MUTUAL != 0 && new.len() < CELLS_MAX;
+            let cell = self.meet(owner, cell & if stays { SLOT_MASK | MUTUAL } else { SLOT_MASK });
+            if stays {
+                new.push(cell);
+            } else {
+                self.part(owner, cell & SLOT_MASK);
             }
         }
+        new.sort_unstable_by_key(|cell| cell & SLOT_MASK);
         if new != old {
             self.roster.set_list(owner, &new);
             self.touched.insert(owner);
-        }
-        for cell in &old {
-            let other = *cell & SLOT_MASK;
-            if new.binary_search_by_key(&other, |cell| cell & SLOT_MASK).is_err() {
-                self.part(owner, other);
-            }
         }
         (self.new, self.old) = (new, old);
     }
@@ -132,25 +185,55 @@ impl Listing {
     /// Brings both ends' cells in step; returns the owner's.
     fn meet(&mut self, owner: Slot, cell: u32) -> u32 {
         let other = cell & SLOT_MASK;
+        let back = self.roster.cell_mut(other, owner).map_or(0, |cell| *cell);
         let (by_owner, by_other) = (self.refutes(owner, other), self.refutes(other, owner));
-        let Some(back) = self.roster.cell_mut(other, owner) else { return cell };
-        let was = *back;
-        *back = mirror(was & (SLOT_MASK | ACCUSES), cell & ACCUSES != 0, by_other);
-        if *back != was {
-            self.touched.insert(other);
+        self.change_cell(other, owner, |back| mirror(back, cell, by_other));
+        let pair = (owner.min(other), owner.max(other));
+        if (cell & back & LISTED != 0) != (cell & MUTUAL != 0) || self.fading.contains_key(&pair) {
+            self.unsettled.insert(pair);
         }
-        mirror(cell, was & ACCUSES != 0, by_owner)
+        mirror(cell, back, by_owner)
     }
 
-    /// The owner lists `other` no more.
+    /// The owner's list holds `other` no more, not even as a pair.
     fn part(&mut self, owner: Slot, other: Slot) {
+        self.keep_until((owner.min(other), owner.max(other)), None);
+        self.change_cell(other, owner, |cell| cell & !MUTUAL);
         self.roster.count_listing(other, false);
-        if let Some(back) = self.roster.cell_mut(other, owner) {
-            *back &= SLOT_MASK | ACCUSES;
-            self.touched.insert(other);
+        self.roster.leave_if_unused(other);
+    }
+
+    /// Remembers when a pair fades, at the first time it is told; `None` if it does not.
+    fn keep_until(&mut self, pair: (Slot, Slot), fades: Option<Instant>) {
+        match fades {
+            Some(at) if !self.fading.contains_key(&pair) => {
+                self.fading.insert(pair, at);
+                self.fade_at.insert((at, pair));
+            }
+            Some(_) => {}
+            None => {
+                if let Some(at) = self.fading.remove(&pair) {
+                    self.fade_at.remove(&(at, pair));
+                }
+            }
         }
-        if !self.roster.is_member(other) {
-            self.roster.leave_if_unused(other);
+    }
+
+    /// Changes a cell if it is there; takes it out of its list when neither its record nor a pair needs it any more.
+    fn change_cell(&mut self, owner: Slot, neighbor: Slot, change: impl FnOnce(u32) -> u32) {
+        let Some(cell) = self.roster.cell_mut(owner, neighbor) else { return };
+        let was = *cell;
+        *cell = change(was);
+        let is = *cell;
+        if is != was {
+            self.touched.insert(owner);
+        }
+        if is & (LISTED | MUTUAL) == 0 {
+            let others = self.roster.list(owner).iter().filter(|cell| **cell & SLOT_MASK != neighbor);
+            let left: Vec<u32> = others.copied().collect();
+            self.roster.set_list(owner, &left);
+            self.roster.count_listing(neighbor, false);
+            self.roster.leave_if_unused(neighbor);
         }
     }
 
@@ -160,9 +243,17 @@ impl Listing {
     }
 }
 
-/// A cell of a pair in which both list each other.
-fn mirror(cell: u32, accused: bool, refuted: bool) -> u32 {
-    let accused_by = if accused { ACCUSED } else { 0 };
-    let refutes = if accused && refuted { REFUTED } else { 0 };
-    cell | MUTUAL | accused_by | refutes
+/// `cell` in step with the other end's cell.
+fn mirror(cell: u32, back: u32, refuted: bool) -> u32 {
+    let flag = |on: bool, flag: u32| if on { flag } else { 0 };
+    let accused = back & ACCUSES != 0;
+    cell & (SLOT_MASK | LISTED | ACCUSES | MUTUAL)
+        | flag(back & LISTED != 0, LISTED_BACK)
+        | flag(accused, ACCUSED)
+        | flag(accused && refuted, REFUTED)
+}
+
+/// Where the neighbor of `cell` stands in a list.
+fn find(list: &[u32], cell: u32) -> Option<usize> {
+    list.binary_search_by_key(&(cell & SLOT_MASK), |cell| cell & SLOT_MASK).ok()
 }

@@ -36,7 +36,7 @@ impl Lists {
         &mut self.cells[list.at as usize..list.at as usize + usize::from(list.len)]
     }
 
-    /// Makes `list` hold `items`, at most [`LINKS_PER_NODE_MAX`] of them.
+    /// Makes `list` hold `items`, at most [`CELLS_MAX`] of them.
     pub(super) fn set(&mut self, list: &mut List, items: &[u32]) {
         let room = items.len().div_ceil(STEP);
         if room != usize::from(list.room) {
@@ -70,10 +70,13 @@ impl Lists {
     }
 }
 
+/// The longest list: as many neighbors as a record may list, and as many that it listed until shortly ago.
+pub(super) const CELLS_MAX: usize = 2 * LINKS_PER_NODE_MAX;
 /// Cells by which the room of lists differs.
 const STEP: usize = 4;
 /// Sizes of room, the empty one included.
-const ROOMS: usize = LINKS_PER_NODE_MAX.div_ceil(STEP) + 1;
+const ROOMS: usize = CELLS_MAX.div_ceil(STEP) + 1;
+const _: () = assert!(CELLS_MAX <= u8::MAX as usize, "a list's length fits its field");
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
 
@@ -88,7 +91,7 @@ mod tests {
         let (mut lists, mut held) = (Lists::new(), vec![(List::default(), Vec::new()); 50]);
         for round in 0..5000u32 {
             let at = rng.below(held.len());
-            let items: Vec<u32> = (0..rng.below(LINKS_PER_NODE_MAX + 1) as u32).map(|i| round * 100 + i).collect();
+            let items: Vec<u32> = (0..rng.below(CELLS_MAX + 1) as u32).map(|i| round * 1000 + i).collect();
             lists.set(&mut held[at].0, &items);
             held[at].1 = items;
             assert!(held.iter().all(|(list, items)| lists.get(*list) == items), "round {round}");

@@ -19,6 +19,10 @@
 //! - Observers are the neighbors that both ends list, not K rings: links exist anyway and are probed anyway. Because it
 //!   takes both ends, nobody can appoint itself an observer. K differs from node to node, so L and H follow from it
 //!   ([`verdict::Thresholds`]).
+//! - Two nodes observe each other for [`PAIR_FADES_AFTER`](crate::limits::PAIR_FADES_AFTER) longer than their records say,
+//!   because a link that fell silent is in neither list until it is accused.
+//! - A refutation does not raise an incarnation number as in SWIM; it names the accuser's record and the version up to
+//!   which that is wrong. Versions that the refuter cannot have seen yet are not refuted.
 //! - No consensus on views (Rapid, section 4.3). Links records are last-writer state that everybody holds, so equal
 //!   records give equal verdicts; while records are on their way two nodes may differ. Nothing here needs more.
 //! - Rapid waits for as long as any subject at all is between L and H. Here only subjects that share an observer delay a
@@ -34,7 +38,7 @@
 //! # The pieces
 //!
 //! [`Membership`] judges. [`Accusations`] decides what this node itself says about its neighbors, with [`Health`] holding
-//! it back when it is the sick one, and [`ProbeWindow`] telling lossy links from working ones. [`PartitionDetector`] says
+//! it back when it is the sick one, and [`ProbeWindow`](crate::peer::ProbeWindow) telling lossy links from working ones. [`PartitionDetector`] says
 //! whether more than half of all members are in reach.
 
 pub mod accuse;
@@ -47,7 +51,9 @@ pub mod quorum;
 pub mod roster;
 mod standing;
 pub mod verdict;
-pub mod window;
+
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 
@@ -58,7 +64,6 @@ pub use health::Health;
 pub use quorum::PartitionDetector;
 pub use roster::Roster;
 pub use standing::Membership;
-pub use window::ProbeWindow;
 
 /// What the mesh makes of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

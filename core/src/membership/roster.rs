@@ -3,6 +3,8 @@
 //! A member takes [`MEMBER_BYTES`] bytes, its list of neighbors four bytes each (rounded up to four neighbors), the index
 //! five to eleven. Nothing grows by doubling but the index, so that little room is ever unused.
 
+use serde::Serialize;
+
 use super::Status;
 use super::index::Index;
 use super::lists::{List, Lists};
@@ -16,12 +18,16 @@ pub(super) const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
 
 /// In a neighbor list's cell: the list's owner accuses the neighbor.
 pub(super) const ACCUSES: u32 = 1 << SLOT_BITS;
-/// The neighbor's record lists the owner as well.
+/// The two observe each other: both records list the other, or did until shortly ago.
 pub(super) const MUTUAL: u32 = 1 << (SLOT_BITS + 1);
 /// The neighbor accuses the owner.
 pub(super) const ACCUSED: u32 = 1 << (SLOT_BITS + 2);
 /// The owner's record refutes the neighbor's accusation.
 pub(super) const REFUTED: u32 = 1 << (SLOT_BITS + 3);
+/// The owner's record lists the neighbor now.
+pub(super) const LISTED: u32 = 1 << (SLOT_BITS + 4);
+/// The neighbor's record lists the owner now.
+pub(super) const LISTED_BACK: u32 = 1 << (SLOT_BITS + 5);
 
 /// In a member's flags: its two lowest bits are its status. It made itself known by a node record.
 pub(super) const LEARNED: u8 = 1 << 2;
@@ -69,7 +75,7 @@ struct Region {
 }
 
 /// How many members there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Members that are alive.
     pub alive: usize,
@@ -125,7 +131,7 @@ impl Roster {
     /// Whom a member's links record lists, working or not, in no particular order.
     pub fn neighbors(&self, peer: &PeerId) -> impl Iterator<Item = PeerId> {
         let list = self.member(peer).map_or(&[][..], |slot| self.list(slot));
-        list.iter().map(|cell| self.at(cell & SLOT_MASK).id)
+        list.iter().filter(|cell| **cell & LISTED != 0).map(|cell| self.at(cell & SLOT_MASK).id)
     }
 
     /// Every member and its status, in no particular order.
@@ -245,7 +251,7 @@ impl Roster {
         self.has(slot, LEARNED | RECORD)
     }
 
-    /// The cells of whom the slot's record lists, ascending by slot.
+    /// The cells of whom the slot's record lists, or listed until shortly ago, ascending by slot.
     pub(super) fn list(&self, slot: Slot) -> &[u32] {
         self.lists.get(self.at(slot).list)
     }
@@ -254,7 +260,7 @@ impl Roster {
         self.lists.set(&mut self.members[slot as usize].list, cells);
     }
 
-    /// The cell in which `owner` lists `neighbor`.
+    /// The cell for `neighbor` in the owner's list.
     pub(super) fn cell_mut(&mut self, owner: Slot, neighbor: Slot) -> Option<&mut u32> {
         let cells = self.lists.get_mut(self.members[owner as usize].list);
         let found = cells.binary_search_by_key(&neighbor, |cell| cell & SLOT_MASK).ok()?;

@@ -3,7 +3,7 @@
 use super::session::{Fetch, Session};
 use super::sketch::{Cell, Symbol, first_end, next_end};
 use super::{Message, Outcome, Reconciler};
-use crate::limits::{RECONCILE_PATIENCE, RECONCILE_ROUNDS_MAX, SKETCH_CELLS_MAX, SYNC_ITEMS_MAX};
+use crate::limits::{RECONCILE_ROUNDS_MAX, SKETCH_CELLS_MAX};
 use crate::{Instant, Rejected};
 
 impl<P: Copy + Ord> Reconciler<P> {
@@ -24,9 +24,9 @@ impl<P: Copy + Ord> Reconciler<P> {
         let crossed = std::mem::take(&mut session.greeted);
         if root == own {
             session.settle();
-            // So that it knows, too. It will not answer: it has been told, and so have we.
+            // So that it knows, too. It answers only if it has changed since: it has been told, and so have we.
             if session.ours != Some(own) {
-                session.ours = Some(own);
+                session.greet(own, now);
                 out.push(Outcome::Send { to: from, message: summary });
             }
             return Ok(());
@@ -83,13 +83,11 @@ impl<P: Copy + Ord> Reconciler<P> {
     ) -> Result<(), Rejected> {
         let own = self.set.root();
         let known = usize::from(start);
-        if known > self.session(from)?.cells_told {
-            return Err(Rejected::Stale);
-        }
         self.tell_cells(from, if root == own { known } else { 0 }, next_end(known), now, out)
     }
 
-    /// A neighbor that asks for items by their symbols: at most as many as it has cells, and once.
+    /// A neighbor that asks for items by their symbols: at most as many as it was told cells. What was given to it a
+    /// moment ago is on its way.
     pub(super) fn on_want(
         &mut self,
         from: P,
@@ -97,20 +95,20 @@ impl<P: Copy + Ord> Reconciler<P> {
         now: Instant,
         out: &mut Vec<Outcome<P>>,
     ) -> Result<(), Rejected> {
-        let told = std::mem::take(&mut self.session(from)?.cells_told);
-        match told {
-            0 => return Err(Rejected::Stale),
-            told if symbols.len() > told => return Err(Rejected::OverLimit),
-            _ => {}
-        }
-        if !self.give_symbols(from, symbols, out) {
+        let session = self.session(from)?;
+        if session.cells_told == 0 {
             return Err(Rejected::Stale);
         }
-        // If this node asks for the neighbor's cells now, they may not contain these items yet.
+        session.cells_told = session.cells_told.checked_sub(symbols.len()).ok_or(Rejected::OverLimit)?;
+        let due: Vec<Symbol> = symbols.iter().copied().filter(|symbol| session.is_due(symbol, now)).collect();
+        if symbols.iter().all(|symbol| self.set.with_symbol(*symbol).is_empty()) {
+            return Err(Rejected::Stale);
+        }
+        self.give_symbols(from, &due, out);
         let session = self.session(from)?;
-        for symbol in symbols {
+        for symbol in due {
             if session.under_way.len() < 2 * SKETCH_CELLS_MAX {
-                session.under_way.insert(*symbol, now);
+                session.under_way.insert(symbol, now);
             }
         }
         Ok(())
@@ -123,11 +121,9 @@ impl<P: Copy + Ord> Reconciler<P> {
         if session.is_synced(own, root, now) {
             return;
         }
-        let before = std::mem::take(&mut session.under_way);
-        let is_due = |symbol: &Symbol| before.get(symbol).is_none_or(|at| now.since(*at) >= RECONCILE_PATIENCE);
-        let due: Vec<Symbol> = symbols.iter().copied().filter(is_due).collect();
-        let any_new = symbols.iter().any(|symbol| !before.contains_key(symbol));
-        session.under_way = before.into_iter().filter(|(symbol, _)| symbols.binary_search(symbol).is_ok()).collect();
+        let due: Vec<Symbol> = symbols.iter().copied().filter(|symbol| session.is_due(symbol, now)).collect();
+        let any_new = symbols.iter().any(|symbol| !session.under_way.contains_key(symbol));
+        session.under_way.retain(|symbol, _| symbols.binary_search(symbol).is_ok());
         if due.is_empty() && !symbols.is_empty() {
             return;
         }
@@ -145,15 +141,13 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
     }
 
-    /// Gives a neighbor the items of this node that have these symbols; `false` if there are none.
-    fn give_symbols(&self, to: P, symbols: &[Symbol], out: &mut Vec<Outcome<P>>) -> bool {
+    /// Gives a neighbor the items of this node that have these symbols.
+    fn give_symbols(&self, to: P, symbols: &[Symbol], out: &mut Vec<Outcome<P>>) {
         let items = symbols.iter().flat_map(|symbol| self.set.with_symbol(*symbol));
-        let items: Vec<_> = items.copied().take(SKETCH_CELLS_MAX.max(SYNC_ITEMS_MAX)).collect();
-        let any = !items.is_empty();
-        if any {
+        let items: Vec<_> = items.copied().take(SKETCH_CELLS_MAX).collect();
+        if !items.is_empty() {
             out.push(Outcome::Give { to, items });
         }
-        any
     }
 
     fn tell_cells(
@@ -170,7 +164,7 @@ impl<P: Copy + Ord> Reconciler<P> {
             return Err(Rejected::OverLimit);
         }
         session.ours = Some(root);
-        session.cells_told = end;
+        session.cells_told = (session.cells_told + end - start).min(2 * SKETCH_CELLS_MAX);
         let cells = self.set.cells(start, end).to_vec();
         out.push(Outcome::Send { to, message: Message::Cells { root, start: start as u16, cells } });
         Ok(())
@@ -186,11 +180,7 @@ fn collect(
     cells: Vec<Cell>,
 ) -> Result<Option<Vec<Cell>>, Rejected> {
     let Some(fetch) = session.fetch.take() else {
-        if start != 0 || session.unanswered == 0 {
-            return Err(Rejected::Stale);
-        }
-        session.unanswered -= 1;
-        return Ok(Some(cells));
+        return if start == 0 && session.take_answer() { Ok(Some(cells)) } else { Err(Rejected::Stale) };
     };
     let asked = next_end(fetch.cells.len());
     if start + cells.len() == asked && start == 0 {
@@ -199,9 +189,8 @@ fn collect(
     if start + cells.len() == asked && start == fetch.cells.len() && root == fetch.root {
         return Ok(Some([fetch.cells, cells].concat()));
     }
-    // The answer to an earlier one of two greetings, or nonsense.
-    let earlier = start == 0 && session.unanswered > 0;
-    session.unanswered = session.unanswered.saturating_sub(u8::from(earlier));
+    // The answer to an earlier one of two greetings, one that comes too late, or nonsense.
+    let earlier = start == 0 && session.take_answer();
     session.fetch = Some(fetch);
-    if earlier { Ok(None) } else { Err(Rejected::Malformed) }
+    if earlier { Ok(None) } else { Err(Rejected::Stale) }
 }

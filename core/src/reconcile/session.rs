@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::sketch::{Cell, Symbol};
 use crate::limits::{
-    RECONCILE_GREETINGS_MAX, RECONCILE_TIMEOUT, SKETCH_CELLS_PER_SECOND, SYNC_LIFE_MAX, SYNC_PAUSE, SYNC_PAUSE_SLACK,
-    SYNC_RETRY,
+    RECONCILE_GREETINGS_MAX, RECONCILE_PATIENCE, RECONCILE_TIMEOUT, SKETCH_CELLS_PER_SECOND, SYNC_LIFE_MAX, SYNC_PAUSE,
+    SYNC_PAUSE_SLACK, SYNC_RETRY,
 };
 use crate::{Instant, ItemId};
 
@@ -18,11 +18,11 @@ pub(super) struct Session {
     pub(super) ours: Option<[u8; 32]>,
     /// Whether a greeting of ours may cross with one of theirs.
     pub(super) greeted: bool,
-    /// Greetings of ours that it may still answer with cells.
-    pub(super) unanswered: u8,
+    /// When we greeted it, as far as it may still answer with cells.
+    pub(super) unanswered: Vec<Instant>,
     /// Cells of theirs, while more are on their way.
     pub(super) fetch: Option<Fetch>,
-    /// How many cells of ours it was told, until it asks for items: so many it may ask for.
+    /// How many items it may ask for by their symbols: as many as it was told cells.
     pub(super) cells_told: usize,
     /// What differed, and was given or asked for, at the end of the last round: when that was.
     pub(super) under_way: BTreeMap<Symbol, Instant>,
@@ -106,6 +106,7 @@ impl Life {
 impl Session {
     /// Forgets what went silent.
     pub(super) fn expire(&mut self, now: Instant) {
+        self.unanswered.retain(|at| now.since(*at) <= RECONCILE_TIMEOUT);
         self.fetch.take_if(|fetch| now.since(fetch.asked_at) > RECONCILE_TIMEOUT);
         self.syncing.take_if(|syncing| syncing.life.is_over(now));
         self.serving.take_if(|serving| serving.life.is_over(now));
@@ -116,18 +117,36 @@ impl Session {
         self.fetch.is_some() || self.syncing.is_some() || self.serving.is_some()
     }
 
+    /// Whether it may be greeted now.
+    pub(super) fn may_greet(&self) -> bool {
+        !self.is_engaged() && self.unanswered.len() < RECONCILE_GREETINGS_MAX
+    }
+
     /// Notes that our `root` is told in a greeting.
-    pub(super) fn greet(&mut self, root: [u8; 32]) {
+    pub(super) fn greet(&mut self, root: [u8; 32], now: Instant) {
         self.ours = Some(root);
         self.greeted = true;
-        self.unanswered = (self.unanswered + 1).min(RECONCILE_GREETINGS_MAX);
+        self.unanswered.push(now);
+    }
+
+    /// Notes that cells answer a greeting of ours; `false` if there is none.
+    pub(super) fn take_answer(&mut self) -> bool {
+        let any = !self.unanswered.is_empty();
+        if any {
+            self.unanswered.remove(0);
+        }
+        any
     }
 
     /// Notes that both sides hold the same.
     pub(super) fn settle(&mut self) {
         self.rounds = 0;
         self.under_way.clear();
-        self.fetch = None;
+    }
+
+    /// Whether the items with this symbol are not under way already, or for too long.
+    pub(super) fn is_due(&self, symbol: &Symbol, now: Instant) -> bool {
+        self.under_way.get(symbol).is_none_or(|at| now.since(*at) >= RECONCILE_PATIENCE)
     }
 
     /// Whether the sets with these roots were compared in full not long ago: what differs is refused by one side.
