@@ -26,6 +26,7 @@ pub mod paths;
 pub mod peer;
 pub mod planner;
 pub mod policy;
+pub mod reconcile;
 pub mod record;
 pub mod rejected;
 pub mod rng;

@@ -63,6 +63,26 @@ pub const PATHS_MAX: usize = 8;
 /// Most destinations with installed routes.
 pub const DESTINATIONS_MAX: usize = 1024;
 
+// --- Reconciliation --------------------------------------------------------------------------------------------------
+
+/// Coded cells of a set that are kept up to date: how large a difference a sketch can tell, at about 1.4 cells each.
+pub const SKETCH_CELLS_MAX: usize = 2048;
+/// Coded cells told at first when nothing hints at how much differs.
+pub const SKETCH_CELLS_FIRST: usize = 16;
+/// Coded cells told to one neighbor per second (token bucket, with this much burst).
+pub const SKETCH_CELLS_PER_SECOND: u32 = 4 * SKETCH_CELLS_MAX as u32;
+/// Rounds with a neighbor that may end with different roots before the next one is a full sync, so that nobody can hide
+/// a difference behind constant change.
+pub const RECONCILE_ROUNDS_MAX: u32 = 8;
+/// Unanswered greetings to one neighbor that it may still answer.
+pub const RECONCILE_GREETINGS_MAX: u8 = 4;
+/// Most full syncs at once that this node asked for, and most that it serves.
+pub const SYNCS_MAX: usize = 2;
+/// Most items listed, given or asked for in one message of a full sync.
+pub const SYNC_ITEMS_MAX: usize = 1024;
+/// Most parts of a set listed in one message of a full sync.
+pub const SYNC_PARTS_MAX: usize = 512;
+
 // --- Queues ----------------------------------------------------------------------------------------------------------
 
 /// Most messages waiting in one actor's mailbox; beyond it the message is dropped and counted.
@@ -98,6 +118,18 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(5);
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
 /// Longest life that a record may claim.
 pub const RECORD_LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long records that were given or asked for may be under way before they are given or asked for again.
+pub const RECONCILE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a neighbor may take to answer within a round or a full sync before it is given up.
+pub const RECONCILE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one full sync may take, however lively it is.
+pub const SYNC_LIFE_MAX: Duration = Duration::from_secs(60);
+/// How long a node waits after the beginning of a full sync before it begins another with the same neighbor.
+pub const SYNC_PAUSE: Duration = Duration::from_secs(2);
+/// How much sooner than [`SYNC_PAUSE`] a neighbor's next full sync may arrive: delays differ.
+pub const SYNC_PAUSE_SLACK: Duration = Duration::from_secs(1);
+/// How long two sets that were compared in full, and still differ by what one side refuses, are left alone.
+pub const SYNC_RETRY: Duration = Duration::from_secs(30);
 
 // --- Rates -----------------------------------------------------------------------------------------------------------
 
@@ -120,3 +152,8 @@ const _: () = assert!(LINKS_PER_NODE_MAX * (56 + 42) < RECORD_BODY_BYTES_MAX, "a
 const _: () = assert!(NEIGHBORS_MAX <= LINKS_PER_NODE_MAX, "every neighbor's link can be told");
 const _: () = assert!(SERVICES_PER_NODE_MAX + 2 <= RECORDS_PER_ORIGIN_MAX, "a node can tell all of its services");
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");
+const _: () = assert!(SKETCH_CELLS_MAX * 12 + 64 < CONTROL_MESSAGE_BYTES_MAX, "a whole sketch fits a message");
+const _: () = assert!(SKETCH_CELLS_FIRST < SKETCH_CELLS_MAX, "there is more to ask for");
+const _: () =
+    assert!(SYNC_ITEMS_MAX * 16 + SYNC_PARTS_MAX * 64 < CONTROL_MESSAGE_BYTES_MAX, "a full sync's parts fit a message");
+const _: () = assert!(SYNC_PAUSE_SLACK.as_nanos() < SYNC_PAUSE.as_nanos(), "somebody in a hurry is noticed");
