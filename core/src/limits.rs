@@ -74,8 +74,8 @@ pub const SKETCH_CELLS_PER_SECOND: u32 = 4 * SKETCH_CELLS_MAX as u32;
 /// Rounds with a neighbor that may end with different roots before the next one is a full sync, so that nobody can hide
 /// a difference behind constant change.
 pub const RECONCILE_ROUNDS_MAX: u32 = 8;
-/// Unanswered greetings to one neighbor that it may still answer.
-pub const RECONCILE_GREETINGS_MAX: u8 = 4;
+/// Unanswered greetings to one neighbor within [`RECONCILE_TIMEOUT`]: so many answers of it are read.
+pub const RECONCILE_GREETINGS_MAX: usize = 32;
 /// Most full syncs at once that this node asked for, and most that it serves.
 pub const SYNCS_MAX: usize = 2;
 /// Most items listed, given or asked for in one message of a full sync.

@@ -98,16 +98,17 @@ impl<P: Copy + Ord> Reconciler<P> {
     }
 
     /// What to tell `peer` now: said when a link is up, and every now and then. `None` while a round or a full sync with
-    /// it is going on, or if there are [`NEIGHBORS_MAX`] others.
+    /// it is going on, after [`RECONCILE_GREETINGS_MAX`](crate::limits::RECONCILE_GREETINGS_MAX) of them without an
+    /// answer in a few seconds, or if there are [`NEIGHBORS_MAX`] other neighbors.
     pub fn greet(&mut self, peer: P, now: Instant) -> Option<Message> {
         let summary = self.summary();
         let session = self.session(peer).ok()?;
         session.expire(now);
-        if session.is_engaged() {
+        if !session.may_greet() {
             return None;
         }
         if let Message::Summary { root, .. } = summary {
-            session.greet(root);
+            session.greet(root, now);
         }
         Some(summary)
     }
@@ -116,7 +117,7 @@ impl<P: Copy + Ord> Reconciler<P> {
     ///
     /// # Errors
     /// Nothing has changed then, except that an answer may count as given.
-    /// - [`Rejected::Malformed`]: no node says that, or not as an answer to what was asked.
+    /// - [`Rejected::Malformed`]: no node says that.
     /// - [`Rejected::OverLimit`]: more than a limit allows, more often than it may, or more neighbors than there may be.
     /// - [`Rejected::Stale`]: an answer without a question. This can happen to the honest: when an answer took longer
     ///   than [`RECONCILE_TIMEOUT`](crate::limits::RECONCILE_TIMEOUT), or what was asked for has been superseded.

@@ -24,9 +24,9 @@ impl<P: Copy + Ord> Reconciler<P> {
         let crossed = std::mem::take(&mut session.greeted);
         if root == own {
             session.settle();
-            // So that it knows, too. It will not answer: it has been told, and so have we.
+            // So that it knows, too. It answers only if it has changed since: it has been told, and so have we.
             if session.ours != Some(own) {
-                session.ours = Some(own);
+                session.greet(own, now);
                 out.push(Outcome::Send { to: from, message: summary });
             }
             return Ok(());
@@ -180,11 +180,7 @@ fn collect(
     cells: Vec<Cell>,
 ) -> Result<Option<Vec<Cell>>, Rejected> {
     let Some(fetch) = session.fetch.take() else {
-        if start != 0 || session.unanswered == 0 {
-            return Err(Rejected::Stale);
-        }
-        session.unanswered -= 1;
-        return Ok(Some(cells));
+        return if start == 0 && session.take_answer() { Ok(Some(cells)) } else { Err(Rejected::Stale) };
     };
     let asked = next_end(fetch.cells.len());
     if start + cells.len() == asked && start == 0 {
@@ -193,9 +189,8 @@ fn collect(
     if start + cells.len() == asked && start == fetch.cells.len() && root == fetch.root {
         return Ok(Some([fetch.cells, cells].concat()));
     }
-    // The answer to an earlier one of two greetings, or nonsense.
-    let earlier = start == 0 && session.unanswered > 0;
-    session.unanswered = session.unanswered.saturating_sub(u8::from(earlier));
+    // The answer to an earlier one of two greetings, one that comes too late, or nonsense.
+    let earlier = start == 0 && session.take_answer();
     session.fetch = Some(fetch);
-    if earlier { Ok(None) } else { Err(Rejected::Malformed) }
+    if earlier { Ok(None) } else { Err(Rejected::Stale) }
 }

@@ -18,8 +18,8 @@ pub(super) struct Session {
     pub(super) ours: Option<[u8; 32]>,
     /// Whether a greeting of ours may cross with one of theirs.
     pub(super) greeted: bool,
-    /// Greetings of ours that it may still answer with cells.
-    pub(super) unanswered: u8,
+    /// When we greeted it, as far as it may still answer with cells.
+    pub(super) unanswered: Vec<Instant>,
     /// Cells of theirs, while more are on their way.
     pub(super) fetch: Option<Fetch>,
     /// How many items it may ask for by their symbols: as many as it was told cells.
@@ -106,6 +106,7 @@ impl Life {
 impl Session {
     /// Forgets what went silent.
     pub(super) fn expire(&mut self, now: Instant) {
+        self.unanswered.retain(|at| now.since(*at) <= RECONCILE_TIMEOUT);
         self.fetch.take_if(|fetch| now.since(fetch.asked_at) > RECONCILE_TIMEOUT);
         self.syncing.take_if(|syncing| syncing.life.is_over(now));
         self.serving.take_if(|serving| serving.life.is_over(now));
@@ -116,18 +117,31 @@ impl Session {
         self.fetch.is_some() || self.syncing.is_some() || self.serving.is_some()
     }
 
+    /// Whether it may be greeted now.
+    pub(super) fn may_greet(&self) -> bool {
+        !self.is_engaged() && self.unanswered.len() < RECONCILE_GREETINGS_MAX
+    }
+
     /// Notes that our `root` is told in a greeting.
-    pub(super) fn greet(&mut self, root: [u8; 32]) {
+    pub(super) fn greet(&mut self, root: [u8; 32], now: Instant) {
         self.ours = Some(root);
         self.greeted = true;
-        self.unanswered = (self.unanswered + 1).min(RECONCILE_GREETINGS_MAX);
+        self.unanswered.push(now);
+    }
+
+    /// Notes that cells answer a greeting of ours; `false` if there is none.
+    pub(super) fn take_answer(&mut self) -> bool {
+        let any = !self.unanswered.is_empty();
+        if any {
+            self.unanswered.remove(0);
+        }
+        any
     }
 
     /// Notes that both sides hold the same.
     pub(super) fn settle(&mut self) {
         self.rounds = 0;
         self.under_way.clear();
-        self.fetch = None;
     }
 
     /// Whether the items with this symbol are not under way already, or for too long.

@@ -66,7 +66,6 @@ impl<P: Copy + Ord> Reconciler<P> {
             return Ok(());
         }
         session.ours = Some(own);
-        session.fetch = None;
         session.serving = Some(Serving { life: Life::begin(now), reached: (0, None) });
         let message = compare_groups(&mut self.set, hashes);
         out.push(Outcome::Send { to: from, message });
