@@ -68,7 +68,7 @@ pub const DESTINATIONS_MAX: usize = 1024;
 /// Coded cells of a set that are kept up to date: how large a difference a sketch can tell, at about 1.4 cells each.
 pub const SKETCH_CELLS_MAX: usize = 2048;
 /// Coded cells told at first when nothing hints at how much differs.
-pub const SKETCH_CELLS_FIRST: usize = 16;
+pub const SKETCH_CELLS_FIRST: usize = 20;
 /// Coded cells told to one neighbor per second (token bucket, with this much burst).
 pub const SKETCH_CELLS_PER_SECOND: u32 = 4 * SKETCH_CELLS_MAX as u32;
 /// Rounds with a neighbor that may end with different roots before the next one is a full sync, so that nobody can hide

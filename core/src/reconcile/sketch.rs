@@ -2,7 +2,7 @@
 //! (Yang, Gilad, Alizadeh, Practical Rateless Set Reconciliation, SIGCOMM 2024).
 //!
 //! A set stands for an endless sequence of coded cells. Item by item, cell `i` takes it in with probability `1/(1+i/2)`,
-//! at indices that follow from the item alone (drawn exactly so, where the paper approximates); a cell is the XOR of what it took in. Subtracting two sketches cell by
+//! at indices that follow from the item alone; a cell is the XOR of what it took in. Subtracting two sketches cell by
 //! cell leaves the sketch of the difference, and a prefix of it, somewhat longer than the difference is large, gives the
 //! difference back: a cell that holds one item names it, and taking that item out of its other cells leaves more such
 //! cells ("peeling").
@@ -14,8 +14,8 @@
 //! such a pair takes about 2^32 hashes). Items whose indices leave out nearly all cells are cheaper to find and make a
 //! difference undecodable. Therefore the fingerprint ([`super::tree`]) has the last word.
 //!
-//! The indices are drawn with `f64`, but only through conversion, square root, division, addition and
-//! subtraction, which IEEE 754 rounds exactly: every platform draws the same.
+//! The indices are drawn with `f64`, but only through conversions and operations that IEEE 754 rounds exactly: every
+//! platform draws the same.
 
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -121,12 +121,11 @@ impl Coded {
             cell.toggle(&self.cell);
             each(index, cell);
             // A multiplicative generator (multiplier: Steele and Vigna, Computationally easy, spectrally good
-            // multipliers, 2022). With density 1/(1+i/2) no index in (i, k] is drawn with probability
-            // (i+1)(i+2) / (k+1)(k+2): the next index is the least k at which that is below a draw from (0, 1].
+            // multipliers, 2022), and the paper's inverse transform of its upper 52 bits. All but a multiplication of it
+            // does not wait for the index, so a processor works several steps ahead.
             state = state.wrapping_mul(0xda94_2042_e4dd_58b5);
-            let draw = ((state >> 12) + 1) as f64 / (1u64 << 52) as f64;
-            let here = ((index + 1) * (index + 2)) as f64;
-            index = ((here / draw + 0.25).sqrt() - 1.5) as usize + 1;
+            let stretch = (1u64 << 26) as f64 / (((state >> 12) + 1) as i64 as f64).sqrt();
+            index += ((index as f64 + 1.5) * (stretch - 1.0)) as usize + 1;
         }
     }
 }
@@ -181,8 +180,9 @@ mod tests {
         }
         for (i, hits) in hits.iter().enumerate() {
             let expected = f64::from(draws) / (1.0 + i as f64 / 2.0);
-            let deviation = (f64::from(*hits) - expected).abs() / expected.sqrt();
-            assert!(deviation < 5.0, "cell {i}: {hits} of {expected}");
+            // The paper's transform is itself a few percent off at the first indices.
+            let deviation = (f64::from(*hits) - expected).abs();
+            assert!(deviation < 5.0 * expected.sqrt() + 0.05 * expected, "cell {i}: {hits} of {expected}");
         }
     }
 
@@ -195,7 +195,7 @@ mod tests {
     }
 
     /// Told to every implementation that wants to speak with this one.
-    const INDICES: &[usize] = &[0, 2, 3, 5, 8, 12, 14, 29, 38, 61, 79];
+    const INDICES: &[usize] = &[0, 2, 3, 5, 8, 12, 14, 30, 39, 62, 81];
 
     #[test]
     fn no_symbol_looks_like_an_empty_cell() {

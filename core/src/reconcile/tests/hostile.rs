@@ -203,11 +203,11 @@ fn too_few_or_misplaced_cells_are_stale() {
     let mut victim = Victim::new(100);
     victim.node.greet(LIAR, victim.now).unwrap();
     let cells = |start, count| Message::Cells { root: ROOT, start, cells: noise(&mut Rng::from_seed(6), count) };
-    victim.hear(cells(0, 16)).unwrap();
-    for (start, count) in [(16, 1), (15, 9), (0, 16), (24, 8), (16, 9), (2040, 8)] {
+    victim.hear(cells(0, 20)).unwrap();
+    for (start, count) in [(20, 1), (19, 11), (0, 20), (30, 10), (20, 11), (2038, 10)] {
         assert_eq!(victim.hear(cells(start, count)), Err(Rejected::Stale), "{start} {count}");
     }
-    assert!(victim.hear(cells(16, 8)).is_ok(), "what was asked for is still welcome");
+    assert!(victim.hear(cells(20, 10)).is_ok(), "what was asked for is still welcome");
 }
 
 #[test]
