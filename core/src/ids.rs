@@ -142,20 +142,6 @@ impl fmt::Debug for ItemId {
 )]
 pub struct Label(pub u16);
 
-/// One signed record, by content: the first 16 bytes of the BLAKE3 hash of its bytes.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, bincode::Encode, bincode::Decode,
-)]
-pub struct ItemId(pub [u8; 16]);
-
-impl ItemId {
-    /// The name of a record with these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        let hash = blake3::hash(bytes);
-        Self(std::array::from_fn(|i| hash.as_bytes()[i]))
-    }
-}
-
 fn base32() -> Encoding {
     let mut spec = Specification::new();
     spec.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
