@@ -50,8 +50,10 @@ fn bytes_of_cells(set: &mut ItemSet, rng: &mut Rng) {
         told.push(enough as f64);
         undo(set, &items);
     }
+    let over = needed.iter().filter(|bytes| **bytes >= 512.0).count();
     print("  cells needed", "", &mut told);
     print("  the same, as one message", "B", &mut needed);
+    println!("  512 B or more                          {over} of {DRAWS} draws");
 }
 
 /// What two neighbors say to each other until one knows the difference, and until both know that they agree.
@@ -120,7 +122,7 @@ fn time_to_find(set: &mut ItemSet, rng: &mut Rng) {
     let mut times = Vec::new();
     for _ in 0..200 {
         let (theirs, items) = differing(set, rng);
-        let enough = [16, 24, 36, 54].into_iter().find(|end| set.difference(&theirs.cells[..*end]).is_some());
+        let enough = [20, 30, 45, 67].into_iter().find(|end| set.difference(&theirs.cells[..*end]).is_some());
         let cells = &theirs.cells[..enough.unwrap_or(theirs.cells.len())];
         times.push(nanos_each(100, || {
             black_box(set.difference(black_box(cells)));

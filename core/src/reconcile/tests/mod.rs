@@ -25,6 +25,8 @@ struct Pair {
     bytes: usize,
     records: usize,
     full_syncs: usize,
+    /// Cells told, by receiver.
+    cells: [usize; 2],
 }
 
 impl Pair {
@@ -45,6 +47,7 @@ impl Pair {
             bytes: 0,
             records: 0,
             full_syncs: 0,
+            cells: [0; 2],
         }
     }
 
@@ -58,6 +61,9 @@ impl Pair {
         assert_eq!(message.check(), Ok(()), "no node sends what another one rejects");
         self.bytes += encode_message(&message).len();
         self.full_syncs += usize::from(matches!(message, Message::Groups { .. }));
+        if let Message::Cells { cells, .. } = &message {
+            self.cells[to] += cells.len();
+        }
         self.wire[to].push_back(message);
     }
 
@@ -260,6 +266,7 @@ fn greetings_that_cross_start_one_round() {
     pair.run();
     assert!(pair.roots_agree());
     assert_eq!(pair.records, 10, "nothing was given twice");
+    assert!(pair.cells.contains(&0), "one end tells its cells: {:?}", pair.cells);
 }
 
 #[test]
