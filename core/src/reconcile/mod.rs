@@ -154,6 +154,11 @@ impl<P: Copy + Ord> Reconciler<P> {
         self.sessions.get(peer).is_some_and(|session| session.theirs == Some(root))
     }
 
+    /// The root that `peer` told last; `None` if it has told none.
+    pub fn told_by(&self, peer: &P) -> Option<[u8; 32]> {
+        self.sessions.get(peer).and_then(|session| session.theirs)
+    }
+
     fn summary(&mut self) -> Message {
         Message::Summary { root: self.set.root(), items: u32::try_from(self.set.len()).unwrap_or(u32::MAX) }
     }

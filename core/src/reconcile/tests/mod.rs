@@ -253,6 +253,7 @@ fn being_in_sync_ends_with_the_next_change() {
     pair.greet(0);
     assert!(pair.deliver(1));
     assert!(!pair.ends[1].is_in_sync(&0));
+    assert_eq!(pair.ends[1].told_by(&0), Some(pair.ends[0].items().peek_root()));
     pair.ends[0].forget(&1);
     pair.ends[0].remove(&ItemId([1; 16]));
     assert!(!pair.ends[0].is_in_sync(&1), "forgotten");
