@@ -119,6 +119,16 @@ impl<P: Copy + Ord, M: Copy + Ord> Broadcast<P, M> {
         self.spread(message, None, &holders, now, effects);
     }
 
+    /// This node got a message by anti-entropy, from a neighbor that found it missing here. It may be old and many may have
+    /// it, so it is announced to the others and pushed to nobody.
+    pub fn obtained(&mut self, from: P, message: M, now: Instant, effects: &mut Vec<Effect<P, M>>) {
+        let mut holders = self.missing.remove(message);
+        holders.push(from);
+        self.make_room(now, effects);
+        let others = self.neighbors.iter().map(|(to, _)| to).filter(|to| !holders.contains(to));
+        self.owed.extend(others.map(|to| (to, message)));
+    }
+
     /// A neighbor pushed a message. `fresh`: it was not held before, it was found good, and it is held now.
     pub fn received(&mut self, from: P, message: M, fresh: bool, now: Instant, effects: &mut Vec<Effect<P, M>>) {
         let holders = self.missing.remove(message);
@@ -235,12 +245,7 @@ impl<P: Copy + Ord, M: Copy + Ord> Broadcast<P, M> {
 
     /// Passes a message on: to every neighbor but the one that it came from and those that said that they have it.
     fn spread(&mut self, message: M, from: Option<P>, holders: &[P], now: Instant, effects: &mut Vec<Effect<P, M>>) {
-        if self.owed.len() + self.neighbors.len() > ANNOUNCEMENTS_OWED_MAX {
-            self.announce(effects);
-        }
-        if self.owed.is_empty() {
-            self.announce_at = now + ANNOUNCE_EVERY;
-        }
+        self.make_room(now, effects);
         for (to, eager) in self.neighbors.iter() {
             if Some(to) == from || holders.contains(&to) {
                 continue;
@@ -250,6 +255,16 @@ impl<P: Copy + Ord, M: Copy + Ord> Broadcast<P, M> {
             } else {
                 self.owed.push((to, message));
             }
+        }
+    }
+
+    /// Makes room for announcements of one more message.
+    fn make_room(&mut self, now: Instant, effects: &mut Vec<Effect<P, M>>) {
+        if self.owed.len() + self.neighbors.len() > ANNOUNCEMENTS_OWED_MAX {
+            self.announce(effects);
+        }
+        if self.owed.is_empty() {
+            self.announce_at = now + ANNOUNCE_EVERY;
         }
     }
 

@@ -172,7 +172,7 @@ impl Mesh {
         let naive = self.naive;
         let node = &mut self.nodes[n];
         node.version += 1;
-        let of = |bad: bool| node.neighbors.iter().filter(move |(_, w)| w.is_bad() == bad).map(|(other, _)| *other);
+        let of = |bad: bool| node.neighbors.iter().filter(move |(_, w)| w.is_failing() == bad).map(|(other, _)| *other);
         let mut body = says(&of(false).collect::<Vec<_>>(), &of(true).collect::<Vec<_>>(), &[]);
         if !naive {
             body.accused = node.own.accused().collect();
