@@ -10,6 +10,7 @@
 //! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads.
 //! - [`limits`] bounds everything.
 
+pub mod broadcast;
 pub mod executor;
 pub mod frame;
 pub mod gossip;
@@ -29,6 +30,7 @@ pub mod policy;
 pub mod record;
 pub mod rejected;
 pub mod rng;
+pub mod selection;
 pub mod verified;
 pub mod wire;
 pub mod wiring;

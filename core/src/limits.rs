@@ -20,6 +20,8 @@ pub const PUSH_BYTES_MAX: usize = 48 * 1024;
 pub const PUSH_RECORDS_MAX: usize = 256;
 /// Most entries in one digest message; a larger map is told in several.
 pub const DIGEST_ENTRIES_MAX: usize = 400;
+/// Most message names in one announcement or graft of the broadcast tree.
+pub const BROADCAST_IDS_MAX: usize = 128;
 /// Longest invitation token, decoded, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 1024;
 /// Most addresses that a node record, a token or a neighbor may list.
@@ -47,6 +49,10 @@ pub const FORWARDS_PER_NODE_MAX: usize = 128;
 pub const POLICY_RULES_MAX: usize = 1024;
 /// Most neighbors, and so most PeerActors.
 pub const NEIGHBORS_MAX: usize = LINKS_PER_NODE_MAX;
+/// Most messages announced by one neighbor that have not come; its oldest makes room.
+pub const MISSING_PER_NEIGHBOR_MAX: usize = 128;
+/// Most announcements owed to neighbors, of all messages; beyond it they are made at once.
+pub const ANNOUNCEMENTS_OWED_MAX: usize = 4096;
 /// Most incidents remembered; the oldest closed one makes room.
 pub const INCIDENTS_MAX: usize = 512;
 /// Most plans in execution at once.
@@ -117,6 +123,9 @@ const _: () = assert!(PUSH_BYTES_MAX + RECORD_BYTES_MAX + 128 < CONTROL_MESSAGE_
 const _: () =
     assert!(DIGEST_ENTRIES_MAX * (48 + RECORD_KEY_BYTES_MAX) < CONTROL_MESSAGE_BYTES_MAX, "a digest fits a message");
 const _: () = assert!(LINKS_PER_NODE_MAX * (56 + 42) < RECORD_BODY_BYTES_MAX, "a link-state record fits its body");
+const _: () = assert!(BROADCAST_IDS_MAX * 32 < CONTROL_MESSAGE_BYTES_MAX, "an announcement fits a message");
+const _: () = assert!(BROADCAST_IDS_MAX <= MISSING_PER_NEIGHBOR_MAX, "one announcement does not crowd out itself");
+const _: () = assert!(NEIGHBORS_MAX < ANNOUNCEMENTS_OWED_MAX, "one message can be announced to all");
 const _: () = assert!(NEIGHBORS_MAX <= LINKS_PER_NODE_MAX, "every neighbor's link can be told");
 const _: () = assert!(SERVICES_PER_NODE_MAX + 2 <= RECORDS_PER_ORIGIN_MAX, "a node can tell all of its services");
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");
