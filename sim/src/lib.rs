@@ -24,6 +24,7 @@ mod host;
 mod network;
 mod oracle;
 mod report;
+pub mod scale;
 mod trace;
 mod traffic;
 mod world;
