@@ -4,8 +4,8 @@
 //! *eager* (it is pushed what is new) or *lazy* (it is told that there is something new). A copy too many makes the
 //! link that it came over lazy, so the eager links become a tree; an announcement that no push follows is answered with
 //! a graft, which makes that link eager again, so the tree heals where it is needed. A graft waits for a few round trips
-//! only: so an announcement that is ahead of the push by more than that moves the tree to the faster way, which is the
-//! optimization of section 3.8 of the paper without its hop counts.
+//! only: so an announcement that is ahead of the push by more than that moves the tree to the faster way, as the paper's
+//! optimization of the tree does, but by time instead of by hop counts.
 //!
 //! It hears of neighbors and of their messages, and asks for messages to be sent. It never holds a message, only its
 //! name: what is held is known by the caller. Invariant: a node with neighbors has an eager one, and every neighbor of a
@@ -113,7 +113,7 @@ impl<P: Copy + Ord, M: Copy + Ord> Broadcast<P, M> {
         }
     }
 
-    /// This node has a message that did not come by a push: its own, or one that anti-entropy brought.
+    /// This node has something new to say.
     pub fn originate(&mut self, message: M, now: Instant, effects: &mut Vec<Effect<P, M>>) {
         let holders = self.missing.remove(message);
         self.spread(message, None, &holders, now, effects);
