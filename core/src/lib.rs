@@ -8,6 +8,7 @@
 //!   [`planner`], [`executor`] and [`policy`].
 //! - [`wiring`] says which role is told of which effect; [`node::Node`] runs all roles together.
 //! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads.
+//! - [`rejected`] names why something was turned away, [`reputation`] what that means for whoever sent it.
 //! - [`limits`] bounds everything.
 
 pub mod executor;
@@ -28,7 +29,9 @@ pub mod planner;
 pub mod policy;
 pub mod record;
 pub mod rejected;
+pub mod reputation;
 pub mod rng;
+pub mod token_bucket;
 pub mod verified;
 pub mod wire;
 pub mod wiring;
@@ -37,4 +40,5 @@ pub use ids::{ItemId, Label, LinkId, PeerId, Tag};
 pub use instant::Instant;
 pub use machine::Machine;
 pub use rejected::Rejected;
+pub use token_bucket::TokenBucket;
 pub use verified::Verified;

@@ -158,7 +158,7 @@ async fn forged_replayed_and_malformed_frames_are_counted_by_reason() {
     let link = || node.port.link_stats()[0].clone();
     until(|| link().rejected_for(Rejected::Unauthorized) == 1).await;
 
-    assert_eq!(link().rejected_for(Rejected::Stale), 1);
+    assert_eq!(link().rejected_for(Rejected::Replayed), 1);
     assert_eq!(link().rejected_for(Rejected::Unsigned), 1);
     assert_eq!(link().rejected_for(Rejected::Malformed), 2);
     assert_eq!(link().frames_received, 2, "the first, and the one that was authentic but not allowed");
@@ -261,7 +261,7 @@ async fn a_neighbor_that_moves_keeps_its_link() {
     moved.send(&frame(Kind::Probe, &[], 5, &key, &[0; 16]));
     moved.send(&frame(Kind::Probe, &[], 6, &key, &[0; 16]));
     until(|| node.port.counters().probes_answered == 2).await;
-    assert_eq!(node.port.link_stats()[0].rejected_for(Rejected::Stale), 1, "the replay window moved with it");
+    assert_eq!(node.port.link_stats()[0].rejected_for(Rejected::Replayed), 1, "the replay window moved with it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@
 //! anti-entropy (Demers et al., Epidemic Algorithms, 1987): compare a root, then exchange what differs. Invariant: under
 //! one id, versions only grow.
 
-mod heard;
+mod gate;
 mod held;
 mod publish;
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use heard::{Heard, verify};
+pub use gate::{Gate, Heard, Moment, Said, verify};
 
 use crate::identity::Identity;
 use crate::limits::{DIGEST_ENTRIES_MAX, PUSH_BYTES_MAX, PUSH_RECORDS_MAX};
@@ -212,7 +212,7 @@ impl Gossip {
         match self.held.apply(proven) {
             Applied::News => {
                 effects.push(Effect::Persist { id: record.id.clone(), signed: signed.clone() });
-                effects.push(changed(&record.id, Some(&record.body)));
+                effects.extend(changed(&record.id, Some(&record.body)));
                 Some(signed)
             }
             Applied::Known | Applied::NoRoom => None,
@@ -248,13 +248,13 @@ impl Gossip {
 
     fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         for id in self.held.expire(self.clock.unix_ms(now)) {
-            effects.push(changed(&id, None));
+            effects.extend(changed(&id, None));
             effects.push(Effect::Forget { id });
         }
     }
 
     fn resync(&self, effects: &mut Vec<Effect>) {
-        effects.extend(self.records().map(|record| changed(&record.id, Some(&record.body))));
+        effects.extend(self.records().filter_map(|record| changed(&record.id, Some(&record.body))));
     }
 }
 
@@ -324,22 +324,23 @@ fn push(to: PeerId, records: Vec<SignedRecord>, effects: &mut Vec<Effect>) {
     }
 }
 
-/// What the other roles are told of a record; no body: it has expired.
-fn changed(id: &RecordId, body: Option<&Body>) -> Effect {
+/// What the other roles are told of a record, if anything; no body: it has expired.
+fn changed(id: &RecordId, body: Option<&Body>) -> Option<Effect> {
     match id.kind {
-        Kind::Node => Effect::NodeChanged {
+        Kind::Node => Some(Effect::NodeChanged {
             peer: id.origin,
             body: body.and_then(|b| if let Body::Node(node) = b { Some(node.clone()) } else { None }),
-        },
-        Kind::Links => Effect::LinksChanged {
+        }),
+        Kind::Links => Some(Effect::LinksChanged {
             origin: id.origin,
             links: body.and_then(links_of).map(|b| b.links.clone()).unwrap_or_default(),
-        },
-        Kind::Service => Effect::ServiceChanged {
+        }),
+        Kind::Service => Some(Effect::ServiceChanged {
             provider: id.origin,
             name: id.key.clone(),
             exposed: matches!(body, Some(Body::Service)),
-        },
+        }),
+        Kind::Equivocation => None,
     }
 }
 

@@ -72,8 +72,12 @@ impl Gossip {
         RecordId { origin: self.identity.peer(), kind, key: key.to_owned() }
     }
 
-    /// Whether a record of this node's own origin says something that this process would not say.
+    /// Whether a record of this node's own origin says something that this process would not say. A proof never does: it
+    /// speaks for itself.
     pub(super) fn contradicts_me(&self, record: &Record) -> bool {
+        if record.id.kind == Kind::Equivocation {
+            return false;
+        }
         let newer = self.held.get(&record.id).is_none_or(|held| held.record.version < record.version);
         newer && self.started() && self.own_body(&record.id).is_none_or(|body| body != record.body)
     }
@@ -102,7 +106,9 @@ impl Gossip {
             .iter()
             .map(|proven| &proven.record)
             .filter(|r| r.id.origin == self.identity.peer() && r.body != Body::Withdrawn)
-            .filter(|r| r.id.kind != Kind::Links && r.expires_ms < unix_ms + LIFE.as_millis() as u64 / 2)
+            .filter(|r| {
+                matches!(r.id.kind, Kind::Node | Kind::Service) && r.expires_ms < unix_ms + LIFE.as_millis() as u64 / 2
+            })
             .map(|r| r.id.clone())
             .collect();
         for id in aging {
@@ -123,7 +129,7 @@ impl Gossip {
         let (record, signed) = (proven.record.clone(), proven.signed.clone());
         self.held.apply(proven);
         effects.push(Effect::Persist { id: record.id.clone(), signed: signed.clone() });
-        effects.push(changed(&record.id, Some(&record.body)));
+        effects.extend(changed(&record.id, Some(&record.body)));
         self.push_to_all(None, vec![signed], effects);
     }
 
@@ -136,6 +142,7 @@ impl Gossip {
             Kind::Node => self.node.clone().map(Body::Node),
             Kind::Links => Some(Body::Links(self.own_links.body())),
             Kind::Service => self.services.get(&id.key).map(|e| if *e { Body::Service } else { Body::Withdrawn }),
+            Kind::Equivocation => None,
         }
     }
 }

@@ -178,11 +178,11 @@ fn one_origin_cannot_crowd_out_the_others() {
 }
 
 #[test]
-fn a_digest_out_of_order_is_malformed() {
+fn a_digest_out_of_order_is_inconsistent() {
     let entry = |i| (RecordId { origin: id(i), kind: Kind::Node, key: String::new() }, 1);
     let mut entries = vec![entry(1), entry(2)];
     entries.sort();
     entries.reverse();
     let digest = Control::Digest(Digest { after: None, until: None, entries });
-    assert_eq!(verify(digest, UNIX_MS), Err(crate::Rejected::Malformed));
+    assert_eq!(verify(digest, UNIX_MS), Err(crate::Rejected::Inconsistent));
 }

@@ -48,21 +48,23 @@ mod tests {
     use super::*;
     use crate::PeerId;
     use crate::limits::CONTROL_MESSAGE_BYTES_MAX;
-    use crate::record::Kind;
+    use crate::record::{Kind, Path};
     use crate::rejected::Rejected;
     use crate::wire::codec::{VERSION, decode_message, encode_message};
 
     fn record_id() -> impl Strategy<Value = RecordId> {
-        (any::<[u8; 32]>(), 0..3u8, "[a-z]{0,20}").prop_map(|(key, kind, name)| RecordId {
+        (any::<[u8; 32]>(), 0..4u8, "[a-z]{0,20}").prop_map(|(key, kind, name)| RecordId {
             origin: PeerId::from_public_key(key),
-            kind: [Kind::Node, Kind::Links, Kind::Service][usize::from(kind)],
+            kind: [Kind::Node, Kind::Links, Kind::Service, Kind::Equivocation][usize::from(kind)],
             key: name,
         })
     }
 
     fn control() -> impl Strategy<Value = Control> {
-        let signed =
-            (any::<Vec<u8>>(), any::<Vec<u8>>()).prop_map(|(bytes, signature)| SignedRecord { bytes, signature });
+        let path = (any::<u16>(), any::<u16>(), proptest::collection::vec(any::<[u8; 32]>(), 0..9))
+            .prop_map(|(size, index, siblings)| Path { size, index, siblings });
+        let signed = (any::<Vec<u8>>(), any::<Vec<u8>>(), proptest::option::of(path))
+            .prop_map(|(bytes, signature, path)| SignedRecord { bytes, signature, path });
         let digest = (
             proptest::option::of(record_id()),
             proptest::option::of(record_id()),
