@@ -150,7 +150,7 @@ impl Gate {
 ///
 /// # Errors
 /// [`Rejected::OverLimit`] if it holds more than a message may, [`Rejected::Inconsistent`] for a digest that no map has,
-/// [`Rejected::Unauthorized`] for a message that has no place here.
+/// [`Rejected::Malformed`] for a greeting.
 pub fn verify(control: Control, unix_ms: u64) -> Result<(Heard, Vec<Rejected>), Rejected> {
     check(control, unix_ms, &mut VerifiedCache::with_room_for(0))
 }
@@ -164,7 +164,7 @@ fn check(control: Control, unix_ms: u64, known: &mut impl Known) -> Result<(Hear
         Control::Digest(digest) => whole(Heard::Digest(check_digest(digest)?)),
         Control::Pull(ids) => whole(Heard::Pull(at_most(DIGEST_ENTRIES_MAX, ids)?)),
         // One greeting opens a link; another one has no meaning.
-        Control::Hello { .. } => Err(Rejected::Unauthorized),
+        Control::Hello { .. } => Err(Rejected::Malformed),
     }
 }
 

@@ -80,6 +80,8 @@ pub(super) fn tree(leaves: Vec<Hash>) -> (Hash, Vec<Path>) {
 pub(super) struct ProvenTree {
     size: u16,
     slots: Vec<Option<Hash>>,
+    /// What a path shows that is not proven yet; kept between calls for its memory only.
+    news: Vec<(usize, Hash)>,
 }
 
 impl ProvenTree {
@@ -87,7 +89,7 @@ impl ProvenTree {
     pub(super) fn new(path: &Path, root: Hash) -> Result<Self, Rejected> {
         let mut slots = vec![None; path.steps()?.root_slot()];
         slots.push(Some(root));
-        Ok(Self { size: path.size, slots })
+        Ok(Self { size: path.size, slots, news: Vec::with_capacity(2 * BATCH_DEPTH_MAX + 1) })
     }
 
     /// Checks that `leaf` stands where `path` says, and that every hash of the path is the tree's own: a path that was
@@ -99,23 +101,20 @@ impl ProvenTree {
         if path.size != self.size {
             return Err(Rejected::Unsigned);
         }
-        let mut news = [(0, [0; 32]); 2 * BATCH_DEPTH_MAX + 1];
-        let mut count = 0;
+        self.news.clear();
         let mut siblings = path.siblings.iter();
         let (mut hash, mut met) = (leaf, false);
         for step in path.steps()? {
             met = met || self.meets(step.slot, &hash)?;
             if !met {
-                news[count] = (step.slot, hash);
-                count += 1;
+                self.news.push((step.slot, hash));
             }
             let Some(slot) = step.sibling else { continue };
             let sibling = siblings.next().ok_or(Rejected::Malformed)?;
             if met {
                 self.meets(slot, sibling)?.then_some(()).ok_or(Rejected::Unsigned)?;
             } else {
-                news[count] = (slot, *sibling);
-                count += 1;
+                self.news.push((slot, *sibling));
                 hash = step.parent(&hash, sibling);
             }
         }
@@ -125,8 +124,8 @@ impl ProvenTree {
         if !met && !self.meets(self.slots.len() - 1, &hash)? {
             return Err(Rejected::Unsigned);
         }
-        for (slot, hash) in &news[..count] {
-            self.slots[*slot] = Some(*hash);
+        for (slot, hash) in self.news.drain(..) {
+            self.slots[slot] = Some(hash);
         }
         Ok(())
     }

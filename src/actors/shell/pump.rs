@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use prunella_core::wire::Control;
 use prunella_core::wiring::Route;
 use prunella_core::{PeerId, gossip, pathfinder, peer};
 use prunella_storage::{Batch, Tree};
@@ -95,7 +94,9 @@ impl Shell {
                 self.tell_dial_failure(peer, address, reason);
                 self.directory.deliver(Route::Peer(peer, peer::Input::DialFailed));
             }
-            LinkEvent::Received { peer, control, .. } => self.on_control(peer, control),
+            LinkEvent::Received { peer: from, message, .. } => {
+                self.directory.deliver(Route::Gossip(gossip::Input::Heard { from, message }));
+            }
             LinkEvent::Rejected { peer, reason } => {
                 tracing::debug!(peer = peer.map(|p| p.short()), %reason, "rejected on a link");
             }
@@ -110,16 +111,6 @@ impl Shell {
         } else {
             tracing::info!(peer = %peer.short(), %address, reason, "dial failed");
             failures.insert(peer, reason);
-        }
-    }
-
-    fn on_control(&self, from: PeerId, control: Control) {
-        match gossip::verify(control, unix_ms()) {
-            Ok((message, rejected)) => {
-                rejected.into_iter().for_each(|reason| self.reject(reason));
-                self.directory.deliver(Route::Gossip(gossip::Input::Heard { from, message }));
-            }
-            Err(reason) => self.reject(reason),
         }
     }
 

@@ -193,7 +193,7 @@ fn the_greeting_comes_first_and_once() {
     let hello = codec::encode_message(&Control::Hello { incarnation: 4, label: Label(3) });
     assert_eq!(gate.read(&summary(), AT, &mut known), Err(Rejected::UnknownSender));
     assert_eq!(gate.read(&hello, AT, &mut known), Ok(Said::Hello { incarnation: 4, label: Label(3) }));
-    assert_eq!(gate.read(&hello, AT, &mut known), Err(Rejected::Unauthorized));
+    assert_eq!(gate.read(&hello, AT, &mut known), Err(Rejected::Malformed));
     let said = Said::Message { message: Heard::Summary { root: [7; 32] }, bad: vec![] };
     assert_eq!(gate.read(&summary(), AT, &mut known), Ok(said));
 }
