@@ -50,7 +50,7 @@ fn main() {
 fn record(me: &Identity, run: usize, i: usize) -> Record {
     Record {
         id: RecordId { origin: me.peer(), kind: Kind::Service, key: format!("service-{i}") },
-        version: run as u64,
+        version: UNIX_MS + run as u64,
         issued_ms: UNIX_MS,
         expires_ms: UNIX_MS + 60_000,
         body: Body::Service,

@@ -23,15 +23,12 @@ pub fn verify_all(
     let mut last = None;
     for claim in claims {
         let checked = if bad_signatures < BAD_SIGNATURES_PER_PUSH_MAX {
-            verify_next(claim, unix_ms, &mut last, known)
+            verify_next(claim, unix_ms, &mut last, known, &mut good)
         } else {
             Err(Rejected::Distrusted)
         };
         bad_signatures += usize::from(checked == Err(Rejected::Unsigned));
-        match checked {
-            Ok(record) => good.push(record),
-            Err(reason) => bad.push(reason),
-        }
+        bad.extend(checked.err());
     }
     (good, bad)
 }
@@ -42,15 +39,19 @@ pub(super) fn verify_one(
     unix_ms: u64,
     known: &mut impl Known,
 ) -> Result<Verified<ProvenRecord>, Rejected> {
-    verify_next(claim, unix_ms, &mut None, known)
+    let mut good = Vec::with_capacity(1);
+    verify_next(claim, unix_ms, &mut None, known, &mut good)?;
+    Ok(good.pop().expect("BUG: a claim without a fault is good"))
 }
 
+/// Checks one claim and adds it to the good ones; they are large, so each is written once, where it stays.
 fn verify_next(
     claim: SignedRecord,
     unix_ms: u64,
     last: &mut Option<SignedBatch>,
     known: &mut impl Known,
-) -> Result<Verified<ProvenRecord>, Rejected> {
+    good: &mut Vec<Verified<ProvenRecord>>,
+) -> Result<(), Rejected> {
     let record = decode(&claim.bytes)?;
     record.check_times(unix_ms)?;
     let hash = batch::leaf(&claim.bytes);
@@ -58,10 +59,12 @@ fn verify_next(
     if let Body::Equivocation(proof) = &record.body {
         proof.check(&record, known)?;
     }
-    Ok(Verified::vouch(ProvenRecord { record, signed: claim, item: ItemId::of_hash(&hash) }))
+    good.push(Verified::vouch(ProvenRecord { record, signed: claim, item: ItemId::of_hash(&hash) }));
+    Ok(())
 }
 
 /// Decodes a record and checks its form; its times and its signature are not looked at.
+#[inline]
 pub(super) fn decode(bytes: &[u8]) -> Result<Record, Rejected> {
     if bytes.len() > EQUIVOCATION_BYTES_MAX {
         return Err(Rejected::OverLimit);

@@ -37,6 +37,7 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, Rejected> {
 ///
 /// # Errors
 /// As [`decode`], and [`Rejected::NonCanonical`] for a number in more bytes than it needs, or bytes left over.
+#[inline]
 pub fn decode_canonical<T: Decode<()> + Encode>(bytes: &[u8]) -> Result<T, Rejected> {
     if bytes.len() > CONTROL_MESSAGE_BYTES_MAX {
         return Err(Rejected::OverLimit);
@@ -60,9 +61,15 @@ struct Same<'a> {
 }
 
 impl Writer for &mut Same<'_> {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.rest = self.rest.strip_prefix(bytes).ok_or(EncodeError::Other("it differs"))?;
-        Ok(())
+        match self.rest.strip_prefix(bytes) {
+            Some(rest) => {
+                self.rest = rest;
+                Ok(())
+            }
+            None => Err(EncodeError::Other("it differs")),
+        }
     }
 }
 
