@@ -9,6 +9,7 @@
 //! - [`wiring`] says which role is told of which effect; [`node::Node`] runs all roles together.
 //! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads.
 //! - [`membership`] decides who is alive, suspect or down from what several observers say.
+//! - [`rejected`] names why something was turned away, [`reputation`] what that means for whoever sent it.
 //! - [`limits`] bounds everything.
 
 pub mod broadcast;
@@ -32,8 +33,10 @@ pub mod policy;
 pub mod reconcile;
 pub mod record;
 pub mod rejected;
+pub mod reputation;
 pub mod rng;
 pub mod selection;
+pub mod token_bucket;
 pub mod verified;
 pub mod wire;
 pub mod wiring;
@@ -42,4 +45,5 @@ pub use ids::{ItemId, Label, LinkId, PeerId, Tag};
 pub use instant::Instant;
 pub use machine::Machine;
 pub use rejected::Rejected;
+pub use token_bucket::TokenBucket;
 pub use verified::Verified;

@@ -10,8 +10,18 @@ use std::time::Duration;
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Longest body of a record, in bytes.
 pub const RECORD_BODY_BYTES_MAX: usize = 8 * 1024;
-/// Longest encoded record, in bytes: body, key and fixed fields.
+/// Longest encoded record, in bytes: body, key and fixed fields. Only a proof of equivocation may be longer.
 pub const RECORD_BYTES_MAX: usize = RECORD_BODY_BYTES_MAX + RECORD_KEY_BYTES_MAX + 128;
+/// Most records signed at once, as the leaves of one hash tree.
+pub const BATCH_RECORDS_MAX: usize = 256;
+/// Most hashes that lead from a record to the root of its batch.
+pub const BATCH_DEPTH_MAX: usize = BATCH_RECORDS_MAX.ilog2() as usize;
+/// What a record travels with at most, in bytes: the signature, the place in its batch, and their lengths.
+pub const RECORD_PROOF_BYTES_MAX: usize = 64 + BATCH_DEPTH_MAX * 32 + 24;
+/// Longest encoded proof of equivocation, in bytes: two records with what they travel with, and its own fixed fields.
+pub const EQUIVOCATION_BYTES_MAX: usize = 2 * (RECORD_BYTES_MAX + RECORD_PROOF_BYTES_MAX) + 256;
+/// Signatures that may be bad in one push before the rest of it is not looked at any more.
+pub const BAD_SIGNATURES_PER_PUSH_MAX: usize = 4;
 /// Longest key of a record, in bytes (a service's name, for example).
 pub const RECORD_KEY_BYTES_MAX: usize = 64;
 /// Most bytes of records in one push; a longer single record cannot be.
@@ -57,6 +67,12 @@ pub const REGIONS_MAX: usize = 1024;
 pub const MISSING_PER_NEIGHBOR_MAX: usize = 128;
 /// Most announcements owed to neighbors, of all messages; beyond it they are made at once.
 pub const ANNOUNCEMENTS_OWED_MAX: usize = 4096;
+/// Most signatures remembered as good, so that a record that comes again costs no signature check.
+pub const VERIFIED_SIGNATURES_MAX: usize = 16 * 1024;
+/// Most records remembered as heard from one neighbor within the last moments, to tell what is replayed.
+pub const REPLAYS_REMEMBERED_MAX: usize = 1024;
+/// Most nodes whose faults are remembered; the least blamed makes room.
+pub const REPUTATIONS_MAX: usize = 1024;
 /// Most incidents remembered; the oldest closed one makes room.
 pub const INCIDENTS_MAX: usize = 512;
 /// Most plans in execution at once.
@@ -165,8 +181,15 @@ pub const SYNC_RETRY: Duration = Duration::from_secs(30);
 
 // --- Rates -----------------------------------------------------------------------------------------------------------
 
-/// Control messages accepted from one neighbor per second (token bucket, with this much burst).
+/// Control messages accepted from one neighbor per second (token bucket, with as much burst) unless the configuration
+/// says otherwise.
 pub const CONTROL_RATE_PER_SECOND: u32 = 1000;
+/// The least rate that a configuration may set: a healthy neighbor must not be taken for a flood.
+pub const CONTROL_RATE_PER_SECOND_MIN: u32 = 10;
+/// The highest rate that a configuration may set.
+pub const CONTROL_RATE_PER_SECOND_MAX: u32 = 100_000;
+/// Rejections per second that count against those who caused them, of all neighbors together.
+pub const BLAME_PER_SECOND: u32 = 200;
 /// Probes answered and path errors sent per link and second.
 pub const REPLY_RATE_PER_SECOND: u32 = 2000;
 
@@ -178,6 +201,13 @@ pub const RESTARTS_MAX: usize = 3;
 pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
 const _: () = assert!(PUSH_BYTES_MAX + RECORD_BYTES_MAX + 128 < CONTROL_MESSAGE_BYTES_MAX, "a push fits a message");
+const _: () =
+    assert!(EQUIVOCATION_BYTES_MAX + RECORD_PROOF_BYTES_MAX < PUSH_BYTES_MAX, "a proof of equivocation fits a push");
+const _: () = assert!(BATCH_RECORDS_MAX.is_power_of_two(), "the depth of a batch is a whole number");
+const _: () = assert!(REPLAYS_REMEMBERED_MAX >= 2 * PUSH_RECORDS_MAX, "what one push says is remembered");
+const _: () = assert!(REPUTATIONS_MAX >= 2 * NEIGHBORS_MAX, "every neighbor's faults are remembered");
+const _: () = assert!(CONTROL_RATE_PER_SECOND_MIN <= CONTROL_RATE_PER_SECOND, "the default rate is allowed");
+const _: () = assert!(CONTROL_RATE_PER_SECOND <= CONTROL_RATE_PER_SECOND_MAX, "the default rate is allowed");
 const _: () = assert!(LINKS_PER_NODE_MAX * (56 + 42) < RECORD_BODY_BYTES_MAX, "a link-state record fits its body");
 const _: () = assert!(BROADCAST_IDS_MAX * 32 < CONTROL_MESSAGE_BYTES_MAX, "an announcement fits a message");
 const _: () = assert!(BROADCAST_IDS_MAX <= MISSING_PER_NEIGHBOR_MAX, "one announcement does not crowd out itself");

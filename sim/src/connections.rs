@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use prunella_core::frame::{FrameKey, ReplayWindow};
-use prunella_core::limits::DIAL_TIMEOUT;
+use prunella_core::gossip::{Gate, Moment, Said};
+use prunella_core::limits::{CONTROL_RATE_PER_SECOND, DIAL_TIMEOUT};
 use prunella_core::wire::{Control, codec};
 use prunella_core::wiring::Route;
-use prunella_core::{Instant, LinkId, gossip, peer};
+use prunella_core::{Instant, LinkId, Rejected, gossip, peer};
 
 use crate::config::Bug;
 use crate::event::Event;
@@ -15,15 +16,21 @@ use crate::host::Link;
 use crate::world::World;
 
 /// Control messages under way on one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Connection {
     /// By the receiving host: messages in the order in which they were sent.
     waiting: [(usize, VecDeque<Vec<u8>>); 2],
+    /// By the receiving host: what its neighbor's messages have to pass.
+    gates: [(usize, Gate); 2],
 }
 
 impl Connection {
     fn waiting_for(&mut self, host: usize) -> Option<&mut VecDeque<Vec<u8>>> {
         self.waiting.iter_mut().find(|(to, _)| *to == host).map(|(_, queue)| queue)
+    }
+
+    fn gate_of(&mut self, host: usize) -> Option<&mut Gate> {
+        self.gates.iter_mut().find(|(to, _)| *to == host).map(|(_, gate)| gate)
     }
 }
 
@@ -77,7 +84,8 @@ impl World {
         self.conns_ever += 1;
         let conn = self.conns_ever;
         let queues = [(from, VecDeque::new()), (to, VecDeque::new())];
-        self.conns.insert(conn, Connection { waiting: queues });
+        let gates = [from, to].map(|host| (host, Gate::greeted(CONTROL_RATE_PER_SECOND, self.now)));
+        self.conns.insert(conn, Connection { waiting: queues, gates });
         let preferred = self.is_preferred(from, to);
         let keys = [self.draw_key(), self.draw_key()];
         for (host, peer, keys) in [(from, to, [keys[0], keys[1]]), (to, from, [keys[1], keys[0]])] {
@@ -166,17 +174,21 @@ impl World {
         if !self.network.passes(from, to) {
             return self.queue.push(self.now + RETRANSMIT, Event::Control { conn, to });
         }
-        let Some(bytes) = self.conns.get_mut(&conn).and_then(|c| c.waiting_for(to)?.pop_front()) else { return };
-        let unix_ms = self.hosts[to].unix_ms(self.now);
-        let heard = codec::decode_message::<Control>(&bytes).and_then(|control| gossip::verify(control, unix_ms));
+        let Some(connection) = self.conns.get_mut(&conn) else { return };
+        let Some(bytes) = connection.waiting_for(to).and_then(VecDeque::pop_front) else { return };
+        let Some(gate) = connection.gate_of(to) else { return };
+        let at = Moment { now: self.now, unix_ms: self.hosts[to].unix_ms(self.now) };
+        let heard = gate.read(&bytes, at, &mut self.hosts[to].known);
         let from = self.hosts[from].peer_id();
         match heard {
-            Ok((message, rejected)) => {
-                if let Some(reason) = rejected.first() {
+            Ok(Said::Message { message, bad }) => {
+                // Honest nodes may repeat themselves.
+                if let Some(reason) = bad.iter().find(|reason| **reason != Rejected::Replayed) {
                     self.fail(format!("an honest node's record was rejected by node {to}: {reason}"));
                 }
                 self.tell(to, Route::Gossip(gossip::Input::Heard { from, message }));
             }
+            Ok(Said::Hello { .. }) => {}
             Err(reason) => self.fail(format!("an honest node's message was rejected by node {to}: {reason}")),
         }
     }

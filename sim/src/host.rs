@@ -8,7 +8,7 @@ use prunella_core::identity::Identity;
 use prunella_core::incident::Incident;
 use prunella_core::node::{Node, NodeConfig};
 use prunella_core::pathfinder::{self, Way};
-use prunella_core::record::{NodeBody, ProvenRecord, RecordId, SignedRecord};
+use prunella_core::record::{NodeBody, ProvenRecord, RecordId, SignedRecord, VerifiedCache};
 use prunella_core::rng::Rng;
 use prunella_core::wiring::Command;
 use prunella_core::{Instant, Label, LinkId, PeerId, Verified, monitor};
@@ -36,6 +36,8 @@ pub(crate) struct Host {
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) routes: BTreeMap<PeerId, Way>,
     pub(crate) incidents: BTreeMap<u64, Incident>,
+    /// What the process has verified.
+    pub(crate) known: VerifiedCache,
     labels: BTreeMap<usize, Label>,
     links_ever: u64,
     skew_ms: u64,
@@ -86,6 +88,7 @@ impl Host {
             links: BTreeMap::new(),
             routes: BTreeMap::new(),
             incidents: BTreeMap::new(),
+            known: VerifiedCache::default(),
             labels: BTreeMap::new(),
             links_ever: 0,
             skew_ms: rng.below(SKEW_MS_MAX) as u64,
@@ -101,6 +104,7 @@ impl Host {
     pub(crate) fn boot(&mut self, neighbors: usize, now: Instant, commands: &mut Vec<Command>) {
         self.life += 1;
         self.resumed = now;
+        self.known = VerifiedCache::default();
         let unix_ms = self.unix_ms(now);
         let config = NodeConfig {
             node: NodeBody {

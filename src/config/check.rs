@@ -3,7 +3,10 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 
-use prunella_core::limits::{ADDRESSES_MAX, NEIGHBORS_MAX, NODE_NAME_BYTES_MAX, PATHS_MAX, REGION_BYTES_MAX};
+use prunella_core::limits::{
+    ADDRESSES_MAX, CONTROL_RATE_PER_SECOND_MAX, CONTROL_RATE_PER_SECOND_MIN, NEIGHBORS_MAX, NODE_NAME_BYTES_MAX,
+    PATHS_MAX, REGION_BYTES_MAX,
+};
 
 use super::{MeshConfig, Neighbors, Paths, Probe};
 
@@ -26,6 +29,8 @@ pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
     neighbors(&config.neighbors)?;
     paths(&config.paths)?;
     probe(&config.probe)?;
+    let rates = (CONTROL_RATE_PER_SECOND_MIN, CONTROL_RATE_PER_SECOND_MAX);
+    between("gossip.messages_per_second", config.gossip.messages_per_second, rates.0, rates.1)?;
     between("certificate.validity_hours", config.certificate.validity_hours, 1, VALIDITY_HOURS_MAX)?;
     path("store.directory", config.store.directory.as_os_str().is_empty())?;
     path("policy.file", config.policy.file.as_os_str().is_empty())
@@ -147,6 +152,10 @@ mod tests {
         assert_eq!(broken_key(|config| config.probe.idle_interval_ms = 200), None);
         assert_eq!(broken_key(|config| config.probe.idle_interval_ms = 60_001), Some("probe.idle_interval_ms"));
         assert_eq!(broken_key(|config| config.certificate.validity_hours = 0), Some("certificate.validity_hours"));
+        for rate in [9, 100_001] {
+            let broken = broken_key(|config| config.gossip.messages_per_second = rate);
+            assert_eq!(broken, Some("gossip.messages_per_second"));
+        }
         assert_eq!(broken_key(|config| config.policy.file = "".into()), Some("policy.file"));
     }
 }

@@ -48,6 +48,8 @@ pub struct MeshConfig {
     pub paths: Paths,
     /// How links and paths are watched.
     pub probe: Probe,
+    /// What neighbors may tell each other.
+    pub gossip: Gossip,
     /// The node's certificate.
     pub certificate: Certificate,
     /// Where knowledge is kept.
@@ -108,6 +110,14 @@ pub struct Probe {
     pub late_after_ms: u64,
     /// Silence after which a path or link is dead, in milliseconds.
     pub dead_after_ms: u64,
+}
+
+/// What neighbors may tell each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gossip {
+    /// Control messages accepted from one neighbor per second, with as much burst.
+    pub messages_per_second: u32,
 }
 
 /// The node's certificate.
@@ -325,6 +335,7 @@ mod tests {
         assert_eq!(config.probe.late_after(), Duration::from_millis(120));
         assert_eq!(config.probe.link_interval(), Duration::from_millis(200));
         assert_eq!(config.probe.idle_interval(), Duration::from_secs(5));
+        assert_eq!(config.gossip.messages_per_second, prunella_core::limits::CONTROL_RATE_PER_SECOND);
         assert_eq!(config.certificate.validity(), Duration::from_secs(86_400));
         assert_eq!(config.log, Log { level: LogLevel::Info, format: LogFormat::Text });
         assert!(!config.chaos.allow && config.bootstrap.is_empty() && config.name.is_empty());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::limits::{PAST_ITEMS_MAX, RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
-use crate::record::{Kind, LIFE_BITS, ProvenRecord, RecordId, SignedRecord};
+use crate::record::{LIFE_BITS, ProvenRecord, RecordId};
 use crate::{ItemId, PeerId, Verified};
 
 /// Records by id, the newest version of each.
@@ -131,16 +131,6 @@ impl Held {
         }
         self.per_origin.retain(|_, count| *count > 0);
         dropped
-    }
-
-    /// What `origin` says of `kind` under the empty key.
-    pub(super) fn said(&self, origin: PeerId, kind: Kind) -> Option<&Verified<ProvenRecord>> {
-        self.records.get(&RecordId { origin, kind, key: String::new() })
-    }
-
-    /// The signed form of these items, without those that are gone.
-    pub(super) fn signed_all(&self, items: &[ItemId]) -> Vec<SignedRecord> {
-        items.iter().filter_map(|item| self.signed(item)).map(|proven| proven.signed.clone()).collect()
     }
 }
 

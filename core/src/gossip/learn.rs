@@ -19,6 +19,13 @@ impl Gossip {
             self.republish(&id, now, effects);
             return false;
         }
+        if self.trust.is_convicted(&record.id.origin) {
+            return false;
+        }
+        if let Some(held) = self.held.contradicted(&proven).cloned() {
+            self.expose(&held, &proven, now, effects);
+            return false;
+        }
         self.take_in(proven, now, effects)
     }
 
@@ -31,7 +38,10 @@ impl Gossip {
         self.repair.changed(replaced, item, now);
         effects.extend(persist);
         self.tell_members(&record.id, Some((&record.body, record.version)), now);
-        effects.push(changed(&record.id, Some(&record.body)));
+        effects.extend(changed(&record.id, Some(&record.body)));
+        if let Body::Equivocation(proof) = &record.body {
+            self.convict(record.id.clone(), proof, now, effects);
+        }
         true
     }
 
@@ -41,7 +51,7 @@ impl Gossip {
             (Kind::Links, _) => self.members.on_links_gone(&id.origin, now),
             (Kind::Node, Some((Body::Node(body), _))) => self.members.on_node(id.origin, Some(body), now),
             (Kind::Node, _) => self.members.on_node(id.origin, None, now),
-            (Kind::Service, _) => {}
+            (Kind::Service | Kind::Equivocation, _) => {}
         }
     }
 
@@ -49,7 +59,10 @@ impl Gossip {
     pub(super) fn let_go(&mut self, gone: &ProvenRecord, now: Instant, effects: &mut Vec<Effect>) {
         self.repair.dropped(gone.item);
         self.tell_members(&gone.record.id, None, now);
-        effects.push(changed(&gone.record.id, None));
+        if gone.record.id.kind == Kind::Equivocation {
+            self.acquit(&gone.record.id);
+        }
+        effects.extend(changed(&gone.record.id, None));
         if is_durable(gone.record.id.kind) {
             effects.push(Effect::Forget { id: gone.record.id.clone() });
         }
@@ -61,9 +74,9 @@ fn is_durable(kind: Kind) -> bool {
     kind != Kind::Links
 }
 
-/// What the other roles are told of a record; no body: it is not held any more.
-pub(super) fn changed(id: &RecordId, body: Option<&Body>) -> Effect {
-    match id.kind {
+/// What the other roles are told of a record, if it concerns one; no body: it is not held any more.
+pub(super) fn changed(id: &RecordId, body: Option<&Body>) -> Option<Effect> {
+    Some(match id.kind {
         Kind::Node => Effect::NodeChanged {
             peer: id.origin,
             body: body.and_then(|b| if let Body::Node(node) = b { Some(node.clone()) } else { None }),
@@ -77,7 +90,8 @@ pub(super) fn changed(id: &RecordId, body: Option<&Body>) -> Effect {
             name: id.key.clone(),
             exposed: matches!(body, Some(Body::Service)),
         },
-    }
+        Kind::Equivocation => return None,
+    })
 }
 
 fn links_of(body: &Body) -> Option<&LinksBody> {

@@ -86,6 +86,11 @@ impl Members {
         self.partition.quorum()
     }
 
+    /// Whether this node may believe what it sees of others.
+    pub(super) fn is_well(&self) -> bool {
+        self.accusations.health().may_accuse()
+    }
+
     pub(super) fn on_links(&mut self, origin: PeerId, version: u64, body: &LinksBody, now: Instant) {
         // The tables have room for every record that may be held; a version that is not newer was not applied.
         let _ = self.membership.told(origin, version, body, now);

@@ -5,20 +5,21 @@
 //! ([`crate::broadcast`]); what was missed is found and mended by anti-entropy ([`crate::reconcile`]), which costs what
 //! differs. Invariant: under one id versions only grow, and nothing is held that its origin did not sign.
 
-mod heard;
+mod gate;
 mod held;
 mod learn;
 mod members;
 mod publish;
 mod repair;
 mod spread;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
-pub use heard::{Heard, verify};
+pub use gate::{Gate, Heard, Moment, Said, verify};
 pub use members::{MemberView, Standing};
 
 use crate::broadcast::Broadcast;
@@ -29,13 +30,14 @@ use crate::peer::LinkReport;
 use crate::record::{Kind, LinkBody, NodeBody, ProvenRecord, Record, RecordId, SignedRecord};
 use crate::rng::Rng;
 use crate::wire::Control;
-use crate::{Instant, ItemId, Machine, PeerId, Verified};
+use crate::{Instant, ItemId, Machine, PeerId, Rejected, Verified};
 use held::Held;
 use learn::changed;
 use members::Members;
 use publish::OwnLinks;
 use repair::Repair;
 use spread::Outbox;
+use trust::Trust;
 
 /// What the role may hear.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -53,6 +55,13 @@ pub enum Input {
         from: PeerId,
         /// What it says.
         message: Heard,
+    },
+    /// Something that a neighbor sent was turned away.
+    Rejected {
+        /// Who sent it.
+        from: PeerId,
+        /// Why.
+        reason: Rejected,
     },
     /// How a neighbor's link is.
     LinkReported(LinkReport),
@@ -140,6 +149,7 @@ pub struct Gossip {
     outbox: Outbox,
     repair: Repair,
     members: Members,
+    trust: Trust,
     own_links: OwnLinks,
     node: Option<NodeBody>,
     services: BTreeMap<String, bool>,
@@ -173,6 +183,7 @@ impl Gossip {
             tree: Broadcast::new(),
             outbox: Outbox::default(),
             repair: Repair::new(now),
+            trust: Trust::default(),
             own_links: OwnLinks::default(),
             node: None,
             services: BTreeMap::new(),
@@ -212,7 +223,7 @@ impl Gossip {
     }
 
     fn resync(&self, effects: &mut Vec<Effect>) {
-        effects.extend(self.records().map(|record| changed(&record.id, Some(&record.body))));
+        effects.extend(self.records().filter_map(|record| changed(&record.id, Some(&record.body))));
     }
 
     fn take(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
@@ -224,7 +235,12 @@ impl Gossip {
                 }
                 effects.push(Effect::ReportsWanted);
             }
-            Input::Heard { from, message } => self.on_heard(from, message, now, effects),
+            Input::Heard { from, message } => {
+                if self.trust.hears(&from, now) {
+                    self.on_heard(from, message, now, effects);
+                }
+            }
+            Input::Rejected { from, reason } => self.on_rejected(from, reason, now),
             Input::LinkReported(report) => self.on_link_reported(&report, now, effects),
             Input::Announce(body) => {
                 self.node = Some(body);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Effect, Gossip};
-use crate::limits::LINKS_PER_NODE_MAX;
+use crate::limits::{LINKS_PER_NODE_MAX, RECORD_LIFE_MAX};
 use crate::peer::LinkReport;
 use crate::record::{Body, Kind, LinkBody, LinksBody, Record, RecordId, Refuted};
 use crate::{Instant, PeerId};
@@ -78,8 +78,12 @@ impl Gossip {
         RecordId { origin: self.identity.peer(), kind, key: key.to_owned() }
     }
 
-    /// Whether a record of this node's own origin says something that this process would not say.
+    /// Whether a record of this node's own origin says something that this process would not say. A proof never does: it
+    /// speaks for itself.
     pub(super) fn contradicts_me(&self, record: &Record) -> bool {
+        if record.id.kind == Kind::Equivocation {
+            return false;
+        }
         let newer = self.held.get(&record.id).is_none_or(|held| held.record.version < record.version);
         newer && self.node.is_some() && self.own_body(&record.id).is_none_or(|body| body != record.body)
     }
@@ -106,7 +110,7 @@ impl Gossip {
             .held
             .iter()
             .map(|proven| &proven.record)
-            .filter(|r| r.id.origin == self.identity.peer() && r.body != Body::Withdrawn && ages(r))
+            .filter(|r| r.id.origin == self.identity.peer() && is_renewed(r) && ages(r))
             .map(|r| r.id.clone())
             .collect();
         for id in aging {
@@ -116,10 +120,15 @@ impl Gossip {
 
     pub(super) fn say(&mut self, id: RecordId, body: Body, now: Instant, effects: &mut Vec<Effect>) {
         let unix_ms = self.clock.unix_ms(now);
+        let expires_ms = unix_ms + life(id.kind).as_millis() as u64;
         let record = Record {
             version: self.held.next_version(&id, unix_ms, self.life),
             issued_ms: unix_ms,
-            expires_ms: unix_ms + life(id.kind).as_millis() as u64,
+            expires_ms: if let Body::Equivocation(proof) = &body {
+                expires_ms.min(proof.ends_ms())
+            } else {
+                expires_ms
+            },
             id,
             body,
         };
@@ -135,6 +144,7 @@ impl Gossip {
             Kind::Node => self.node.clone().map(Body::Node),
             Kind::Links => Some(Body::Links(self.own_links.told.clone().unwrap_or_default())),
             Kind::Service => self.services.get(&id.key).map(|e| if *e { Body::Service } else { Body::Withdrawn }),
+            Kind::Equivocation => None,
         }
     }
 }
@@ -145,12 +155,19 @@ fn differs_notably(a: &LinkBody, b: &LinkBody) -> bool {
     (rtt > 200 && rtt > b.rtt_us / 4) || a.loss_permille.abs_diff(b.loss_permille) > 20
 }
 
+/// Whether its origin renews it: a withdrawal and a proof end when they end.
+fn is_renewed(record: &Record) -> bool {
+    record.body != Body::Withdrawn && record.id.kind != Kind::Equivocation
+}
+
 /// How long a record of this kind holds without being renewed; a node renews its own at half of it.
 fn life(kind: Kind) -> Duration {
     match kind {
         Kind::Node | Kind::Service => Duration::from_secs(24 * 3600),
         // What ends earlier than that is told; only a node that is gone for good leaves its last word behind.
         Kind::Links => Duration::from_secs(6 * 3600),
+        // Never renewed: it ends with the proof.
+        Kind::Equivocation => RECORD_LIFE_MAX,
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Effect, Gossip};
 use crate::reconcile::{self, Outcome, Reconciler};
 use crate::record::ProvenRecord;
 use crate::wire::Control;
-use crate::{Instant, ItemId, PeerId, Verified};
+use crate::{Instant, ItemId, PeerId, Rejected, Verified};
 
 /// The items held, and what each neighbor and this node know of each other's.
 #[derive(Debug)]
@@ -111,8 +111,10 @@ impl Gossip {
         effects: &mut Vec<Effect>,
     ) {
         let mut outcomes = Vec::new();
-        // What cannot be is turned away there; the neighbor is told our root again in the next round.
-        let _ = self.repair.reconciler.on_message(from, message, now, &mut outcomes);
+        // An answer that came too late, or more than is allowed, can be an honest neighbor's; nonsense cannot.
+        if self.repair.reconciler.on_message(from, message, now, &mut outcomes) == Err(Rejected::Malformed) {
+            self.on_rejected(from, Rejected::Inconsistent, now);
+        }
         for outcome in outcomes {
             match outcome {
                 Outcome::Send { to, message } => {

@@ -265,3 +265,76 @@ fn one_origin_cannot_crowd_out_the_others() {
     }
     assert_eq!(mesh.nodes[&id(1)].records().count(), before + RECORDS_PER_ORIGIN_MAX);
 }
+
+fn said_by(me: &Identity, version: u64, name: &str) -> Verified<ProvenRecord> {
+    let id = RecordId { origin: me.peer(), kind: Kind::Node, key: String::new() };
+    Record { id, version, issued_ms: UNIX_MS, expires_ms: UNIX_MS + 900_000, body: Body::Node(body(name)) }.sign(me)
+}
+
+fn holds_word_of(mesh: &Mesh, node: u8, origin: PeerId) -> bool {
+    mesh.nodes[&id(node)].records().any(|r| r.id.origin == origin)
+}
+
+#[test]
+fn who_says_two_things_at_once_is_believed_by_nobody() {
+    let mut mesh = Mesh::new(4);
+    for (a, b) in [(1, 2), (2, 3), (3, 4)] {
+        mesh.link(a, b, LinkState::Up);
+    }
+    mesh.run(5);
+    let liar = Identity::from_secret(&[9; 32]);
+    let hear = |name| Input::Heard { from: liar.peer(), message: Heard::Push(vec![said_by(&liar, 5, name)]) };
+    mesh.give(id(1), hear("north"));
+    assert!((1..=4).all(|node| holds_word_of(&mesh, node, liar.peer())));
+    mesh.give(id(4), hear("south"));
+    mesh.run(5);
+    assert!((1..=4).all(|node| !holds_word_of(&mesh, node, liar.peer())), "all hold the proof");
+    assert!(mesh.agree());
+    for node in 1..=4 {
+        assert_eq!(mesh.nodes[&id(node)].score(&liar.peer(), mesh.now).sum, 0.0);
+    }
+    mesh.give(id(2), Input::Heard { from: id(1), message: Heard::Push(vec![said_by(&liar, 6, "sorry")]) });
+    assert!(!holds_word_of(&mesh, 2, liar.peer()));
+}
+
+#[test]
+fn whose_own_key_is_used_twice_is_not_silenced_at_home() {
+    let mut mesh = Mesh::new(2);
+    mesh.link(1, 2, LinkState::Up);
+    mesh.run(5);
+    let me = Identity::from_secret(&[1; 32]);
+    let hear = |name| Input::Heard { from: id(1), message: Heard::Push(vec![said_by(&me, u64::MAX >> 8, name)]) };
+    mesh.give(id(2), hear("one"));
+    mesh.give(id(2), hear("two"));
+    mesh.run(5);
+    assert!(!holds_word_of(&mesh, 2, id(1)), "node 2 holds the proof");
+    assert!(holds_word_of(&mesh, 1, id(1)), "node 1 goes on for itself");
+}
+
+#[test]
+fn a_neighbor_with_a_bad_name_is_ignored_until_it_is_forgotten() {
+    let mut mesh = Mesh::new(2);
+    mesh.link(1, 2, LinkState::Up);
+    mesh.run(5);
+    for _ in 0..4 {
+        mesh.give(id(1), Input::Rejected { from: id(2), reason: Rejected::Unsigned });
+    }
+    assert!(mesh.nodes[&id(1)].score(&id(2), mesh.now).sum < 0.5);
+    mesh.give(id(2), expose("web"));
+    assert!(mesh.says(1, "web").is_none() && mesh.nodes[&id(1)].ignored() > 0);
+    mesh.run(900);
+    assert!(mesh.nodes[&id(1)].score(&id(2), mesh.now).sum > 0.5);
+    assert!(mesh.says(1, "web").is_some(), "anti-entropy brings what was ignored");
+}
+
+#[test]
+fn two_lives_of_a_node_never_share_a_version() {
+    let record = |seed| {
+        let mut gossip = Gossip::new(Identity::from_secret(&[1; 32]), seed, Instant::BOOT);
+        gossip.handle(Input::Clock { unix_ms: UNIX_MS }, Instant::BOOT, &mut Vec::new());
+        gossip.handle(Input::Announce(body(&format!("n{seed}"))), Instant::BOOT, &mut Vec::new());
+        gossip.records().next().unwrap().version
+    };
+    assert_eq!(record(1) >> 16, record(2) >> 16, "the clock says the same");
+    assert_ne!(record(1), record(2));
+}

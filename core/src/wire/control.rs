@@ -38,12 +38,15 @@ mod tests {
 
     use super::*;
     use crate::limits::CONTROL_MESSAGE_BYTES_MAX;
+    use crate::record::Path;
     use crate::rejected::Rejected;
     use crate::wire::codec::{VERSION, decode_message, encode_message};
 
     fn control() -> impl Strategy<Value = Control> {
-        let signed =
-            (any::<Vec<u8>>(), any::<Vec<u8>>()).prop_map(|(bytes, signature)| SignedRecord { bytes, signature });
+        let path = (any::<u16>(), any::<u16>(), proptest::collection::vec(any::<[u8; 32]>(), 0..9))
+            .prop_map(|(size, index, siblings)| Path { size, index, siblings });
+        let signed = (any::<Vec<u8>>(), any::<Vec<u8>>(), proptest::option::of(path))
+            .prop_map(|(bytes, signature, path)| SignedRecord { bytes, signature, path });
         let records = proptest::collection::vec(signed, 0..5);
         let items = proptest::collection::vec(any::<[u8; 16]>().prop_map(ItemId), 0..5);
         let summary = (any::<[u8; 32]>(), any::<u32>());

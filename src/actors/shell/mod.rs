@@ -17,13 +17,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use prunella_core::limits::BLAME_PER_SECOND;
 use prunella_core::membership::quorum::{PartitionEvent, Quorum};
 use prunella_core::membership::{Change, Evidence, Status};
 use prunella_core::policy::{Action, RuleSet};
 use prunella_core::record::{RecordId, SignedRecord};
 use prunella_core::wire::codec;
 use prunella_core::wiring::{Command, Route};
-use prunella_core::{LinkId, PeerId, Rejected, pathfinder};
+use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, pathfinder};
 use prunella_storage::{Batch, Store, Tree};
 
 pub use gate::RulesGate;
@@ -80,6 +81,8 @@ pub struct Shell {
     /// Why the last dial to each neighbor failed.
     dial_failures: Mutex<BTreeMap<PeerId, String>>,
     rejected: [AtomicU64; Rejected::ALL.len()],
+    /// How many rejections gossip still hears of.
+    blame: Mutex<TokenBucket>,
 }
 
 /// What a shell is made of.
@@ -126,6 +129,7 @@ impl Shell {
             dial_failures: Mutex::default(),
             traces: Traces::default(),
             rejected: Default::default(),
+            blame: Mutex::new(TokenBucket::full(BLAME_PER_SECOND, clock.now())),
         }
     }
 
@@ -191,6 +195,11 @@ impl Shell {
         } else {
             tracing::debug!(peer, name, from, to, accusers, observers = voting, "a member's status changed");
         }
+    }
+
+    /// Whether gossip is told of one more rejection.
+    fn take_blame(&self) -> bool {
+        self.blame.lock().unwrap_or_else(PoisonError::into_inner).take(self.clock.now())
     }
 
     fn owner(&self, link: LinkId) -> Option<PeerId> {

@@ -1,7 +1,14 @@
 //! Records: what gossip spreads. A signed, versioned statement by one origin.
 //!
 //! Relays cannot forge a record: what is signed is the bytes as received, never a re-encoding. The newest version by
-//! the origin wins.
+//! the origin wins. [`SignedRecord`] is a record as it travels, [`verify_all`] turns many of them into records that a
+//! role may hear, and [`Equivocation`] is the proof that an origin said two things at once.
+
+mod batch;
+mod equivocation;
+mod signature;
+mod signed;
+mod verify;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,13 +16,17 @@ use std::time::Duration;
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{self, Identity};
+pub use batch::Path;
+pub use equivocation::Equivocation;
+pub use signature::{Known, SignatureKey, VerifiedCache};
+pub use signed::{ProvenRecord, SignedRecord};
+pub use verify::verify_all;
+
 use crate::limits::{
-    ADDRESSES_MAX, CLOCK_SKEW_MAX, LINKS_PER_NODE_MAX, NODE_NAME_BYTES_MAX, RECORD_BODY_BYTES_MAX, RECORD_BYTES_MAX,
-    RECORD_KEY_BYTES_MAX, RECORD_LIFE_MAX, REGION_BYTES_MAX, SERVICE_NAME_BYTES_MAX,
+    ADDRESSES_MAX, LINKS_PER_NODE_MAX, NODE_NAME_BYTES_MAX, RECORD_KEY_BYTES_MAX, RECORD_LIFE_MAX, REGION_BYTES_MAX,
+    SERVICE_NAME_BYTES_MAX,
 };
-use crate::wire::codec;
-use crate::{ItemId, Label, PeerId, Rejected, Verified};
+use crate::{Label, PeerId, Rejected};
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
@@ -26,6 +37,8 @@ pub enum Kind {
     Links,
     /// One service that the origin exposes. Key: the service's name.
     Service,
+    /// Proof that a node said two things at once. Key: the peer id of the accused; the origin is who found it.
+    Equivocation,
 }
 
 /// What makes a record unique; the newest version under one id wins.
@@ -70,6 +83,8 @@ pub enum Body {
     Links(LinksBody),
     /// For [`Kind::Service`]: the origin answers for the service named by the key.
     Service,
+    /// For [`Kind::Equivocation`]. It cannot be withdrawn: what was proven stays so.
+    Equivocation(Box<Equivocation>),
 }
 
 /// What a node says of itself.
@@ -116,40 +131,7 @@ pub struct LinkBody {
     pub loss_permille: u16,
 }
 
-/// A record as it travels: the signed bytes and their signature. A claim, until [`SignedRecord::verify`] vouches for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
-pub struct SignedRecord {
-    /// The encoded [`Record`].
-    pub bytes: Vec<u8>,
-    /// The origin's Ed25519 signature over a domain prefix and `bytes`; 64 bytes.
-    pub signature: Vec<u8>,
-}
-
-/// A record and the signed bytes that prove it, so that it can be passed on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ProvenRecord {
-    /// The decoded statement.
-    pub record: Record,
-    /// The proof, as received.
-    pub signed: SignedRecord,
-    /// What tells it from every other record.
-    pub item: ItemId,
-}
-
 impl Record {
-    /// Signs the record as its origin.
-    ///
-    /// # Panics
-    /// If `identity` is not the record's origin, or the record is over the limits: both are bugs of this node.
-    pub fn sign(self, identity: &Identity) -> Verified<ProvenRecord> {
-        assert_eq!(self.id.origin, identity.peer(), "BUG: a node signs only for itself");
-        self.check().expect("BUG: a node's own record is within the limits");
-        let bytes = codec::encode(&self);
-        let signature = identity.sign(&signed_bytes(&bytes)).to_vec();
-        let item = ItemId::of(&bytes);
-        Verified::vouch(ProvenRecord { record: self, signed: SignedRecord { bytes, signature }, item })
-    }
-
     /// Bounds, and a body that fits the kind.
     fn check(&self) -> Result<(), Rejected> {
         if self.id.key.len() > RECORD_KEY_BYTES_MAX || self.expires_ms <= self.issued_ms {
@@ -164,6 +146,8 @@ impl Record {
             (Kind::Node, Body::Node(node)) if key_free => node.check(),
             (Kind::Links, Body::Links(body)) if key_free => body.check(),
             (Kind::Service, Body::Service | Body::Withdrawn) if is_service_name(&self.id.key) => Ok(()),
+            // What it proves is checked with its signatures, by [`Equivocation::check`].
+            (Kind::Equivocation, Body::Equivocation(_)) => Ok(()),
             _ => Err(Rejected::Malformed),
         }
     }
@@ -188,96 +172,15 @@ impl LinksBody {
     }
 }
 
-impl SignedRecord {
-    /// About how long it is in a message, in bytes; never shorter than it really is.
-    pub fn wire_bytes(&self) -> usize {
-        self.bytes.len() + self.signature.len() + 16
-    }
-
-    /// Decodes and checks a claim at the wall-clock time `unix_ms`.
-    ///
-    /// # Errors
-    /// [`Rejected::OverLimit`] or [`Rejected::Malformed`] for its form, [`Rejected::Unsigned`] if the origin did not
-    /// sign it, [`Rejected::Stale`] if it has expired or comes from the future.
-    pub fn verify(self, unix_ms: u64) -> Result<Verified<ProvenRecord>, Rejected> {
-        if self.bytes.len() > RECORD_BYTES_MAX + RECORD_BODY_BYTES_MAX {
-            return Err(Rejected::OverLimit);
-        }
-        let record: Record = codec::decode(&self.bytes)?;
-        record.check()?;
-        if record.expires_ms <= unix_ms || record.issued_ms > unix_ms + CLOCK_SKEW_MAX.as_millis() as u64 {
-            return Err(Rejected::Stale);
-        }
-        let signature: &[u8; 64] = self.signature.as_slice().try_into().map_err(|_| Rejected::Malformed)?;
-        identity::verify(&record.id.origin, &signed_bytes(&self.bytes), signature)?;
-        let item = ItemId::of(&self.bytes);
-        Ok(Verified::vouch(ProvenRecord { record, signed: self, item }))
-    }
-}
-
 /// Whether `name` can be a service's name: 1 to 63 characters of a to z, 0 to 9 and the hyphen.
 pub fn is_service_name(name: &str) -> bool {
     (1..=SERVICE_NAME_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// The prefix keeps a record's signature from meaning anything in another protocol.
-fn signed_bytes(bytes: &[u8]) -> Vec<u8> {
-    [b"prunella record v1\0".as_slice(), bytes].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const NOW_MS: u64 = 1_800_000_000_000;
-
-    fn service(identity: &Identity, name: &str, life_ms: u64) -> Record {
-        Record {
-            id: RecordId { origin: identity.peer(), kind: Kind::Service, key: name.to_owned() },
-            version: 1,
-            issued_ms: NOW_MS,
-            expires_ms: NOW_MS + life_ms,
-            body: Body::Service,
-        }
-    }
-
-    #[test]
-    fn a_signed_record_verifies_as_it_was_said() {
-        let me = Identity::from_secret(&[1; 32]);
-        let proven = service(&me, "web", 1000).sign(&me);
-        let again = proven.signed.clone().verify(NOW_MS).expect("it is genuine");
-        assert_eq!(again, proven);
-    }
-
-    #[test]
-    fn any_flipped_bit_is_rejected() {
-        let me = Identity::from_secret(&[1; 32]);
-        let signed = service(&me, "web", 1000).sign(&me).signed.clone();
-        for i in 0..signed.bytes.len() * 8 {
-            let mut forged = signed.clone();
-            forged.bytes[i / 8] ^= 1 << (i % 8);
-            assert!(forged.verify(NOW_MS).is_err(), "bit {i}");
-        }
-    }
-
-    #[test]
-    fn expired_and_future_records_are_stale() {
-        let me = Identity::from_secret(&[1; 32]);
-        let signed = service(&me, "web", 1000).sign(&me).signed.clone();
-        assert_eq!(signed.clone().verify(NOW_MS + 1000), Err(Rejected::Stale));
-        assert_eq!(signed.verify(NOW_MS - 301_000), Err(Rejected::Stale));
-    }
-
-    #[test]
-    fn a_body_must_fit_its_kind() {
-        let me = Identity::from_secret(&[1; 32]);
-        let mut record = service(&me, "web", 1000);
-        record.id.kind = Kind::Links;
-        let bytes = codec::encode(&record);
-        let signature = me.sign(&signed_bytes(&bytes)).to_vec();
-        assert_eq!(SignedRecord { bytes, signature }.verify(NOW_MS), Err(Rejected::Malformed));
-    }
 
     #[test]
     fn names_of_services_are_plain() {
