@@ -7,7 +7,8 @@
 //! - [`machine::Machine`] is the shape of every role; the roles are [`peer`], [`gossip`], [`pathfinder`], [`monitor`],
 //!   [`planner`], [`executor`] and [`policy`].
 //! - [`wiring`] says which role is told of which effect; [`node::Node`] runs all roles together.
-//! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads.
+//! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads,
+//!   [`shared`] what several nodes write together.
 //! - [`limits`] bounds everything.
 
 pub mod executor;
@@ -29,6 +30,7 @@ pub mod policy;
 pub mod record;
 pub mod rejected;
 pub mod rng;
+pub mod shared;
 pub mod verified;
 pub mod wire;
 pub mod wiring;

@@ -30,6 +30,8 @@ pub const SERVICE_NAME_BYTES_MAX: usize = 63;
 pub const REGION_BYTES_MAX: usize = 31;
 /// Longest node name, in bytes.
 pub const NODE_NAME_BYTES_MAX: usize = 63;
+/// Longest shared value, in bytes.
+pub const SHARED_VALUE_BYTES_MAX: usize = 1024;
 
 // --- What is known ---------------------------------------------------------------------------------------------------
 
@@ -43,6 +45,12 @@ pub const LINKS_PER_NODE_MAX: usize = 64;
 pub const SERVICES_PER_NODE_MAX: usize = 128;
 /// Most forwards that one node listens for.
 pub const FORWARDS_PER_NODE_MAX: usize = 128;
+/// Most shared keys known, of all writers; removed ones count until the removal is forgotten.
+pub const SHARED_KEYS_MAX: usize = 4096;
+/// Most shared keys that one node writes; removed ones count until the removal is forgotten.
+pub const SHARED_KEYS_PER_ORIGIN_MAX: usize = 256;
+/// Most writers told apart under one shared key: the entries of a write's clock, and the writes held.
+pub const SHARED_WRITERS_MAX: usize = 32;
 /// Most rules in a policy.
 pub const POLICY_RULES_MAX: usize = 1024;
 /// Most neighbors, and so most PeerActors.
@@ -98,6 +106,10 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(5);
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
 /// Longest life that a record may claim.
 pub const RECORD_LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a shared value holds without being renewed by its writer.
+pub const SHARED_LIFE: Duration = Duration::from_secs(3 * 24 * 3600);
+/// How long the removal of a shared value is remembered without being renewed.
+pub const SHARED_TOMBSTONE_LIFE: Duration = RECORD_LIFE_MAX;
 
 // --- Rates -----------------------------------------------------------------------------------------------------------
 
@@ -119,4 +131,16 @@ const _: () =
 const _: () = assert!(LINKS_PER_NODE_MAX * (56 + 42) < RECORD_BODY_BYTES_MAX, "a link-state record fits its body");
 const _: () = assert!(NEIGHBORS_MAX <= LINKS_PER_NODE_MAX, "every neighbor's link can be told");
 const _: () = assert!(SERVICES_PER_NODE_MAX + 2 <= RECORDS_PER_ORIGIN_MAX, "a node can tell all of its services");
+const _: () = assert!(
+    SHARED_KEYS_PER_ORIGIN_MAX + SERVICES_PER_NODE_MAX + 2 <= RECORDS_PER_ORIGIN_MAX,
+    "a node can tell all of its services and shared values"
+);
+const _: () = assert!(
+    SHARED_WRITERS_MAX * (32 + 9) + SHARED_VALUE_BYTES_MAX + 32 < RECORD_BODY_BYTES_MAX,
+    "a write with a full clock fits its body"
+);
+const _: () = assert!(
+    2 * SHARED_LIFE.as_secs() <= SHARED_TOMBSTONE_LIFE.as_secs(),
+    "a removal outlives every renewal of what it removed"
+);
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");

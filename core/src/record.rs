@@ -14,6 +14,7 @@ use crate::limits::{
     ADDRESSES_MAX, CLOCK_SKEW_MAX, LINKS_PER_NODE_MAX, NODE_NAME_BYTES_MAX, RECORD_BODY_BYTES_MAX, RECORD_BYTES_MAX,
     RECORD_KEY_BYTES_MAX, RECORD_LIFE_MAX, REGION_BYTES_MAX, SERVICE_NAME_BYTES_MAX,
 };
+use crate::shared::{self, Write};
 use crate::wire::codec;
 use crate::{ItemId, Label, PeerId, Rejected, Verified};
 
@@ -26,6 +27,8 @@ pub enum Kind {
     Links,
     /// One service that the origin exposes. Key: the service's name.
     Service,
+    /// What the origin wrote under a key that everybody may write. Key: the shared key.
+    Shared,
 }
 
 /// What makes a record unique; the newest version under one id wins.
@@ -65,6 +68,8 @@ pub enum Body {
     Links(LinksBody),
     /// For [`Kind::Service`]: the origin answers for the service named by the key.
     Service,
+    /// For [`Kind::Shared`].
+    Shared(Write),
 }
 
 /// What a node says of itself.
@@ -159,6 +164,9 @@ impl Record {
             (Kind::Node, Body::Node(node)) if key_free => node.check(),
             (Kind::Links, Body::Links(body)) if key_free => body.check(),
             (Kind::Service, Body::Service | Body::Withdrawn) if is_service_name(&self.id.key) => Ok(()),
+            (Kind::Shared, Body::Shared(write)) if shared::is_key(&self.id.key) => {
+                write.check(&self.id.origin, self.issued_ms)
+            }
             _ => Err(Rejected::Malformed),
         }
     }

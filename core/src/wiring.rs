@@ -11,6 +11,7 @@ use crate::incident::{Incident, Outcome, Step};
 use crate::pathfinder::Way;
 use crate::policy::RuleSet;
 use crate::record::{NodeBody, RecordId, SignedRecord};
+use crate::shared::{Refused, Value};
 use crate::wire::Control;
 use crate::{LinkId, PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
 
@@ -100,6 +101,20 @@ pub enum Command {
         name: String,
         /// Whether it is exposed.
         exposed: bool,
+    },
+    /// A shared key has other values now; empty: none any more.
+    SharedChanged {
+        /// The key.
+        key: String,
+        /// The newest first.
+        values: Vec<Value>,
+    },
+    /// Tell whoever wrote a shared key what became of it.
+    AnswerShared {
+        /// Which write.
+        ticket: u64,
+        /// Why it was refused, if it was.
+        refused: Option<Refused>,
     },
     /// Install a route in the datapath.
     InstallRoute {
@@ -193,6 +208,10 @@ impl Wire for gossip::Effect {
             }
             gossip::Effect::ServiceChanged { provider, name, exposed } => {
                 Route::Shell(Command::ServiceChanged { provider, name, exposed })
+            }
+            gossip::Effect::SharedChanged { key, values } => Route::Shell(Command::SharedChanged { key, values }),
+            gossip::Effect::SharedAnswered { ticket, refused } => {
+                Route::Shell(Command::AnswerShared { ticket, refused })
             }
             gossip::Effect::ReportsWanted => Route::Peers(peer::Input::ReportRequested),
         };

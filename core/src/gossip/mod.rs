@@ -8,6 +8,7 @@
 mod heard;
 mod held;
 mod publish;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,17 +16,20 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use heard::{Heard, verify};
+pub use shared::Quorum;
 
 use crate::identity::Identity;
 use crate::limits::{DIGEST_ENTRIES_MAX, PUSH_BYTES_MAX, PUSH_RECORDS_MAX};
 use crate::peer::LinkReport;
 use crate::record::{Body, Kind, LinkBody, LinksBody, NodeBody, ProvenRecord, Record, RecordId, SignedRecord};
 use crate::rng::Rng;
+use crate::shared::{Refused, Value};
 use crate::wire::Control;
 use crate::wire::control::Digest;
 use crate::{Instant, Machine, PeerId, Verified};
 use held::{Applied, Held};
 use publish::OwnLinks;
+use shared::SharedState;
 
 /// What the role may hear.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,6 +59,17 @@ pub enum Input {
         /// Whether it is exposed.
         exposed: bool,
     },
+    /// This node writes a shared key; answered by [`Effect::SharedAnswered`].
+    SetShared {
+        /// The key.
+        key: String,
+        /// Its value; `None` removes it.
+        value: Option<String>,
+        /// What the answer names.
+        ticket: u64,
+    },
+    /// How much of the mesh can be reached; until it is first told, a node is its whole mesh.
+    QuorumChanged(Quorum),
     /// A restarted role wants to hear everything again.
     ResyncRequested,
 }
@@ -104,6 +119,20 @@ pub enum Effect {
         /// Whether it is exposed.
         exposed: bool,
     },
+    /// A shared key has other values now.
+    SharedChanged {
+        /// The key.
+        key: String,
+        /// All of its values, the newest first; empty: it has none any more.
+        values: Vec<Value>,
+    },
+    /// What became of an [`Input::SetShared`]: it is written, signed and on its way, or it was refused.
+    SharedAnswered {
+        /// Which.
+        ticket: u64,
+        /// Why it was refused; nothing has changed then.
+        refused: Option<Refused>,
+    },
     /// Tell me how all links are: sent once, when what the store held was taken in.
     ReportsWanted,
 }
@@ -119,6 +148,7 @@ pub struct Gossip {
     own_links: OwnLinks,
     node: Option<NodeBody>,
     services: BTreeMap<String, bool>,
+    shared: SharedState,
     next_round: Instant,
     next_refresh: Instant,
 }
@@ -148,6 +178,7 @@ impl Gossip {
             own_links: OwnLinks::default(),
             node: None,
             services: BTreeMap::new(),
+            shared: SharedState::default(),
             next_round: now + ROUND_EVERY,
             next_refresh: now + REFRESH_EVERY,
         }
@@ -205,14 +236,19 @@ impl Gossip {
         if record.id.origin == self.identity.peer() && self.contradicts_me(&record) {
             // An older self of this node said it, and it is newer than all that this process has said: overrule it.
             self.held.overrule(&record.id, record.version);
-            self.republish(&record.id, now, effects);
+            if record.id.kind == Kind::Shared {
+                self.rewrite_shared(&record, now, effects);
+            } else {
+                self.republish(&record.id, now, effects);
+            }
             return None;
         }
         let signed = proven.signed.clone();
         match self.held.apply(proven) {
             Applied::News => {
                 effects.push(Effect::Persist { id: record.id.clone(), signed: signed.clone() });
-                effects.push(changed(&record.id, Some(&record.body)));
+                effects.extend(changed(&record.id, Some(&record.body)));
+                self.note_shared(&record, effects);
                 Some(signed)
             }
             Applied::Known | Applied::NoRoom => None,
@@ -248,13 +284,15 @@ impl Gossip {
 
     fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         for id in self.held.expire(self.clock.unix_ms(now)) {
-            effects.push(changed(&id, None));
+            effects.extend(changed(&id, None));
+            self.forget_shared(&id, effects);
             effects.push(Effect::Forget { id });
         }
     }
 
     fn resync(&self, effects: &mut Vec<Effect>) {
-        effects.extend(self.records().map(|record| changed(&record.id, Some(&record.body))));
+        effects.extend(self.records().filter_map(|record| changed(&record.id, Some(&record.body))));
+        self.resync_shared(effects);
     }
 }
 
@@ -282,6 +320,8 @@ impl Machine for Gossip {
                 self.services.insert(name, exposed);
                 self.republish(&id, now, effects);
             }
+            Input::SetShared { key, value, ticket } => self.set_shared(key, value, ticket, now, effects),
+            Input::QuorumChanged(quorum) => self.set_quorum(quorum),
             Input::ResyncRequested => self.resync(effects),
         }
     }
@@ -298,6 +338,7 @@ impl Machine for Gossip {
         if self.next_refresh <= now {
             self.next_refresh = now + self.rng.jitter(REFRESH_EVERY, 20);
             self.refresh(now, effects);
+            self.refresh_shared(now, effects);
         }
     }
 
@@ -324,9 +365,10 @@ fn push(to: PeerId, records: Vec<SignedRecord>, effects: &mut Vec<Effect>) {
     }
 }
 
-/// What the other roles are told of a record; no body: it has expired.
-fn changed(id: &RecordId, body: Option<&Body>) -> Effect {
-    match id.kind {
+/// What the other roles are told of a record by itself; no body: it has expired. A shared value is told with all others
+/// under its key.
+fn changed(id: &RecordId, body: Option<&Body>) -> Option<Effect> {
+    let effect = match id.kind {
         Kind::Node => Effect::NodeChanged {
             peer: id.origin,
             body: body.and_then(|b| if let Body::Node(node) = b { Some(node.clone()) } else { None }),
@@ -340,7 +382,9 @@ fn changed(id: &RecordId, body: Option<&Body>) -> Effect {
             name: id.key.clone(),
             exposed: matches!(body, Some(Body::Service)),
         },
-    }
+        Kind::Shared => return None,
+    };
+    Some(effect)
 }
 
 fn links_of(body: &Body) -> Option<&LinksBody> {

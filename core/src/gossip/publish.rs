@@ -75,6 +75,9 @@ impl Gossip {
     /// Whether a record of this node's own origin says something that this process would not say.
     pub(super) fn contradicts_me(&self, record: &Record) -> bool {
         let newer = self.held.get(&record.id).is_none_or(|held| held.record.version < record.version);
+        if record.id.kind == Kind::Shared {
+            return newer && self.contradicts_my_write(record);
+        }
         newer && self.started() && self.own_body(&record.id).is_none_or(|body| body != record.body)
     }
 
@@ -102,7 +105,8 @@ impl Gossip {
             .iter()
             .map(|proven| &proven.record)
             .filter(|r| r.id.origin == self.identity.peer() && r.body != Body::Withdrawn)
-            .filter(|r| r.id.kind != Kind::Links && r.expires_ms < unix_ms + LIFE.as_millis() as u64 / 2)
+            .filter(|r| !matches!(r.id.kind, Kind::Links | Kind::Shared))
+            .filter(|r| r.expires_ms < unix_ms + LIFE.as_millis() as u64 / 2)
             .map(|r| r.id.clone())
             .collect();
         for id in aging {
@@ -110,8 +114,9 @@ impl Gossip {
         }
     }
 
-    fn say(&mut self, id: RecordId, body: Body, life: Duration, now: Instant, effects: &mut Vec<Effect>) {
-        let unix_ms = self.clock.unix_ms(now);
+    pub(super) fn say(&mut self, id: RecordId, body: Body, life: Duration, now: Instant, effects: &mut Vec<Effect>) {
+        // A write is not older than what its writer had seen, though this node's clock be late.
+        let unix_ms = self.clock.unix_ms(now).max(written_ms(&id, &body));
         let record = Record {
             version: self.held.next_version(&id, unix_ms),
             id,
@@ -123,7 +128,8 @@ impl Gossip {
         let (record, signed) = (proven.record.clone(), proven.signed.clone());
         self.held.apply(proven);
         effects.push(Effect::Persist { id: record.id.clone(), signed: signed.clone() });
-        effects.push(changed(&record.id, Some(&record.body)));
+        effects.extend(changed(&record.id, Some(&record.body)));
+        self.note_shared(&record, effects);
         self.push_to_all(None, vec![signed], effects);
     }
 
@@ -135,9 +141,14 @@ impl Gossip {
         match id.kind {
             Kind::Node => self.node.clone().map(Body::Node),
             Kind::Links => Some(Body::Links(self.own_links.body())),
+            Kind::Shared => self.shared().said(&id.origin, &id.key).cloned().map(Body::Shared),
             Kind::Service => self.services.get(&id.key).map(|e| if *e { Body::Service } else { Body::Withdrawn }),
         }
     }
+}
+
+fn written_ms(id: &RecordId, body: &Body) -> u64 {
+    if let Body::Shared(write) = body { write.counter_of(&id.origin) } else { 0 }
 }
 
 /// Whether routes could change by it: a quarter of the round trip (and 200 microseconds), or two percent of loss.
