@@ -322,6 +322,8 @@ impl World {
             // They are in the trace; nothing in the simulated world depends on them.
             Command::NodeChanged { .. }
             | Command::ServiceChanged { .. }
+            | Command::SharedChanged { .. }
+            | Command::AnswerShared { .. }
             | Command::EnforcePolicy(_)
             | Command::TellRefusedPolicy { .. }
             | Command::TellStep { .. }

@@ -9,6 +9,7 @@ mod pump;
 mod roster;
 mod routes;
 mod traces;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ pub use pump::{Events, pump};
 pub use roster::Roster;
 pub use routes::Routes;
 pub use traces::Traces;
+pub use writes::{Writes, Written};
 
 use super::clock::Clock;
 use super::directory::Directory;
@@ -74,6 +76,8 @@ pub struct Shell {
     pub services: OnceLock<Services>,
     /// Probes that somebody waits for.
     pub traces: Traces,
+    /// Shared values that somebody waits for to be written.
+    pub writes: Writes,
     owners: Mutex<BTreeMap<LinkId, PeerId>>,
     /// Why the last dial to each neighbor failed.
     dial_failures: Mutex<BTreeMap<PeerId, String>>,
@@ -123,6 +127,7 @@ impl Shell {
             owners: Mutex::default(),
             dial_failures: Mutex::default(),
             traces: Traces::default(),
+            writes: Writes::default(),
             rejected: Default::default(),
         }
     }
@@ -213,6 +218,8 @@ impl Perform for Shell {
             Command::ForgetRecord { id } => self.forget_record(&id),
             Command::NodeChanged { peer, body } => self.known.set_node(peer, body),
             Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),
+            Command::SharedChanged { key, values } => self.known.set_shared(key, values),
+            Command::AnswerShared { ticket, refused } => self.writes.answer(ticket, refused),
             Command::InstallRoute { destination, way } => {
                 let route = datapath::Route { path: way.path, first: way.first, labels: way.labels };
                 self.port.install_route(destination, route);
