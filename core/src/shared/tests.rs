@@ -1,7 +1,12 @@
 //! What writers and readers of shared values meet, case by case; the laws are next door.
 
 use super::*;
+use crate::identity::Identity;
 use crate::limits::SHARED_WRITERS_MAX;
+use crate::record::{Body, Kind, Record, RecordId, SignedRecord};
+use crate::wire::codec;
+
+const NOW_MS: u64 = 1_800_000_000_000;
 
 fn peer(i: usize) -> PeerId {
     let mut key = [0; 32];
@@ -305,4 +310,32 @@ fn of_too_many_concurrent_writers_the_newest_are_heard() {
     assert_eq!(a.get("color").len(), SHARED_WRITERS_MAX);
     put(&mut a, 1, "color", "settled", 100);
     assert_eq!(texts(&a, "color"), ["settled"]);
+}
+
+#[test]
+fn a_record_is_taken_only_if_its_key_and_its_write_are_sound() {
+    let me = Identity::from_secret(&[1; 32]);
+    let verify = |key: &str, body: Body| {
+        let id = RecordId { origin: me.peer(), kind: Kind::Shared, key: key.to_owned() };
+        let record = Record { id, version: 1, issued_ms: NOW_MS, expires_ms: NOW_MS + 1000, body };
+        let bytes = codec::encode(&record);
+        let signature = me.sign(&[b"prunella record v1\0".as_slice(), &bytes].concat()).to_vec();
+        SignedRecord { bytes, signature }.verify(NOW_MS).map(drop)
+    };
+    let sound = Shared::default().put(me.peer(), "k", "x".into(), NOW_MS).unwrap();
+    let with = |change: fn(&mut Write)| {
+        let mut write = sound.clone();
+        change(&mut write);
+        Body::Shared(write)
+    };
+    assert_eq!(verify("k", with(|_| {})), Ok(()));
+    assert_eq!(verify("k", with(|write| write.value = None)), Ok(()));
+    assert_eq!(verify("", with(|_| {})), Err(Rejected::Malformed));
+    assert_eq!(verify("a b", with(|_| {})), Err(Rejected::Malformed));
+    assert_eq!(verify("k", with(|write| write.clock[0].counter += 1)), Err(Rejected::Malformed), "from the future");
+    assert_eq!(verify("k", with(|write| write.clock.clear())), Err(Rejected::Malformed));
+    let long = |write: &mut Write| write.value = Some("x".repeat(SHARED_VALUE_BYTES_MAX + 1));
+    assert_eq!(verify("k", with(long)), Err(Rejected::OverLimit));
+    assert_eq!(verify("k", Body::Withdrawn), Err(Rejected::Malformed));
+    assert_eq!(verify("k", Body::Service), Err(Rejected::Malformed));
 }
