@@ -7,7 +7,10 @@
 //! - [`machine::Machine`] is the shape of every role; the roles are [`peer`], [`gossip`], [`pathfinder`], [`monitor`],
 //!   [`planner`], [`executor`] and [`policy`].
 //! - [`wiring`] says which role is told of which effect; [`node::Node`] runs all roles together.
-//! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads.
+//! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads,
+//!   [`shared`] what several nodes write together.
+//! - [`broadcast`] is how urgent records spread, [`reconcile`] how missing ones are found, [`selection`] whom a node
+//!   chooses as neighbors.
 //! - [`membership`] decides who is alive, suspect or down from what several observers say.
 //! - [`rejected`] names why something was turned away, [`reputation`] what that means for whoever sent it.
 //! - [`limits`] bounds everything.
@@ -36,6 +39,7 @@ pub mod rejected;
 pub mod reputation;
 pub mod rng;
 pub mod selection;
+pub mod shared;
 pub mod token_bucket;
 pub mod verified;
 pub mod wire;

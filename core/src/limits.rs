@@ -40,6 +40,8 @@ pub const SERVICE_NAME_BYTES_MAX: usize = 63;
 pub const REGION_BYTES_MAX: usize = 31;
 /// Longest node name, in bytes.
 pub const NODE_NAME_BYTES_MAX: usize = 63;
+/// Longest shared value, in bytes.
+pub const SHARED_VALUE_BYTES_MAX: usize = 1024;
 
 // --- What is known ---------------------------------------------------------------------------------------------------
 
@@ -55,6 +57,12 @@ pub const LINKS_PER_NODE_MAX: usize = 64;
 pub const SERVICES_PER_NODE_MAX: usize = 128;
 /// Most forwards that one node listens for.
 pub const FORWARDS_PER_NODE_MAX: usize = 128;
+/// Most shared keys known, of all writers; removed ones count until the removal is forgotten.
+pub const SHARED_KEYS_MAX: usize = 4096;
+/// Most shared keys that one node writes; removed ones count until the removal is forgotten.
+pub const SHARED_KEYS_PER_ORIGIN_MAX: usize = 256;
+/// Most writers told apart under one shared key: the entries of a write's clock, and the writes held.
+pub const SHARED_WRITERS_MAX: usize = 32;
 /// Most rules in a policy.
 pub const POLICY_RULES_MAX: usize = 1024;
 /// Most neighbors, and so most PeerActors.
@@ -178,6 +186,10 @@ pub const SYNC_PAUSE: Duration = Duration::from_secs(2);
 pub const SYNC_PAUSE_SLACK: Duration = Duration::from_secs(1);
 /// How long two sets that were compared in full, and still differ by what one side refuses, are left alone.
 pub const SYNC_RETRY: Duration = Duration::from_secs(30);
+/// How long a shared value holds without being renewed by its writer.
+pub const SHARED_LIFE: Duration = Duration::from_secs(3 * 24 * 3600);
+/// How long the removal of a shared value is remembered without being renewed.
+pub const SHARED_TOMBSTONE_LIFE: Duration = RECORD_LIFE_MAX;
 
 // --- Rates -----------------------------------------------------------------------------------------------------------
 
@@ -214,6 +226,18 @@ const _: () = assert!(BROADCAST_IDS_MAX <= MISSING_PER_NEIGHBOR_MAX, "one announ
 const _: () = assert!(NEIGHBORS_MAX < ANNOUNCEMENTS_OWED_MAX, "one message can be announced to all");
 const _: () = assert!(NEIGHBORS_MAX <= LINKS_PER_NODE_MAX, "every neighbor's link can be told");
 const _: () = assert!(SERVICES_PER_NODE_MAX + 2 <= RECORDS_PER_ORIGIN_MAX, "a node can tell all of its services");
+const _: () = assert!(
+    SHARED_KEYS_PER_ORIGIN_MAX + SERVICES_PER_NODE_MAX + 2 <= RECORDS_PER_ORIGIN_MAX,
+    "a node can tell all of its services and shared values"
+);
+const _: () = assert!(
+    SHARED_WRITERS_MAX * (32 + 9) + SHARED_VALUE_BYTES_MAX + 32 < RECORD_BODY_BYTES_MAX,
+    "a write with a full clock fits its body"
+);
+const _: () = assert!(
+    2 * SHARED_LIFE.as_secs() <= SHARED_TOMBSTONE_LIFE.as_secs(),
+    "a removal outlives every renewal of what it removed"
+);
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");
 const _: () = assert!(RECORDS_MAX <= MEMBERS_MAX, "every origin of a record can be a member");
 const _: () = assert!(

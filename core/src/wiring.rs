@@ -13,6 +13,7 @@ use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::pathfinder::Way;
 use crate::policy::RuleSet;
 use crate::record::{NodeBody, RecordId, SignedRecord};
+use crate::shared::{Refused, Value};
 use crate::wire::Control;
 use crate::{LinkId, PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
 
@@ -112,6 +113,20 @@ pub enum Command {
         /// How it stands.
         quorum: Quorum,
     },
+    /// A shared key has other values now; empty: none any more.
+    SharedChanged {
+        /// The key.
+        key: String,
+        /// The newest first.
+        values: Vec<Value>,
+    },
+    /// Tell whoever wrote a shared key what became of it.
+    AnswerShared {
+        /// Which write.
+        ticket: u64,
+        /// Why it was refused, if it was.
+        refused: Option<Refused>,
+    },
     /// Install a route in the datapath.
     InstallRoute {
         /// Whither.
@@ -207,7 +222,13 @@ impl Wire for gossip::Effect {
             }
             gossip::Effect::MemberChanged(change) => Route::Shell(Command::MemberChanged(change)),
             gossip::Effect::PartitionChanged { event, quorum } => {
+                // What is governed is governed by the verdict, whoever comes to it and wherever it is kept.
+                routes.push(Route::Gossip(gossip::Input::QuorumChanged(quorum)));
                 Route::Shell(Command::PartitionChanged { event, quorum })
+            }
+            gossip::Effect::SharedChanged { key, values } => Route::Shell(Command::SharedChanged { key, values }),
+            gossip::Effect::SharedAnswered { ticket, refused } => {
+                Route::Shell(Command::AnswerShared { ticket, refused })
             }
             gossip::Effect::ReportsWanted => Route::Peers(peer::Input::ReportRequested),
         };

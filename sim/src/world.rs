@@ -332,6 +332,8 @@ impl World {
             | Command::ServiceChanged { .. }
             | Command::MemberChanged(_)
             | Command::PartitionChanged { .. }
+            | Command::SharedChanged { .. }
+            | Command::AnswerShared { .. }
             | Command::EnforcePolicy(_)
             | Command::TellRefusedPolicy { .. }
             | Command::TellStep { .. }

@@ -12,6 +12,7 @@ pub mod node;
 mod renewal;
 pub mod server;
 pub mod setup;
+mod shared_answers;
 pub mod vocabulary;
 
 pub use error::{Error, ErrorKind};

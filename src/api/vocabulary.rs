@@ -69,6 +69,29 @@ pub enum Request {
         /// Where it listens.
         listen: SocketAddr,
     },
+    /// Write a value that all members share; [`Response::Done`].
+    SharedSet {
+        /// The key: 1 to 64 letters, digits, or any of `. _ - / :`.
+        key: String,
+        /// The value, at most 1 KiB.
+        value: String,
+    },
+    /// Remove a shared key; [`Response::Done`].
+    SharedRemove {
+        /// The key.
+        key: String,
+    },
+    /// The values of a shared key; [`Response::Shared`].
+    SharedGet {
+        /// The key.
+        key: String,
+    },
+    /// The shared keys, as many as fit one answer; [`Response::SharedList`].
+    SharedList {
+        /// Only those after this one.
+        #[serde(default)]
+        after: Option<String>,
+    },
     /// The rules in force; [`Response::Policy`].
     Policy,
     /// Read the policy file again; [`Response::Done`].
@@ -169,6 +192,15 @@ pub enum Response {
     Forwarding {
         /// Where it listens.
         listen: SocketAddr,
+    },
+    /// To [`Request::SharedGet`].
+    Shared(SharedInfo),
+    /// To [`Request::SharedList`], ordered by key.
+    SharedList {
+        /// One entry per key that has a value.
+        shared: Vec<SharedInfo>,
+        /// Whether there are more: ask again, after the last of these.
+        more: bool,
     },
     /// To [`Request::Policy`].
     Policy {
@@ -418,4 +450,26 @@ pub struct HopInfo {
     pub name: String,
     /// The round trip to it, in microseconds; `None` if it did not answer in time.
     pub rtt_us: Option<u64>,
+}
+
+/// A shared key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedInfo {
+    /// The key.
+    pub key: String,
+    /// Its values, the newest first; more than one were written without knowing of each other.
+    pub values: Vec<SharedValue>,
+}
+
+/// One value of a shared key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedValue {
+    /// The value.
+    pub value: String,
+    /// Who wrote it and answers for it, ascending.
+    pub writers: Vec<PeerId>,
+    /// Their names, in the same order.
+    pub writer_names: Vec<String>,
+    /// When it was last written, by the writer's clock, in milliseconds since the Unix epoch.
+    pub written_unix_ms: u64,
 }

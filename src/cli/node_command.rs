@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::session::Session;
 use super::{
     actors, down, expose, fault, forward, incidents, kill, links, members, paths, peers, ping, policy, services,
-    status, trace,
+    shared, status, trace,
 };
 
 /// A command that asks a running node.
@@ -36,6 +36,8 @@ pub(super) enum NodeCommand {
     Expose(expose::Arguments),
     /// Listen on this host and carry each connection to a service
     Forward(forward::Arguments),
+    /// Write and read text that all nodes of the mesh share
+    Shared(shared::Arguments),
     /// Show the rules in force, or read them again
     Policy(policy::Arguments),
     /// Make an actor fail, to see it come back
@@ -62,6 +64,7 @@ impl NodeCommand {
             NodeCommand::Trace(arguments) => trace::run(arguments, session).await,
             NodeCommand::Expose(arguments) => expose::run(arguments, session).await,
             NodeCommand::Forward(arguments) => forward::run(arguments, session).await,
+            NodeCommand::Shared(arguments) => shared::run(arguments, session).await,
             NodeCommand::Policy(arguments) => policy::run(arguments, session).await,
             NodeCommand::Kill(arguments) => kill::run(arguments, session).await,
             NodeCommand::Fault(arguments) => fault::run(arguments, session).await,

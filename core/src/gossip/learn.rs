@@ -15,8 +15,12 @@ impl Gossip {
         if record.id.origin == self.identity.peer() && self.contradicts_me(record) {
             // An older self of this node said it, and it is newer than all that this process has said: overrule it.
             self.held.overrule(&record.id, record.version);
-            let id = record.id.clone();
-            self.republish(&id, now, effects);
+            let record = record.clone();
+            if record.id.kind == Kind::Shared {
+                self.rewrite_shared(&record, now, effects);
+            } else {
+                self.republish(&record.id, now, effects);
+            }
             return false;
         }
         if self.trust.is_convicted(&record.id.origin) {
@@ -39,6 +43,7 @@ impl Gossip {
         effects.extend(persist);
         self.tell_members(&record.id, Some((&record.body, record.version)), now);
         effects.extend(changed(&record.id, Some(&record.body)));
+        self.note_shared(&record, effects);
         if let Body::Equivocation(proof) = &record.body {
             self.convict(record.id.clone(), proof, now, effects);
         }
@@ -51,7 +56,7 @@ impl Gossip {
             (Kind::Links, _) => self.members.on_links_gone(&id.origin, now),
             (Kind::Node, Some((Body::Node(body), _))) => self.members.on_node(id.origin, Some(body), now),
             (Kind::Node, _) => self.members.on_node(id.origin, None, now),
-            (Kind::Service | Kind::Equivocation, _) => {}
+            (Kind::Service | Kind::Equivocation | Kind::Shared, _) => {}
         }
     }
 
@@ -63,6 +68,7 @@ impl Gossip {
             self.acquit(&gone.record.id);
         }
         effects.extend(changed(&gone.record.id, None));
+        self.forget_shared(&gone.record.id, effects);
         if is_durable(gone.record.id.kind) {
             effects.push(Effect::Forget { id: gone.record.id.clone() });
         }
@@ -90,7 +96,8 @@ pub(super) fn changed(id: &RecordId, body: Option<&Body>) -> Option<Effect> {
             name: id.key.clone(),
             exposed: matches!(body, Some(Body::Service)),
         },
-        Kind::Equivocation => return None,
+        // A shared value is told with all others under its key.
+        Kind::Equivocation | Kind::Shared => return None,
     })
 }
 

@@ -11,6 +11,7 @@ mod learn;
 mod members;
 mod publish;
 mod repair;
+mod shared;
 mod spread;
 mod trust;
 
@@ -29,6 +30,7 @@ use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::peer::LinkReport;
 use crate::record::{Kind, LinkBody, NodeBody, ProvenRecord, Record, RecordId, SignedRecord};
 use crate::rng::Rng;
+use crate::shared::{Refused, Value};
 use crate::wire::Control;
 use crate::{Instant, ItemId, Machine, PeerId, Rejected, Verified};
 use held::Held;
@@ -36,6 +38,7 @@ use learn::changed;
 use members::Members;
 use publish::OwnLinks;
 use repair::Repair;
+use shared::SharedState;
 use spread::Outbox;
 use trust::Trust;
 
@@ -74,6 +77,17 @@ pub enum Input {
         /// Whether it is exposed.
         exposed: bool,
     },
+    /// This node writes a shared key; answered by [`Effect::SharedAnswered`].
+    SetShared {
+        /// The key.
+        key: String,
+        /// Its value; `None` removes it.
+        value: Option<String>,
+        /// What the answer names.
+        ticket: u64,
+    },
+    /// How much of the mesh can be reached; until it is first told, a node is its whole mesh.
+    QuorumChanged(Quorum),
     /// A restarted role wants to hear everything again.
     ResyncRequested,
 }
@@ -132,6 +146,20 @@ pub enum Effect {
         /// How it stands.
         quorum: Quorum,
     },
+    /// A shared key has other values now.
+    SharedChanged {
+        /// The key.
+        key: String,
+        /// All of its values, the newest first; empty: it has none any more.
+        values: Vec<Value>,
+    },
+    /// What became of an [`Input::SetShared`]: it is written, signed and on its way, or it was refused.
+    SharedAnswered {
+        /// Which.
+        ticket: u64,
+        /// Why it was refused; nothing has changed then.
+        refused: Option<Refused>,
+    },
     /// Tell me how all links are: sent once, when what the store held was taken in.
     ReportsWanted,
 }
@@ -153,6 +181,7 @@ pub struct Gossip {
     own_links: OwnLinks,
     node: Option<NodeBody>,
     services: BTreeMap<String, bool>,
+    shared: SharedState,
     next_upkeep: Instant,
 }
 
@@ -187,6 +216,7 @@ impl Gossip {
             own_links: OwnLinks::default(),
             node: None,
             services: BTreeMap::new(),
+            shared: SharedState::default(),
             next_upkeep: now + UPKEEP_EVERY,
         }
     }
@@ -217,6 +247,7 @@ impl Gossip {
     fn upkeep(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         // First what is this node's own: after a long pause it would be gone, and nobody else could renew it.
         self.refresh(now, effects);
+        self.refresh_shared(now, effects);
         for gone in self.held.expire(self.clock.unix_ms(now)) {
             self.let_go(&gone, now, effects);
         }
@@ -224,6 +255,7 @@ impl Gossip {
 
     fn resync(&self, effects: &mut Vec<Effect>) {
         effects.extend(self.records().filter_map(|record| changed(&record.id, Some(&record.body))));
+        self.resync_shared(effects);
     }
 
     fn take(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
@@ -251,6 +283,8 @@ impl Gossip {
                 self.services.insert(name, exposed);
                 self.republish(&id, now, effects);
             }
+            Input::SetShared { key, value, ticket } => self.set_shared(key, value, ticket, now, effects),
+            Input::QuorumChanged(quorum) => self.set_quorum(quorum),
             Input::ResyncRequested => self.resync(effects),
         }
     }

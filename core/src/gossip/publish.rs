@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Effect, Gossip};
-use crate::limits::{LINKS_PER_NODE_MAX, RECORD_LIFE_MAX};
+use crate::limits::{LINKS_PER_NODE_MAX, RECORD_LIFE_MAX, SHARED_LIFE, SHARED_TOMBSTONE_LIFE};
 use crate::peer::LinkReport;
 use crate::record::{Body, Kind, LinkBody, LinksBody, Record, RecordId, Refuted};
+use crate::shared::Write;
 use crate::{Instant, PeerId};
 
 /// This node's links as they are, and as they were last told.
@@ -85,6 +86,9 @@ impl Gossip {
             return false;
         }
         let newer = self.held.get(&record.id).is_none_or(|held| held.record.version < record.version);
+        if record.id.kind == Kind::Shared {
+            return newer && self.contradicts_my_write(record);
+        }
         newer && self.node.is_some() && self.own_body(&record.id).is_none_or(|body| body != record.body)
     }
 
@@ -105,7 +109,7 @@ impl Gossip {
     /// Renews this node's own records when half of their life is over.
     pub(super) fn refresh(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let unix_ms = self.clock.unix_ms(now);
-        let ages = |r: &Record| r.expires_ms < unix_ms + life(r.id.kind).as_millis() as u64 / 2;
+        let ages = |r: &Record| r.expires_ms < unix_ms + life(r.id.kind, &r.body).as_millis() as u64 / 2;
         let aging: Vec<RecordId> = self
             .held
             .iter()
@@ -119,8 +123,9 @@ impl Gossip {
     }
 
     pub(super) fn say(&mut self, id: RecordId, body: Body, now: Instant, effects: &mut Vec<Effect>) {
-        let unix_ms = self.clock.unix_ms(now);
-        let expires_ms = unix_ms + life(id.kind).as_millis() as u64;
+        // A write is not older than what its writer had seen, though this node's clock be late.
+        let unix_ms = self.clock.unix_ms(now).max(written_ms(&id, &body));
+        let expires_ms = unix_ms + life(id.kind, &body).as_millis() as u64;
         let record = Record {
             version: self.held.next_version(&id, unix_ms, self.life),
             issued_ms: unix_ms,
@@ -143,10 +148,15 @@ impl Gossip {
         match id.kind {
             Kind::Node => self.node.clone().map(Body::Node),
             Kind::Links => Some(Body::Links(self.own_links.told.clone().unwrap_or_default())),
+            Kind::Shared => self.shared().said(&id.origin, &id.key).cloned().map(Body::Shared),
             Kind::Service => self.services.get(&id.key).map(|e| if *e { Body::Service } else { Body::Withdrawn }),
             Kind::Equivocation => None,
         }
     }
+}
+
+fn written_ms(id: &RecordId, body: &Body) -> u64 {
+    if let Body::Shared(write) = body { write.counter_of(&id.origin) } else { 0 }
 }
 
 /// Whether routes could change by it: a quarter of the round trip (and 200 microseconds), or two percent of loss.
@@ -155,19 +165,21 @@ fn differs_notably(a: &LinkBody, b: &LinkBody) -> bool {
     (rtt > 200 && rtt > b.rtt_us / 4) || a.loss_permille.abs_diff(b.loss_permille) > 20
 }
 
-/// Whether its origin renews it: a withdrawal and a proof end when they end.
+/// Whether its origin simply renews it. A withdrawal and a proof end when they end; for shared values there are rules.
 fn is_renewed(record: &Record) -> bool {
-    record.body != Body::Withdrawn && record.id.kind != Kind::Equivocation
+    record.body != Body::Withdrawn && !matches!(record.id.kind, Kind::Equivocation | Kind::Shared)
 }
 
-/// How long a record of this kind holds without being renewed; a node renews its own at half of it.
-fn life(kind: Kind) -> Duration {
-    match kind {
-        Kind::Node | Kind::Service => Duration::from_secs(24 * 3600),
+/// How long such a record holds without being renewed; a node renews its own at half of it.
+fn life(kind: Kind, body: &Body) -> Duration {
+    match (kind, body) {
+        (Kind::Node | Kind::Service, _) => Duration::from_secs(24 * 3600),
         // What ends earlier than that is told; only a node that is gone for good leaves its last word behind.
-        Kind::Links => Duration::from_secs(6 * 3600),
+        (Kind::Links, _) => Duration::from_secs(6 * 3600),
         // Never renewed: it ends with the proof.
-        Kind::Equivocation => RECORD_LIFE_MAX,
+        (Kind::Equivocation, _) => RECORD_LIFE_MAX,
+        (Kind::Shared, Body::Shared(Write { value: Some(_), .. })) => SHARED_LIFE,
+        (Kind::Shared, _) => SHARED_TOMBSTONE_LIFE,
     }
 }
 

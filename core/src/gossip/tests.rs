@@ -304,8 +304,10 @@ fn whose_own_key_is_used_twice_is_not_silenced_at_home() {
     mesh.run(5);
     let me = Identity::from_secret(&[1; 32]);
     let hear = |name| Input::Heard { from: id(1), message: Heard::Push(vec![said_by(&me, u64::MAX >> 8, name)]) };
+    mesh.link(1, 2, LinkState::Down);
     mesh.give(id(2), hear("one"));
     mesh.give(id(2), hear("two"));
+    mesh.link(1, 2, LinkState::Up);
     mesh.run(5);
     assert!(!holds_word_of(&mesh, 2, id(1)), "node 2 holds the proof");
     assert!(holds_word_of(&mesh, 1, id(1)), "node 1 goes on for itself");

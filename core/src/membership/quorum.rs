@@ -23,6 +23,13 @@ pub struct Quorum {
     pub has_quorum: bool,
 }
 
+impl Default for Quorum {
+    /// A node that knows only itself is its whole mesh.
+    fn default() -> Self {
+        Self { reachable: 1, known: 1, has_quorum: true }
+    }
+}
+
 /// The quorum was lost or is back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum PartitionEvent {

@@ -26,6 +26,7 @@ use crate::limits::{
     ADDRESSES_MAX, LINKS_PER_NODE_MAX, NODE_NAME_BYTES_MAX, RECORD_KEY_BYTES_MAX, RECORD_LIFE_MAX, REGION_BYTES_MAX,
     SERVICE_NAME_BYTES_MAX,
 };
+use crate::shared::{self, Write};
 use crate::{Label, PeerId, Rejected};
 
 /// What a record is about.
@@ -39,6 +40,8 @@ pub enum Kind {
     Service,
     /// Proof that a node said two things at once. Key: the peer id of the accused; the origin is who found it.
     Equivocation,
+    /// What the origin wrote under a key that everybody may write. Key: the shared key.
+    Shared,
 }
 
 /// What makes a record unique; the newest version under one id wins.
@@ -85,6 +88,8 @@ pub enum Body {
     Service,
     /// For [`Kind::Equivocation`]. It cannot be withdrawn: what was proven stays so.
     Equivocation(Box<Equivocation>),
+    /// For [`Kind::Shared`].
+    Shared(Write),
 }
 
 /// What a node says of itself.
@@ -148,6 +153,9 @@ impl Record {
             (Kind::Service, Body::Service | Body::Withdrawn) if is_service_name(&self.id.key) => Ok(()),
             // What it proves is checked with its signatures, by [`Equivocation::check`].
             (Kind::Equivocation, Body::Equivocation(_)) => Ok(()),
+            (Kind::Shared, Body::Shared(write)) if shared::is_key(&self.id.key) => {
+                write.check(&self.id.origin, self.issued_ms)
+            }
             _ => Err(Rejected::Malformed),
         }
     }

@@ -9,6 +9,7 @@ mod pump;
 mod roster;
 mod routes;
 mod traces;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ pub use pump::{Events, pump};
 pub use roster::Roster;
 pub use routes::Routes;
 pub use traces::Traces;
+pub use writes::{Writes, Written};
 
 use super::clock::Clock;
 use super::directory::Directory;
@@ -77,6 +79,8 @@ pub struct Shell {
     pub services: OnceLock<Services>,
     /// Probes that somebody waits for.
     pub traces: Traces,
+    /// Shared values that somebody waits for to be written.
+    pub writes: Writes,
     owners: Mutex<BTreeMap<LinkId, PeerId>>,
     /// Why the last dial to each neighbor failed.
     dial_failures: Mutex<BTreeMap<PeerId, String>>,
@@ -128,6 +132,7 @@ impl Shell {
             owners: Mutex::default(),
             dial_failures: Mutex::default(),
             traces: Traces::default(),
+            writes: Writes::default(),
             rejected: Default::default(),
             blame: Mutex::new(TokenBucket::full(BLAME_PER_SECOND, clock.now())),
         }
@@ -238,6 +243,8 @@ impl Perform for Shell {
             Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),
             Command::MemberChanged(change) => self.tell_member(&change),
             Command::PartitionChanged { event, quorum } => tell_partition(event, quorum),
+            Command::SharedChanged { key, values } => self.known.set_shared(key, values),
+            Command::AnswerShared { ticket, refused } => self.writes.answer(ticket, refused),
             Command::InstallRoute { destination, way } => {
                 let route = datapath::Route { path: way.path, first: way.first, labels: way.labels };
                 self.port.install_route(destination, route);

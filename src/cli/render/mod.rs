@@ -6,6 +6,7 @@ mod page;
 pub(super) mod quantity;
 mod routing;
 mod service;
+mod shared;
 mod status;
 mod table;
 mod tree;
@@ -39,6 +40,8 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Incidents { incidents } => healing::incidents(incidents, now_unix_ms, &mut page),
         Response::Services { services, forwards } => service::list(services, forwards, &mut page),
         Response::Forwarding { listen } => page.line(&format!("listening on {listen}")),
+        Response::Shared(info) => shared::one(info, now_unix_ms, &mut page),
+        Response::SharedList { shared, .. } => shared::list(shared, now_unix_ms, &mut page),
         Response::Policy { source, rules } => service::policy(source, rules, &mut page),
         Response::Done => page.line("done"),
         Response::Error { error } => page.line(&format!("error: {error}")),
