@@ -15,6 +15,9 @@ impl Role for Gossip {
             GossipQuery::Standing(reply) => {
                 let _ = reply.send(self.standing());
             }
+            GossipQuery::Score { peer, reply } => {
+                let _ = reply.send(self.score(&peer));
+            }
         }
     }
 

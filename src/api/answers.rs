@@ -20,13 +20,13 @@ use tokio::sync::watch;
 use super::error::{Error, ErrorKind};
 use super::server::{Answer, Handler};
 use super::vocabulary::{
-    ActorInfo, Failure, ForwardInfo, HopInfo, IncidentInfo, LinkInfo, MemberCounts, MemberInfo, PathInfo, PeerInfo,
-    Reach, Request, Response, ServiceInfo, Standing, Status,
+    ActorInfo, Failure, ForwardInfo, HopInfo, IncidentInfo, LinkInfo, MemberCounts, PathInfo, PeerInfo, Reach, Request,
+    Response, ServiceInfo, Status,
 };
 use crate::actors::shell::Shell;
 use crate::config::read_rules;
 use crate::datapath::Fault;
-use crate::messages::{self, GossipQuery, Mail, PathfinderQuery, PeerQuery};
+use crate::messages::{self, Mail, PathfinderQuery, PeerQuery};
 use crate::transport::{ExposeError, ForwardError, SessionError, Sessions};
 
 /// Answers requests about one node.
@@ -60,6 +60,7 @@ impl Answers {
             Request::Status => self.status().await.map(Response::Status),
             Request::Peers => Ok(Response::Peers { peers: self.peers().await? }),
             Request::Members => self.members().await.map(Response::Members),
+            Request::Reputation { peer } => self.reputation(&peer).await,
             Request::Links => Ok(Response::Links { links: self.links().await }),
             Request::Paths { destination } => self.paths(&destination).await,
             Request::Actors => Ok(Response::Actors { actors: self.actors() }),
@@ -162,33 +163,6 @@ impl Answers {
         let actor = self.shell.directory.pathfinder().ok_or_else(|| away("pathfinder"))?;
         let asked = actor.call(|reply| Mail::Query(PathfinderQuery::Reachable(reply)), Some(CALL_PATIENCE)).await;
         answered(asked, "pathfinder")
-    }
-
-    async fn standing(&self) -> Result<gossip::Standing, Error> {
-        let actor = self.shell.directory.gossip().ok_or_else(|| away("gossip"))?;
-        let asked = actor.call(|reply| Mail::Query(GossipQuery::Standing(reply)), Some(CALL_PATIENCE)).await;
-        answered(asked, "gossip")
-    }
-
-    async fn members(&self) -> Result<Standing, Error> {
-        let standing = self.standing().await?;
-        let info = |member: gossip::MemberView| MemberInfo {
-            name: self.shell.known.name(&member.peer),
-            peer: member.peer,
-            status: member.status.name().to_owned(),
-            region: member.region,
-            accusers: member.accusers,
-        };
-        Ok(Standing {
-            reachable: standing.quorum.reachable,
-            known: standing.quorum.known,
-            has_quorum: standing.quorum.has_quorum,
-            ill_health: standing.ill_health,
-            records: standing.records,
-            neighbors: standing.neighbors.len(),
-            neighbors_in_sync: standing.neighbors.iter().filter(|(_, in_sync)| *in_sync).count(),
-            members: standing.members.into_iter().map(info).collect(),
-        })
     }
 
     async fn paths_to(&self, destination: PeerId) -> Result<Vec<PathView>, Error> {
@@ -460,14 +434,14 @@ fn in_tree_order(actors: Vec<ActorInfo>) -> Vec<ActorInfo> {
     ordered
 }
 
-fn answered<T, E>(result: Result<CallResult<T>, E>, actor: &str) -> Result<T, Error> {
+pub(super) fn answered<T, E>(result: Result<CallResult<T>, E>, actor: &str) -> Result<T, Error> {
     match result {
         Ok(CallResult::Success(value)) => Ok(value),
         _ => Err(away(actor)),
     }
 }
 
-fn away(actor: &str) -> Error {
+pub(super) fn away(actor: &str) -> Error {
     Error::new(ErrorKind::NotRunning, format!("the {actor} actor is being restarted; try again"))
 }
 
@@ -501,7 +475,7 @@ const TREE_ORDER: [&str; 12] = [
     "",
 ];
 /// How long an actor gets to answer a question.
-const CALL_PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const CALL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long one hop of a trace gets to answer.
 const HOP_PATIENCE: Duration = Duration::from_secs(1);
 /// Incidents told at once, the newest, so that the answer fits a line.

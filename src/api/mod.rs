@@ -8,6 +8,7 @@ pub mod embed;
 pub mod error;
 mod line;
 mod logging;
+mod member_answers;
 pub mod node;
 mod renewal;
 pub mod server;

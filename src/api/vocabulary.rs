@@ -20,6 +20,11 @@ pub enum Request {
     Peers,
     /// Who belongs to the mesh and is well, and whether this node has what its neighbors have; [`Response::Members`].
     Members,
+    /// How far this node believes another, and why not further; [`Response::Reputation`].
+    Reputation {
+        /// A peer id, a prefix of one, or a node's name.
+        peer: String,
+    },
     /// Every neighbor's link; [`Response::Links`].
     Links,
     /// The paths to a node; [`Response::Paths`].
@@ -138,6 +143,15 @@ pub enum Response {
     Status(Status),
     /// To [`Request::Members`].
     Members(Standing),
+    /// To [`Request::Reputation`].
+    Reputation {
+        /// Whose.
+        peer: PeerId,
+        /// 0.0 to 1.0; under 0.5 the node is ignored.
+        score: f64,
+        /// What each kind of fault takes away now.
+        parts: Vec<BlameInfo>,
+    },
     /// To [`Request::Peers`], ordered by id.
     Peers {
         /// One entry per known node, this one included.
@@ -302,6 +316,17 @@ pub struct MemberInfo {
     pub region: String,
     /// Who accuses it at present.
     pub accusers: Vec<PeerId>,
+    /// How far this node believes it, 0.0 to 1.0.
+    pub reputation: f64,
+}
+
+/// A part of what another node's reputation has lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlameInfo {
+    /// The name of the fault.
+    pub fault: String,
+    /// What it takes away now, 0.0 to 1.0.
+    pub taken: f64,
 }
 
 /// A known node.

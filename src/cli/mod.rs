@@ -25,6 +25,7 @@ mod peers;
 mod ping;
 mod policy;
 mod render;
+mod reputation;
 mod services;
 mod session;
 mod shared;

@@ -5,8 +5,8 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::session::Session;
 use super::{
-    actors, down, expose, fault, forward, incidents, kill, links, members, paths, peers, ping, policy, services,
-    shared, status, trace,
+    actors, down, expose, fault, forward, incidents, kill, links, members, paths, peers, ping, policy, reputation,
+    services, shared, status, trace,
 };
 
 /// A command that asks a running node.
@@ -18,6 +18,8 @@ pub(super) enum NodeCommand {
     Peers,
     /// List the members of the mesh: alive, suspect or down, and who says so
     Members,
+    /// Show how far this node believes another, and why not further
+    Reputation(reputation::Arguments),
     /// List the links to neighbors
     Links,
     /// List the paths to a node
@@ -55,6 +57,7 @@ impl NodeCommand {
             NodeCommand::Status => status::run(session).await,
             NodeCommand::Peers => peers::run(session).await,
             NodeCommand::Members => members::run(session).await,
+            NodeCommand::Reputation(arguments) => reputation::run(arguments, session).await,
             NodeCommand::Links => links::run(session).await,
             NodeCommand::Paths(arguments) => paths::run(arguments, session).await,
             NodeCommand::Actors => actors::run(session).await,

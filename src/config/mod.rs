@@ -16,6 +16,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use prunella_core::PeerId;
+use prunella_core::selection::Strategy;
 use serde::{Deserialize, Serialize};
 
 pub use check::is_node_name;
@@ -82,6 +83,8 @@ pub struct Neighbors {
     pub peers: Vec<PeerId>,
     /// Links that the node tries to keep.
     pub target: usize,
+    /// Whom it chooses for them.
+    pub selection: Strategy,
     /// Links that the node accepts at most.
     pub max: usize,
 }
@@ -331,6 +334,7 @@ mod tests {
         let config = MeshConfig::default();
         assert_eq!(config.listen, "0.0.0.0:4600".parse().unwrap());
         assert_eq!((config.neighbors.target, config.neighbors.max), (4, 32));
+        assert_eq!(config.neighbors.selection, Strategy::Hybrid);
         assert_eq!((config.paths.count, config.paths.warm), (3, 2));
         assert_eq!(config.probe.late_after(), Duration::from_millis(120));
         assert_eq!(config.probe.link_interval(), Duration::from_millis(200));

@@ -2,6 +2,7 @@
 
 use prunella_core::pathfinder::PathView;
 use prunella_core::peer::LinkReport;
+use prunella_core::reputation::Score;
 use prunella_core::{PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
 use prunella_storage::Batch;
 use ractor::RpcReplyPort;
@@ -54,6 +55,13 @@ pub enum PathfinderQuery {
 pub enum GossipQuery {
     /// How does the mesh stand?
     Standing(RpcReplyPort<gossip::Standing>),
+    /// How far is a node believed?
+    Score {
+        /// Which.
+        peer: PeerId,
+        /// The way back.
+        reply: RpcReplyPort<Score>,
+    },
 }
 
 /// A role that nobody asks anything.

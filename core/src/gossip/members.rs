@@ -24,7 +24,7 @@ pub(super) struct Members {
 }
 
 /// One member, as this node sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MemberView {
     /// Who.
     pub peer: PeerId,
@@ -34,6 +34,8 @@ pub struct MemberView {
     pub region: String,
     /// Who accuses it at present.
     pub accusers: Vec<PeerId>,
+    /// How far this node believes it, 0.0 to 1.0.
+    pub score: f64,
 }
 
 /// How the mesh stands, as this node sees it.
@@ -146,6 +148,7 @@ impl Gossip {
                 status,
                 region: membership.roster().region(&peer).unwrap_or_default().to_owned(),
                 accusers: membership.accusers(&peer),
+                score: self.score(&peer).sum,
             })
             .collect();
         views.sort_unstable_by_key(|view| view.peer);

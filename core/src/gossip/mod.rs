@@ -306,12 +306,14 @@ impl Machine for Gossip {
     type Effect = Effect;
 
     fn handle(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
+        self.trust.advance(now);
         self.take(input, now, effects);
         self.send_out(effects);
     }
 
     fn wake(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let due = self.deadline();
+        self.trust.advance(now);
         if self.own_links.is_due(now) {
             self.publish_links(now, effects);
         }

@@ -165,7 +165,7 @@ fn differs_notably(a: &LinkBody, b: &LinkBody) -> bool {
     (rtt > 200 && rtt > b.rtt_us / 4) || a.loss_permille.abs_diff(b.loss_permille) > 20
 }
 
-/// Whether its origin simply renews it. A withdrawal and a proof end when they end; for shared values there are rules.
+/// Whether its origin renews it as it stands. A withdrawal and a proof end when they end; for shared values there are rules.
 fn is_renewed(record: &Record) -> bool {
     record.body != Body::Withdrawn && !matches!(record.id.kind, Kind::Equivocation | Kind::Shared)
 }

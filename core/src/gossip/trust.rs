@@ -19,11 +19,18 @@ pub(super) struct Trust {
     convicted: BTreeMap<PeerId, BTreeSet<RecordId>>,
     /// Messages that were ignored because of who sent them.
     ignored: u64,
+    /// When the role last heard of anything: scores are told as of then.
+    heard: Instant,
 }
 
 impl Trust {
     pub(super) fn is_convicted(&self, origin: &PeerId) -> bool {
         self.convicted.contains_key(origin)
+    }
+
+    /// Time has passed.
+    pub(super) fn advance(&mut self, now: Instant) {
+        self.heard = now;
     }
 
     /// Whether a message of this neighbor's is to be heard; counted if not.
@@ -35,9 +42,9 @@ impl Trust {
 }
 
 impl Gossip {
-    /// How far `peer` is believed now, and why not further.
-    pub fn score(&self, peer: &PeerId, now: Instant) -> Score {
-        self.trust.reputation.score(peer, now)
+    /// How far `peer` is believed, and why not further, as of when the role last heard of anything.
+    pub fn score(&self, peer: &PeerId) -> Score {
+        self.trust.reputation.score(peer, self.trust.heard)
     }
 
     /// How many messages were ignored because of who sent them.

@@ -1,7 +1,6 @@
 //! What is known of other nodes, their services and shared values, as the surfaces ask for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock};
 
@@ -13,6 +12,7 @@ use prunella_core::shared::Value;
 #[derive(Debug, Default)]
 pub struct Known {
     nodes: RwLock<BTreeMap<PeerId, NodeBody>>,
+    down: RwLock<BTreeSet<PeerId>>,
     services: RwLock<BTreeSet<(String, PeerId)>>,
     shared: RwLock<BTreeMap<String, Vec<Value>>>,
 }
@@ -92,9 +92,22 @@ impl Known {
         only(&|_, node| node.name == text).or_else(|| only(&|peer, _| peer.to_string().starts_with(text)))
     }
 
-    pub(super) fn dialable(&self) -> Vec<(PeerId, Vec<SocketAddr>)> {
-        let nodes = self.nodes();
-        nodes.into_iter().filter(|(_, n)| !n.addresses.is_empty()).map(|(peer, n)| (peer, n.addresses)).collect()
+    /// The mesh has given a node up, or it is back.
+    pub(super) fn set_down(&self, peer: PeerId, is_down: bool) {
+        let mut down = self.down.write().unwrap_or_else(PoisonError::into_inner);
+        if is_down {
+            down.insert(peer);
+        } else {
+            down.remove(&peer);
+        }
+    }
+
+    /// Nodes that say where they can be dialed and that the mesh has not given up.
+    pub(super) fn dialable(&self) -> BTreeMap<PeerId, NodeBody> {
+        let mut nodes = self.nodes();
+        let down = self.down.read().unwrap_or_else(PoisonError::into_inner);
+        nodes.retain(|peer, node| !node.addresses.is_empty() && !down.contains(peer));
+        nodes
     }
 }
 

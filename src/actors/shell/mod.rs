@@ -23,6 +23,8 @@ use prunella_core::membership::quorum::{PartitionEvent, Quorum};
 use prunella_core::membership::{Change, Evidence, Status};
 use prunella_core::policy::{Action, RuleSet};
 use prunella_core::record::{RecordId, SignedRecord};
+use prunella_core::rng::Rng;
+use prunella_core::selection::{Candidate, choose};
 use prunella_core::wire::codec;
 use prunella_core::wiring::{Command, Route};
 use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, pathfinder};
@@ -40,7 +42,7 @@ pub use writes::{Writes, Written};
 use super::clock::Clock;
 use super::directory::Directory;
 use super::driver::Perform;
-use crate::config::MeshConfig;
+use crate::config::{MeshConfig, Neighbors};
 use crate::datapath::{self, Port};
 use crate::security::Credentials;
 use crate::transport::{Links, Services, Sessions};
@@ -192,6 +194,7 @@ impl Shell {
 
     /// An operator wants to know whom the mesh has given up, and who is back.
     fn tell_member(&self, change: &Change) {
+        self.known.set_down(change.peer, change.to == Status::Down);
         let (peer, name) = (change.peer.short(), self.known.name(&change.peer));
         let (from, to) = (change.from.name(), change.to.name());
         let Evidence { accusers, voting, .. } = change.evidence;
@@ -281,15 +284,21 @@ impl Shell {
         }
     }
 
-    /// Puts nodes that are known but not neighbors onto the roster, as many as are missing.
+    /// Puts nodes that are known, well and not on the roster onto it, as many links as are missing.
     fn find_neighbors(&self) {
         let up = self.port.link_stats().iter().filter(|link| link.usable).count();
-        let mut missing = self.config.neighbors.target.saturating_sub(up);
-        for (peer, addresses) in self.known.dialable() {
-            if missing == 0 {
-                break;
-            }
-            missing -= usize::from(self.roster.add(peer, addresses));
+        let missing = self.config.neighbors.target.saturating_sub(up);
+        let mut dialable = self.known.dialable();
+        dialable.retain(|peer, _| self.roster.welcomes(peer) && self.roster.addresses(peer).is_empty());
+        let candidates: Vec<_> = dialable
+            .iter()
+            .map(|(peer, node)| Candidate { peer: *peer, region: node.region.as_str(), rtt: None })
+            .collect();
+        let Neighbors { selection, .. } = self.config.neighbors;
+        let (me, region) = (self.credentials.peer(), self.config.region.as_str());
+        let mut rng = Rng::from_seed(adopt::seed());
+        for peer in choose(selection, me, &region, &candidates, missing, &mut rng) {
+            self.roster.add(peer, dialable[&peer].addresses.clone());
         }
     }
 }

@@ -2,14 +2,23 @@
 
 use super::page::Page;
 use super::table::{Column, Table};
-use crate::api::vocabulary::{MemberInfo, Standing};
+use crate::api::PeerId;
+use crate::api::vocabulary::{BlameInfo, MemberInfo, Standing};
 
 pub(super) fn members(standing: &Standing, page: &mut Page) {
-    let mut table = Table::new(["NAME", "PEER", "STATUS", "REGION", "ACCUSED BY"].map(Column::Left));
+    let mut table = Table::new([
+        Column::Left("NAME"),
+        Column::Left("PEER"),
+        Column::Left("STATUS"),
+        Column::Right("REPUTATION"),
+        Column::Left("REGION"),
+        Column::Left("ACCUSED BY"),
+    ]);
     let name = |peer| standing.members.iter().find(|m| m.peer == peer).map_or(peer.short(), |m| m.name.clone());
-    for MemberInfo { peer, name: own, status, region, accusers } in &standing.members {
+    for MemberInfo { peer, name: own, status, region, accusers, reputation } in &standing.members {
         let accusers: Vec<String> = accusers.iter().map(|peer| name(*peer)).collect();
-        table.row([own.clone(), peer.short(), status.clone(), region.clone(), accusers.join(" ")]);
+        let score = format!("{reputation:.2}");
+        table.row([own.clone(), peer.short(), status.clone(), score, region.clone(), accusers.join(" ")]);
     }
     table.write(page, "no members are known");
     page.line("");
@@ -27,10 +36,17 @@ pub(super) fn members(standing: &Standing, page: &mut Page) {
     }
 }
 
+pub(super) fn reputation(peer: PeerId, score: f64, parts: &[BlameInfo], page: &mut Page) {
+    let verdict = if score < 0.5 { "ignored" } else { "believed" };
+    page.line(&format!("{}  {score:.3} of 1: {verdict}", peer.short()));
+    for BlameInfo { fault, taken } in parts {
+        page.line(&format!("  -{taken:.3}  {fault}"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::PeerId;
 
     #[test]
     fn a_minority_is_told_what_it_cannot_do() {
@@ -40,6 +56,7 @@ mod tests {
             status: status.to_owned(),
             region: String::new(),
             accusers,
+            reputation: 1.0,
         };
         let standing = Standing {
             members: vec![member(1, "alive", vec![]), member(2, "down", vec![PeerId::from_public_key([1; 32])])],

@@ -30,6 +30,7 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
     let mut page = Page::default();
     match response {
         Response::Status(status) => status::glance(status, now_unix_ms, &mut page),
+        Response::Reputation { peer, score, parts } => membership::reputation(*peer, *score, parts, &mut page),
         Response::Members(standing) => membership::members(standing, &mut page),
         Response::Peers { peers } => routing::peers(peers, &mut page),
         Response::Links { links } => routing::links(links, &mut page),
