@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Shell;
-use crate::actors::clock::unix_ms;
 use crate::datapath::Event;
 use crate::transport::LinkEvent;
 
@@ -45,7 +44,7 @@ pub async fn pump(shell: Arc<Shell>, mut events: Events) {
             },
             _ = activity.tick() => shell.tell_activity(),
             _ = clock.tick() => {
-                shell.directory.deliver(Route::Gossip(gossip::Input::Clock { unix_ms: unix_ms() }));
+                shell.directory.deliver(Route::Gossip(gossip::Input::Clock { unix_ms: shell.unix_ms() }));
             }
         }
     }
@@ -114,7 +113,7 @@ impl Shell {
     }
 
     fn on_control(&self, from: PeerId, control: Control) {
-        match gossip::verify(control, unix_ms()) {
+        match gossip::verify(control, self.unix_ms()) {
             Ok((message, rejected)) => {
                 rejected.into_iter().for_each(|reason| self.reject(reason));
                 self.directory.deliver(Route::Gossip(gossip::Input::Heard { from, message }));
