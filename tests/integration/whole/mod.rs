@@ -1,0 +1,140 @@
+//! Whole nodes in one thread and in virtual time: actors, QUIC and TLS as they ship, over a network in memory, from a seed.
+//!
+//! A seed draws a mesh and what goes wrong in it. Nothing of the traffic may be lost, everything must heal in time, and
+//! the same seed must be the same run, to the last datagram. What is drawn in secret (keys, what TLS makes of them) is
+//! not part of a trace, and nothing in a trace depends on it.
+
+mod faults;
+mod machine;
+mod network;
+mod trace;
+mod traffic;
+mod world;
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use prunella_core::rng::Rng;
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+use faults::Fault;
+use trace::Event;
+use traffic::Traffic;
+use world::World;
+
+/// A run of a seed.
+struct Run {
+    events: Vec<Event>,
+    outcome: Result<Told, String>,
+}
+
+/// What is told of a run that went well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    virtual_time: Duration,
+    answered: u64,
+    gap: Duration,
+    healed_after_max: Duration,
+}
+
+fn run(seed: u64) -> Run {
+    let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut rng = Rng::from_seed(seed);
+        let mut world = World::found(&mut rng).await;
+        let outcome = timeout(RUN_MAX, live(&mut world, &mut rng)).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(format!("it is not over after {RUN_MAX:?}")));
+        if let Err(reason) = &outcome {
+            world.trace.tell(format!("failed: {reason}"));
+        }
+        Run { events: world.trace.take(), outcome }
+    })
+}
+
+async fn live(world: &mut World, rng: &mut Rng) -> Result<Told, String> {
+    let mut healed_after_max = world.heal(FORMATION_MAX).await?;
+    world.trace.tell("the mesh is whole");
+    // Neighbors in no topology that is drawn.
+    let talkers = [1, 1 + world.nodes.len() / 2];
+    let traffic = Traffic::start(world.nodes[talkers[0]].handle(), world.nodes[talkers[1]].peer).await?;
+    for _ in 0..FAULTS {
+        world.pass(Duration::from_millis(500 + rng.below(1000) as u64)).await;
+        Fault::draw(world, talkers, rng).happen(world).await?;
+        healed_after_max = healed_after_max.max(world.heal(HEALING_MAX).await?);
+    }
+    let traffic = traffic.finish().await?;
+    world.ping_all().await?;
+    world.stop().await?;
+    if traffic.gap > GAP_MAX {
+        return Err(format!("for {:?} nothing was answered", traffic.gap));
+    }
+    let virtual_time = world.trace.elapsed();
+    Ok(Told { virtual_time, answered: traffic.answered, gap: traffic.gap, healed_after_max })
+}
+
+/// Runs these seeds; a failure says how to see it again.
+fn run_all(seeds: RangeInclusive<u64>) {
+    for seed in seeds {
+        let started = std::time::Instant::now();
+        let run = run(seed);
+        match run.outcome {
+            Ok(told) => {
+                println!(
+                    "seed {seed}: {told:?}, {} events, trace {}, in {:?}",
+                    run.events.len(),
+                    trace::hash(&run.events),
+                    started.elapsed()
+                );
+            }
+            Err(reason) => {
+                let told: Vec<String> =
+                    run.events.iter().filter(|event| event.is_told()).map(|event| format!("  {event}\n")).collect();
+                panic!(
+                    "seed {seed} failed: {reason}\n{}replay it with\n  {SEEDS}={seed} cargo test --test integration whole:: -- --nocapture",
+                    told.concat()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn whole_nodes_heal_and_lose_nothing_whatever_the_seed() {
+    match std::env::var(SEEDS) {
+        Ok(seeds) => run_all(parse(&seeds).unwrap_or_else(|| panic!("{SEEDS} is a seed, or FIRST-LAST: {seeds:?}"))),
+        Err(_) => run_all(1..=ORDINARY_SEEDS),
+    }
+}
+
+#[test]
+fn whole_nodes_run_the_same_to_the_last_datagram_from_the_same_seed() {
+    let (one, two) = (run(1), run(1));
+    if let Some(difference) = trace::difference(&one.events, &two.events) {
+        panic!("two runs of one seed differ: {difference}");
+    }
+    assert!(one.events.len() > 1000, "something happened");
+    assert_ne!(trace::hash(&one.events), trace::hash(&run(2).events), "another seed is another run");
+}
+
+fn parse(seeds: &str) -> Option<RangeInclusive<u64>> {
+    match seeds.split_once('-') {
+        Some((first, last)) => Some(first.parse().ok()?..=last.parse().ok()?),
+        None => seeds.parse().ok().map(|seed| seed..=seed),
+    }
+}
+
+/// The environment variable that says which seeds to run.
+const SEEDS: &str = "PRUNELLA_WHOLE_SEEDS";
+/// How many seeds run when nothing else is said.
+const ORDINARY_SEEDS: u64 = 3;
+/// How many things go wrong in a run.
+const FAULTS: usize = 5;
+/// How long the mesh may take to form.
+const FORMATION_MAX: Duration = Duration::from_secs(20);
+/// How long everything may take to be well again after a fault is over.
+const HEALING_MAX: Duration = Duration::from_secs(30);
+/// How long requests may go unanswered: a fault that is noticed by silence, and what was lost sent again.
+const GAP_MAX: Duration = Duration::from_secs(3);
+/// When a run is given up, in its own time.
+const RUN_MAX: Duration = Duration::from_secs(900);
