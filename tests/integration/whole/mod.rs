@@ -73,28 +73,21 @@ async fn live(world: &mut World, rng: &mut Rng) -> Result<Told, String> {
     Ok(Told { virtual_time, answered: traffic.answered, gap: traffic.gap, healed_after_max })
 }
 
-/// Runs these seeds; a failure says how to see it again.
+/// Runs these seeds; a failure says how to see it again. Of a seed alone, everything is told.
 fn run_all(seeds: RangeInclusive<u64>) {
+    let alone = seeds.clone().count() == 1;
     for seed in seeds {
         let started = std::time::Instant::now();
         let run = run(seed);
+        let told = |event: &&Event| event.is_told();
+        let story = || run.events.iter().filter(told).map(|event| format!("  {event}\n")).collect::<String>();
         match run.outcome {
             Ok(told) => {
-                println!(
-                    "seed {seed}: {told:?}, {} events, trace {}, in {:?}",
-                    run.events.len(),
-                    trace::hash(&run.events),
-                    started.elapsed()
-                );
+                let (events, hash, took) = (run.events.len(), trace::hash(&run.events), started.elapsed());
+                let story = if alone { story() } else { String::new() };
+                println!("{story}seed {seed}: {told:?}, {events} events, trace {hash}, in {took:?}");
             }
-            Err(reason) => {
-                let told: Vec<String> =
-                    run.events.iter().filter(|event| event.is_told()).map(|event| format!("  {event}\n")).collect();
-                panic!(
-                    "seed {seed} failed: {reason}\n{}replay it with\n  {SEEDS}={seed} cargo test --test integration whole:: -- --nocapture",
-                    told.concat()
-                );
-            }
+            Err(reason) => panic!("seed {seed} failed: {reason}\n{}replay it with\n  {SEEDS}={seed} {REPLAY}", story()),
         }
     }
 }
@@ -126,6 +119,8 @@ fn parse(seeds: &str) -> Option<RangeInclusive<u64>> {
 
 /// The environment variable that says which seeds to run.
 const SEEDS: &str = "PRUNELLA_WHOLE_SEEDS";
+/// What runs them.
+const REPLAY: &str = "cargo test --test integration whole_nodes_heal -- --nocapture";
 /// How many seeds run when nothing else is said.
 const ORDINARY_SEEDS: u64 = 3;
 /// How many things go wrong in a run.
