@@ -16,7 +16,12 @@ use crate::transport;
 /// Renews the certificate again and again, for as long as the node runs.
 pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
     loop {
-        tokio::time::sleep(wait(&shell)).await;
+        let wait = wait(&shell);
+        if !wait.is_zero() {
+            // The wall clock may be set, and a machine that sleeps does not count the time: so it is asked again.
+            tokio::time::sleep(wait.min(LOOK_EVERY)).await;
+            continue;
+        }
         match renew(&dir, &shell).await {
             Ok(()) => {
                 let expires_unix = shell.credentials.certificate_expiry_unix();
@@ -104,6 +109,8 @@ async fn ask_an_issuer(shell: &Shell) -> Result<Vec<u8>, String> {
     Err(last)
 }
 
+/// How often the wall clock is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How long to wait after a failure.
 const RETRY_EVERY: Duration = Duration::from_secs(30);
 /// Least time between two renewals.

@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Crash(usize, Duration),
     /// A node is stopped in order, and started after a while.
     Restart(usize, Duration),
+    /// A node's wall clock is set, by so many seconds.
+    Clock(usize, i64),
     /// An actor fails.
     Actor(usize, String, Failure),
 }
@@ -35,12 +37,13 @@ impl Fault {
         let time = Duration::from_millis(100 + rng.below(4000) as u64);
         let others: Vec<usize> = (0..world.nodes.len()).filter(|node| !spared.contains(node)).collect();
         let other = *rng.pick(&others).expect("there are relays");
-        match rng.below(8) {
+        match rng.below(9) {
             0 => Self::Cut(from, to, time),
             1 => Self::CutOneWay(from, to, time),
             2 => Self::Lossy(from, to, time),
             3 => Self::Crash(other, time),
             4 => Self::Restart(other, time),
+            5 => Self::Clock(from, rng.below(121) as i64 - 60),
             _ => {
                 let how = *rng.pick(&[Failure::Kill, Failure::Panic, Failure::Error]).expect("there are three ways");
                 let at = rng.below(ACTORS.len() + 2);
@@ -77,6 +80,7 @@ impl Fault {
                 world.pass(time).await;
                 world.nodes[node].start().await?;
             }
+            Self::Clock(node, seconds) => world.nodes[node].machine.set_clock(seconds),
             Self::Actor(node, actor, how) => {
                 let kill = Request::KillActor { actor: actor.clone(), how };
                 let node = &world.nodes[node];

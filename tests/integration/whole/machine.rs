@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,11 +23,19 @@ pub(crate) struct Machine {
     trace: Arc<Trace>,
     disk: Mutex<BTreeMap<PathBuf, Arc<MemoryStore>>>,
     rng: Mutex<Rng>,
+    /// By how many seconds the wall clock is wrong.
+    skew: AtomicI64,
 }
 
 impl Machine {
     pub(crate) fn new(ip: IpAddr, seed: u64, network: Arc<Network>, trace: Arc<Trace>) -> Arc<Self> {
-        Arc::new(Self { ip, network, trace, disk: Mutex::default(), rng: Mutex::new(Rng::from_seed(seed)) })
+        let (disk, rng, skew) = (Mutex::default(), Mutex::new(Rng::from_seed(seed)), AtomicI64::new(0));
+        Arc::new(Self { ip, network, trace, disk, rng, skew })
+    }
+
+    /// Sets the wall clock forward, or back, by so many seconds.
+    pub(crate) fn set_clock(&self, seconds: i64) {
+        self.skew.fetch_add(seconds, Ordering::Relaxed);
     }
 
     /// What would be found on the disk after a crash now.
@@ -53,7 +62,8 @@ impl Host for Machine {
     }
 
     fn unix_time(&self) -> Duration {
-        BIRTH + self.trace.elapsed()
+        let seconds = BIRTH.as_secs().strict_add_signed(self.skew.load(Ordering::Relaxed));
+        Duration::from_secs(seconds) + self.trace.elapsed()
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {

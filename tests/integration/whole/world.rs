@@ -17,6 +17,7 @@ use prunella::{Connection, MeshConfig, MeshNode, PeerId, Request, Response};
 use prunella_core::identity::Identity;
 use prunella_core::rng::Rng;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::machine::Machine;
@@ -177,12 +178,15 @@ impl World {
         Ok(())
     }
 
-    /// Stops every node.
+    /// Stops every node, all at once: those that are left behind would dial the others in vain.
     pub(crate) async fn stop(&mut self) -> Result<(), String> {
+        let mut stopping = JoinSet::new();
         for node in &mut self.nodes {
-            node.stop().await?;
+            let (name, handle) = (node.name.clone(), node.handle.take().expect("it runs"));
+            stopping
+                .spawn(async move { handle.stop().await.map_err(|error| format!("{name} does not stop: {error}")) });
         }
-        Ok(())
+        stopping.join_all().await.into_iter().collect()
     }
 }
 
@@ -235,6 +239,14 @@ impl Node {
     /// The node, which must run.
     pub(crate) fn handle(&self) -> &MeshNode {
         self.handle.as_ref().expect("it runs")
+    }
+
+    /// The second after which its certificate is good for nothing, since the Unix epoch.
+    pub(crate) async fn certificate_expires(&self) -> u64 {
+        match self.handle().request(Request::Status).await {
+            Ok(Response::Status(status)) => status.certificate_expires_unix,
+            other => panic!("{other:?}"),
+        }
     }
 
     async fn links(&self) -> Vec<String> {
