@@ -101,6 +101,9 @@ fn whole_nodes_heal_and_lose_nothing_whatever_the_seed() {
     for seed in seeds {
         let started = std::time::Instant::now();
         let run = run(seed);
+        if let (true, Ok(file)) = (is_alone, std::env::var(TRACE)) {
+            std::fs::write(file, run.events.iter().map(|event| format!("{event}\n")).collect::<String>()).unwrap();
+        }
         let report = report(seed, &run, started.elapsed());
         println!("{}{report}", if is_alone { story(&run.events) } else { String::new() });
     }
@@ -143,6 +146,8 @@ fn parse(seeds: &str) -> Option<RangeInclusive<u64>> {
 
 /// The environment variable that says which seeds to run.
 const SEEDS: &str = "PRUNELLA_WHOLE_SEEDS";
+/// The environment variable that says to which file the whole trace of a seed alone is written.
+const TRACE: &str = "PRUNELLA_WHOLE_TRACE";
 /// What runs them.
 const REPLAY: &str = "cargo test --test integration whole_nodes_heal -- --nocapture";
 /// How many seeds run when nothing else is said.

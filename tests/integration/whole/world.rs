@@ -165,17 +165,18 @@ impl World {
         }
     }
 
-    /// A round trip between every two nodes.
+    /// A round trip between every two nodes, all at once.
     pub(crate) async fn ping_all(&self) -> Result<(), String> {
+        let mut pinging = JoinSet::new();
         for from in &self.nodes {
             for to in self.nodes.iter().filter(|to| to.peer != from.peer) {
                 let ping = Request::Ping { destination: to.peer.to_string(), timeout_ms: 5000 };
-                if let Err(error) = from.handle().request(ping).await {
-                    return Err(format!("{} does not reach {} in the end: {error}", from.name, to.name));
-                }
+                let (node, what) =
+                    (from.handle().clone(), format!("{} does not reach {} in the end", from.name, to.name));
+                pinging.spawn(async move { node.request(ping).await.map_err(|error| format!("{what}: {error}")) });
             }
         }
-        Ok(())
+        pinging.join_all().await.into_iter().try_for_each(|pinged| pinged.map(drop))
     }
 
     /// Stops every node, all at once: those that are left behind would dial the others in vain.
