@@ -28,8 +28,8 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// Draws one that spares the nodes in `spared` from being stopped.
-    pub(crate) fn draw(world: &World, spared: [usize; 2], rng: &mut Rng) -> Self {
+    /// Draws one that spares these nodes from being stopped.
+    pub(crate) fn draw(world: &World, spared: &[usize], rng: &mut Rng) -> Self {
         let (mut from, mut to) = *rng.pick(&world.links).expect("there are links");
         if rng.below(2) == 0 {
             (from, to) = (to, from);

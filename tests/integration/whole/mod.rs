@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use faults::Fault;
 use trace::Event;
-use traffic::Traffic;
+use traffic::{Stubborn, Traffic};
 use world::World;
 
 /// A run of a seed.
@@ -34,6 +34,8 @@ struct Run {
 struct Told {
     virtual_time: Duration,
     answered: u64,
+    /// Requests that somebody asked until they were answered.
+    repeated: u64,
     gap: Duration,
     healed_after_max: Duration,
 }
@@ -59,18 +61,29 @@ async fn live(world: &mut World, rng: &mut Rng) -> Result<Told, String> {
     let talkers = [1, 1 + world.nodes.len() / 2];
     let traffic = Traffic::start(world.nodes[talkers[0]].handle(), world.nodes[talkers[1]].peer).await?;
     for _ in 0..FAULTS {
-        world.pass(Duration::from_millis(500 + rng.below(1000) as u64)).await;
-        Fault::draw(world, talkers, rng).happen(world).await?;
-        healed_after_max = healed_after_max.max(world.heal(HEALING_MAX).await?);
+        healed_after_max = healed_after_max.max(suffer(world, &talkers, rng).await?);
     }
     let traffic = traffic.finish().await?;
+    // And once more with somebody who may be gone.
+    let stubborn = Stubborn::start(world.nodes[talkers[0]].handle().clone(), world.nodes[talkers[1]].peer);
+    for _ in 0..FAULTS_OF_ANYBODY {
+        healed_after_max = healed_after_max.max(suffer(world, &talkers[..1], rng).await?);
+    }
+    let repeated = stubborn.finish().await?;
     world.ping_all().await?;
     world.stop().await?;
     if traffic.gap > GAP_MAX {
         return Err(format!("for {:?} nothing was answered", traffic.gap));
     }
     let virtual_time = world.trace.elapsed();
-    Ok(Told { virtual_time, answered: traffic.answered, gap: traffic.gap, healed_after_max })
+    Ok(Told { virtual_time, answered: traffic.answered, repeated, gap: traffic.gap, healed_after_max })
+}
+
+/// Has something go wrong after a while, and waits until everything is well again; how long that took.
+async fn suffer(world: &mut World, spared: &[usize], rng: &mut Rng) -> Result<Duration, String> {
+    world.pass(Duration::from_millis(500 + rng.below(1000) as u64)).await;
+    Fault::draw(world, spared, rng).happen(world).await?;
+    world.heal(HEALING_MAX).await
 }
 
 /// What a run tells. A failure is the test's, and says how to see it again.
@@ -153,7 +166,9 @@ const REPLAY: &str = "cargo test --test integration whole_nodes_heal -- --nocapt
 /// How many seeds run when nothing else is said.
 const ORDINARY_SEEDS: u64 = 3;
 /// How many things go wrong in a run.
-const FAULTS: usize = 5;
+const FAULTS: usize = 4;
+/// How many more, when whoever answers may be stopped as well.
+const FAULTS_OF_ANYBODY: usize = 2;
 /// How long the mesh may take to form.
 const FORMATION_MAX: Duration = Duration::from_secs(20);
 /// How long everything may take to be well again after a fault is over.

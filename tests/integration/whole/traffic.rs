@@ -1,10 +1,11 @@
-//! Requests over one connection, sent all the time; every one must be answered, in order.
+//! Requests, sent all the time; every one must be answered, in order. Either over one connection, which nothing may break,
+//! or by somebody who connects again and repeats what was not answered, because the other side may be gone for a while.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use prunella::{Connection, MeshNode, PeerId};
+use prunella::{Connection, Error, MeshNode, PeerId};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, timeout};
 
@@ -13,6 +14,12 @@ pub(crate) struct Traffic {
     stop: Arc<AtomicBool>,
     sender: JoinHandle<Result<u64, String>>,
     receiver: JoinHandle<Result<Outcome, String>>,
+}
+
+/// Somebody who asks until there is an answer.
+pub(crate) struct Stubborn {
+    stop: Arc<AtomicBool>,
+    asking: JoinHandle<u64>,
 }
 
 /// What became of the requests.
@@ -45,6 +52,52 @@ impl Traffic {
     }
 }
 
+impl Stubborn {
+    /// Begins to ask.
+    pub(crate) fn start(node: MeshNode, peer: PeerId) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let asking = tokio::spawn(ask(node, peer, stop.clone()));
+        Self { stop, asking }
+    }
+
+    /// Ends with the request that is under way; how many were answered.
+    pub(crate) async fn finish(self) -> Result<u64, String> {
+        self.stop.store(true, Ordering::Relaxed);
+        let asked = timeout(PATIENCE, self.asking).await;
+        asked.map(Result::unwrap).map_err(|_| "a request is not answered, however often it is repeated".to_owned())
+    }
+}
+
+async fn ask(node: MeshNode, peer: PeerId, stop: Arc<AtomicBool>) -> u64 {
+    let mut tick = interval(PERIOD);
+    let mut connection = None;
+    let mut answered = 0_u64;
+    while !stop.load(Ordering::Relaxed) {
+        tick.tick().await;
+        match timeout(ANSWER_PATIENCE, ask_once(&node, peer, &mut connection, answered)).await {
+            Ok(Ok(())) => answered += 1,
+            Ok(Err(_)) | Err(_) => connection = None,
+        }
+    }
+    answered
+}
+
+async fn ask_once(
+    node: &MeshNode,
+    peer: PeerId,
+    connection: &mut Option<Connection>,
+    number: u64,
+) -> Result<(), Error> {
+    let connection = match connection {
+        Some(connection) => connection,
+        None => connection.insert(node.connect(peer).await?),
+    };
+    connection.send(&number.to_be_bytes()).await?;
+    let answer = connection.receive().await?;
+    assert_eq!(answer.as_deref(), Some(number.to_be_bytes().as_slice()), "the answer to another request");
+    Ok(())
+}
+
 async fn send(connection: Connection, stop: Arc<AtomicBool>) -> Result<u64, String> {
     let mut tick = interval(PERIOD);
     let mut sent = 0_u64;
@@ -73,4 +126,6 @@ async fn receive(connection: Connection) -> Result<Outcome, String> {
 
 /// Between two requests.
 const PERIOD: Duration = Duration::from_millis(20);
+/// How long one answer is waited for before the request is repeated on a new connection.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
