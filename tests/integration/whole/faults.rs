@@ -17,6 +17,8 @@ pub(crate) enum Fault {
     CutOneWay(usize, usize, Duration),
     /// Much is lost between two neighbors, for a while.
     Lossy(usize, usize, Duration),
+    /// A node runs, but hears nobody and is heard by nobody, for a while.
+    Isolate(usize, Duration),
     /// A node is gone from one moment to the next, with what it had not yet written; it is started after a while.
     Crash(usize, Duration),
     /// A node is stopped in order, and started after a while.
@@ -34,16 +36,19 @@ impl Fault {
         if rng.below(2) == 0 {
             (from, to) = (to, from);
         }
-        let time = Duration::from_millis(100 + rng.below(4000) as u64);
+        // Now and then so long that connections are given up.
+        let least = if rng.below(10) == 0 { 12_000 } else { 100 };
+        let time = Duration::from_millis(least + rng.below(4000) as u64);
         let others: Vec<usize> = (0..world.nodes.len()).filter(|node| !spared.contains(node)).collect();
         let other = *rng.pick(&others).expect("there are relays");
-        match rng.below(9) {
+        match rng.below(10) {
             0 => Self::Cut(from, to, time),
             1 => Self::CutOneWay(from, to, time),
             2 => Self::Lossy(from, to, time),
             3 => Self::Crash(other, time),
             4 => Self::Restart(other, time),
-            5 => Self::Clock(from, rng.below(121) as i64 - 60),
+            5 => Self::Isolate(other, time),
+            6 => Self::Clock(from, rng.below(121) as i64 - 60),
             _ => {
                 let how = *rng.pick(&[Failure::Kill, Failure::Panic, Failure::Error]).expect("there are three ways");
                 let at = rng.below(ACTORS.len() + 2);
@@ -74,6 +79,12 @@ impl Fault {
                 lose(world, a, b, usual);
                 lose(world, b, a, usual);
             }
+            Self::Isolate(node, time) => {
+                let wires = wires_of(world, node);
+                set_cut(world, &wires, true);
+                world.pass(time).await;
+                set_cut(world, &wires, false);
+            }
             Self::Crash(node, time) => crash(world, node, time).await?,
             Self::Restart(node, time) => {
                 world.nodes[node].stop().await?;
@@ -95,10 +106,7 @@ impl Fault {
 
 /// Nobody hears the node's farewell, and what it writes after this moment is lost with it.
 async fn crash(world: &mut World, node: usize, time: Duration) -> Result<(), String> {
-    let wires: Vec<(usize, usize)> = (0..world.nodes.len())
-        .filter(|other| *other != node)
-        .flat_map(|other| [(node, other), (other, node)])
-        .collect();
+    let wires = wires_of(world, node);
     let image = world.nodes[node].machine.image();
     set_cut(world, &wires, true);
     world.nodes[node].stop().await?;
@@ -106,6 +114,12 @@ async fn crash(world: &mut World, node: usize, time: Duration) -> Result<(), Str
     world.pass(time).await;
     set_cut(world, &wires, false);
     world.nodes[node].start().await
+}
+
+/// Every wire from a node and to it.
+fn wires_of(world: &World, node: usize) -> Vec<(usize, usize)> {
+    let others = (0..world.nodes.len()).filter(|other| *other != node);
+    others.flat_map(|other| [(node, other), (other, node)]).collect()
 }
 
 fn set_cut(world: &World, wires: &[(usize, usize)], cut: bool) {
