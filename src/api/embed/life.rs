@@ -218,7 +218,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Tasks at once: the inbox and discovery services.
 const TASKS_MAX: usize = 1 + 8;
-/// How long the parts of a stopped node get to end (a dial that nobody answers takes 3 seconds), and how often it is
-/// looked.
-const FREE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the parts of a stopped node get to end, and how often it is looked. A dial that nobody answers takes 3
+/// seconds; a connection whose very first packet was a farewell is kept by quinn-proto 0.11.19 until it has been idle for
+/// too long, which takes a session 30 seconds.
+const FREE_PATIENCE: Duration = Duration::from_secs(32);
 const FREE_PAUSE: Duration = Duration::from_millis(5);

@@ -11,14 +11,19 @@ mod trace;
 mod traffic;
 mod world;
 
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
+use prunella::host::WallClock;
+use prunella::security::{join_client, quinn_client, server_name};
 use prunella_core::rng::Rng;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use faults::Fault;
+use network::Wire;
 use trace::Event;
 use traffic::{Stubborn, Traffic};
 use world::World;
@@ -130,6 +135,34 @@ fn whole_nodes_run_the_same_to_the_last_datagram_from_the_same_seed() {
     }
     assert!(one.events.len() > 1000, "something happened");
     assert!(one.outcome.is_ok(), "{:?}", one.outcome);
+}
+
+/// The farewell of a dial that was given up, when nothing of the dial itself had arrived: quinn-proto does not forget such
+/// a connection soon, and it holds the socket.
+#[test]
+fn a_farewell_without_a_greeting_keeps_no_port() {
+    let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut world = World::found(&mut Rng::from_seed(4)).await;
+        world.heal(FORMATION_MAX).await.unwrap();
+        let (stranger, there) = (IpAddr::from([10, 0, 0, 99]), world.nodes[1].machine.ip);
+        let socket = world.network.bind(stranger, SocketAddr::new(stranger, 0)).unwrap();
+        let runtime = Arc::new(quinn::TokioRuntime);
+        let endpoint = quinn::Endpoint::new_with_abstract_socket(Default::default(), None, socket, runtime).unwrap();
+        let time = Arc::new(WallClock(world.nodes[1].machine.clone()));
+        let tls = quinn_client(join_client([0; 32], "whole.test", world.nodes[1].peer, time));
+        let address = world.nodes[1].handle().local_addr().unwrap();
+
+        world.network.change(stranger, there, |wire| wire.cut = true);
+        let dialing = endpoint.connect_with(tls, address, &server_name(&world.nodes[1].peer)).unwrap();
+        world.pass(Duration::from_millis(100)).await;
+        world.network.change(stranger, there, |wire| *wire = Wire { cut: false, loss_permille: 0, ..*wire });
+        drop(dialing);
+        world.pass(Duration::from_millis(500)).await;
+        world.nodes[1].stop().await.unwrap();
+        world.nodes[1].start().await.unwrap();
+        world.stop().await.unwrap();
+    });
 }
 
 /// A machine that was asleep, or whose clock was wrong: the node's own timers did not notice.
