@@ -5,6 +5,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod datapath;
+pub mod host;
 pub mod messages;
 pub mod security;
 pub mod supervision;

@@ -1,6 +1,6 @@
-//! The node's time: monotonic since boot for the machines, wall-clock for what leaves the node.
+//! The node's monotonic time, for the machines.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use prunella_core::Instant;
 
@@ -25,9 +25,4 @@ impl Clock {
     pub fn uptime(&self) -> Duration {
         self.boot.elapsed()
     }
-}
-
-/// Milliseconds since the Unix epoch, as the system's clock has it; it may jump.
-pub fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

@@ -7,6 +7,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 
 use super::directory::{Directory, Mailbox};
 use super::stats::Place;
+use crate::host::{Host, unblocked};
 use crate::messages::{Failure, KnowledgeMsg};
 
 /// What the actor starts with.
@@ -17,6 +18,8 @@ pub struct Start {
     pub directory: Arc<Directory>,
     /// The store.
     pub store: Arc<dyn Store>,
+    /// Where what blocks is done.
+    pub host: Arc<dyn Host>,
 }
 
 /// Starts the actor under `supervisor`.
@@ -33,6 +36,7 @@ struct Knowledge;
 struct Running {
     mailbox: Mailbox<KnowledgeMsg>,
     store: Arc<dyn Store>,
+    host: Arc<dyn Host>,
 }
 
 impl Actor for Knowledge {
@@ -44,7 +48,7 @@ impl Actor for Knowledge {
         let stats = start.directory.register.at(&start.place);
         let mailbox = Mailbox::open(myself, stats);
         start.directory.enter(|slots| slots.knowledge = Some(mailbox.clone()));
-        Ok(Running { mailbox, store: start.store })
+        Ok(Running { mailbox, store: start.store, host: start.host })
     }
 
     async fn handle(
@@ -58,7 +62,7 @@ impl Actor for Knowledge {
             KnowledgeMsg::Keep(batch) => {
                 let store = Arc::clone(&running.store);
                 // A store that cannot write is a lost resource: the actor fails, and its supervisor decides.
-                tokio::task::spawn_blocking(move || keep(&*store, &batch)).await??;
+                unblocked(&*running.host, move || keep(&*store, &batch)).await??;
                 Ok(())
             }
             KnowledgeMsg::Fail(Failure::Panic) => panic!("chaos asked knowledge to panic"),

@@ -8,12 +8,13 @@ use prunella_core::wire::admission::Refusal;
 use prunella_core::wire::{Admission, AdmissionReply};
 use prunella_storage::{Batch, Store, StoreError, Tree};
 
-use super::setup::unix_seconds;
+use crate::host::Host;
 use crate::security::{Failure, Issuer};
 use crate::transport::Admitter;
 
 /// Issues certificates for one mesh.
 pub(super) struct Door {
+    host: Arc<dyn Host>,
     issuer: Issuer,
     store: Arc<dyn Store>,
     /// Where the new member finds its first neighbor.
@@ -21,8 +22,13 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub(super) fn new(issuer: Issuer, store: Arc<dyn Store>, me: (PeerId, Vec<SocketAddr>)) -> Self {
-        Self { issuer, store, me }
+    pub(super) fn new(
+        host: Arc<dyn Host>,
+        issuer: Issuer,
+        store: Arc<dyn Store>,
+        me: (PeerId, Vec<SocketAddr>),
+    ) -> Self {
+        Self { host, issuer, store, me }
     }
 
     /// Remembers that a token was used, durably, before anybody is told; false if it was used before.
@@ -56,7 +62,7 @@ impl Door {
 
 impl Admitter for Door {
     fn admit(&self, admission: Admission, from: Option<PeerId>, exporter: [u8; 32]) -> AdmissionReply {
-        let now = unix_seconds();
+        let now = self.host.unix_time().as_secs();
         let issued = match (&admission, from) {
             (Admission::Renew, Some(member)) => self.issuer.renew(&member, now).map_err(|error| {
                 tracing::error!(%error, "a certificate could not be renewed");

@@ -18,12 +18,13 @@ use super::configuration::{MeshConfig, load};
 use super::error::{Error, ErrorKind};
 use super::renewal;
 use super::server::{SOCKET_NAME, Server};
-use super::setup::{advertised, unix_seconds};
-use crate::actors::clock::{Clock, unix_ms};
+use super::setup::advertised;
+use crate::actors::clock::Clock;
 use crate::actors::shell::{Events, Journal, Parts, RulesGate, Shell, pump};
 use crate::actors::surfaces;
 use crate::config::read_rules;
 use crate::datapath::Port;
+use crate::host::{Host, Machine, WallClock};
 use crate::security::{Credentials, Issuer};
 use crate::supervision::supervisor::SupervisorMsg;
 use crate::supervision::tree::{self, ROOT, ReadRules, Seed};
@@ -46,16 +47,27 @@ pub struct Running {
 /// # Errors
 /// One line that says what could not be opened, where, and what to do. Nothing keeps running.
 pub async fn start(dir: &Path, config: MeshConfig, rebuild: bool) -> Result<Running, Error> {
-    let credentials = Credentials::load(dir)?;
-    renewal::certify_at_start(dir, &credentials, config.certificate.validity())?;
+    start_on(Machine::shared(), dir, config, rebuild).await
+}
+
+pub(super) async fn start_on(
+    host: Arc<dyn Host>,
+    dir: &Path,
+    config: MeshConfig,
+    rebuild: bool,
+) -> Result<Running, Error> {
+    let credentials = Credentials::load(dir)?.with_time(Arc::new(WallClock(Arc::clone(&host))));
+    renewal::certify_at_start(&*host, dir, &credentials, config.certificate.validity())?;
     let rules = read_rules(&config.policy.file)?;
-    let store = open_store(&config.store.directory, rebuild)?;
-    Door::forget_expired(&*store, unix_seconds())?;
-    let (port, port_events) = Port::bind(config.listen, credentials.peer()).map_err(|error| {
+    let store = open_store(&*host, &config.store.directory, rebuild)?;
+    Door::forget_expired(&*store, host.unix_time().as_secs())?;
+    let socket = host.bind(config.listen).map_err(|error| {
         let text = format!("{error}; is another node running? `listen` in config.toml says where this one listens");
         Error::new(ErrorKind::System, text)
     })?;
-    let shell = Arc::new(Shell::new(parts(config, credentials, Arc::clone(&store), port).await?));
+    let (port, port_events) = Port::over(socket, credentials.peer())
+        .map_err(|error| Error::new(ErrorKind::System, format!("cannot use the socket: {error}")))?;
+    let shell = Arc::new(Shell::new(parts(config, credentials, host, store, port).await?));
     let (link_events, sessions, inbound) = open_transport(dir, &shell)?;
     restore_services(&shell)?;
 
@@ -82,6 +94,7 @@ impl Running {
         let shell = Arc::clone(self.answers.shell());
         let root = self.root.get_cell();
         tokio::select! {
+            biased;
             // The sender lives in the answers, which this holds.
             _ = self.stop_wanted.wait_for(|wanted| *wanted) => Ok(()),
             _ = root.wait(None) => {
@@ -147,7 +160,7 @@ pub async fn run(dir: &Path, options: RunOptions) -> Result<(), Error> {
     ended
 }
 
-fn open_store(path: &Path, rebuild: bool) -> Result<Arc<dyn Store>, Error> {
+fn open_store(host: &dyn Host, path: &Path, rebuild: bool) -> Result<Arc<dyn Store>, Error> {
     if rebuild && path.exists() {
         // Only a store that nobody uses may be moved away.
         match SledStore::open(path) {
@@ -157,12 +170,13 @@ fn open_store(path: &Path, rebuild: bool) -> Result<Arc<dyn Store>, Error> {
         let aside = SledStore::set_aside(path)?;
         tracing::warn!(aside = %aside.display(), "the store was set aside; the mesh refills the new one");
     }
-    Ok(Arc::new(SledStore::open(path)?))
+    Ok(host.open_store(path)?)
 }
 
 async fn parts(
     mut config: MeshConfig,
     credentials: Credentials,
+    host: Arc<dyn Host>,
     store: Arc<dyn Store>,
     port: Arc<Port>,
 ) -> Result<Parts, Error> {
@@ -189,7 +203,7 @@ async fn parts(
     }
     roster.remove(&credentials.peer());
     let journal = Journal::load(&*store)?;
-    Ok(Parts { config, credentials, clock: Clock::start(), store, port, advertised, roster, journal })
+    Ok(Parts { config, credentials, host, clock: Clock::start(), store, port, advertised, roster, journal })
 }
 
 type Transport = (mpsc::Receiver<crate::transport::LinkEvent>, Sessions, mpsc::Receiver<Inbound>);
@@ -201,17 +215,18 @@ fn open_transport(dir: &Path, shell: &Arc<Shell>) -> Result<Transport, Error> {
     let validity = shell.config.certificate.validity();
     let admitter = Issuer::load(dir)?.map(|issuer| {
         let issuer = issuer.with_certificate_life(validity);
-        Arc::new(Door::new(issuer, Arc::clone(&shell.store), me)) as Arc<dyn crate::transport::Admitter>
+        Arc::new(Door::new(Arc::clone(&shell.host), issuer, Arc::clone(&shell.store), me))
+            as Arc<dyn crate::transport::Admitter>
     });
     let (welcome, relays) = (Arc::downgrade(shell), Arc::downgrade(shell));
     let links = Links::start(LinkSetup {
         credentials: shell.credentials.clone(),
         port: Arc::clone(&shell.port),
-        incarnation: random(),
+        host: Arc::clone(&shell.host),
+        incarnation: shell.host.random_u64(),
         accept: Box::new(move |peer| welcome.upgrade().is_some_and(|shell| shell.roster.welcomes(peer))),
         relays: Box::new(move |peer| relays.upgrade().is_some_and(|shell| shell.relays_for(peer))),
         messages_per_second: shell.config.gossip.messages_per_second,
-        unix_ms,
         admitter,
         events,
     });
@@ -219,6 +234,7 @@ fn open_transport(dir: &Path, shell: &Arc<Shell>) -> Result<Transport, Error> {
     let routing = Arc::downgrade(shell);
     let (sessions, inbox) = Sessions::start(SessionSetup {
         credentials: shell.credentials.clone(),
+        host: Arc::clone(&shell.host),
         port: Arc::clone(&shell.port),
         route: Arc::new(move |peer| {
             let shell = routing.upgrade();
@@ -301,12 +317,6 @@ async fn orphaned() {
     if tokio::io::stdin().read(&mut [0; 1]).await.is_ok_and(|read| read > 0) {
         std::future::pending::<()>().await;
     }
-}
-
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).expect("BUG: the operating system gives random bytes");
-    u64::from_le_bytes(bytes)
 }
 
 impl From<StoreError> for Error {

@@ -8,15 +8,20 @@ use std::time::Duration;
 use prunella_core::PeerId;
 
 use super::error::{Error, ErrorKind};
-use super::setup::unix_seconds;
 use crate::actors::shell::Shell;
+use crate::host::Host;
 use crate::security::{Credentials, Issuer, store_membership};
 use crate::transport;
 
 /// Renews the certificate again and again, for as long as the node runs.
 pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
     loop {
-        tokio::time::sleep(wait(&shell)).await;
+        let wait = wait(&shell);
+        if !wait.is_zero() {
+            // The wall clock may be set, and a machine that sleeps does not count the time: so it is asked again.
+            tokio::time::sleep(wait.min(LOOK_EVERY)).await;
+            continue;
+        }
         match renew(&dir, &shell).await {
             Ok(()) => {
                 let expires_unix = shell.credentials.certificate_expiry_unix();
@@ -36,7 +41,9 @@ pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
 /// Until half of the certificate's life is left, less up to a tenth of it, so that nodes do not all ask at once.
 fn wait(shell: &Shell) -> Duration {
     let life = shell.config.certificate.validity();
-    let left = Duration::from_secs(shell.credentials.certificate_expiry_unix().saturating_sub(unix_seconds()));
+    let left = Duration::from_secs(
+        shell.credentials.certificate_expiry_unix().saturating_sub(shell.host.unix_time().as_secs()),
+    );
     let jitter = life.mul_f64(f64::from(shell.credentials.peer().to_bytes()[0]) / 255.0 / 10.0);
     left.saturating_sub(life / 2 - jitter)
 }
@@ -45,8 +52,13 @@ fn wait(shell: &Shell) -> Duration {
 ///
 /// # Errors
 /// [`ErrorKind::Identity`] if the certificate has expired and this node is no issuer.
-pub(super) fn certify_at_start(dir: &Path, credentials: &Credentials, validity: Duration) -> Result<(), Error> {
-    let now = unix_seconds();
+pub(super) fn certify_at_start(
+    host: &dyn Host,
+    dir: &Path,
+    credentials: &Credentials,
+    validity: Duration,
+) -> Result<(), Error> {
+    let now = host.unix_time().as_secs();
     if credentials.certificate_expiry_unix() > now {
         return Ok(());
     }
@@ -64,7 +76,7 @@ async fn renew(dir: &Path, shell: &Shell) -> Result<(), String> {
     let certificate = match Issuer::load(dir).map_err(|error| error.to_string())? {
         Some(issuer) => issuer
             .with_certificate_life(shell.config.certificate.validity())
-            .renew(&shell.credentials.peer(), unix_seconds())
+            .renew(&shell.credentials.peer(), shell.host.unix_time().as_secs())
             .map_err(|error| error.to_string())?,
         None => ask_an_issuer(shell).await?,
     };
@@ -89,7 +101,7 @@ async fn ask_an_issuer(shell: &Shell) -> Result<Vec<u8>, String> {
     asked.dedup();
     let mut last = "no other node is known".to_owned();
     for (peer, address) in asked.into_iter().take(ASKED_MAX) {
-        match transport::renew(&shell.credentials, peer, address).await {
+        match transport::renew(&shell.host, &shell.credentials, peer, address).await {
             Ok(certificate) => return Ok(certificate),
             Err(error) => last = error.to_string(),
         }
@@ -97,6 +109,8 @@ async fn ask_an_issuer(shell: &Shell) -> Result<Vec<u8>, String> {
     Err(last)
 }
 
+/// How often the wall clock is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How long to wait after a failure.
 const RETRY_EVERY: Duration = Duration::from_secs(30);
 /// Least time between two renewals.

@@ -5,13 +5,15 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
 use prunella_core::PeerId;
 
 use super::configuration::{MeshConfig, load};
 use super::error::{Error, ErrorKind};
 use crate::config::FILE_NAME;
+use crate::host::{Host, Machine};
 use crate::security::{self, Credentials, Issuer, SecurityError, Token};
 use crate::transport;
 
@@ -76,9 +78,13 @@ pub struct Joined {
 /// [`ErrorKind::Identity`] if a node lives there already, [`ErrorKind::System`] if the directory cannot be written. What
 /// was there before stays as it was.
 pub fn init(dir: &Path, options: InitOptions) -> Result<Founded, Error> {
+    init_on(&Machine, dir, options)
+}
+
+pub(super) fn init_on(host: &dyn Host, dir: &Path, options: InitOptions) -> Result<Founded, Error> {
     make_directory(dir)?;
     let validity = MeshConfig::default().certificate.validity();
-    let credentials = security::found(dir, &options.trust_domain, validity)?;
+    let credentials = security::found(dir, &options.trust_domain, validity, host.unix_time().as_secs())?;
     let written =
         Written { name: options.name, listen: options.listen, advertise: options.advertise, bootstrap: vec![] };
     written.write(dir)?;
@@ -91,6 +97,10 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<Founded, Error> {
 /// # Errors
 /// [`ErrorKind::Identity`] if this node cannot issue, [`ErrorKind::InvalidInput`] if nobody could find it.
 pub fn invite(dir: &Path, options: InviteOptions) -> Result<String, Error> {
+    invite_on(&Machine, dir, options)
+}
+
+pub(super) fn invite_on(host: &dyn Host, dir: &Path, options: InviteOptions) -> Result<String, Error> {
     let credentials = Credentials::load(dir)?;
     let issuer = Issuer::load(dir)?.ok_or_else(|| {
         let text = format!("{} holds no issuing key; invite from the node that founded the mesh", dir.display());
@@ -104,7 +114,7 @@ pub fn invite(dir: &Path, options: InviteOptions) -> Result<String, Error> {
         let text = "nobody could find this node: give `--address HOST:PORT`, or `advertise` in config.toml";
         return Err(Error::new(ErrorKind::InvalidInput, text));
     }
-    let token = issuer.invite(addresses, credentials.peer(), options.life, unix_seconds())?;
+    let token = issuer.invite(addresses, credentials.peer(), options.life, host.unix_time().as_secs())?;
     Ok(token.to_string())
 }
 
@@ -114,6 +124,10 @@ pub fn invite(dir: &Path, options: InviteOptions) -> Result<String, Error> {
 /// [`ErrorKind::InvalidInput`] for what is no token, [`ErrorKind::ConnectionFailed`] if the inviter cannot be reached,
 /// [`ErrorKind::AuthenticationFailed`] if it refuses or is another mesh's.
 pub async fn join(dir: &Path, options: JoinOptions) -> Result<Joined, Error> {
+    join_on(&Machine::shared(), dir, options).await
+}
+
+pub(super) async fn join_on(host: &Arc<dyn Host>, dir: &Path, options: JoinOptions) -> Result<Joined, Error> {
     let token: Token = options
         .token
         .trim()
@@ -121,7 +135,7 @@ pub async fn join(dir: &Path, options: JoinOptions) -> Result<Joined, Error> {
         .map_err(|error: security::NotAToken| Error::new(ErrorKind::InvalidInput, error.to_string()))?;
     make_directory(dir)?;
     let identity = security::create_identity(dir)?;
-    let membership = transport::join(&token, &identity).await.map_err(join_error)?;
+    let membership = transport::join(host, &token, &identity).await.map_err(join_error)?;
     security::accept_membership(dir, &token, &membership.certificate, &membership.authority)?;
     let bootstrap = membership
         .neighbors
@@ -233,10 +247,6 @@ impl From<SecurityError> for Error {
     fn from(error: SecurityError) -> Self {
         Error::new(ErrorKind::Identity, error.to_string())
     }
-}
-
-pub(super) fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 const INITIAL_POLICY: &str = include_str!("../../config/policy.initial.toml");

@@ -11,7 +11,7 @@ use prunella_core::frame::{HEADER_BYTES, Header, Kind, stamp};
 
 use super::port::Port;
 use super::tables::{Link, Way};
-use super::udp::SEND_BYTES_MAX;
+use super::underlay::SEND_BYTES_MAX;
 
 thread_local! {
     /// Where frames are put together: one per thread, since the connections of an endpoint send from several.

@@ -38,6 +38,7 @@ mod reader;
 mod spill;
 mod tables;
 mod udp;
+mod underlay;
 
 use std::net::{SocketAddr, SocketAddrV6};
 
@@ -49,6 +50,7 @@ pub use event::Event;
 pub use faults::Fault;
 pub use port::Port;
 pub use tables::{LinkInstall, Route};
+pub use udp::bind_udp;
 
 /// The MTU with which a session starts, in bytes of QUIC packet: it fits every path that can carry QUIC at all.
 pub const SESSION_INITIAL_MTU: u16 = 1200;

@@ -6,7 +6,7 @@ use quinn_udp::EcnCodepoint;
 
 use super::port::Port;
 use super::tables::Link;
-use super::udp::SEND_BYTES_MAX;
+use super::underlay::SEND_BYTES_MAX;
 
 /// Frames of equal length for one link, lying one after the other; only the last may be shorter.
 #[derive(Clone, Copy)]

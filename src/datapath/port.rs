@@ -1,15 +1,17 @@
 //! The port: the node's one UDP socket, its tables, and what actors may do with them.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use quinn::AsyncUdpSocket;
 use quinn_udp::Transmit;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use prunella_core::frame::{Frame, HEADER_BYTES, Header, Kind, Labels, PATH_ERROR_BYTES, PROBE_BYTES, stamp};
 use prunella_core::limits::{DATAPATH_EVENTS_MAX, DESTINATIONS_MAX};
@@ -25,12 +27,13 @@ use super::mesh_socket::MeshSocket;
 use super::outbox::Run;
 use super::reader::Reader;
 use super::tables::{Link, LinkInstall, Route, Tables, Way, reachable_from};
-use super::udp::Udp;
+use super::udp::bind_udp;
+use super::underlay::Underlay;
 
 /// A node's one UDP socket and the tables by which it forwards. Packets read the tables without a lock.
 pub struct Port {
     pub(super) me: Tag,
-    pub(super) udp: Arc<Udp>,
+    pub(super) udp: Underlay,
     pub(super) tables: ArcSwap<Tables>,
     pub(super) ring: Ring,
     /// Locked once per poll by the session endpoint's driver, and by nobody else.
@@ -52,10 +55,19 @@ impl Port {
     /// # Errors
     /// If the address cannot be bound, or the socket lacks an option that the datapath needs.
     pub fn bind(address: SocketAddr, me: PeerId) -> Result<(Arc<Self>, mpsc::Receiver<Event>), DatapathError> {
+        let socket = bind_udp(address)?;
+        Self::over(socket, me).map_err(|source| DatapathError::Prepare { address, source })
+    }
+
+    /// As [`Port::bind`], over a socket that is bound already.
+    ///
+    /// # Errors
+    /// If the socket does not know its address.
+    pub fn over(socket: Arc<dyn AsyncUdpSocket>, me: PeerId) -> io::Result<(Arc<Self>, mpsc::Receiver<Event>)> {
         let (events, receiver) = mpsc::channel(DATAPATH_EVENTS_MAX);
         let port = Self {
             me: me.tag(),
-            udp: Arc::new(Udp::bind(address)?),
+            udp: Underlay::over(socket)?,
             tables: ArcSwap::default(),
             ring: Ring::default(),
             reader: Mutex::new(Reader::new()),

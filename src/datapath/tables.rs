@@ -234,7 +234,8 @@ impl Tables {
         if unrouted().count() < UNROUTED_MAX {
             return;
         }
-        if let Some(tag) = unrouted().min_by_key(|(_, d)| d.activity.last.load(Ordering::Relaxed)).map(|(tag, _)| *tag)
+        if let Some(tag) =
+            unrouted().map(|(tag, d)| (d.activity.last.load(Ordering::Relaxed), *tag)).min().map(|(_, tag)| tag)
         {
             self.destinations.remove(&tag);
         }

@@ -1,4 +1,4 @@
-//! The UDP socket itself: batches, segmentation offload, readiness, and faults on purpose.
+//! The operating system's UDP socket: batches, segmentation offload, readiness.
 
 use std::fmt;
 use std::future::Future;
@@ -9,35 +9,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use quinn::UdpPoller;
+use quinn::{AsyncUdpSocket, UdpPoller};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::counters::Count;
 use super::error::DatapathError;
-use super::faults::Faults;
 
-/// A bound socket with everything that is the same for QUIC and for frames.
+/// Binds a UDP socket of the operating system. Call it within a tokio runtime.
+///
+/// # Errors
+/// If the address cannot be bound, or the socket lacks an option that the datapath needs.
+pub fn bind_udp(address: SocketAddr) -> Result<Arc<dyn AsyncUdpSocket>, DatapathError> {
+    let socket = std::net::UdpSocket::bind(address).map_err(|source| DatapathError::Bind { address, source })?;
+    let udp = Udp::prepare(socket).map_err(|source| DatapathError::Prepare { address, source })?;
+    Ok(Arc::new(udp))
+}
+
 #[derive(Debug)]
-pub(super) struct Udp {
+struct Udp {
     io: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
     /// Set when the send buffer was full; while it is clear, pollers need not ask the runtime.
     full: AtomicBool,
-    pub(super) faults: Faults,
-    pub(super) faulted: Count,
-    pub(super) failed: Count,
 }
 
 impl Udp {
-    pub(super) fn bind(address: SocketAddr) -> Result<Self, DatapathError> {
-        let socket = std::net::UdpSocket::bind(address).map_err(|source| DatapathError::Bind { address, source })?;
-        Self::prepare(socket).map_err(|source| DatapathError::Prepare { address, source })
-    }
-
     fn prepare(socket: std::net::UdpSocket) -> io::Result<Self> {
         // With privileges the system's limit can be passed; without them it caps what is asked for.
         if sockopt::set_socket_recv_buffer_size_force(&socket, SOCKET_BUFFER_BYTES).is_err() {
@@ -50,36 +49,30 @@ impl Udp {
         let state = UdpSocketState::new((&socket).into())?;
         let local = socket.local_addr()?;
         let io = UdpSocket::from_std(socket)?;
-        let (faults, faulted, failed) = (Faults::default(), Count::default(), Count::default());
-        Ok(Self { io, state, local, full: AtomicBool::new(false), faults, faulted, failed })
+        Ok(Self { io, state, local, full: AtomicBool::new(false) })
     }
 
-    pub(super) const fn local_addr(&self) -> SocketAddr {
-        self.local
-    }
-
-    pub(super) fn may_fragment(&self) -> bool {
-        self.state.may_fragment()
-    }
-
-    pub(super) fn send_segments_max(&self) -> usize {
-        self.state.max_gso_segments().min(SEND_SEGMENTS_MAX)
-    }
-
-    pub(super) fn receive_segments_max(&self) -> usize {
-        self.state.gro_segments()
-    }
-
-    /// Sends one datagram, or a run of equal segments.
-    ///
-    /// # Errors
-    /// Only [`io::ErrorKind::WouldBlock`]: the send buffer is full and a poller will say when it no longer is. Every other
-    /// error is counted and swallowed, as a datagram lost on the wire would be.
-    pub(super) fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        if self.faults.drops_sent(transmit.destination) {
-            self.faulted.add(1);
-            return Ok(());
+    fn send_once(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        match self.state.try_send((&self.io).into(), transmit) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            outcome => return outcome,
         }
+        // Only a refusal inside `try_io` clears the runtime's readiness, without which a poller would never wait.
+        let outcome = self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), transmit));
+        if outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            self.full.store(true, Ordering::Relaxed);
+        }
+        outcome
+    }
+}
+
+impl AsyncUdpSocket for Udp {
+    /// A poller for one task that wants to send.
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Box::pin(WritePoller { udp: self, waiting: None })
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         match transmit.segment_size {
             // The offload was found to be missing after this run was built.
             Some(size) if size < transmit.contents.len() && self.state.max_gso_segments() == 1 => {
@@ -91,28 +84,7 @@ impl Udp {
         }
     }
 
-    fn send_once(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let Err(error) = self.state.try_send((&self.io).into(), transmit) else { return Ok(()) };
-        if error.kind() != io::ErrorKind::WouldBlock {
-            self.failed.add(1);
-            return Ok(());
-        }
-        // Only a refusal inside `try_io` clears the runtime's readiness, without which a poller would never wait.
-        match self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), transmit)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.full.store(true, Ordering::Relaxed);
-                Err(error)
-            }
-            Err(_) => {
-                self.failed.add(1);
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
-    }
-
-    /// Receives a batch. A message that a fault swallows has length zero.
-    pub(super) fn poll_recv(
+    fn poll_recv(
         &self,
         cx: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
@@ -122,24 +94,26 @@ impl Udp {
             ready!(self.io.poll_recv_ready(cx))?;
             let batch = self.io.try_io(Interest::READABLE, || self.state.recv((&self.io).into(), buffers, metas));
             match batch {
-                Ok(count) => {
-                    for meta in metas[..count].iter_mut().filter(|meta| self.faults.drops_received(meta.addr)) {
-                        self.faulted.add(1);
-                        meta.len = 0;
-                    }
-                    return Poll::Ready(Ok(count));
-                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // An ICMP error of some earlier datagram says nothing about this socket.
-                Err(error) if is_about_a_peer(&error) => self.failed.add(1),
-                Err(error) => return Poll::Ready(Err(error)),
+                outcome => return Poll::Ready(outcome),
             }
         }
     }
 
-    /// A poller for one task that wants to send.
-    pub(super) fn poller(self: &Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(WritePoller { udp: self.clone(), waiting: None })
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.local)
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        self.state.gro_segments()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.state.may_fragment()
     }
 }
 
@@ -173,14 +147,5 @@ impl fmt::Debug for WritePoller {
     }
 }
 
-fn is_about_a_peer(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
-    matches!(error.kind(), ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable)
-}
-
 /// Asked for in each direction; a relay has no pacing of its own, so this is its queue.
 const SOCKET_BUFFER_BYTES: usize = 8 * 1024 * 1024;
-/// Most segments in one send: as many frames of full size as fit one UDP datagram.
-pub(super) const SEND_SEGMENTS_MAX: usize = 44;
-/// Most bytes in one send: the longest UDP payload over IPv4.
-pub(super) const SEND_BYTES_MAX: usize = 65_507;

@@ -8,6 +8,7 @@ use prunella_core::PeerId;
 use prunella_core::identity::Identity;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 
 use crate::security::certificate::{TrustedAuthority, Usage, fingerprint, validity};
 use crate::security::keys::Signer;
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     signer: Arc<Signer>,
     pub(super) authority: TrustedAuthority,
     presented: ArcSwap<Presented>,
+    /// By which certificates are judged.
+    pub(super) time: Arc<dyn TimeProvider>,
 }
 
 /// The current certificate, ready to be presented.
@@ -61,8 +64,18 @@ impl Credentials {
         let authority = TrustedAuthority::new(&authority_der)?;
         let signer = Arc::new(Signer::new(identity.clone()));
         let presented = present(&authority, &signer, certificate_der).map_err(SecurityError::OwnCertificate)?;
-        let shared = Shared { signer, authority, presented: ArcSwap::from_pointee(presented) };
+        let (presented, time) = (ArcSwap::from_pointee(presented), Arc::new(DefaultTimeProvider));
+        let shared = Shared { signer, authority, presented, time };
         Ok(Self { identity, shared: Arc::new(shared) })
+    }
+
+    /// The same credentials, for a node that judges others' certificates by this clock instead of the system's. Clones
+    /// made before share nothing with them.
+    pub fn with_time(self, time: Arc<dyn TimeProvider>) -> Self {
+        let Shared { signer, authority, .. } = &*self.shared;
+        let presented = ArcSwap::new(self.shared.presented());
+        let shared = Shared { signer: signer.clone(), authority: authority.clone(), presented, time };
+        Self { identity: self.identity, shared: Arc::new(shared) }
     }
 
     /// The node's key.

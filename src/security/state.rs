@@ -6,7 +6,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use prunella_core::identity::Identity;
@@ -15,12 +15,12 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::security::{Authority, Credentials, SecurityError, Token, TrustDomain, fingerprint, keys};
 
-/// Founds a mesh from this state directory: makes its authority and its first node, whose certificate lasts
-/// `validity`. An identity that is there already is kept.
+/// Founds a mesh from this state directory at `now`, in seconds since the Unix epoch: makes its authority and its first
+/// node, whose certificate lasts `validity`. An identity that is there already is kept.
 ///
 /// # Errors
 /// [`SecurityError::AlreadyMember`] if the directory already belongs to a mesh; otherwise what could not be made.
-pub fn found(dir: &Path, trust_domain: &str, validity: Duration) -> Result<Credentials, SecurityError> {
+pub fn found(dir: &Path, trust_domain: &str, validity: Duration, now: u64) -> Result<Credentials, SecurityError> {
     let trust_domain: TrustDomain = trust_domain.parse()?;
     for name in [CERTIFICATE, AUTHORITY_KEY, AUTHORITY] {
         let path = dir.join(name);
@@ -29,7 +29,6 @@ pub fn found(dir: &Path, trust_domain: &str, validity: Duration) -> Result<Crede
         }
     }
     let identity = create_identity(dir)?;
-    let now = unix_now();
     let authority = Authority::found(&trust_domain, now)?;
     let certificate = authority.issue(&identity.peer(), now, validity)?;
     let credentials = Credentials::new(identity, certificate, authority.certificate_der().to_vec())?;
@@ -151,10 +150,6 @@ fn pem(der: &[u8]) -> String {
     text
 }
 
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 /// The node's key: written once, never changed.
 const IDENTITY: &str = "identity.key";
 /// The node's certificate: replaced at every renewal.
@@ -171,6 +166,8 @@ mod tests {
     use super::*;
     use crate::security::{CERTIFICATE_LIFE, Issuer, Refused};
 
+    const NOW: u64 = 1_800_000_000;
+
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
@@ -179,7 +176,7 @@ mod tests {
     fn a_founded_mesh_is_loaded_again_by_its_first_node() {
         let state = tempfile::tempdir().unwrap();
         let dir = state.path().join("node");
-        let founded = found(&dir, "lab", CERTIFICATE_LIFE).unwrap();
+        let founded = found(&dir, "lab", CERTIFICATE_LIFE, NOW).unwrap();
         let loaded = Credentials::load(&dir).unwrap();
         assert_eq!(loaded.peer(), founded.peer());
         assert_eq!(loaded.trust_domain(), "lab");
@@ -192,8 +189,8 @@ mod tests {
     #[test]
     fn a_mesh_is_not_founded_twice_in_one_place() {
         let state = tempfile::tempdir().unwrap();
-        let founded = found(state.path(), "lab", CERTIFICATE_LIFE).unwrap();
-        let error = found(state.path(), "other", CERTIFICATE_LIFE).unwrap_err();
+        let founded = found(state.path(), "lab", CERTIFICATE_LIFE, NOW).unwrap();
+        let error = found(state.path(), "other", CERTIFICATE_LIFE, NOW).unwrap_err();
         assert!(matches!(error, SecurityError::AlreadyMember { .. }), "{error}");
         assert_eq!(Credentials::load(state.path()).unwrap().certificate_der(), founded.certificate_der());
     }
@@ -211,17 +208,17 @@ mod tests {
     #[test]
     fn a_join_and_a_renewal_are_stored() {
         let (founder, joiner) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let first = found(founder.path(), "lab", CERTIFICATE_LIFE).unwrap();
+        let first = found(founder.path(), "lab", CERTIFICATE_LIFE, NOW).unwrap();
         let issuer = Issuer::load(founder.path()).unwrap().unwrap();
-        let token = issuer.invite(vec![], first.peer(), CERTIFICATE_LIFE, unix_now()).unwrap();
+        let token = issuer.invite(vec![], first.peer(), CERTIFICATE_LIFE, NOW).unwrap();
         let identity = create_identity(joiner.path()).unwrap();
         assert_eq!(create_identity(joiner.path()).unwrap().peer(), identity.peer());
 
-        let certificate = issuer.renew(&identity.peer(), unix_now()).unwrap();
+        let certificate = issuer.renew(&identity.peer(), NOW).unwrap();
         accept_membership(joiner.path(), &token, &certificate, issuer.authority_der()).unwrap();
         assert_eq!(Credentials::load(joiner.path()).unwrap().certificate_der(), certificate);
 
-        let renewed = issuer.renew(&identity.peer(), unix_now()).unwrap();
+        let renewed = issuer.renew(&identity.peer(), NOW).unwrap();
         store_membership(joiner.path(), &renewed, issuer.authority_der()).unwrap();
         assert_eq!(Credentials::load(joiner.path()).unwrap().certificate_der(), renewed);
         assert!(Issuer::load(joiner.path()).unwrap().is_none());
@@ -230,10 +227,10 @@ mod tests {
     #[test]
     fn a_wrong_membership_leaves_the_right_one_untouched() {
         let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let me = found(ours.path(), "lab", CERTIFICATE_LIFE).unwrap();
-        let stranger = found(other.path(), "lab", CERTIFICATE_LIFE).unwrap();
+        let me = found(ours.path(), "lab", CERTIFICATE_LIFE, NOW).unwrap();
+        let stranger = found(other.path(), "lab", CERTIFICATE_LIFE, NOW).unwrap();
         let issuer = Issuer::load(other.path()).unwrap().unwrap();
-        let certificate = issuer.renew(&me.peer(), unix_now()).unwrap();
+        let certificate = issuer.renew(&me.peer(), NOW).unwrap();
 
         let error = store_membership(ours.path(), &certificate, issuer.authority_der()).unwrap_err();
         assert!(matches!(error, SecurityError::AlreadyMember { .. }), "{error}");
@@ -248,7 +245,7 @@ mod tests {
     #[test]
     fn a_damaged_certificate_file_is_named() {
         let state = tempfile::tempdir().unwrap();
-        found(state.path(), "lab", CERTIFICATE_LIFE).unwrap();
+        found(state.path(), "lab", CERTIFICATE_LIFE, NOW).unwrap();
         fs::write(state.path().join(CERTIFICATE), "garbage").unwrap();
         let error = Credentials::load(state.path()).unwrap_err();
         assert!(error.to_string().contains("certificate.pem does not hold a certificate"), "{error}");

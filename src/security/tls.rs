@@ -10,6 +10,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ConfigBuilder, ServerConfig, SignatureScheme};
 
 use crate::security::certificate::peer_of;
@@ -25,10 +26,16 @@ pub const SESSION_ALPN: &[u8] = b"prunella-session/1";
 pub const JOIN_ALPN: &[u8] = b"prunella-join/1";
 
 /// For joining through `inviter`: presents no certificate, and accepts only the inviter's, issued in `trust_domain` by
-/// the authority with this fingerprint, whose certificate the inviter presents along with its own.
-pub fn join_client(authority_fingerprint: [u8; 32], trust_domain: &str, inviter: PeerId) -> Arc<ClientConfig> {
+/// the authority with this fingerprint, whose certificate the inviter presents along with its own. Certificates are
+/// judged by `time`.
+pub fn join_client(
+    authority_fingerprint: [u8; 32],
+    trust_domain: &str,
+    inviter: PeerId,
+    time: Arc<dyn TimeProvider>,
+) -> Arc<ClientConfig> {
     let verifier = InviterVerifier { authority_fingerprint, trust_domain: trust_domain.to_owned(), inviter };
-    finish_client(client_builder(Arc::new(verifier)).with_no_client_auth(), JOIN_ALPN)
+    finish_client(client_builder(Arc::new(verifier), time).with_no_client_auth(), JOIN_ALPN)
 }
 
 /// Who is at the other end of an established connection.
@@ -55,7 +62,7 @@ pub fn quinn_client(config: Arc<ClientConfig>) -> quinn::ClientConfig {
 
 pub(super) fn server(shared: &Arc<Shared>, alpn: &[&[u8]], certificate: ClientCertificate) -> Arc<ServerConfig> {
     let verifier = MemberVerifier { shared: shared.clone(), certificate };
-    let mut config = ServerConfig::builder_with_provider(PROVIDER.clone())
+    let mut config = ServerConfig::builder_with_details(PROVIDER.clone(), shared.time.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("BUG: the provider has cipher suites of TLS 1.3")
         .with_client_cert_verifier(Arc::new(verifier))
@@ -70,11 +77,14 @@ pub(super) fn server(shared: &Arc<Shared>, alpn: &[&[u8]], certificate: ClientCe
 pub(super) fn client(shared: &Arc<Shared>, alpn: &[u8]) -> Arc<ClientConfig> {
     let verifier = MemberVerifier { shared: shared.clone(), certificate: ClientCertificate::Mandatory };
     let resolver = Arc::new(CurrentCertificate(shared.clone()));
-    finish_client(client_builder(Arc::new(verifier)).with_client_cert_resolver(resolver), alpn)
+    finish_client(client_builder(Arc::new(verifier), shared.time.clone()).with_client_cert_resolver(resolver), alpn)
 }
 
-fn client_builder(verifier: Arc<dyn ServerCertVerifier>) -> ConfigBuilder<ClientConfig, WantsClientCert> {
-    ClientConfig::builder_with_provider(PROVIDER.clone())
+fn client_builder(
+    verifier: Arc<dyn ServerCertVerifier>,
+    time: Arc<dyn TimeProvider>,
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    ClientConfig::builder_with_details(PROVIDER.clone(), time)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("BUG: the provider has cipher suites of TLS 1.3")
         .dangerous()
@@ -129,6 +139,7 @@ mod tests {
     use quinn::{Connection, ConnectionError, Endpoint};
     use rustls::NamedGroup;
     use rustls::pki_types::ServerName;
+    use rustls::time_provider::DefaultTimeProvider;
 
     use super::*;
     use crate::security::keys::Signer;
@@ -342,7 +353,7 @@ mod tests {
             let key = Arc::new(Signer::new(thief.clone()));
             let presented = CertifiedKey::new(vec![certificate.into()], key);
             let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(presented));
-            let builder = client_builder(Arc::new(trusting(&victim)));
+            let builder = client_builder(Arc::new(trusting(&victim)), Arc::new(DefaultTimeProvider));
             let client = finish_client(builder.with_client_cert_resolver(resolver), LINK_ALPN);
             let outcome = handshake(one.link_server(), client, &server_name(&one.peer())).await;
             refused_by_server(&outcome, Refused::KeyMismatch);
@@ -353,7 +364,10 @@ mod tests {
     async fn a_session_requires_a_client_certificate() {
         let mesh = authority("lab");
         let (one, two) = (member(&mesh, 1), member(&mesh, 2));
-        let client = finish_client(client_builder(Arc::new(trusting(&two))).with_no_client_auth(), SESSION_ALPN);
+        let client = finish_client(
+            client_builder(Arc::new(trusting(&two)), Arc::new(DefaultTimeProvider)).with_no_client_auth(),
+            SESSION_ALPN,
+        );
         let outcome = handshake(one.session_server(), client, &server_name(&one.peer())).await;
         refused_by_server(&outcome, Refused::NoCertificate);
     }
@@ -362,7 +376,10 @@ mod tests {
     async fn a_link_without_a_client_certificate_has_no_peer_and_is_told_so() {
         let mesh = authority("lab");
         let (one, two) = (member(&mesh, 1), member(&mesh, 2));
-        let client = finish_client(client_builder(Arc::new(trusting(&two))).with_no_client_auth(), LINK_ALPN);
+        let client = finish_client(
+            client_builder(Arc::new(trusting(&two)), Arc::new(DefaultTimeProvider)).with_no_client_auth(),
+            LINK_ALPN,
+        );
         let outcome = handshake(one.link_server(), client, &server_name(&one.peer())).await;
         let (client, server) = (outcome.client.as_ref().unwrap(), outcome.server.as_ref().unwrap());
         let Err(SecurityError::Refused(reason)) = authenticated_peer(server) else { panic!("there is no certificate") };
@@ -414,7 +431,7 @@ mod tests {
     #[tokio::test]
     async fn a_joining_host_finds_its_inviter_and_both_share_the_exporter() {
         let one = member(&authority("lab"), 1);
-        let client = join_client(one.authority_fingerprint(), "lab", one.peer());
+        let client = join_client(one.authority_fingerprint(), "lab", one.peer(), Arc::new(DefaultTimeProvider));
         let outcome = handshake(one.link_server(), client, &server_name(&one.peer())).await;
         let (client, server) = (outcome.client.as_ref().unwrap(), outcome.server.as_ref().unwrap());
         assert_eq!(join_exporter(client).unwrap(), join_exporter(server).unwrap());
@@ -430,7 +447,7 @@ mod tests {
             (one.authority_fingerprint(), "elsewhere", one.peer(), Refused::WrongTrustDomain),
             (one.authority_fingerprint(), "lab", other.peer(), Refused::NotDialed),
         ] {
-            let client = join_client(fingerprint, trust_domain, inviter);
+            let client = join_client(fingerprint, trust_domain, inviter, Arc::new(DefaultTimeProvider));
             refused_by_client(&handshake(one.link_server(), client, &server_name(&inviter)).await, reason);
         }
     }
@@ -447,7 +464,7 @@ mod tests {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(CertifiedKey::new(chain, key))));
         server.alpn_protocols = vec![JOIN_ALPN.to_vec()];
-        let client = join_client(ours.authority_fingerprint(), "lab", ours.peer());
+        let client = join_client(ours.authority_fingerprint(), "lab", ours.peer(), Arc::new(DefaultTimeProvider));
         let outcome = handshake(Arc::new(server), client, &server_name(&ours.peer())).await;
         refused_by_client(&outcome, Refused::Stranger);
     }
@@ -485,7 +502,8 @@ mod tests {
             inviter: server.peer(),
         };
         let resolver = Arc::new(CurrentCertificate(client.shared.clone()));
-        let config = client_builder(Arc::new(verifier)).with_client_cert_resolver(resolver);
+        let config =
+            client_builder(Arc::new(verifier), Arc::new(DefaultTimeProvider)).with_client_cert_resolver(resolver);
         handshake(server.link_server(), finish_client(config, JOIN_ALPN), &server_name(&server.peer())).await
     }
 }

@@ -78,6 +78,7 @@ impl Seed {
                 place: place("knowledge", ROOT),
                 directory: Arc::clone(&shell.directory),
                 store: Arc::clone(&shell.store),
+                host: Arc::clone(&shell.host),
             };
             Box::pin(knowledge::spawn(start, supervisor))
         })

@@ -13,6 +13,7 @@ use prunella_core::wire::admission::Refusal;
 use prunella_core::wire::{Admission, AdmissionReply, codec};
 use prunella_core::{PeerId, Rejected};
 
+use crate::host::{Host, WallClock, unblocked};
 use crate::security::{
     Credentials, JOIN_ALPN, Refused, Token, authenticated_peer, explain, fingerprint, join_client, join_exporter,
     prove, quinn_client, server_name,
@@ -20,6 +21,7 @@ use crate::security::{
 
 use super::closing::{Closing, told};
 use super::framing::{FramingError, MessageReader, framed};
+use super::quic::dialing_endpoint;
 
 /// Admissions that one node answers at once; further hosts are told that it is busy.
 pub(super) const ADMISSIONS_MAX: usize = 8;
@@ -90,15 +92,16 @@ pub enum JoinError {
 ///
 /// # Errors
 /// [`JoinError`]; each says whether the token is still good.
-pub async fn join(token: &Token, identity: &Identity) -> Result<Membership, JoinError> {
+pub async fn join(host: &Arc<dyn Host>, token: &Token, identity: &Identity) -> Result<Membership, JoinError> {
     if token.addresses.is_empty() {
         return Err(JoinError::NoAddress);
     }
     let mut reaching = JoinSet::new();
     for &address in &token.addresses {
-        let config = join_client(token.authority_fingerprint, token.trust_domain.as_str(), token.inviter);
-        let inviter = token.inviter;
-        reaching.spawn(async move { (address, reach(inviter, config, address).await) });
+        let time = Arc::new(WallClock(host.clone()));
+        let config = join_client(token.authority_fingerprint, token.trust_domain.as_str(), token.inviter, time);
+        let (host, inviter) = (host.clone(), token.inviter);
+        reaching.spawn(async move { (address, reach(&host, inviter, config, address).await) });
     }
     let mut tried = Vec::new();
     let mut wrong = None;
@@ -134,8 +137,13 @@ enum Reached {
 ///
 /// # Errors
 /// [`JoinError`]; the certificate that the member has is as good as before.
-pub async fn renew(credentials: &Credentials, issuer: PeerId, address: SocketAddr) -> Result<Vec<u8>, JoinError> {
-    match reach(issuer, credentials.client(JOIN_ALPN), address).await? {
+pub async fn renew(
+    host: &Arc<dyn Host>,
+    credentials: &Credentials,
+    issuer: PeerId,
+    address: SocketAddr,
+) -> Result<Vec<u8>, JoinError> {
+    match reach(host, issuer, credentials.client(JOIN_ALPN), address).await? {
         Reached::Inviter(endpoint, connection) => {
             let reply = exchange(&Admission::Renew, address, &connection).await;
             Closing::Done.close(&connection);
@@ -150,12 +158,17 @@ pub async fn renew(credentials: &Credentials, issuer: PeerId, address: SocketAdd
     }
 }
 
-async fn reach(peer: PeerId, config: Arc<rustls::ClientConfig>, address: SocketAddr) -> Result<Reached, JoinError> {
+async fn reach(
+    host: &Arc<dyn Host>,
+    peer: PeerId,
+    config: Arc<rustls::ClientConfig>,
+    address: SocketAddr,
+) -> Result<Reached, JoinError> {
     let any = match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
-    let endpoint = Endpoint::client(any).map_err(|error| JoinError::Socket(error.to_string()))?;
+    let endpoint = dialing_endpoint(any, host).map_err(|error| JoinError::Socket(error.to_string()))?;
     let connecting = match endpoint.connect_with(quinn_client(config), address, &server_name(&peer)) {
         Ok(connecting) => connecting,
         Err(error) => return Ok(Reached::Nobody(error.to_string())),
@@ -216,7 +229,11 @@ async fn exchange(
 }
 
 /// The inviter's side: answers one request, and waits until the host has the answer.
-pub(super) async fn answer(connection: &Connection, admitter: Arc<dyn Admitter>) -> Result<(), Rejected> {
+pub(super) async fn answer(
+    host: &dyn Host,
+    connection: &Connection,
+    admitter: Arc<dyn Admitter>,
+) -> Result<(), Rejected> {
     // A host that reaches the inviter at several addresses asks at one of them only.
     let Ok((mut send, mut recv)) = connection.accept_bi().await else { return Ok(()) };
     let request = MessageReader::new(ADMISSION_BYTES_MAX).read(&mut recv).await.map_err(|error| match error {
@@ -226,7 +243,7 @@ pub(super) async fn answer(connection: &Connection, admitter: Arc<dyn Admitter>)
     let admission: Admission = codec::decode_message(&request.ok_or(Rejected::Malformed)?)?;
     let exporter = join_exporter(connection).map_err(|_| Rejected::Unsigned)?;
     let from = authenticated_peer(connection).ok();
-    let reply = tokio::task::spawn_blocking(move || admitter.admit(admission, from, exporter)).await;
+    let reply = unblocked(host, move || admitter.admit(admission, from, exporter)).await;
     let reply = reply.unwrap_or(AdmissionReply::Refused(Refusal::Failed));
     let written = send.write_all(&framed(&codec::encode_message(&reply))).await;
     // Whether the host got the answer is for the host to notice: the token is used either way.

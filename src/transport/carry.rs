@@ -53,9 +53,10 @@ async fn into_session(reader: &mut ReadHalf<'_>, send: &mut SendStream) -> io::R
     tokio::pin!(stopped);
     loop {
         let read = tokio::select! {
-            read = reader.read(&mut buffer) => read?,
+            biased;
             // The far end does not want more; the near end may never say more, so this is heard while waiting for it.
             _ = &mut stopped => return Err(io::ErrorKind::ConnectionReset.into()),
+            read = reader.read(&mut buffer) => read?,
         };
         if read == 0 {
             return send.finish().map_err(io::Error::from);

@@ -13,6 +13,7 @@ use prunella_core::record::{Known, SignatureKey, VerifiedCache};
 use prunella_core::wire::{Control, codec};
 
 use super::framing::{FramingError, MessageReader, framed};
+use crate::host::Host;
 
 /// Rejected messages in a row after which a neighbor is taken for broken or hostile, and its link closed.
 pub(super) const REJECTED_IN_ROW_MAX: u32 = 32;
@@ -40,20 +41,20 @@ pub(super) struct ControlReader<R> {
 /// What the readers of all links share.
 pub(super) struct Hearing {
     messages_per_second: u32,
-    unix_ms: fn() -> u64,
+    host: Arc<dyn Host>,
     boot: Instant,
     known: Mutex<VerifiedCache>,
 }
 
 impl Hearing {
-    /// For so many messages per second and neighbor, with this wall clock.
-    pub(super) fn new(messages_per_second: u32, unix_ms: fn() -> u64) -> Self {
-        Self { messages_per_second, unix_ms, boot: Instant::now(), known: Mutex::default() }
+    /// For so many messages per second and neighbor, with the wall clock of this host.
+    pub(super) fn new(messages_per_second: u32, host: Arc<dyn Host>) -> Self {
+        Self { messages_per_second, host, boot: Instant::now(), known: Mutex::default() }
     }
 
     fn moment(&self) -> Moment {
         let now = prunella_core::Instant::BOOT + self.boot.elapsed();
-        Moment { now, unix_ms: (self.unix_ms)() }
+        Moment { now, unix_ms: self.host.unix_time().as_millis() as u64 }
     }
 }
 
@@ -134,6 +135,7 @@ mod tests {
     use prunella_core::{Label, gossip};
 
     use super::*;
+    use crate::host::Machine;
 
     const SUMMARY: Control = Control::Reconcile(Message::Summary { root: [1; 32], items: 0 });
 
@@ -146,7 +148,7 @@ mod tests {
     }
 
     fn hearing(messages_per_second: u32) -> Hearing {
-        Hearing::new(messages_per_second, || 1_800_000_000_000)
+        Hearing::new(messages_per_second, Machine::shared())
     }
 
     /// What comes of these bytes after a greeting.

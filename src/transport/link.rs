@@ -130,8 +130,10 @@ impl Link {
         }
 
         let reason = tokio::select! {
-            reason = hear(inner, peer, link, reader) => reason,
+            biased;
+            // A neighbor that says much does not keep this node from answering; the reverse is bounded by the queue.
             reason = control::write(send, queue) => reason,
+            reason = hear(inner, peer, link, reader) => reason,
             error = connection.closed() => told(&error),
             never = follow(inner, link, &connection) => match never {},
         };

@@ -22,6 +22,7 @@ use prunella_core::wire::Control;
 use prunella_core::{Label, LinkId, PeerId, Rejected};
 
 use crate::datapath::Port;
+use crate::host::Host;
 use crate::security::{
     Credentials, JOIN_ALPN, LINK_ALPN, Refused, authenticated_peer, explain, quinn_client, quinn_server, server_name,
 };
@@ -39,6 +40,8 @@ pub struct LinkSetup {
     pub credentials: Credentials,
     /// The datapath.
     pub port: Arc<Port>,
+    /// What the node runs on.
+    pub host: Arc<dyn Host>,
     /// Drawn at random when the process started.
     pub incarnation: u64,
     /// Whether a member of the mesh may be a neighbor. Asked once per connection, after its certificate was checked.
@@ -47,8 +50,6 @@ pub struct LinkSetup {
     pub relays: Box<dyn Fn(&PeerId) -> bool + Send + Sync>,
     /// How many control messages a neighbor may send per second.
     pub messages_per_second: u32,
-    /// What the wall clock says, in milliseconds since the Unix epoch.
-    pub unix_ms: fn() -> u64,
     /// Who answers hosts that want to join; `None` closes the door to them.
     pub admitter: Option<Arc<dyn Admitter>>,
     /// Where events go. While it is full, neighbors are not read from.
@@ -140,13 +141,14 @@ impl Links {
     /// # Errors
     /// If the endpoint cannot be built on the socket.
     pub fn start(setup: LinkSetup) -> io::Result<Self> {
-        let config = quic::endpoint_config(setup.credentials.identity(), "prunella 2026 link stateless reset");
+        let config =
+            quic::endpoint_config(setup.credentials.identity(), "prunella 2026 link stateless reset", &setup.host);
         let transport = Arc::new(transport_config());
         let mut server = quinn_server(setup.credentials.link_server());
         server.transport_config(transport.clone());
         let mut client = quinn_client(setup.credentials.client(LINK_ALPN));
         client.transport_config(transport);
-        let mut endpoint = quic::endpoint(config, server, setup.port.link_socket())?;
+        let mut endpoint = quic::endpoint(config, server, setup.port.link_socket(), &setup.host)?;
         endpoint.set_default_client_config(client);
         let me = setup.credentials.peer();
         let inner = Arc::new(Inner {
@@ -157,9 +159,10 @@ impl Links {
             relays: setup.relays,
             admitter: setup.admitter,
             events: setup.events,
-            table: Mutex::new(Table::new(me)),
+            table: Mutex::new(Table::new(me, setup.host.random_u64())),
+            hearing: Arc::new(Hearing::new(setup.messages_per_second, Arc::clone(&setup.host))),
+            host: setup.host,
             dialing: Mutex::default(),
-            hearing: Arc::new(Hearing::new(setup.messages_per_second, setup.unix_ms)),
             announcement: Notify::new(),
             admissions: Arc::new(Semaphore::new(ADMISSIONS_MAX)),
             rejected: Default::default(),
@@ -243,6 +246,7 @@ impl Drop for OwnedEndpoint {
 /// What the tasks of the endpoint share.
 pub(super) struct Inner {
     me: PeerId,
+    host: Arc<dyn Host>,
     incarnation: u64,
     pub(super) port: Arc<Port>,
     accept: Box<dyn Fn(&PeerId) -> bool + Send + Sync>,
@@ -382,7 +386,7 @@ async fn answer_neighbor(inner: &Inner, connection: Connection, permit: OwnedSem
 async fn answer_joiner(inner: &Inner, connection: Connection) {
     let Some(admitter) = inner.admitter.clone() else { return Closing::NotAccepted.close(&connection) };
     let Ok(_permit) = inner.admissions.try_acquire() else { return Closing::Full.close(&connection) };
-    match timeout(ADMISSION_TIMEOUT, admission::answer(&connection, admitter)).await {
+    match timeout(ADMISSION_TIMEOUT, admission::answer(&*inner.host, &connection, admitter)).await {
         Ok(Ok(())) => Closing::Done.close(&connection),
         Ok(Err(reason)) => {
             Closing::Violation.close(&connection);

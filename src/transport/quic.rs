@@ -1,6 +1,7 @@
 //! What the link endpoint and the session endpoint have in common.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use quinn::crypto::rustls::HandshakeData;
@@ -14,18 +15,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use prunella_core::identity::Identity;
 use prunella_core::limits::HANDSHAKES_MAX;
 
+use crate::host::{Host, WallClock};
+
 /// The configuration of an endpoint that shares the node's socket with frames.
 ///
 /// Its key for stateless resets (RFC 9000, section 10.3) follows from the identity's secret and `context`. So a node
 /// that was restarted resets the connections of its former life with the first packet that arrives on one, and nobody
 /// else can.
-pub(super) fn endpoint_config(identity: &Identity, context: &str) -> EndpointConfig {
+pub(super) fn endpoint_config(identity: &Identity, context: &str, host: &Arc<dyn Host>) -> EndpointConfig {
     let mut config = EndpointConfig::new(Arc::new(ResetKey::derive(identity, context)));
     // Frames are told from QUIC by the fixed bit (RFC 9287 would randomize it).
     config.grease_quic_bit(false);
     // quinn's own generator draws a key per process and ignores connection ids that it does not recognize: a restarted
     // node would never send a reset.
-    config.cid_generator(|| Box::new(RandomConnectionIds));
+    let ids = host.clone();
+    config.cid_generator(move || Box::new(RandomConnectionIds(ids.clone())));
+    config.rng_seed(Some(random_seed(&**host)));
     config
 }
 
@@ -34,10 +39,24 @@ pub(super) fn endpoint(
     config: EndpointConfig,
     mut server: ServerConfig,
     socket: Arc<dyn AsyncUdpSocket>,
+    host: &Arc<dyn Host>,
 ) -> io::Result<Endpoint> {
+    server.time_source(Arc::new(WallClock(host.clone())));
     // Connection attempts do not wait: the door answers each at once. quinn's defaults would let 100 MiB pile up.
     server.max_incoming(4 * HANDSHAKES_MAX).incoming_buffer_size(16 << 10).incoming_buffer_size_total(1 << 20);
     Endpoint::new_with_abstract_socket(config, Some(server), socket, Arc::new(TokioRuntime))
+}
+
+/// An endpoint that only dials, over a socket of its own.
+pub(super) fn dialing_endpoint(any: SocketAddr, host: &Arc<dyn Host>) -> io::Result<Endpoint> {
+    let socket = host.bind(any).map_err(io::Error::other)?;
+    let mut config = EndpointConfig::default();
+    // Nothing but QUIC arrives here, but QUIC should look the same wherever the nodes speak it.
+    config.grease_quic_bit(false);
+    config.rng_seed(Some(random_seed(&**host)));
+    let ids = host.clone();
+    config.cid_generator(move || Box::new(RandomConnectionIds(ids.clone())));
+    Endpoint::new_with_abstract_socket(config, None, socket, Arc::new(TokioRuntime))
 }
 
 /// The protocol (ALPN, RFC 7301) that the two ends of an established connection agreed on.
@@ -99,12 +118,18 @@ impl HmacKey for ResetKey {
     }
 }
 
-struct RandomConnectionIds;
+fn random_seed(host: &dyn Host) -> [u8; 32] {
+    let mut seed = [0; 32];
+    host.fill_random(&mut seed);
+    seed
+}
+
+struct RandomConnectionIds(Arc<dyn Host>);
 
 impl ConnectionIdGenerator for RandomConnectionIds {
     fn generate_cid(&mut self) -> ConnectionId {
         let mut bytes = [0; CONNECTION_ID_BYTES];
-        getrandom::fill(&mut bytes).expect("BUG: the operating system gives random bytes after boot");
+        self.0.fill_random(&mut bytes);
         ConnectionId::new(&bytes)
     }
 

@@ -8,6 +8,7 @@ use quinn::Connection;
 use tokio::sync::mpsc;
 
 use prunella_core::limits::NEIGHBORS_MAX;
+use prunella_core::rng::Rng;
 use prunella_core::{Label, LinkId, PeerId};
 
 use super::link::canonical;
@@ -91,12 +92,15 @@ pub(super) struct Table {
     links: BTreeMap<PeerId, Entry>,
     labels: BTreeMap<PeerId, Label>,
     links_ever: u64,
+    /// Draws labels.
+    rng: Rng,
 }
 
 impl Table {
-    /// An empty table of the node `me`.
-    pub(super) fn new(me: PeerId) -> Self {
-        Self { me, links: BTreeMap::new(), labels: BTreeMap::new(), links_ever: 0 }
+    /// An empty table of the node `me`; `seed` is for its labels.
+    pub(super) fn new(me: PeerId, seed: u64) -> Self {
+        let rng = Rng::from_seed(seed);
+        Self { me, links: BTreeMap::new(), labels: BTreeMap::new(), links_ever: 0, rng }
     }
 
     /// This node's label for its link to `peer`: random, unique, and the same as long as it is remembered, which is
@@ -110,7 +114,7 @@ impl Table {
             self.labels.retain(|peer, _| links.contains_key(peer));
         }
         let label = loop {
-            let label = Label(random_u16());
+            let label = Label(self.rng.next_u64() as u16);
             if label.0 != 0 && self.labels.values().all(|taken| *taken != label) {
                 break label;
             }
@@ -188,12 +192,6 @@ fn is_preferred(me: PeerId, peer: PeerId, dialed: bool) -> bool {
     (me < peer) == dialed
 }
 
-fn random_u16() -> u16 {
-    let mut bytes = [0; 2];
-    getrandom::fill(&mut bytes).expect("BUG: the operating system gives random bytes after boot");
-    u16::from_be_bytes(bytes)
-}
-
 /// Labels remembered, also of neighbors that are gone: a link that comes back is named in paths as before.
 const LABELS_MAX: usize = 8 * NEIGHBORS_MAX;
 const _: () = assert!(LABELS_MAX < 32 * 1024, "a free label is found within a few draws");
@@ -229,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_label_stays_and_is_not_shared() {
-        let mut table = Table::new(peer(0));
+        let mut table = Table::new(peer(0), 1);
         let labels: Vec<Label> = (1..200).map(|i| table.label(peer(i))).collect();
         let again: Vec<Label> = (1..200).map(|i| table.label(peer(i))).collect();
         assert_eq!(labels, again);
@@ -240,7 +238,7 @@ mod tests {
 
     #[test]
     fn labels_of_strangers_are_forgotten_in_time() {
-        let mut table = Table::new(peer(0));
+        let mut table = Table::new(peer(0), 1);
         for i in 0..2 * LABELS_MAX {
             let mut key = [7; 32];
             key[..8].copy_from_slice(&(i as u64).to_be_bytes());

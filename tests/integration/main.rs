@@ -22,3 +22,4 @@ mod process;
 mod rig;
 mod services;
 mod shared;
+mod whole;

@@ -13,7 +13,6 @@ use prunella_core::{PeerId, gossip, monitor, pathfinder, peer, planner, policy};
 use prunella_storage::{StoreError, Tree};
 
 use super::Shell;
-use crate::actors::clock::unix_ms;
 
 /// A machine and what it hears first.
 pub(super) type Newborn<M, I> = (M, Vec<I>);
@@ -24,7 +23,7 @@ impl Shell {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     pub fn gossip(&self) -> Result<Newborn<Gossip, gossip::Input>, StoreError> {
-        let now_ms = unix_ms();
+        let now_ms = self.unix_ms();
         let mut stored = Vec::new();
         for (_, value) in self.store.scan(Tree::Records)? {
             // What does not verify any more has expired, or was damaged: the neighbors have it if it still holds.
@@ -44,7 +43,7 @@ impl Shell {
         ];
         let exposed = self.services().exposed().into_iter();
         first.extend(exposed.map(|(name, _)| gossip::Input::SetService { name, exposed: true }));
-        let machine = Gossip::new(self.credentials.identity().clone(), seed(), self.clock.now());
+        let machine = Gossip::new(self.credentials.identity().clone(), self.host.random_u64(), self.clock.now());
         Ok((machine, first))
     }
 
@@ -66,7 +65,7 @@ impl Shell {
             addresses = self.known.nodes().remove(&peer).map(|node| node.addresses).unwrap_or_default();
         }
         first.push(peer::Input::AddressesLearned(addresses));
-        (Peer::new(peer, probing, seed(), self.clock.now()), first)
+        (Peer::new(peer, probing, self.host.random_u64(), self.clock.now()), first)
     }
 
     /// A PathfinderActor's machine: the destinations that have a route stay under watch.
@@ -81,7 +80,7 @@ impl Shell {
         let config = pathfinder::Config { paths: self.config.paths.count, warm: self.config.paths.warm, probing };
         let wanted = |destination| pathfinder::Input::Wanted { destination };
         let first = self.routes.all().into_iter().map(wanted).collect();
-        (Pathfinder::new(self.credentials.peer(), config, seed()), first)
+        (Pathfinder::new(self.credentials.peer(), config, self.host.random_u64()), first)
     }
 
     /// A MonitorActor's machine: it goes on with the incidents that are open.
@@ -108,11 +107,4 @@ impl Shell {
     pub fn policy(&self, rules: RuleSet) -> Newborn<Policy, policy::Input> {
         (Policy::default(), vec![policy::Input::RulesLoaded(rules)])
     }
-}
-
-/// A seed for a machine's randomness, from the operating system.
-pub(super) fn seed() -> u64 {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).expect("BUG: the operating system gives random bytes");
-    u64::from_le_bytes(bytes)
 }

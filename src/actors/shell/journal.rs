@@ -10,8 +10,6 @@ use prunella_core::limits::INCIDENTS_MAX;
 use prunella_storage::{Batch, Store, StoreError, Tree};
 use serde::{Deserialize, Serialize};
 
-use crate::actors::clock::unix_ms;
-
 /// One incident as it is written down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -93,14 +91,14 @@ impl Journal {
         self.pages().outcomes.iter().cloned().collect()
     }
 
-    pub(super) fn open(&self, incident: Incident, now: Instant) -> Batch {
+    pub(super) fn open(&self, incident: Incident, now: Instant, unix_ms: u64) -> Batch {
         let ago = now.since(incident.opened).as_millis() as u64;
         let entry = Entry {
             id: incident.id,
             kind: incident.kind.name().to_owned(),
             subject: incident.kind.subject(),
             evidence: incident.evidence.clone(),
-            opened_unix_ms: unix_ms().saturating_sub(ago),
+            opened_unix_ms: unix_ms.saturating_sub(ago),
             lasted_ms: None,
             actions: Vec::new(),
         };
@@ -206,7 +204,7 @@ mod tests {
         let (journal, store) = (Journal::default(), MemoryStore::default());
         let outcome = Outcome { kind: "link-down".into(), step: "wait".into(), helped: true, took_ms: 5 };
         for batch in [
-            Some(journal.open(incident(1), Instant::from_millis(10))),
+            Some(journal.open(incident(1), Instant::from_millis(10), 1_800_000_000_000)),
             journal.tell_step(1, &Step::Wait),
             Some(journal.record(1, outcome.clone())),
             journal.close(1, Instant::from_millis(60)),
@@ -222,9 +220,9 @@ mod tests {
     #[test]
     fn the_journal_is_bounded_and_forgets_closed_incidents_first() {
         let journal = Journal::default();
-        journal.open(incident(0), Instant::BOOT);
+        journal.open(incident(0), Instant::BOOT, 1_800_000_000_000);
         for id in 1..=INCIDENTS_MAX as u64 + 5 {
-            journal.open(incident(id), Instant::BOOT);
+            journal.open(incident(id), Instant::BOOT, 1_800_000_000_000);
             journal.close(id, Instant::BOOT);
         }
         let entries = journal.entries();

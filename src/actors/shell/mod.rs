@@ -44,6 +44,7 @@ use super::directory::Directory;
 use super::driver::Perform;
 use crate::config::{MeshConfig, Neighbors};
 use crate::datapath::{self, Port};
+use crate::host::Host;
 use crate::security::Credentials;
 use crate::transport::{Links, Services, Sessions};
 
@@ -53,6 +54,8 @@ pub struct Shell {
     pub config: MeshConfig,
     /// Who the node is.
     pub credentials: Credentials,
+    /// What the node runs on.
+    pub host: Arc<dyn Host>,
     /// The node's time.
     pub clock: Clock,
     /// Where each role lives now.
@@ -97,6 +100,8 @@ pub struct Parts {
     pub config: MeshConfig,
     /// Who the node is.
     pub credentials: Credentials,
+    /// What the node runs on.
+    pub host: Arc<dyn Host>,
     /// The node's time.
     pub clock: Clock,
     /// The store.
@@ -114,11 +119,12 @@ pub struct Parts {
 impl Shell {
     /// The shell of a node that is about to start.
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, credentials, clock, store, port, advertised, roster, journal } = parts;
+        let Parts { config, credentials, host, clock, store, port, advertised, roster, journal } = parts;
         Self {
             roster: Roster::new(&config, credentials.peer(), roster),
             config,
             credentials,
+            host,
             clock,
             directory: Arc::default(),
             store,
@@ -148,6 +154,11 @@ impl Shell {
     /// What this node exposes and forwards.
     pub fn services(&self) -> &Services {
         self.services.get().expect("BUG: services are set before any actor starts")
+    }
+
+    /// Milliseconds since the Unix epoch, as the wall clock has it; it may jump.
+    pub fn unix_ms(&self) -> u64 {
+        self.host.unix_time().as_millis() as u64
     }
 
     /// Counts something that was turned away.
@@ -266,7 +277,9 @@ impl Perform for Shell {
             Command::TellRefusedPolicy { reason } => {
                 tracing::error!(%reason, "the policy was refused as a whole; the old rules stay in force");
             }
-            Command::OpenIncident(incident) => self.directory.keep(self.journal.open(incident, self.clock.now())),
+            Command::OpenIncident(incident) => {
+                self.directory.keep(self.journal.open(incident, self.clock.now(), self.unix_ms()));
+            }
             Command::CloseIncident { incident } => self.keep_if_any(self.journal.close(incident, self.clock.now())),
             Command::TellStep { incident, step } => self.keep_if_any(self.journal.tell_step(incident, &step)),
             Command::RecordOutcome { incident, outcome } => {
@@ -296,7 +309,7 @@ impl Shell {
             .collect();
         let Neighbors { selection, .. } = self.config.neighbors;
         let (me, region) = (self.credentials.peer(), self.config.region.as_str());
-        let mut rng = Rng::from_seed(adopt::seed());
+        let mut rng = Rng::from_seed(self.host.random_u64());
         for peer in choose(selection, me, &region, &candidates, missing, &mut rng) {
             self.roster.add(peer, dialable[&peer].addresses.clone());
         }

@@ -11,7 +11,6 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Shell;
-use crate::actors::clock::unix_ms;
 use crate::datapath::Event;
 use crate::transport::LinkEvent;
 
@@ -44,7 +43,7 @@ pub async fn pump(shell: Arc<Shell>, mut events: Events) {
             },
             _ = activity.tick() => shell.tell_activity(),
             _ = clock.tick() => {
-                shell.directory.deliver(Route::Gossip(gossip::Input::Clock { unix_ms: unix_ms() }));
+                shell.directory.deliver(Route::Gossip(gossip::Input::Clock { unix_ms: shell.unix_ms() }));
             }
         }
     }

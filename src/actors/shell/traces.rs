@@ -38,7 +38,7 @@ impl Shell {
     /// The round trip over these labels; `None` if the probe does not come back in time.
     pub async fn probe_once(&self, first: LinkId, labels: &[Label], patience: Duration) -> Option<Duration> {
         // Paths are numbered from a random start; so are these, and a clash costs one lost probe.
-        let path = super::adopt::seed() as u32 | 1;
+        let path = self.host.random_u64() as u32 | 1;
         let told = self.traces.wait(path);
         self.port.send_probe(first, labels, path, 0);
         let rtt = tokio::time::timeout(patience, told).await;

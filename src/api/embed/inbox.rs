@@ -32,6 +32,13 @@ pub(super) async fn serve(
     let mut at_work = JoinSet::new();
     loop {
         tokio::select! {
+            // What has ended makes room, so it goes first.
+            biased;
+            Some(ended) = at_work.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a connection's handler panicked; its connection is lost");
+                }
+            }
             next = inbound.recv() => match next {
                 Some(inbound) if at_work.len() >= HANDLERS_MAX => {
                     at_work.spawn(inbound.refuse(StreamRefusal::Busy));
@@ -41,11 +48,6 @@ pub(super) async fn serve(
                 }
                 None => return,
             },
-            Some(ended) = at_work.join_next() => {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "a connection's handler panicked; its connection is lost");
-                }
-            }
         }
     }
 }

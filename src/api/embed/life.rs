@@ -17,6 +17,7 @@ use crate::api::answers::Answers;
 use crate::api::error::{Error, ErrorKind};
 use crate::api::node::Running;
 use crate::api::vocabulary::Request;
+use crate::host::{Host, unblocked};
 use crate::transport::MessageChannel;
 
 /// What the clones of a handle share.
@@ -78,6 +79,7 @@ impl Life {
         let mut stopping = self.stopping.subscribe();
         let work = work(self.node()?);
         tokio::select! {
+            biased;
             // The sender lives in this.
             _ = stopping.wait_for(|stopping| *stopping) => Err(stopped()),
             outcome = work => outcome,
@@ -136,7 +138,7 @@ impl Life {
         self.stopping.send_replace(true);
         lock(&self.node).take();
         let shell = running.answers.shell();
-        let (store, port) = (Arc::clone(&shell.store), Arc::clone(&shell.port));
+        let (host, store, port) = (Arc::clone(&shell.host), Arc::clone(&shell.store), Arc::clone(&shell.port));
         running.stop().await;
         // Only now, or a dropped connection would look to the peer as if it had been ended on purpose.
         self.opened.release();
@@ -145,8 +147,8 @@ impl Life {
         // The handler may hold a handle on the node itself.
         self.handler.send_replace(None);
         let freed = timeout(FREE_PATIENCE, async {
-            free(store).await;
-            free(port).await;
+            free(&*host, store).await;
+            free(&*host, port).await;
         });
         if freed.await.is_err() {
             tracing::warn!("a part of the node outlives it; its store and its port may still be in use");
@@ -198,12 +200,12 @@ fn adopt(opened: Arc<Opened>, shell: Weak<Shell>) -> Adopt {
 
 /// Waits until this is the last owner, and drops what it owns: when this returns, that is really gone. The other owners
 /// end by themselves, and tell nobody.
-async fn free<T: ?Sized + Send + Sync + 'static>(owned: Arc<T>) {
+async fn free<T: ?Sized + Send + Sync + 'static>(host: &dyn Host, owned: Arc<T>) {
     while Arc::strong_count(&owned) > 1 {
         sleep(FREE_PAUSE).await;
     }
     // To close the store is work for a thread that may block. It fails only if the drop panics, which is told already.
-    let _ = tokio::task::spawn_blocking(move || drop(owned)).await;
+    let _ = unblocked(host, move || drop(owned)).await;
 }
 
 fn stopped() -> Error {
@@ -216,7 +218,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Tasks at once: the inbox and discovery services.
 const TASKS_MAX: usize = 1 + 8;
-/// How long the parts of a stopped node get to end (a dial that nobody answers takes 3 seconds), and how often it is
-/// looked.
-const FREE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the parts of a stopped node get to end, and how often it is looked. A dial that nobody answers takes 3
+/// seconds; a connection whose very first packet was a farewell is kept by quinn-proto 0.11.19 until it has been idle for
+/// too long, which takes a session 30 seconds.
+const FREE_PATIENCE: Duration = Duration::from_secs(32);
 const FREE_PAUSE: Duration = Duration::from_millis(5);

@@ -21,8 +21,9 @@ use super::shared_values::SharedValues;
 use crate::api::answers::Answers;
 use crate::api::configuration::{MeshConfig, load};
 use crate::api::error::{Error, ErrorKind};
-use crate::api::setup::{self, InitOptions, InviteOptions, JoinOptions, unix_seconds};
+use crate::api::setup::{self, InitOptions, InviteOptions, JoinOptions};
 use crate::api::vocabulary::{PeerInfo, Request, Response};
+use crate::host::{Host, Machine};
 use crate::security::{Credentials, NotAToken, SecurityError, Token};
 use crate::transport::MessageError;
 
@@ -45,16 +46,30 @@ impl MeshNode {
     /// # Errors
     /// [`ErrorKind::Identity`] if `dir` belongs to another mesh; otherwise as [`MeshNode::start`].
     pub async fn found(dir: impl AsRef<Path>, trust_domain: &str, config: MeshConfig) -> Result<Self, Error> {
+        Self::found_on(Machine::shared(), dir, trust_domain, config).await
+    }
+
+    /// As [`MeshNode::found`], on another host than the machine itself.
+    ///
+    /// # Errors
+    /// As [`MeshNode::found`].
+    pub async fn found_on(
+        host: Arc<dyn Host>,
+        dir: impl AsRef<Path>,
+        trust_domain: &str,
+        config: MeshConfig,
+    ) -> Result<Self, Error> {
         let dir = dir.as_ref();
         match Credentials::load(dir) {
             Err(SecurityError::NotAMember { .. }) => {
                 let (name, listen, advertise) = (None, None, Vec::new());
-                setup::init(dir, InitOptions { name, trust_domain: trust_domain.to_owned(), listen, advertise })?;
+                let options = InitOptions { name, trust_domain: trust_domain.to_owned(), listen, advertise };
+                setup::init_on(&*host, dir, options)?;
             }
             Err(error) => return Err(error.into()),
             Ok(credentials) => same_mesh(dir, &credentials, trust_domain)?,
         }
-        Self::start(dir, config).await
+        Self::start_on(host, dir, config).await
     }
 
     /// Starts a node in `dir` that joins a mesh with an invitation: `token` is used, unless the node has joined before
@@ -65,6 +80,19 @@ impl MeshNode {
     /// reached, [`ErrorKind::AuthenticationFailed`] if it refuses, [`ErrorKind::Identity`] if `dir` belongs to another
     /// mesh; otherwise as [`MeshNode::start`].
     pub async fn join(dir: impl AsRef<Path>, token: &str, config: MeshConfig) -> Result<Self, Error> {
+        Self::join_on(Machine::shared(), dir, token, config).await
+    }
+
+    /// As [`MeshNode::join`], on another host than the machine itself.
+    ///
+    /// # Errors
+    /// As [`MeshNode::join`].
+    pub async fn join_on(
+        host: Arc<dyn Host>,
+        dir: impl AsRef<Path>,
+        token: &str,
+        config: MeshConfig,
+    ) -> Result<Self, Error> {
         let dir = dir.as_ref();
         let parsed: Token =
             token.trim().parse().map_err(|error: NotAToken| Error::new(ErrorKind::InvalidInput, error.to_string()))?;
@@ -73,14 +101,14 @@ impl MeshNode {
             Err(error) => return Err(error.into()),
             Ok(credentials) => {
                 same_mesh(dir, &credentials, parsed.trust_domain.as_str())?;
-                credentials.certificate_expiry_unix() > unix_seconds()
+                credentials.certificate_expiry_unix() > host.unix_time().as_secs()
             }
         };
         if !is_member {
             let options = JoinOptions { token: token.to_owned(), name: None, listen: None, advertise: Vec::new() };
-            setup::join(dir, options).await?;
+            setup::join_on(&host, dir, options).await?;
         }
-        Self::start(dir, config).await
+        Self::start_on(host, dir, config).await
     }
 
     /// Starts the node that lives in `dir`. Relative paths in `config` count from `dir`; whom the node's own
@@ -91,9 +119,17 @@ impl MeshNode {
     /// certificate has expired, [`ErrorKind::Storage`] or [`ErrorKind::System`] if the store or the port cannot be
     /// opened. Nothing keeps running.
     pub async fn start(dir: impl AsRef<Path>, config: MeshConfig) -> Result<Self, Error> {
+        Self::start_on(Machine::shared(), dir, config).await
+    }
+
+    /// As [`MeshNode::start`], on another host than the machine itself.
+    ///
+    /// # Errors
+    /// As [`MeshNode::start`].
+    pub async fn start_on(host: Arc<dyn Host>, dir: impl AsRef<Path>, config: MeshConfig) -> Result<Self, Error> {
         let dir = dir.as_ref();
         let config = placed(dir, checked(config)?)?;
-        let running = crate::api::node::start(dir, config, false).await?;
+        let running = crate::api::node::start_on(host, dir, config, false).await?;
         Ok(Self { life: Life::begin(dir.to_path_buf(), running) })
     }
 
@@ -117,8 +153,9 @@ impl MeshNode {
     /// [`ErrorKind::Identity`] if this node cannot issue, [`ErrorKind::InvalidInput`] if nobody could find it,
     /// [`ErrorKind::NotRunning`].
     pub fn invite(&self, life: Duration) -> Result<String, Error> {
-        let addresses = self.life.node()?.shell().advertised.clone();
-        setup::invite(&self.life.dir, InviteOptions { life, addresses })
+        let node = self.life.node()?;
+        let addresses = node.shell().advertised.clone();
+        setup::invite_on(&*node.shell().host, &self.life.dir, InviteOptions { life, addresses })
     }
 
     /// Every node that is known, this one included, ordered by id.

@@ -5,19 +5,20 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{Connection, Endpoint, Incoming, MtuDiscoveryConfig, RecvStream, SendStream, TransportConfig, VarInt};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use prunella_core::limits::{SESSION_STREAMS_MAX, SESSION_TIMEOUT, SESSIONS_MAX};
 use prunella_core::wire::{StreamOpen, StreamRefusal};
 use prunella_core::{PeerId, Rejected, Tag};
 
 use crate::datapath::{Port, SESSION_INITIAL_MTU, SESSION_MTU_MAX, SESSION_RECEIVE_BYTES, session_address_of};
+use crate::host::{Host, WallClock};
 use crate::security::{
     Credentials, Refused, SESSION_ALPN, authenticated_peer, explain, quinn_client, quinn_server, server_name,
 };
@@ -48,6 +49,8 @@ pub trait Gate: Send + Sync + 'static {
 pub struct SessionSetup {
     /// Who this node is, and whom it trusts.
     pub credentials: Credentials,
+    /// What the node runs on.
+    pub host: Arc<dyn Host>,
     /// The datapath.
     pub port: Arc<Port>,
     /// Called before each dial.
@@ -120,13 +123,13 @@ impl Sessions {
     /// # Errors
     /// If the endpoint cannot be built on the socket.
     pub fn start(setup: SessionSetup) -> io::Result<(Self, Inbox)> {
-        let SessionSetup { credentials, port, route, gate } = setup;
-        let mut config = quic::endpoint_config(credentials.identity(), "prunella 2026 session stateless reset");
+        let SessionSetup { credentials, host, port, route, gate } = setup;
+        let mut config = quic::endpoint_config(credentials.identity(), "prunella 2026 session stateless reset", &host);
         config.max_udp_payload_size(SESSION_RECEIVE_BYTES).expect("BUG: it is more than QUIC's minimum");
         let mut server = quinn_server(credentials.session_server());
         // A peer's synthetic address never changes, whatever path its packets take.
-        server.migration(false);
-        let endpoint = quic::endpoint(config, server.clone(), port.mesh_socket())?;
+        server.migration(false).time_source(Arc::new(WallClock(host.clone())));
+        let endpoint = quic::endpoint(config, server.clone(), port.mesh_socket(), &host)?;
         let (services_sender, services) = mpsc::channel(INBOX_MAX);
         let (messages_sender, messages) = mpsc::channel(INBOX_MAX);
         let (guests, reroutes) = (Arc::<Guests>::default(), Arc::new(Reroutes::new()));

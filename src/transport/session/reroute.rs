@@ -31,7 +31,7 @@ pub(super) struct Reroute {
 
 impl Reroutes {
     pub(super) fn new() -> Self {
-        Self { start: Instant::now(), by_peer: Mutex::default() }
+        Self { start: now(), by_peer: Mutex::default() }
     }
 
     /// What the sessions with `peer` share.
@@ -52,7 +52,7 @@ impl Reroutes {
     pub(super) fn note(&self, peer: Tag) -> bool {
         let by_peer = self.by_peer.lock().expect("BUG: nothing panics while it holds the reroutes");
         let reroute = by_peer.get(&peer).and_then(Weak::upgrade);
-        reroute.inspect(|reroute| reroute.at.store(reroute.nanos(Instant::now()), Ordering::Relaxed)).is_some()
+        reroute.inspect(|reroute| reroute.at.store(reroute.nanos(now()), Ordering::Relaxed)).is_some()
     }
 }
 
@@ -129,6 +129,11 @@ impl Controller for Rerouted {
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
         self
     }
+}
+
+/// The time by which quinn tells its congestion controllers what happened when: the runtime's.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 #[cfg(test)]

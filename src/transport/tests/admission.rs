@@ -7,6 +7,7 @@ use prunella_core::identity::Identity;
 use prunella_core::wire::admission::Refusal;
 
 use super::testbed::{Mesh, soon};
+use crate::host::Machine;
 use crate::security::{Credentials, JOIN_ALPN, Refused, quinn_client, server_name};
 use crate::transport::{JoinError, join};
 
@@ -16,12 +17,12 @@ async fn a_host_joins_once_and_is_a_member() {
     let inviter = mesh.node(1);
     let token = mesh.invite(inviter.peer(), vec![inviter.address()]);
     let identity = Identity::from_secret(&[9; 32]);
-    let membership = soon(join(&token, &identity)).await.unwrap();
+    let membership = soon(join(&Machine::shared(), &token, &identity)).await.unwrap();
     assert_eq!(membership.neighbors, vec![(inviter.peer(), vec![inviter.address()])]);
     let credentials = Credentials::new(identity.clone(), membership.certificate, membership.authority).unwrap();
     assert_eq!((credentials.peer(), credentials.trust_domain()), (identity.peer(), "lab"));
 
-    assert_eq!(soon(join(&token, &identity)).await, Err(JoinError::Refused(Refusal::Replayed)));
+    assert_eq!(soon(join(&Machine::shared(), &token, &identity)).await, Err(JoinError::Refused(Refusal::Replayed)));
 }
 
 #[tokio::test]
@@ -31,7 +32,7 @@ async fn one_address_that_answers_is_enough() {
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let token = mesh.invite(inviter.peer(), vec![silent.local_addr().unwrap(), inviter.address()]);
     let started = std::time::Instant::now();
-    soon(join(&token, &Identity::from_secret(&[9; 32]))).await.unwrap();
+    soon(join(&Machine::shared(), &token, &Identity::from_secret(&[9; 32]))).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(4), "the silent address was not waited for");
 }
 
@@ -40,7 +41,7 @@ async fn a_token_of_another_mesh_is_not_shown() {
     let (mesh, other) = (Mesh::new(), Mesh::new());
     let node = other.node(1);
     let token = mesh.invite(node.peer(), vec![node.address()]);
-    let error = soon(join(&token, &Identity::from_secret(&[9; 32]))).await.unwrap_err();
+    let error = soon(join(&Machine::shared(), &token, &Identity::from_secret(&[9; 32]))).await.unwrap_err();
     assert_eq!(error, JoinError::WrongMesh { address: node.address(), reason: Refused::Stranger });
 }
 
@@ -49,7 +50,7 @@ async fn a_token_of_another_inviter_is_not_shown() {
     let mesh = Mesh::new();
     let node = mesh.node(1);
     let token = mesh.invite(mesh.credentials(2).peer(), vec![node.address()]);
-    let error = soon(join(&token, &Identity::from_secret(&[9; 32]))).await.unwrap_err();
+    let error = soon(join(&Machine::shared(), &token, &Identity::from_secret(&[9; 32]))).await.unwrap_err();
     assert_eq!(error, JoinError::WrongMesh { address: node.address(), reason: Refused::NotDialed });
 }
 
@@ -59,10 +60,13 @@ async fn nobody_there_is_told_with_every_address() {
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     let token = mesh.invite(mesh.credentials(1).peer(), vec![address]);
-    let error = soon(join(&token, &Identity::from_secret(&[9; 32]))).await.unwrap_err();
+    let error = soon(join(&Machine::shared(), &token, &Identity::from_secret(&[9; 32]))).await.unwrap_err();
     assert!(matches!(&error, JoinError::NotReachable { tried } if tried.contains(&address.to_string())), "{error}");
     let nowhere = mesh.invite(mesh.credentials(1).peer(), vec![]);
-    assert_eq!(soon(join(&nowhere, &Identity::from_secret(&[9; 32]))).await, Err(JoinError::NoAddress));
+    assert_eq!(
+        soon(join(&Machine::shared(), &nowhere, &Identity::from_secret(&[9; 32]))).await,
+        Err(JoinError::NoAddress)
+    );
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use prunella_core::wire::{Admission, AdmissionReply, StreamOpen};
 use prunella_core::{Label, LinkId, PeerId};
 
 use crate::datapath::{Event, Port, Route};
+use crate::host::Machine;
 use crate::security::{Authority, Credentials, Issuer, Token};
 use crate::transport::{
     Admitter, Gate, Inbound, LinkEvent, LinkSetup, Links, RouteHook, Services, SessionSetup, Sessions,
@@ -122,7 +123,8 @@ impl Node {
             Box::pin(async { answer.map_or(Ok(()), Err) })
         });
         let gate = Arc::new(DenyList(denied.clone()));
-        let setup = SessionSetup { credentials: credentials.clone(), port: port.clone(), route, gate };
+        let setup =
+            SessionSetup { credentials: credentials.clone(), host: Machine::shared(), port: port.clone(), route, gate };
         let (sessions, inbox) = Sessions::start(setup).unwrap();
         let unwanted = Arc::new(Mutex::new(BTreeSet::new()));
         let refused = unwanted.clone();
@@ -130,12 +132,12 @@ impl Node {
         let neighbors = vec![(me, vec![port.local_addr()])];
         let links = Links::start(LinkSetup {
             credentials: credentials.clone(),
+            host: Machine::shared(),
             port: port.clone(),
             incarnation,
             accept: Box::new(move |peer| !refused.lock().unwrap().contains(peer)),
             relays: Box::new(|_| true),
             messages_per_second: prunella_core::limits::CONTROL_RATE_PER_SECOND,
-            unix_ms: || now() * 1000,
             admitter: Some(Arc::new(Inviter { issuer, used: Mutex::default(), neighbors })),
             events: sender,
         })

@@ -1,0 +1,68 @@
+//! What a node takes from the machine that it runs on: sockets, a disk, the wall clock, randomness.
+//!
+//! Everything else that a node knows of the world comes over its sockets, and its other clock is the runtime's. So a node
+//! that is given another host runs in another world: over a network in memory, from a seed, in virtual time.
+//!
+//! Keys, certificates and what TLS draws come from the operating system whatever the host is: nobody may be able to
+//! predict them by mistake.
+
+mod machine;
+mod wall_clock;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prunella_storage::{Store, StoreError};
+use quinn::AsyncUdpSocket;
+use tokio::task::JoinError;
+
+use crate::datapath::DatapathError;
+
+pub use machine::Machine;
+pub use wall_clock::WallClock;
+
+/// A machine on which a node can run.
+pub trait Host: Send + Sync + 'static {
+    /// A socket bound to `address`; if its port is 0, the host chooses. Called within the node's runtime.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    fn bind(&self, address: SocketAddr) -> Result<Arc<dyn AsyncUdpSocket>, DatapathError>;
+
+    /// The store in `directory`; an empty one if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be opened.
+    fn open_store(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError>;
+
+    /// The time since the Unix epoch, as the wall clock has it; it may jump.
+    fn unix_time(&self) -> Duration;
+
+    /// Fills `bytes` at random. Never used for keys.
+    fn fill_random(&self, bytes: &mut [u8]);
+
+    /// Whether work that blocks is done on threads of its own; if not, it is done where it is wanted.
+    fn has_threads(&self) -> bool {
+        true
+    }
+
+    /// A random number.
+    fn random_u64(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.fill_random(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+}
+
+/// Does work that may block: on a thread for that, unless the host has no other thread than this one.
+///
+/// # Errors
+/// [`JoinError`] if the work panicked, on a thread of its own.
+pub async fn unblocked<T: Send + 'static>(
+    host: &dyn Host,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    if host.has_threads() { tokio::task::spawn_blocking(work).await } else { Ok(work()) }
+}
