@@ -36,11 +36,10 @@ impl Gossip {
     /// Holds a record if it is newer than what is held, and tells whom it concerns.
     pub(super) fn take_in(&mut self, proven: Verified<ProvenRecord>, now: Instant, effects: &mut Vec<Effect>) -> bool {
         let (record, item) = (proven.record.clone(), proven.item);
-        let persist = is_durable(record.id.kind)
-            .then(|| Effect::Persist { id: record.id.clone(), signed: proven.signed.clone() });
+        let persist = Effect::Persist { id: record.id.clone(), signed: proven.signed.clone() };
         let Applied::News { replaced } = self.held.apply(proven) else { return false };
         self.repair.changed(replaced, item, now);
-        effects.extend(persist);
+        effects.push(persist);
         self.tell_members(&record.id, Some((&record.body, record.version)), now);
         effects.extend(changed(&record.id, Some(&record.body)));
         self.note_shared(&record, effects);
@@ -69,15 +68,8 @@ impl Gossip {
         }
         effects.extend(changed(&gone.record.id, None));
         self.forget_shared(&gone.record.id, effects);
-        if is_durable(gone.record.id.kind) {
-            effects.push(Effect::Forget { id: gone.record.id.clone() });
-        }
+        effects.push(Effect::Forget { id: gone.record.id.clone() });
     }
-}
-
-/// Whether a record is worth keeping through a restart: links are told anew by then.
-fn is_durable(kind: Kind) -> bool {
-    kind != Kind::Links
 }
 
 /// What the other roles are told of a record, if it concerns one; no body: it is not held any more.

@@ -102,7 +102,8 @@ pub enum Effect {
         /// What.
         control: Control,
     },
-    /// Keep a record; nothing comes back.
+    /// Keep a record for a later life of the role, and if its kind outlives processes also for a later process; nothing
+    /// comes back.
     Persist {
         /// Under which id.
         id: RecordId,

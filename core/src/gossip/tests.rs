@@ -340,3 +340,27 @@ fn two_lives_of_a_node_never_share_a_version() {
     assert_eq!(record(1) >> 16, record(2) >> 16, "the clock says the same");
     assert_ne!(record(1), record(2));
 }
+
+#[test]
+fn a_restarted_role_hears_again_what_its_store_does_not_hold() {
+    let mut mesh = Mesh::new(5);
+    for a in 1..=5 {
+        (a + 1..=5).for_each(|b| mesh.link(a, b, LinkState::Up));
+    }
+    mesh.run(5);
+    for life in 0..5 {
+        let kept: Vec<_> = mesh.nodes[&id(1)].held.iter().filter(|p| p.record.id.kind == Kind::Node).cloned().collect();
+        let gossip = Gossip::new(Identity::from_secret(&[1; 32]), 100 + life, mesh.now);
+        mesh.nodes.insert(id(1), gossip);
+        let unix_ms = UNIX_MS + mesh.now.as_millis();
+        mesh.give(id(1), Input::Clock { unix_ms });
+        mesh.give(id(1), Input::Loaded(kept));
+        mesh.give(id(1), Input::Announce(body("n1")));
+        for to in 2..=5 {
+            mesh.give(id(1), Input::LinkReported(report(to, LinkState::Up)));
+        }
+        let links = mesh.nodes[&id(1)].records().filter(|r| r.id.kind == Kind::Links).count();
+        assert_eq!(links, 5, "life {life}");
+        mesh.run(1);
+    }
+}

@@ -44,6 +44,13 @@ pub enum Kind {
     Shared,
 }
 
+impl Kind {
+    /// Whether such a record is worth keeping through the end of a process: links are told anew by then.
+    pub const fn outlives_processes(self) -> bool {
+        !matches!(self, Kind::Links)
+    }
+}
+
 /// What makes a record unique; the newest version under one id wins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
 pub struct RecordId {

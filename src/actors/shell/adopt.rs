@@ -24,13 +24,10 @@ impl Shell {
     /// [`StoreError`] if the store cannot be read.
     pub fn gossip(&self) -> Result<Newborn<Gossip, gossip::Input>, StoreError> {
         let now_ms = self.unix_ms();
-        let mut stored = Vec::new();
-        for (_, value) in self.store.scan(Tree::Records)? {
-            // What does not verify any more has expired, or was damaged: the neighbors have it if it still holds.
-            if let Ok(Ok(proven)) = codec::decode::<SignedRecord>(&value).map(|claim| claim.verify(now_ms)) {
-                stored.push(proven);
-            }
-        }
+        let values = self.store.scan(Tree::Records)?;
+        let kept = values.iter().filter_map(|(_, value)| codec::decode::<SignedRecord>(value).ok());
+        // What does not verify any more has expired, or was damaged: the neighbors have it if it still holds.
+        let stored = kept.chain(self.passing_records()).filter_map(|claim| claim.verify(now_ms).ok()).collect();
         let body = NodeBody {
             name: self.config.name.clone(),
             addresses: self.advertised.clone(),

@@ -86,6 +86,8 @@ pub struct Shell {
     pub traces: Traces,
     /// Shared values that somebody waits for to be written.
     pub writes: Writes,
+    /// Records for a later GossipActor of this process only. Bounded by what gossip holds.
+    passing: Mutex<BTreeMap<RecordId, SignedRecord>>,
     owners: Mutex<BTreeMap<LinkId, PeerId>>,
     /// Why the last dial to each neighbor failed.
     dial_failures: Mutex<BTreeMap<PeerId, String>>,
@@ -137,6 +139,7 @@ impl Shell {
             advertised,
             sessions: OnceLock::new(),
             services: OnceLock::new(),
+            passing: Mutex::default(),
             owners: Mutex::default(),
             dial_failures: Mutex::default(),
             traces: Traces::default(),
@@ -225,13 +228,26 @@ impl Shell {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(&link).copied()
     }
 
-    fn keep_record(&self, id: &RecordId, signed: &SignedRecord) {
+    fn keep_record(&self, id: RecordId, signed: SignedRecord) {
+        if !id.kind.outlives_processes() {
+            self.passing.lock().unwrap_or_else(PoisonError::into_inner).insert(id, signed);
+            return;
+        }
         let mut batch = Batch::new();
-        batch.put(Tree::Records, codec::encode(id), codec::encode(signed));
+        batch.put(Tree::Records, codec::encode(&id), codec::encode(&signed));
         self.directory.keep(batch);
     }
 
+    /// What an earlier GossipActor of this process held and no disk does.
+    fn passing_records(&self) -> Vec<SignedRecord> {
+        self.passing.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     fn forget_record(&self, id: &RecordId) {
+        if !id.kind.outlives_processes() {
+            self.passing.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            return;
+        }
         let mut batch = Batch::new();
         batch.delete(Tree::Records, codec::encode(id));
         self.directory.keep(batch);
@@ -251,7 +267,7 @@ impl Perform for Shell {
                     tracing::debug!(peer = %to.short(), %error, "a control message was not sent");
                 }
             }
-            Command::PersistRecord { id, signed } => self.keep_record(&id, &signed),
+            Command::PersistRecord { id, signed } => self.keep_record(id, signed),
             Command::ForgetRecord { id } => self.forget_record(&id),
             Command::NodeChanged { peer, body } => self.known.set_node(peer, body),
             Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),
