@@ -17,6 +17,7 @@ pub mod identity;
 pub mod ids;
 pub mod incident;
 pub mod instant;
+pub mod interleaving;
 pub mod limits;
 pub mod machine;
 pub mod monitor;

@@ -1,35 +1,63 @@
 //! Dials, links and control messages, as the transport of a real node handles them.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use prunella_core::frame::{FrameKey, ReplayWindow};
-use prunella_core::limits::DIAL_TIMEOUT;
+use prunella_core::limits::{CONTROL_MESSAGE_BYTES_MAX, CONTROL_QUEUE_MAX, DIAL_TIMEOUT};
 use prunella_core::wire::{Control, codec};
 use prunella_core::wiring::Route;
 use prunella_core::{Instant, LinkId, gossip, peer};
 
+use crate::allowance::Allowance;
 use crate::config::Bug;
 use crate::event::Event;
 use crate::host::Link;
+use crate::lie::{Said, Taken};
+use crate::network::{Fate, RETRANSMIT};
 use crate::world::World;
 
 /// Control messages under way on one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Connection {
-    /// By the receiving host: messages in the order in which they were sent.
-    waiting: [(usize, VecDeque<Vec<u8>>); 2],
+    streams: [Stream; 2],
+}
+
+/// One direction of a control stream.
+#[derive(Debug)]
+struct Stream {
+    /// The receiving host.
+    to: usize,
+    /// Messages in the order in which they were sent.
+    waiting: VecDeque<Said>,
+    /// When the last one of them arrives: none overtakes another.
+    due: Instant,
+}
+
+impl Stream {
+    fn new(to: usize) -> Self {
+        Self { to, waiting: VecDeque::new(), due: Instant::BOOT }
+    }
 }
 
 impl Connection {
-    fn waiting_for(&mut self, host: usize) -> Option<&mut VecDeque<Vec<u8>>> {
-        self.waiting.iter_mut().find(|(to, _)| *to == host).map(|(_, queue)| queue)
+    fn towards(&mut self, host: usize) -> Option<&mut Stream> {
+        self.streams.iter_mut().find(|stream| stream.to == host)
+    }
+
+    /// The most messages that wait in one direction.
+    pub(crate) fn waiting(&self) -> usize {
+        self.streams.iter().map(|stream| stream.waiting.len()).max().unwrap_or_default()
     }
 }
 
 impl World {
     /// Begins a handshake.
     pub(crate) fn dial(&mut self, from: usize, to: usize) {
+        // As the real transport: one dial per neighbor at a time, so that two of a node's own cannot replace each other.
+        if !self.hosts[from].dialing.insert(to) {
+            let life = self.hosts[from].life;
+            return self.queue.push(self.now, Event::DialFailed { from, life, to });
+        }
         let handshake = self.network.latency(from, to) * 3;
         let until = self.now + DIAL_TIMEOUT;
         let life = self.hosts[from].life;
@@ -42,12 +70,14 @@ impl World {
             return;
         }
         if self.network.passes_both(from, to) && self.hosts[to].is_running() {
+            self.hosts[from].dialing.remove(&to);
             if self.keeps_old(from, to, from) || self.keeps_old(to, from, from) {
                 self.queue.push(self.now, Event::DialFailed { from, life, to });
             } else {
                 self.connect(from, to);
             }
         } else if self.now >= until {
+            self.hosts[from].dialing.remove(&to);
             self.queue.push(self.now, Event::DialFailed { from, life, to });
         } else {
             self.queue.push(self.now + RETRANSMIT, Event::Dial { from, life, to, until });
@@ -76,8 +106,7 @@ impl World {
     fn connect(&mut self, from: usize, to: usize) {
         self.conns_ever += 1;
         let conn = self.conns_ever;
-        let queues = [(from, VecDeque::new()), (to, VecDeque::new())];
-        self.conns.insert(conn, Connection { waiting: queues });
+        self.conns.insert(conn, Connection { streams: [Stream::new(from), Stream::new(to)] });
         let preferred = self.is_preferred(from, to);
         let keys = [self.draw_key(), self.draw_key()];
         for (host, peer, keys) in [(from, to, [keys[0], keys[1]]), (to, from, [keys[1], keys[0]])] {
@@ -105,6 +134,8 @@ impl World {
             receive_key: FrameKey::from_bytes(receive),
             window: ReplayWindow::new(),
             sequence: 0,
+            allowance: Allowance::full(self.now),
+            rejected_in_row: 0,
         };
         at.links.insert(id, link);
         let told = match self.config.bug {
@@ -123,9 +154,7 @@ impl World {
         let (conn, peer) = (link.conn, link.peer);
         self.queue.push(self.now, Event::Closed { conn, at: host });
         // The farewell is a single packet: if it is lost, the other end finds out by itself.
-        if let Some(takes) = self.network.carry(host, peer) {
-            self.queue.push(self.now + takes, Event::Closed { conn, at: peer });
-        }
+        self.send_datagram(host, peer, FAREWELL_BYTES, |_| Event::Closed { conn, at: peer });
     }
 
     /// An end of a connection is over.
@@ -143,18 +172,35 @@ impl World {
         self.check_routes();
     }
 
-    /// Queues a control message on the link to a neighbor; without a link it is dropped, as by the real shell.
+    /// Queues a control message on the link to a neighbor; without a link, or when too many wait, it is dropped, as by
+    /// the real shell.
     pub(crate) fn send_control(&mut self, from: usize, to: usize, control: &Control) {
         let repairs = matches!(control, Control::Summary { .. } | Control::Digest(_) | Control::Pull(_));
         if repairs && self.config.bug == Some(Bug::NoAntiEntropy) {
             return;
         }
-        let Some((_, link)) = self.hosts[from].link_to(to) else { return };
+        let bytes = codec::encode_message(control);
+        if bytes.len() > CONTROL_MESSAGE_BYTES_MAX {
+            return self.fail(format!("node {from} wants to send a message of {} bytes", bytes.len()));
+        }
+        if self.send_bytes(from, to, Said::honestly(bytes)) {
+            self.note_told(from, control);
+        }
+    }
+
+    /// Queues what is said, true or not, on the link to a neighbor; false if there is no link, or no room.
+    pub(crate) fn send_bytes(&mut self, from: usize, to: usize, said: Said) -> bool {
+        let Some((_, link)) = self.hosts[from].link_to(to) else { return false };
         let conn = link.conn;
-        let Some(queue) = self.conns.get_mut(&conn).and_then(|c| c.waiting_for(to)) else { return };
-        queue.push_back(codec::encode_message(control));
-        let takes = self.network.latency(from, to);
-        self.queue.push(self.now + takes, Event::Control { conn, to });
+        let takes = self.network.stream(from, to, said.bytes.len(), self.now);
+        let Some(stream) = self.conns.get_mut(&conn).and_then(|c| c.towards(to)) else { return false };
+        if stream.waiting.len() >= CONTROL_QUEUE_MAX && said.is_honest() {
+            return false;
+        }
+        stream.waiting.push_back(said);
+        stream.due = stream.due.max(self.now + takes);
+        self.queue.push(stream.due, Event::Control { conn, to });
+        true
     }
 
     /// Delivers the oldest waiting message; a stream sends again what is lost, so it only comes later.
@@ -164,18 +210,69 @@ impl World {
         if !self.network.passes(from, to) {
             return self.queue.push(self.now + RETRANSMIT, Event::Control { conn, to });
         }
-        let Some(bytes) = self.conns.get_mut(&conn).and_then(|c| c.waiting_for(to)?.pop_front()) else { return };
-        let unix_ms = self.hosts[to].unix_ms(self.now);
-        let heard = codec::decode_message::<Control>(&bytes).and_then(|control| gossip::verify(control, unix_ms));
-        let from = self.hosts[from].peer_id();
-        match heard {
-            Ok((message, rejected)) => {
-                if let Some(reason) = rejected.first() {
-                    self.fail(format!("an honest node's record was rejected by node {to}: {reason}"));
+        let Some(said) = self.conns.get_mut(&conn).and_then(|c| c.towards(to)?.waiting.pop_front()) else { return };
+        if let Some(liar) = self.liars.iter_mut().find(|liar| liar.host == to) {
+            liar.overhear(&said.bytes);
+        }
+        let now = self.now;
+        let Some(link) = self.hosts[to].links.get_mut(&id) else { return };
+        let taken = match () {
+            () if said.bytes.len() > CONTROL_MESSAGE_BYTES_MAX => Taken::Unframed,
+            () if !link.allowance.take(now) => Taken::TooFast,
+            () => match codec::decode_message::<Control>(&said.bytes) {
+                Ok(control) => {
+                    link.rejected_in_row = 0;
+                    self.hear(from, to, control)
                 }
-                self.tell(to, Route::Gossip(gossip::Input::Heard { from, message }));
+                Err(reason) => {
+                    link.rejected_in_row += 1;
+                    Taken::Undecoded(reason)
+                }
+            },
+        };
+        self.judge_taken(from, to, &said, &taken);
+        let in_row = self.hosts[to].links.get(&id).map_or(0, |link| link.rejected_in_row);
+        if taken == Taken::Unframed || in_row >= REJECTED_IN_ROW_MAX {
+            // Where the next message starts is unknown, or the neighbor is taken for broken.
+            self.close(to, id);
+        }
+    }
+
+    /// What the shell does with a decoded message: it is verified, and the gossip role hears what is good of it.
+    fn hear(&mut self, from: usize, to: usize, control: Control) -> Taken {
+        let unix_ms = self.hosts[to].unix_ms(self.now);
+        let peer = self.hosts[from].peer_id();
+        match gossip::verify(control, unix_ms) {
+            Ok((message, rejected)) => {
+                self.tell(to, Route::Gossip(gossip::Input::Heard { from: peer, message }));
+                Taken::Heard(rejected)
             }
-            Err(reason) => self.fail(format!("an honest node's message was rejected by node {to}: {reason}")),
+            Err(reason) => Taken::Refused(reason),
+        }
+    }
+
+    /// Sends a datagram; `arrival` makes the event of each of its arrivals, from whether it is a copy.
+    pub(crate) fn send_datagram(&mut self, from: usize, to: usize, bytes: usize, arrival: impl Fn(bool) -> Event) {
+        self.datagrams += 1;
+        match self.network.carry(from, to, bytes, self.datagrams, self.now) {
+            Fate::Lost => {}
+            Fate::Held => {
+                self.held.insert(self.datagrams, arrival(false));
+            }
+            Fate::Arrives(times) => {
+                for (nth, takes) in times.into_iter().enumerate() {
+                    self.queue.push(self.now + takes, arrival(nth > 0));
+                }
+            }
+        }
+    }
+
+    /// Lets go what a clog held back.
+    pub(crate) fn unclog(&mut self, from: usize, to: usize) {
+        let takes = self.network.latency(from, to);
+        for number in self.network.unclog(from, to) {
+            let event = self.held.remove(&number).expect("BUG: what is held is kept");
+            self.queue.push(self.now + takes, event);
         }
     }
 
@@ -192,5 +289,7 @@ struct Ends {
     keys: [[u8; 16]; 2],
 }
 
-/// How soon a transport sends again what was lost.
-const RETRANSMIT: Duration = Duration::from_millis(200);
+/// Rejected messages in a row after which a real transport closes a link.
+const REJECTED_IN_ROW_MAX: u32 = 32;
+/// About how long the packet is that closes a connection.
+const FAREWELL_BYTES: usize = 40;

@@ -1,10 +1,15 @@
 //! The oracles: what must always hold, and what must hold again when the faults have stopped.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use prunella_core::PeerId;
+use prunella_core::incident::IncidentKind;
 use prunella_core::limits::PATH_LABELS_MAX;
+use prunella_core::node::Role;
 use prunella_core::pathfinder::Way;
 use prunella_core::peer::LinkState;
+use prunella_core::record::RecordId;
 
 use crate::config::LINK_PROBING;
 use crate::world::World;
@@ -89,13 +94,11 @@ impl World {
     /// Liveness: what does not hold (yet), of all that must hold when nothing is wrong any more. Empty: all is well.
     pub fn unhealed(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        let roots = self.hosts.iter().map(|h| h.process.as_ref().map(|node| node.gossip().root()));
-        if let Some(node) = roots.clone().position(|root| root.is_none()) {
-            wrong.push(format!("node {node} does not run"));
-        } else if let Some(node) = roots.clone().zip(roots.skip(1)).position(|(a, b)| a != b) {
-            wrong.push(format!("nodes {node} and {} hold different records", node + 1));
+        match self.hosts.iter().position(|host| host.process.as_ref().is_none_or(|node| !node.runs(Role::Shell))) {
+            Some(node) => wrong.push(format!("node {node} does not run")),
+            None => wrong.extend(self.disagreement()),
         }
-        for (from, to) in self.wanted.iter().copied() {
+        for (from, to) in self.wanted.iter().copied().filter(|(from, to)| self.network.hops(*from, *to) <= HOPS_MAX) {
             match self.walk(from, to) {
                 Some(Walk::Arrives(_)) => {}
                 Some(Walk::Ends(hops)) => wrong.push(format!("the route from {from} to {to} ends: {hops:?}")),
@@ -108,11 +111,44 @@ impl World {
             }
         }
         for (node, host) in self.hosts.iter().enumerate() {
-            for incident in host.incidents.values() {
-                wrong.push(format!("node {node}: {} since {} is open", incident.kind.name(), incident.opened));
+            for incident in host.journal.open.values().filter(|incident| !self.is_beyond_reach(&incident.kind)) {
+                let subject = self.subject(&incident.kind.subject());
+                wrong.push(format!("node {node}: {} {subject} since {} is open", incident.kind.name(), incident.opened));
             }
         }
         wrong
+    }
+
+    /// Two honest nodes that do not hold the same of all that honest nodes have said.
+    fn disagreement(&self) -> Option<String> {
+        let liars: BTreeSet<PeerId> = self.liars.iter().map(|liar| self.hosts[liar.host].peer_id()).collect();
+        let mut first: Option<(usize, Vec<(&RecordId, u64)>)> = None;
+        for (node, host) in self.hosts.iter().enumerate().filter(|(node, _)| !self.is_liar(*node)) {
+            let records = host.process.iter().flat_map(|process| process.gossip().records());
+            let honest = records.filter(|record| !liars.contains(&record.id.origin));
+            let held: Vec<(&RecordId, u64)> = honest.map(|record| (&record.id, record.version)).collect();
+            match &first {
+                None => first = Some((node, held)),
+                Some((other, theirs)) if *theirs != held => {
+                    let differs = |(id, version): &&(&RecordId, u64)| {
+                        !held.contains(&(*id, *version)) || !theirs.contains(&(*id, *version))
+                    };
+                    let (id, version) = theirs.iter().chain(&held).find(differs)?;
+                    let (origin, key) = (self.index[&id.origin], &id.key);
+                    let what = format!("{:?} {key:?} of {origin} in version {version}", id.kind).to_lowercase();
+                    return Some(format!("nodes {other} and {node} hold different records: {what}"));
+                }
+                Some(_) => {}
+            }
+        }
+        None
+    }
+
+    /// A path may have only so many relays: whoever is further away has none, and that is no fault.
+    fn is_beyond_reach(&self, kind: &IncidentKind) -> bool {
+        let IncidentKind::PathLost { destination } = kind else { return false };
+        let to = self.index[destination];
+        (0..self.hosts.len()).any(|from| self.network.hops(from, to) > HOPS_MAX)
     }
 
     /// Whether a node reports its link to another as up.
@@ -127,3 +163,5 @@ impl World {
 /// and is late soon after.
 const SILENCE_MAX: Duration =
     Duration::from_nanos((LINK_PROBING.interval.as_nanos() * 11 / 10 + LINK_PROBING.late_after.as_nanos()) as u64);
+/// Most links of a path.
+const HOPS_MAX: usize = PATH_LABELS_MAX + 1;
