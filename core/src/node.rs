@@ -20,10 +20,10 @@ use crate::pathfinder::Pathfinder;
 use crate::peer::{Peer, Probing};
 use crate::planner::Planner;
 use crate::policy::{Policy, RuleSet};
-use crate::record::{NodeBody, ProvenRecord};
+use crate::record::NodeBody;
 use crate::rng::Rng;
 use crate::wiring::{Command, Route, Wire};
-use crate::{Instant, Label, LinkId, Machine, PeerId, Verified, gossip, monitor, pathfinder, peer, planner, policy};
+use crate::{Instant, Label, LinkId, Machine, PeerId, gossip, monitor, pathfinder, peer, planner, policy};
 
 /// What a node is to do.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub struct Adopted {
     /// What the wall clock says, in milliseconds since the Unix epoch.
     pub unix_ms: u64,
     /// For gossip: the records that the store holds.
-    pub stored: Vec<Verified<ProvenRecord>>,
+    pub stored: gossip::Loaded,
     /// For gossip: the services that this node exposes.
     pub services: Vec<String>,
     /// For policy: the rules that it is to enforce.

@@ -145,6 +145,15 @@ impl Record {
         Verified::vouch(ProvenRecord { record: self, signed: SignedRecord { bytes, signature }, item })
     }
 
+    /// Whether it holds at the wall-clock time `unix_ms`.
+    ///
+    /// # Errors
+    /// [`Rejected::Stale`] if it has expired or comes from the future.
+    pub fn check_time(&self, unix_ms: u64) -> Result<(), Rejected> {
+        let future = self.issued_ms > unix_ms.saturating_add(CLOCK_SKEW_MAX.as_millis() as u64);
+        if self.expires_ms <= unix_ms || future { Err(Rejected::Stale) } else { Ok(()) }
+    }
+
     /// Bounds, and a body that fits the kind.
     fn check(&self) -> Result<(), Rejected> {
         if self.id.key.len() > RECORD_KEY_BYTES_MAX || self.expires_ms <= self.issued_ms {
@@ -195,14 +204,30 @@ impl SignedRecord {
     /// [`Rejected::OverLimit`] or [`Rejected::Malformed`] for its form, [`Rejected::Unsigned`] if the origin did not
     /// sign it, [`Rejected::Stale`] if it has expired or comes from the future.
     pub fn verify(self, unix_ms: u64) -> Result<Verified<ProvenRecord>, Rejected> {
+        let record = self.decode()?;
+        record.check_time(unix_ms)?;
+        self.prove(record)
+    }
+
+    /// Decodes and checks a claim, whenever it was or will be true: for a node's own store.
+    ///
+    /// # Errors
+    /// As [`SignedRecord::verify`], but never [`Rejected::Stale`].
+    pub fn verify_signature(self) -> Result<Verified<ProvenRecord>, Rejected> {
+        let record = self.decode()?;
+        self.prove(record)
+    }
+
+    fn decode(&self) -> Result<Record, Rejected> {
         if self.bytes.len() > RECORD_BYTES_MAX + RECORD_BODY_BYTES_MAX {
             return Err(Rejected::OverLimit);
         }
         let record: Record = codec::decode(&self.bytes)?;
         record.check()?;
-        if record.expires_ms <= unix_ms || record.issued_ms > unix_ms + CLOCK_SKEW_MAX.as_millis() as u64 {
-            return Err(Rejected::Stale);
-        }
+        Ok(record)
+    }
+
+    fn prove(self, record: Record) -> Result<Verified<ProvenRecord>, Rejected> {
         let signature: &[u8; 64] = self.signature.as_slice().try_into().map_err(|_| Rejected::Malformed)?;
         identity::verify(&record.id.origin, &signed_bytes(&self.bytes), signature)?;
         let item = ItemId::of(&self.bytes);

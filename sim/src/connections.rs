@@ -1,6 +1,7 @@
 //! Dials, links and control messages, as the transport of a real node handles them.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use prunella_core::frame::{FrameKey, ReplayWindow};
 use prunella_core::limits::{CONTROL_MESSAGE_BYTES_MAX, CONTROL_QUEUE_MAX, DIAL_TIMEOUT};
@@ -238,6 +239,18 @@ impl World {
         }
     }
 
+    /// Wires carry as much as is sent from now on: what waits in front of them arrives soon.
+    pub(crate) fn hurry(&mut self) {
+        for (conn, connection) in &mut self.conns {
+            for stream in &mut connection.streams {
+                stream.due = self.now + HURRY;
+                for _ in 0..stream.waiting.len() {
+                    self.queue.push(stream.due, Event::Control { conn: *conn, to: stream.to });
+                }
+            }
+        }
+    }
+
     /// What the shell does with a decoded message: it is verified, and the gossip role hears what is good of it.
     fn hear(&mut self, from: usize, to: usize, control: Control) -> Taken {
         let unix_ms = self.hosts[to].unix_ms(self.now);
@@ -293,3 +306,5 @@ struct Ends {
 const REJECTED_IN_ROW_MAX: u32 = 32;
 /// About how long the packet is that closes a connection.
 const FAREWELL_BYTES: usize = 40;
+/// How long it takes what waits in front of a wire that has become wide.
+const HURRY: Duration = Duration::from_millis(50);

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use prunella_core::record::{ProvenRecord, RecordId, SignedRecord};
+use prunella_core::record::{RecordId, SignedRecord};
 use prunella_core::rng::Rng;
 use prunella_core::wire::codec;
-use prunella_core::{Instant, Verified};
+use prunella_core::Instant;
 
 /// What happens to a disk when the process on it is killed. Writes that were not flushed are gone in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,10 +117,10 @@ impl Disk {
         self.fails_next = false;
     }
 
-    /// What a process that starts now reads: only what verifies.
-    pub(crate) fn load(&self, unix_ms: u64) -> Vec<Verified<ProvenRecord>> {
-        let proven = |value: &Vec<u8>| codec::decode::<SignedRecord>(value).ok()?.verify(unix_ms).ok();
-        self.safe.values().filter_map(proven).collect()
+    /// What a process that starts now reads: everything that decodes. Whether it is still what was written, is for the
+    /// reader to see.
+    pub(crate) fn read(&self) -> impl Iterator<Item = SignedRecord> {
+        self.safe.values().filter_map(|value| codec::decode(value).ok())
     }
 
     /// Whether something that had been written was lost to anything but a plain kill.
@@ -136,6 +136,7 @@ impl Disk {
 
 #[cfg(test)]
 mod tests {
+    use prunella_core::gossip;
     use prunella_core::identity::Identity;
     use prunella_core::record::{Body, Kind, Record};
 
@@ -161,7 +162,9 @@ mod tests {
     }
 
     fn held(disk: &Disk) -> Vec<String> {
-        disk.load(UNIX_MS).iter().map(|proven| proven.record.id.key.clone()).collect()
+        let me = Identity::from_secret(&[1; 32]).peer();
+        let loaded = gossip::load(&me, disk.read(), UNIX_MS);
+        loaded.records.iter().map(|proven| proven.record.id.key.clone()).collect()
     }
 
     #[test]

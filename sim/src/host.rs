@@ -11,7 +11,7 @@ use prunella_core::pathfinder::{self, Way};
 use prunella_core::policy::RuleSet;
 use prunella_core::record::NodeBody;
 use prunella_core::rng::Rng;
-use prunella_core::{Instant, Label, LinkId, PeerId, Rejected, monitor};
+use prunella_core::{Instant, Label, LinkId, PeerId, Rejected, gossip, monitor};
 
 use crate::allowance::Allowance;
 use crate::config::{LINK_PROBING, PATH_PROBING, PATHS};
@@ -150,7 +150,7 @@ impl Host {
         let unix_ms = self.unix_ms(now);
         Adopted {
             unix_ms,
-            stored: self.disk.load(unix_ms),
+            stored: gossip::load(&self.peer_id(), self.disk.read(), unix_ms),
             services: self.exposed.iter().cloned().collect(),
             rules: self.written_rules[0].clone(),
             peers,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::limits::{RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
-use crate::record::{ProvenRecord, RecordId, SignedRecord};
+use crate::record::{Kind, ProvenRecord, Record, RecordId, SignedRecord};
 use crate::wire::codec;
 use crate::wire::control::Digest;
 use crate::{PeerId, Verified};
@@ -14,16 +14,19 @@ use crate::{PeerId, Verified};
 pub(super) struct Held {
     records: BTreeMap<RecordId, Verified<ProvenRecord>>,
     per_origin: BTreeMap<PeerId, usize>,
-    /// The highest version that this node must exceed when it next speaks under an id of its own.
-    floors: BTreeMap<RecordId, u64>,
+    /// The newest version that this node is known to have spoken with, under any id: it must exceed it when it speaks next.
+    spoken: u64,
     root: [u8; 32],
 }
 
 /// What became of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Applied {
     /// It was new or newer.
     News,
+    /// It was new, and took the place of this one: its origin's share is full, and keeps the smallest ids, so that
+    /// all nodes keep the same ones.
+    Instead(RecordId),
     /// It, or a newer one, was there.
     Known,
     /// The table, or the origin's share of it, is full.
@@ -43,52 +46,71 @@ impl Held {
         self.records.get(id)
     }
 
+    /// Every record held of one origin.
+    pub(super) fn of_origin(&self, origin: PeerId) -> impl Iterator<Item = &Record> {
+        let first = RecordId { origin, kind: Kind::Node, key: String::new() };
+        let of_origin = self.records.range(first..).take_while(move |(id, _)| id.origin == origin);
+        of_origin.map(|(_, proven)| &proven.record)
+    }
+
     pub(super) fn signed(&self, id: &RecordId) -> Option<SignedRecord> {
         self.records.get(id).map(|proven| proven.signed.clone())
     }
 
-    /// The version with which this node next speaks under `id`: past all that it, or an older self, has said.
-    pub(super) fn next_version(&self, id: &RecordId, unix_ms: u64) -> u64 {
-        let said = self.records.get(id).map_or(0, |proven| proven.record.version);
-        let floor = self.floors.get(id).copied().unwrap_or(0);
-        unix_ms.max(said.max(floor).saturating_add(1))
+    /// The version with which this node next speaks: past all that it, or an older self, has said.
+    pub(super) fn next_version(&self, unix_ms: u64) -> u64 {
+        unix_ms.max(self.spoken.saturating_add(1))
     }
 
-    /// Remembers that somebody holds `version` under this node's own `id`.
-    pub(super) fn overrule(&mut self, id: &RecordId, version: u64) {
-        let floor = self.floors.entry(id.clone()).or_default();
-        *floor = version.max(*floor);
+    /// Remembers that this node has spoken with `version`.
+    pub(super) fn speak(&mut self, version: u64) {
+        self.spoken = self.spoken.max(version);
     }
 
     pub(super) fn apply(&mut self, proven: Verified<ProvenRecord>) -> Applied {
         let id = &proven.record.id;
+        let mut applied = Applied::News;
         match self.records.get(id) {
             Some(held) if held.record.version >= proven.record.version => return Applied::Known,
             Some(held) => mix(&mut self.root, id, held.record.version),
             None => {
-                let count = self.per_origin.entry(id.origin).or_default();
-                if *count >= RECORDS_PER_ORIGIN_MAX || self.records.len() >= RECORDS_MAX {
+                let count = self.per_origin.get(&id.origin).copied().unwrap_or_default();
+                if count >= RECORDS_PER_ORIGIN_MAX {
+                    let Some(largest) = self.largest_of(id).filter(|largest| id < largest) else {
+                        return Applied::NoRoom;
+                    };
+                    self.remove(&largest);
+                    applied = Applied::Instead(largest);
+                } else if self.records.len() >= RECORDS_MAX {
                     return Applied::NoRoom;
                 }
-                *count += 1;
+                *self.per_origin.entry(id.origin).or_default() += 1;
             }
         }
         mix(&mut self.root, id, proven.record.version);
         self.records.insert(id.clone(), proven);
-        Applied::News
+        applied
+    }
+
+    /// The largest id held of the same origin.
+    fn largest_of(&self, id: &RecordId) -> Option<RecordId> {
+        let of_origin = self.records.range(id..).take_while(|(held, _)| held.origin == id.origin);
+        of_origin.map(|(held, _)| held).last().cloned()
+    }
+
+    fn remove(&mut self, id: &RecordId) {
+        let Some(gone) = self.records.remove(id) else { return };
+        mix(&mut self.root, id, gone.record.version);
+        if let Some(count) = self.per_origin.get_mut(&id.origin) {
+            *count -= 1;
+        }
     }
 
     /// Drops what has expired and returns its ids.
     pub(super) fn expire(&mut self, unix_ms: u64) -> Vec<RecordId> {
         let ended: Vec<RecordId> =
             self.records.values().filter(|p| p.record.expires_ms <= unix_ms).map(|p| p.record.id.clone()).collect();
-        for id in &ended {
-            let Some(gone) = self.records.remove(id) else { continue };
-            mix(&mut self.root, id, gone.record.version);
-            if let Some(count) = self.per_origin.get_mut(&id.origin) {
-                *count -= 1;
-            }
-        }
+        ended.iter().for_each(|id| self.remove(id));
         self.per_origin.retain(|_, count| *count > 0);
         ended
     }

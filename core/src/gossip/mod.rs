@@ -7,6 +7,7 @@
 
 mod heard;
 mod held;
+mod loaded;
 mod publish;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use heard::{Heard, verify};
+pub use loaded::{Loaded, load};
 
 use crate::identity::Identity;
 use crate::limits::{DIGEST_ENTRIES_MAX, PUSH_BYTES_MAX, PUSH_RECORDS_MAX};
@@ -36,7 +38,7 @@ pub enum Input {
         unix_ms: u64,
     },
     /// What the store held; given once, before anything else.
-    Loaded(Vec<Verified<ProvenRecord>>),
+    Loaded(Loaded),
     /// A neighbor's message, checked.
     Heard {
         /// Who sent it.
@@ -204,13 +206,18 @@ impl Gossip {
         }
         if record.id.origin == self.identity.peer() && self.contradicts_me(&record) {
             // An older self of this node said it, and it is newer than all that this process has said: overrule it.
-            self.held.overrule(&record.id, record.version);
+            self.held.speak(record.version);
             self.republish(&record.id, now, effects);
             return None;
         }
         let signed = proven.signed.clone();
-        match self.held.apply(proven) {
-            Applied::News => {
+        let applied = self.held.apply(proven);
+        if let Applied::Instead(gone) = &applied {
+            effects.push(changed(gone, None));
+            effects.push(Effect::Forget { id: gone.clone() });
+        }
+        match applied {
+            Applied::News | Applied::Instead(_) => {
                 effects.push(Effect::Persist { id: record.id.clone(), signed: signed.clone() });
                 effects.push(changed(&record.id, Some(&record.body)));
                 Some(signed)
@@ -247,6 +254,7 @@ impl Gossip {
     }
 
     fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.renew(now, effects);
         for id in self.held.expire(self.clock.unix_ms(now)) {
             effects.push(changed(&id, None));
             effects.push(Effect::Forget { id });
@@ -264,8 +272,12 @@ impl Machine for Gossip {
 
     fn handle(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
         match input {
-            Input::Clock { unix_ms } => self.clock = Clock { unix_ms, at: now },
-            Input::Loaded(records) => {
+            Input::Clock { unix_ms } => {
+                self.clock = Clock { unix_ms, at: now };
+                self.renew(now, effects);
+            }
+            Input::Loaded(Loaded { records, spoken }) => {
+                self.held.speak(spoken);
                 for record in records {
                     self.learn(record, now, effects);
                 }

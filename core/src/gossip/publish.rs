@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Effect, Gossip, changed};
-use crate::limits::LINKS_PER_NODE_MAX;
+use crate::limits::{CLOCK_SKEW_MAX, LINKS_PER_NODE_MAX};
 use crate::peer::LinkReport;
 use crate::record::{Body, Kind, LinkBody, LinksBody, Record, RecordId};
 use crate::{Instant, PeerId};
@@ -93,19 +93,28 @@ impl Gossip {
         self.say(id.clone(), body, LIFE, now, effects);
     }
 
-    /// Renews every record of this node's own, long before it expires.
+    /// Renews this node's links, which hold for a short time only.
     pub(super) fn refresh(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.publish_links(now, effects);
+        self.renew(now, effects);
+    }
+
+    /// Renews every record of this node's own that no longer holds for others, or soon will not: because it ages, or
+    /// because the wall clock was wrong when it was issued, so that it comes from their future or from their past.
+    pub(super) fn renew(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let unix_ms = self.clock.unix_ms(now);
-        let aging: Vec<RecordId> = self
-            .held
-            .iter()
-            .map(|proven| &proven.record)
-            .filter(|r| r.id.origin == self.identity.peer() && r.body != Body::Withdrawn)
-            .filter(|r| r.id.kind != Kind::Links && r.expires_ms < unix_ms + LIFE.as_millis() as u64 / 2)
-            .map(|r| r.id.clone())
-            .collect();
-        for id in aging {
+        let ahead = unix_ms.saturating_add(CLOCK_SKEW_MAX.as_millis() as u64 / 2);
+        let ages = |life: Duration| unix_ms.saturating_add(life.as_millis() as u64 / 2);
+        let stale = |record: &Record| match (record.id.kind, &record.body) {
+            _ if record.issued_ms > ahead => true,
+            (_, Body::Withdrawn) => false,
+            // Links are renewed by `refresh`, unless the clock was set forward past their life.
+            (Kind::Links, _) => record.expires_ms <= unix_ms,
+            (Kind::Node | Kind::Service, _) => record.expires_ms < ages(LIFE),
+        };
+        let own = self.held.of_origin(self.identity.peer());
+        let stale: Vec<RecordId> = own.filter(|record| stale(record)).map(|record| record.id.clone()).collect();
+        for id in stale {
             self.republish(&id, now, effects);
         }
     }
@@ -113,7 +122,7 @@ impl Gossip {
     fn say(&mut self, id: RecordId, body: Body, life: Duration, now: Instant, effects: &mut Vec<Effect>) {
         let unix_ms = self.clock.unix_ms(now);
         let record = Record {
-            version: self.held.next_version(&id, unix_ms),
+            version: self.held.next_version(unix_ms),
             id,
             issued_ms: unix_ms,
             expires_ms: unix_ms + life.as_millis() as u64,
@@ -121,6 +130,7 @@ impl Gossip {
         };
         let proven = record.sign(&self.identity);
         let (record, signed) = (proven.record.clone(), proven.signed.clone());
+        self.held.speak(record.version);
         self.held.apply(proven);
         effects.push(Effect::Persist { id: record.id.clone(), signed: signed.clone() });
         effects.push(changed(&record.id, Some(&record.body)));

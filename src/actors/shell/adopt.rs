@@ -25,13 +25,9 @@ impl Shell {
     /// [`StoreError`] if the store cannot be read.
     pub fn gossip(&self) -> Result<Newborn<Gossip, gossip::Input>, StoreError> {
         let now_ms = unix_ms();
-        let mut stored = Vec::new();
-        for (_, value) in self.store.scan(Tree::Records)? {
-            // What does not verify any more has expired, or was damaged: the neighbors have it if it still holds.
-            if let Ok(Ok(proven)) = codec::decode::<SignedRecord>(&value).map(|claim| claim.verify(now_ms)) {
-                stored.push(proven);
-            }
-        }
+        let values = self.store.scan(Tree::Records)?;
+        let claims = values.iter().filter_map(|(_, value)| codec::decode::<SignedRecord>(value).ok());
+        let loaded = gossip::load(&self.credentials.peer(), claims, now_ms);
         let body = NodeBody {
             name: self.config.name.clone(),
             addresses: self.advertised.clone(),
@@ -39,7 +35,7 @@ impl Shell {
         };
         let mut first = vec![
             gossip::Input::Clock { unix_ms: now_ms },
-            gossip::Input::Loaded(stored),
+            gossip::Input::Loaded(loaded),
             gossip::Input::Announce(body),
         ];
         let exposed = self.services().exposed().into_iter();
