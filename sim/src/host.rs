@@ -148,13 +148,14 @@ impl Host {
     /// What roles that start now find in the shell's tables and in the store.
     pub(crate) fn adopted(&self, peers: BTreeMap<PeerId, Neighbor>, now: Instant) -> Adopted {
         let unix_ms = self.unix_ms(now);
+        let lost = self.journal.open.values().filter_map(|incident| incident.kind.lost_destination());
         Adopted {
             unix_ms,
             stored: gossip::load(&self.peer_id(), self.disk.read(), unix_ms),
             services: self.exposed.iter().cloned().collect(),
             rules: self.written_rules[0].clone(),
             peers,
-            destinations: self.routes.keys().copied().collect(),
+            destinations: self.routes.keys().copied().chain(lost).collect(),
             incidents: self.journal.open.values().cloned().collect(),
             next_incident: self.journal.next,
             outcomes: self.journal.outcomes.iter().cloned().collect(),

@@ -23,10 +23,18 @@ pub(crate) struct Network {
 struct Direction {
     cuts: u32,
     clogs: u32,
-    /// When everything that waits in front of the wire will have been put onto it.
-    busy_until: Instant,
+    /// Datagrams and streams share the wire fairly: each have one half of it.
+    datagrams: Half,
+    streams: Half,
     /// Numbers of the packets that a clog holds back, in order.
     held: Vec<u64>,
+}
+
+/// One half of what one direction of a wire carries.
+#[derive(Debug, Default)]
+struct Half {
+    /// When everything that waits in front of the wire will have been put onto it.
+    busy_until: Instant,
 }
 
 /// What becomes of a datagram.
@@ -133,7 +141,7 @@ impl Network {
             direction.held.push(number);
             return Fate::Held;
         }
-        let Some(waits) = direction.squeeze(weather.bytes_per_second, bytes, now) else { return Fate::Lost };
+        let Some(waits) = direction.datagrams.squeeze(weather.bytes_per_second, bytes, now) else { return Fate::Lost };
         let mut takes = waits + latency.sample(&mut self.rng);
         if self.chance(weather.reorder_permille) {
             takes += latency.sample(&mut self.rng) * 3;
@@ -154,7 +162,7 @@ impl Network {
         }
         // A stream waits for the wire instead of losing what does not fit.
         let direction = self.direction(from, to);
-        let waits = direction.occupy(weather.bytes_per_second, bytes, now);
+        let waits = direction.streams.occupy(weather.bytes_per_second, bytes, now);
         takes + waits + self.latency(from, to)
     }
 
@@ -173,7 +181,7 @@ impl Network {
     }
 }
 
-impl Direction {
+impl Half {
     /// How long a packet waits in front of the wire; `None` if the queue there is full.
     fn squeeze(&mut self, bytes_per_second: Option<u64>, bytes: usize, now: Instant) -> Option<Duration> {
         let full = bytes_per_second.is_some() && self.busy_until.since(now) > QUEUE;
@@ -182,7 +190,7 @@ impl Direction {
 
     fn occupy(&mut self, bytes_per_second: Option<u64>, bytes: usize, now: Instant) -> Duration {
         let Some(rate) = bytes_per_second else { return Duration::ZERO };
-        let takes = Duration::from_nanos(bytes as u64 * 1_000_000_000 / rate);
+        let takes = Duration::from_nanos(bytes as u64 * 2_000_000_000 / rate);
         self.busy_until = self.busy_until.max(now) + takes;
         self.busy_until.since(now)
     }
@@ -240,13 +248,13 @@ mod tests {
     #[test]
     fn a_narrow_wire_makes_packets_wait_and_then_drops_them() {
         let spread = Spread::Constant;
-        let mut network = network(Weather { spread, bytes_per_second: Some(10_000), ..Weather::CALM });
+        let mut network = network(Weather { spread, bytes_per_second: Some(20_000), ..Weather::CALM });
         let arrives = |fate| if let Fate::Arrives(times) = fate { times[0] } else { panic!("{fate:?}") };
         let (first, second) = (arrives(carry(&mut network)), arrives(carry(&mut network)));
-        assert_eq!(second - first, Duration::from_millis(10), "100 bytes at 10 kB/s");
+        assert_eq!(second - first, Duration::from_millis(10), "100 bytes at half of 20 kB/s");
         let lost = (0..50).filter(|_| carry(&mut network) == Fate::Lost).count();
         assert!((35..45).contains(&lost), "a queue of 100 ms holds ten of them: {lost}");
-        assert!(network.stream(0, 1, 100, Instant::BOOT) > Duration::from_millis(110), "a stream waits");
+        assert!(network.stream(0, 1, 2000, Instant::BOOT) > Duration::from_millis(200), "a stream waits");
     }
 
     #[test]

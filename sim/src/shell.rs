@@ -166,7 +166,7 @@ impl World {
 
     /// Whom an incident concerns, by number if it is a node.
     pub(crate) fn subject(&self, subject: &str) -> String {
-        let host = self.hosts.iter().position(|host| host.peer_id().short() == subject);
+        let host = self.hosts.iter().position(|host| host.peer_id().to_string() == subject || host.peer_id().short() == subject);
         host.map_or(subject.to_owned(), |host| host.to_string())
     }
 

@@ -64,14 +64,16 @@ impl Shell {
         (Peer::new(peer, probing, seed(), self.clock.now()), first)
     }
 
-    /// A PathfinderActor's machine: the destinations that have a route stay under watch.
+    /// A PathfinderActor's machine: the destinations that have a route stay under watch, and so do those whose last path
+    /// was lost, or nobody would tell when the incident is over.
     pub fn pathfinder(&self) -> Newborn<Pathfinder, pathfinder::Input> {
         let probe = &self.config.probe;
         let probing =
             Probing { interval: probe.path_interval(), late_after: probe.late_after(), dead_after: probe.dead_after() };
         let config = pathfinder::Config { paths: self.config.paths.count, warm: self.config.paths.warm, probing };
         let wanted = |destination| pathfinder::Input::Wanted { destination };
-        let first = self.routes.all().into_iter().map(wanted).collect();
+        let lost = self.journal.open_incidents().into_iter().filter_map(|incident| incident.kind.lost_destination());
+        let first = self.routes.all().into_iter().chain(lost).map(wanted).collect();
         (Pathfinder::new(self.credentials.peer(), config, seed()), first)
     }
 
