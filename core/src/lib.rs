@@ -26,6 +26,7 @@ pub mod pathfinder;
 pub mod paths;
 pub mod peer;
 pub mod planner;
+pub mod planted;
 pub mod policy;
 pub mod record;
 pub mod rejected;

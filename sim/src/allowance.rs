@@ -41,7 +41,8 @@ mod tests {
     fn a_burst_and_then_the_rate_is_allowed() {
         let rate = CONTROL_RATE_PER_SECOND as usize;
         let mut allowance = Allowance::full(Instant::BOOT);
-        let taken = |allowance: &mut Allowance, ms| (0..3 * rate).filter(|_| allowance.take(Instant::from_millis(ms))).count();
+        let taken =
+            |allowance: &mut Allowance, ms| (0..3 * rate).filter(|_| allowance.take(Instant::from_millis(ms))).count();
         assert_eq!(taken(&mut allowance, 0), rate);
         assert_eq!(taken(&mut allowance, 500), rate / 2);
         assert_eq!(taken(&mut allowance, 10_500), rate);

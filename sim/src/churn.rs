@@ -79,7 +79,9 @@ fn draw_rules(rng: &mut Rng, peers: &[PeerId]) -> RuleSet {
 
 /// Everybody may do everything that is simulated.
 fn open_rules() -> RuleSet {
-    RuleSet { rules: [Action::Relay, Action::Connect].map(|action| rule(Verdict::Allow, Subjects::Members, action)).into() }
+    RuleSet {
+        rules: [Action::Relay, Action::Connect].map(|action| rule(Verdict::Allow, Subjects::Members, action)).into(),
+    }
 }
 
 fn rule(effect: Verdict, from: Subjects, action: Action) -> Rule {

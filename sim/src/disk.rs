@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use prunella_core::Instant;
 use prunella_core::record::{RecordId, SignedRecord};
 use prunella_core::rng::Rng;
 use prunella_core::wire::codec;
-use prunella_core::Instant;
 
 /// What happens to a disk when the process on it is killed. Writes that were not flushed are gone in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,13 @@ struct Write {
 impl Disk {
     /// Puts a write in line; tells when it will be flushed. `None`: the write failed, and the writer with it; all that
     /// waited behind it is gone.
-    pub(crate) fn write(&mut self, id: RecordId, signed: Option<&SignedRecord>, takes: Duration, now: Instant) -> Option<Instant> {
+    pub(crate) fn write(
+        &mut self,
+        id: RecordId,
+        signed: Option<&SignedRecord>,
+        takes: Duration,
+        now: Instant,
+    ) -> Option<Instant> {
         if std::mem::take(&mut self.fails_next) {
             self.waiting.clear();
             self.damaged = true;
@@ -148,7 +154,8 @@ mod tests {
     fn record(key: &str) -> (RecordId, SignedRecord) {
         let me = Identity::from_secret(&[1; 32]);
         let id = RecordId { origin: me.peer(), kind: Kind::Service, key: key.to_owned() };
-        let record = Record { id: id.clone(), version: 1, issued_ms: UNIX_MS, expires_ms: UNIX_MS + 9000, body: Body::Service };
+        let record =
+            Record { id: id.clone(), version: 1, issued_ms: UNIX_MS, expires_ms: UNIX_MS + 9000, body: Body::Service };
         (id, record.sign(&me).signed.clone())
     }
 

@@ -9,13 +9,13 @@ use prunella_core::incident::{Incident, Outcome};
 use prunella_core::node::{Adopted, Neighbor, Node, NodeConfig};
 use prunella_core::pathfinder::{self, Way};
 use prunella_core::policy::RuleSet;
-use prunella_core::record::NodeBody;
+use prunella_core::record::{NodeBody, RecordId};
 use prunella_core::rng::Rng;
 use prunella_core::{Instant, Label, LinkId, PeerId, Rejected, gossip, monitor};
 
 use crate::allowance::Allowance;
 use crate::config::{LINK_PROBING, PATH_PROBING, PATHS};
-use crate::disk::Disk;
+use crate::disk::{Damage, Disk};
 use crate::event::Event;
 
 /// A host.
@@ -30,12 +30,16 @@ pub(crate) struct Host {
     pub(crate) paused: u32,
     /// What waits until the process goes on.
     pub(crate) deferred: Vec<Event>,
+    /// When the process was last killed.
+    pub(crate) killed: Instant,
     /// When the process was last started or went on: what it reports shortly after may be old.
     pub(crate) resumed: Instant,
     pub(crate) wake_at: Option<Instant>,
     /// When the roles that crashed start again.
     pub(crate) restart_at: Option<Instant>,
     pub(crate) disk: Disk,
+    /// What the store has said to be safe, or will say so at that time: version by id.
+    pub(crate) acknowledged: BTreeMap<RecordId, (u64, Instant)>,
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) routes: BTreeMap<PeerId, Way>,
     pub(crate) journal: Journal,
@@ -105,10 +109,12 @@ impl Host {
             process: None,
             paused: 0,
             deferred: Vec::new(),
+            killed: Instant::BOOT,
             resumed: Instant::BOOT,
             wake_at: None,
             restart_at: None,
             disk: Disk::default(),
+            acknowledged: BTreeMap::new(),
             links: BTreeMap::new(),
             routes: BTreeMap::new(),
             journal: Journal::default(),
@@ -205,8 +211,12 @@ impl Host {
         std::time::Duration::from_micros(500 + self.rng.below(FLUSH_SPREAD_US) as u64)
     }
 
-    pub(crate) fn damage(&mut self, damage: crate::disk::Damage) {
+    /// What the disk is like when the process has been killed. Only an undamaged one must still hold what it has said to
+    /// be safe.
+    pub(crate) fn damage(&mut self, damage: Damage, now: Instant) {
         self.disk.kill(damage, &mut self.rng);
+        self.killed = now;
+        self.acknowledged.retain(|_, (_, done)| damage == Damage::None && *done <= now);
     }
 
     /// This process's label for a neighbor: random, unique, and the same for every link to it.

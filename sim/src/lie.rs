@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use prunella_core::limits::{CONTROL_MESSAGE_BYTES_MAX, CONTROL_RATE_PER_SECOND, DIGEST_ENTRIES_MAX, PUSH_RECORDS_MAX};
-use prunella_core::record::{Body, Kind, LinkBody, Record, RecordId, SignedRecord};
+use prunella_core::record::{Body, Kind, LinkBody, LinksBody, Record, RecordId, SignedRecord};
 use prunella_core::rng::Rng;
 use prunella_core::wire::control::Digest;
 use prunella_core::wire::{Control, codec};
@@ -221,7 +221,7 @@ impl Forge<'_> {
 
     /// A record of somebody else, far ahead of all that it said, under a signature that does not fit.
     fn forgery(&mut self) -> Said {
-        let mut record = self.own(Kind::Links, "", Body::Links(Vec::new()));
+        let mut record = self.own(Kind::Links, "", Body::Links(LinksBody::default()));
         while record.id.origin == self.me() {
             record.id.origin = self.anybody();
         }
@@ -232,7 +232,10 @@ impl Forge<'_> {
             0 => self.world.hosts[host].identity.sign(&bytes).to_vec(),
             _ => vec![7; 64],
         };
-        self.push(vec![SignedRecord { bytes, signature }], Lie { name: "a forged record", reasons: &UNSIGNED, records: 1 })
+        self.push(
+            vec![SignedRecord { bytes, signature }],
+            Lie { name: "a forged record", reasons: &UNSIGNED, records: 1 },
+        )
     }
 
     /// A record that it has overheard, with one bit changed.
@@ -253,7 +256,7 @@ impl Forge<'_> {
             let neighbor = self.anybody();
             links.push(LinkBody { neighbor, label, rtt_us: 1, loss_permille: 0 });
         }
-        let record = self.own(Kind::Links, "", Body::Links(links));
+        let record = self.own(Kind::Links, "", Body::Links(LinksBody { links, ..LinksBody::default() }));
         let signed = self.sign(record);
         Some(self.push(vec![signed], Lie { name: "links that are not there", reasons: &[], records: 0 }))
     }

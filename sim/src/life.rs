@@ -24,6 +24,7 @@ impl World {
         let config = state.node_config(neighbors.len());
         let adopted = state.adopted(neighbors, now);
         state.process = Some(Node::boot(state.identity.clone(), config, adopted, now, &mut commands));
+        self.check_memory(host);
         self.settle(host, commands);
         self.queue.push(now, Event::Tick { host, life });
     }
@@ -32,7 +33,7 @@ impl World {
     pub(crate) fn kill(&mut self, host: usize, damage: Damage) {
         let state = &mut self.hosts[host];
         state.disk.flush(self.now);
-        state.damage(damage);
+        state.damage(damage, self.now);
         state.kill();
         self.check_routes();
     }

@@ -113,7 +113,11 @@ impl World {
         for (node, host) in self.hosts.iter().enumerate() {
             for incident in host.journal.open.values().filter(|incident| !self.is_beyond_reach(&incident.kind)) {
                 let subject = self.subject(&incident.kind.subject());
-                wrong.push(format!("node {node}: {} {subject} since {} is open", incident.kind.name(), incident.opened));
+                wrong.push(format!(
+                    "node {node}: {} {subject} since {} is open",
+                    incident.kind.name(),
+                    incident.opened
+                ));
             }
         }
         wrong

@@ -72,10 +72,11 @@ fn records_of(control: &Control) -> &[SignedRecord] {
 }
 
 impl World {
-    /// A node keeps a record: if it is its own, it has just signed it; if not, it must be genuine.
-    pub(crate) fn on_kept(&mut self, host: usize, signed: &SignedRecord) {
+    /// A node keeps a record: if it is its own, it has just signed it; if not, it must be genuine. Tells its version.
+    pub(crate) fn on_kept(&mut self, host: usize, signed: &SignedRecord) -> Option<u64> {
         let Ok(record) = codec::decode::<Record>(&signed.bytes) else {
-            return self.fail(format!("node {host} keeps what does not decode"));
+            self.fail(format!("node {host} keeps what does not decode"));
+            return None;
         };
         let own = record.id.origin == self.hosts[host].peer_id();
         if own && !self.is_liar(host) && !self.registry.is_genuine(&record) {
@@ -88,6 +89,26 @@ impl World {
             self.registry.sign(&record);
         }
         self.check_held(host, &record);
+        Some(record.version)
+    }
+
+    /// Safety: a process that has just started holds everything that its store had said to be safe and that still holds.
+    pub(crate) fn check_memory(&mut self, host: usize) {
+        let state = &self.hosts[host];
+        let Some(node) = state.process.as_ref().filter(|_| !self.is_liar(host)) else { return };
+        let held: BTreeMap<&RecordId, u64> = node.gossip().records().map(|r| (&r.id, r.version)).collect();
+        let unix_ms = state.unix_ms(self.now);
+        let holds = |id: &RecordId, version: u64| {
+            let known = self.registry.signed.get(&(id.clone(), version)).and_then(|known| known.first());
+            known.is_some_and(|record| record.check_time(unix_ms).is_ok())
+        };
+        let forgotten = state.acknowledged.iter().find(|(id, (version, done))| {
+            *done <= state.killed && held.get(id).is_none_or(|held| held < version) && holds(id, *version)
+        });
+        if let Some((id, (version, _))) = forgotten {
+            let id = named(id);
+            self.fail(format!("node {host} had flushed version {version} of {id}, and has forgotten it"));
+        }
     }
 
     /// Safety: what an honest node holds was truly signed, and no version goes back within one life.

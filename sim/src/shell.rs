@@ -126,12 +126,12 @@ impl World {
             }
             Command::SendControl { to, control } => self.send_control(host, self.index[&to], &control),
             Command::PersistRecord { id, signed } => {
-                self.on_kept(host, &signed);
-                self.write(host, id, Some(&signed));
+                let version = self.on_kept(host, &signed);
+                self.write(host, id, version, Some(&signed));
             }
             Command::ForgetRecord { id } => {
                 self.registry.forget(host, &id);
-                self.write(host, id, None);
+                self.write(host, id, None, None);
             }
             Command::InstallRoute { destination, way } => {
                 let (to, relays) = (self.index[&destination], way.labels.len());
@@ -166,16 +166,29 @@ impl World {
 
     /// Whom an incident concerns, by number if it is a node.
     pub(crate) fn subject(&self, subject: &str) -> String {
-        let host = self.hosts.iter().position(|host| host.peer_id().to_string() == subject || host.peer_id().short() == subject);
+        let host = self
+            .hosts
+            .iter()
+            .position(|host| host.peer_id().to_string() == subject || host.peer_id().short() == subject);
         host.map_or(subject.to_owned(), |host| host.to_string())
     }
 
     /// Hands a write to the one writer in front of the store. If it fails, the writer crashes, and with it everything.
-    fn write(&mut self, host: usize, id: RecordId, signed: Option<&SignedRecord>) {
-        let (takes, life) = (self.hosts[host].flush_takes(), self.hosts[host].life);
-        match self.hosts[host].disk.write(id, signed, takes, self.now) {
-            Some(at) => self.queue.push(at, Event::Flush { host, life }),
-            None => self.crash(host, Role::Shell),
+    fn write(&mut self, host: usize, id: RecordId, version: Option<u64>, signed: Option<&SignedRecord>) {
+        let (now, state) = (self.now, &mut self.hosts[host]);
+        let (takes, life) = (state.flush_takes(), state.life);
+        match state.disk.write(id.clone(), signed, takes, now) {
+            Some(at) => {
+                match version {
+                    Some(version) => state.acknowledged.insert(id, (version, at)),
+                    None => state.acknowledged.remove(&id),
+                };
+                self.queue.push(at, Event::Flush { host, life });
+            }
+            None => {
+                state.acknowledged.retain(|_, (_, done)| *done <= now);
+                self.crash(host, Role::Shell);
+            }
         }
     }
 
@@ -191,7 +204,8 @@ impl World {
     /// Safety: every table and queue of a node is within its limit.
     fn check_bounds(&mut self, host: usize) {
         let state = &self.hosts[host];
-        let control = state.links.values().filter(|_| !self.is_liar(host)).filter_map(|link| self.conns.get(&link.conn));
+        let control =
+            state.links.values().filter(|_| !self.is_liar(host)).filter_map(|link| self.conns.get(&link.conn));
         let bounds = [
             ("links", state.links.len(), NEIGHBORS_MAX),
             ("routes", state.routes.len(), DESTINATIONS_MAX),

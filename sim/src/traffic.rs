@@ -65,9 +65,11 @@ impl World {
     fn judge_request(&mut self, client: usize, server: usize) {
         let (who, host) = (self.hosts[client].peer_id(), &self.hosts[server]);
         let decision = host.rules.decide(&who, Action::Connect, Some(SERVICE));
-        let says_so = decision.rule.and_then(|rule| host.rules.rules.get(rule - 1)).is_some_and(|rule| allows(rule, &who));
+        let says_so =
+            decision.rule.and_then(|rule| host.rules.rules.get(rule - 1)).is_some_and(|rule| allows(rule, &who));
         // A policy role that has not taken the newest rules yet, or has crashed over them, still enforces the ones before.
-        let written = host.written_rules.iter().any(|rules| first_fit(rules, &who).is_some_and(|rule| allows(rule, &who)));
+        let written =
+            host.written_rules.iter().any(|rules| first_fit(rules, &who).is_some_and(|rule| allows(rule, &who)));
         if decision.is_allowed() && !(says_so && written) {
             self.fail(format!("node {server} allows node {client} to connect, and no rule says so: {decision}"));
         }
@@ -100,8 +102,10 @@ impl World {
         let adjacent = self.working_links();
         for pair in &mut self.pairs {
             // Whoever lives in another time believes nobody, and is believed by nobody.
-            let on_time = |host: usize| self.hosts[host].is_on_time() && self.hosts[host].clock_set + SETTLES < self.now;
-            let reachable = on_time(pair.client) && on_time(pair.server) && reaches(&adjacent, pair.client, pair.server);
+            let on_time =
+                |host: usize| self.hosts[host].is_on_time() && self.hosts[host].clock_set + SETTLES < self.now;
+            let reachable =
+                on_time(pair.client) && on_time(pair.server) && reaches(&adjacent, pair.client, pair.server);
             if reachable != pair.reachable {
                 (pair.reachable, pair.last) = (reachable, None);
             }

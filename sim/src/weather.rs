@@ -135,7 +135,9 @@ mod tests {
     #[test]
     fn latencies_stay_within_what_their_spread_allows() {
         let mut rng = Rng::from_seed(1);
-        for (spread, least, most) in [(Spread::Constant, 100, 100), (Spread::Uniform, 90, 110), (Spread::LongTail, 95, 500)] {
+        for (spread, least, most) in
+            [(Spread::Constant, 100, 100), (Spread::Uniform, 90, 110), (Spread::LongTail, 95, 500)]
+        {
             let latency = Latency { base: Duration::from_millis(100), spread };
             let samples: Vec<u128> = (0..10_000).map(|_| latency.sample(&mut rng).as_millis()).collect();
             assert!(samples.iter().all(|ms| (least..=most).contains(ms)), "{spread:?}");
@@ -148,7 +150,9 @@ mod tests {
     fn every_nuisance_is_missing_from_some_worlds_and_present_in_others() {
         let mut rng = Rng::from_seed(1);
         let drawn: Vec<Weather> = (0..200).map(|_| Weather::draw(&mut rng)).collect();
-        for nuisance in [|w: &Weather| w.loss_permille, |w| w.duplicate_permille, |w| w.reorder_permille] {
+        for nuisance in
+            [|w: &Weather| w.loss_permille, |w: &Weather| w.duplicate_permille, |w: &Weather| w.reorder_permille]
+        {
             let missing = drawn.iter().filter(|weather| nuisance(weather) == 0).count();
             assert!((60..140).contains(&missing), "{missing}");
         }

@@ -313,23 +313,3 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PAIRS_MAX: usize = 4;
 /// Most failures kept of one run.
 const FAILURES_MAX: usize = 12;
-impl World {
-    /// debug
-    pub fn debug_run(&mut self) {
-        self.run_until_healed();
-        self.storm(&mut || true);
-        self.calm();
-        println!("liars {:?} wires {:?}", self.liars.iter().map(|l| l.host).collect::<Vec<_>>(), self.network.wires());
-        for _ in 0..10 {
-            self.run_for(Duration::from_secs(3));
-            println!("{} {:?}", self.now, self.unhealed());
-            for (i, h) in self.hosts.iter().enumerate() {
-                let n = h.process.as_ref().unwrap();
-                let mut per = BTreeMap::new();
-                let mut root = std::collections::BTreeMap::new();
-                for r in n.gossip().records() { *per.entry(self.index[&r.id.origin]).or_insert(0) += 1; root.insert((self.index[&r.id.origin], format!("{:?}{}", r.id.kind, r.id.key)), r.version); }
-                println!("  {i}: {:?} 6: {:?} waiting {:?}", per, root.get(&(6, "Node".into())), h.links.values().map(|l| (l.peer, self.conns[&l.conn].waiting())).collect::<Vec<_>>());
-            }
-        }
-    }
-}

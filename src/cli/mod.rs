@@ -47,7 +47,7 @@ use failure::Failure;
 use node_command::NodeCommand;
 use output::Output;
 use session::Session;
-pub use sim::{Simulate, Simulated, Simulation};
+pub use sim::{FailedSeed, Simulate, Simulated, Simulation, Watch};
 
 /// Runs the command line that the process was started with. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied.
 pub fn main(simulate: Simulate) -> ExitCode {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::limits::{RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
+use crate::planted::{self, PlantedBug};
 use crate::record::{Kind, ProvenRecord, Record, RecordId, SignedRecord};
 use crate::wire::codec;
 use crate::wire::control::Digest;
@@ -71,7 +72,11 @@ impl Held {
         let id = &proven.record.id;
         let mut applied = Applied::News;
         match self.records.get(id) {
-            Some(held) if held.record.version >= proven.record.version => return Applied::Known,
+            Some(held)
+                if held.record.version >= proven.record.version && !planted::is(PlantedBug::VersionUncompared) =>
+            {
+                return Applied::Known;
+            }
             Some(held) => mix(&mut self.root, id, held.record.version),
             None => {
                 let count = self.per_origin.get(&id.origin).copied().unwrap_or_default();
