@@ -103,9 +103,9 @@ mod tests {
     fn each_kind_is_missing_from_about_half_of_all_mixes() {
         let mut rng = Rng::from_seed(1);
         let mixes: Vec<Mix> = (0..200).map(|_| Mix::draw(&mut rng)).collect();
-        for kind in 0..KINDS.len() {
-            let missing = mixes.iter().filter(|mix| mix.weights[kind] == 0).count();
-            assert!((70..130).contains(&missing), "{:?}: {missing}", KINDS[kind]);
+        for (place, kind) in KINDS.iter().enumerate() {
+            let missing = mixes.iter().filter(|mix| mix.weights[place] == 0).count();
+            assert!((70..130).contains(&missing), "{kind:?}: {missing}");
         }
     }
 }
