@@ -12,7 +12,8 @@ pub mod transport;
 
 pub use api::configuration::MeshConfig;
 pub use api::embed::{
-    Broadcast, Candidate, Connection, ConnectionState, Discovering, DiscoveryService, MeshNode, StaticDiscovery,
+    Broadcast, Candidate, Connection, ConnectionState, Discovering, DiscoveryService, MeshNode, SharedValues,
+    StaticDiscovery,
 };
-pub use api::vocabulary::PeerInfo;
+pub use api::vocabulary::{PeerInfo, SharedInfo, SharedValue};
 pub use api::{Error, ErrorKind, PeerId, Request, Response};

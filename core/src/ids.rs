@@ -125,8 +125,12 @@ pub struct ItemId(pub [u8; 16]);
 impl ItemId {
     /// The item of a record with these signed bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        let hash = blake3::hash(bytes);
-        Self(std::array::from_fn(|i| hash.as_bytes()[i]))
+        Self::of_hash(blake3::hash(bytes).as_bytes())
+    }
+
+    /// The item of a record whose signed bytes have this BLAKE3 hash.
+    pub fn of_hash(hash: &[u8; 32]) -> Self {
+        Self(std::array::from_fn(|i| hash[i]))
     }
 }
 

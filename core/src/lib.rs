@@ -7,9 +7,15 @@
 //! - [`machine::Machine`] is the shape of every role; the roles are [`peer`], [`gossip`], [`pathfinder`], [`monitor`],
 //!   [`planner`], [`executor`] and [`policy`].
 //! - [`wiring`] says which role is told of which effect; [`node::Node`] runs all roles together.
-//! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads.
+//! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads,
+//!   [`shared`] what several nodes write together.
+//! - [`broadcast`] is how urgent records spread, [`reconcile`] how missing ones are found, [`selection`] whom a node
+//!   chooses as neighbors.
+//! - [`membership`] decides who is alive, suspect or down from what several observers say.
+//! - [`rejected`] names why something was turned away, [`reputation`] what that means for whoever sent it.
 //! - [`limits`] bounds everything.
 
+pub mod broadcast;
 pub mod executor;
 pub mod frame;
 pub mod gossip;
@@ -20,6 +26,7 @@ pub mod instant;
 pub mod interleaving;
 pub mod limits;
 pub mod machine;
+pub mod membership;
 pub mod monitor;
 pub mod node;
 pub mod pathfinder;
@@ -28,9 +35,14 @@ pub mod peer;
 pub mod planner;
 pub mod planted;
 pub mod policy;
+pub mod reconcile;
 pub mod record;
 pub mod rejected;
+pub mod reputation;
 pub mod rng;
+pub mod selection;
+pub mod shared;
+pub mod token_bucket;
 pub mod verified;
 pub mod wire;
 pub mod wiring;
@@ -39,4 +51,5 @@ pub use ids::{ItemId, Label, LinkId, PeerId, Tag};
 pub use instant::Instant;
 pub use machine::Machine;
 pub use rejected::Rejected;
+pub use token_bucket::TokenBucket;
 pub use verified::Verified;

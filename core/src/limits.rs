@@ -10,16 +10,26 @@ use std::time::Duration;
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Longest body of a record, in bytes.
 pub const RECORD_BODY_BYTES_MAX: usize = 8 * 1024;
-/// Longest encoded record, in bytes: body, key and fixed fields.
+/// Longest encoded record, in bytes: body, key and fixed fields. Only a proof of equivocation may be longer.
 pub const RECORD_BYTES_MAX: usize = RECORD_BODY_BYTES_MAX + RECORD_KEY_BYTES_MAX + 128;
+/// Most records signed at once, as the leaves of one hash tree.
+pub const BATCH_RECORDS_MAX: usize = 256;
+/// Most hashes that lead from a record to the root of its batch.
+pub const BATCH_DEPTH_MAX: usize = BATCH_RECORDS_MAX.ilog2() as usize;
+/// What a record travels with at most, in bytes: the signature, the place in its batch, and their lengths.
+pub const RECORD_PROOF_BYTES_MAX: usize = 64 + BATCH_DEPTH_MAX * 32 + 24;
+/// Longest encoded proof of equivocation, in bytes: two records with what they travel with, and its own fixed fields.
+pub const EQUIVOCATION_BYTES_MAX: usize = 2 * (RECORD_BYTES_MAX + RECORD_PROOF_BYTES_MAX) + 256;
+/// Signatures that may be bad in one push before the rest of it is not looked at any more.
+pub const BAD_SIGNATURES_PER_PUSH_MAX: usize = 4;
 /// Longest key of a record, in bytes (a service's name, for example).
 pub const RECORD_KEY_BYTES_MAX: usize = 64;
 /// Most bytes of records in one push; a longer single record cannot be.
 pub const PUSH_BYTES_MAX: usize = 48 * 1024;
 /// Most records in one push.
 pub const PUSH_RECORDS_MAX: usize = 256;
-/// Most entries in one digest message; a larger map is told in several.
-pub const DIGEST_ENTRIES_MAX: usize = 400;
+/// Most message names in one announcement or graft of the broadcast tree.
+pub const BROADCAST_IDS_MAX: usize = 128;
 /// Longest invitation token, decoded, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 1024;
 /// Most addresses that a node record, a token or a neighbor may list.
@@ -30,6 +40,8 @@ pub const SERVICE_NAME_BYTES_MAX: usize = 63;
 pub const REGION_BYTES_MAX: usize = 31;
 /// Longest node name, in bytes.
 pub const NODE_NAME_BYTES_MAX: usize = 63;
+/// Longest shared value, in bytes.
+pub const SHARED_VALUE_BYTES_MAX: usize = 1024;
 
 // --- What is known ---------------------------------------------------------------------------------------------------
 
@@ -37,16 +49,38 @@ pub const NODE_NAME_BYTES_MAX: usize = 63;
 pub const RECORDS_MAX: usize = 32 * 1024;
 /// Most records held of one origin, so that one member cannot crowd out the others.
 pub const RECORDS_PER_ORIGIN_MAX: usize = 512;
+/// Most items remembered that were held until lately, so that they are not asked for again.
+pub const PAST_ITEMS_MAX: usize = 8 * 1024;
 /// Most links in one link-state record.
 pub const LINKS_PER_NODE_MAX: usize = 64;
 /// Most services that one node exposes.
 pub const SERVICES_PER_NODE_MAX: usize = 128;
 /// Most forwards that one node listens for.
 pub const FORWARDS_PER_NODE_MAX: usize = 128;
+/// Most shared keys known, of all writers; removed ones count until the removal is forgotten.
+pub const SHARED_KEYS_MAX: usize = 4096;
+/// Most shared keys that one node writes; removed ones count until the removal is forgotten.
+pub const SHARED_KEYS_PER_ORIGIN_MAX: usize = 256;
+/// Most writers told apart under one shared key: the entries of a write's clock, and the writes held.
+pub const SHARED_WRITERS_MAX: usize = 32;
 /// Most rules in a policy.
 pub const POLICY_RULES_MAX: usize = 1024;
 /// Most neighbors, and so most PeerActors.
 pub const NEIGHBORS_MAX: usize = LINKS_PER_NODE_MAX;
+/// Most nodes of whom the membership keeps an entry, those included that only another node's links record names.
+pub const MEMBERS_MAX: usize = 128 * 1024;
+/// Most regions told apart by name; members of further ones count as nameless.
+pub const REGIONS_MAX: usize = 1024;
+/// Most messages announced by one neighbor that have not come; its oldest makes room.
+pub const MISSING_PER_NEIGHBOR_MAX: usize = 128;
+/// Most announcements owed to neighbors, of all messages; beyond it they are made at once.
+pub const ANNOUNCEMENTS_OWED_MAX: usize = 4096;
+/// Most signatures remembered as good, so that a record that comes again costs no signature check.
+pub const VERIFIED_SIGNATURES_MAX: usize = 16 * 1024;
+/// Most records remembered as heard from one neighbor within the last moments, to tell what is replayed.
+pub const REPLAYS_REMEMBERED_MAX: usize = 1024;
+/// Most nodes whose faults are remembered; the least blamed makes room.
+pub const REPUTATIONS_MAX: usize = 1024;
 /// Most incidents remembered; the oldest closed one makes room.
 pub const INCIDENTS_MAX: usize = 512;
 /// Most plans in execution at once.
@@ -62,6 +96,26 @@ pub const PATHS_DEFAULT: usize = 3;
 pub const PATHS_MAX: usize = 8;
 /// Most destinations with installed routes.
 pub const DESTINATIONS_MAX: usize = 1024;
+
+// --- Reconciliation --------------------------------------------------------------------------------------------------
+
+/// Coded cells of a set that are kept up to date: how large a difference a sketch can tell, at about 1.4 cells each.
+pub const SKETCH_CELLS_MAX: usize = 2048;
+/// Coded cells told at first when nothing hints at how much differs.
+pub const SKETCH_CELLS_FIRST: usize = 20;
+/// Coded cells told to one neighbor per second (token bucket, with this much burst).
+pub const SKETCH_CELLS_PER_SECOND: u32 = 4 * SKETCH_CELLS_MAX as u32;
+/// Rounds with a neighbor that may end with different roots before the next one is a full sync, so that nobody can hide
+/// a difference behind constant change.
+pub const RECONCILE_ROUNDS_MAX: u32 = 8;
+/// Unanswered greetings to one neighbor within [`RECONCILE_TIMEOUT`]: so many answers of it are read.
+pub const RECONCILE_GREETINGS_MAX: usize = 32;
+/// Most full syncs at once that this node asked for, and most that it serves.
+pub const SYNCS_MAX: usize = 2;
+/// Most items listed, given or asked for in one message of a full sync.
+pub const SYNC_ITEMS_MAX: usize = 1024;
+/// Most parts of a set listed in one message of a full sync.
+pub const SYNC_PARTS_MAX: usize = 512;
 
 // --- Queues ----------------------------------------------------------------------------------------------------------
 
@@ -96,13 +150,58 @@ pub const ADMISSION_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(5);
 /// How far a record's issue time may lie in the future (clock differences between hosts).
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
+/// How long at least H observers must accuse a node before it is removed: a withdrawal or a refutation that is on its
+/// way gets there first.
+pub const SUSPICION_HOLD: Duration = Duration::from_secs(5);
+/// How long two nodes still count as each other's observers after one of them ceased to list the other. Longer than the
+/// sickest node takes to accuse, and than a removal takes after that.
+pub const PAIR_FADES_AFTER: Duration = Duration::from_secs(60);
+/// How long at most a removal waits for other subjects of the same observers to become clear.
+pub const STABILITY_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a removed node must work, after its first removal, before it is back; doubled by each further one.
+pub const RETURN_AFTER_MIN: Duration = Duration::from_secs(30);
+/// The longest that a removed node must work before it is back.
+pub const RETURN_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// How long a node that is back must stay for its earlier removals to be forgotten.
+pub const REMOVALS_FORGOTTEN_AFTER: Duration = Duration::from_secs(2 * 3600);
+/// How long a node that is down still counts among the known ones of whom a quorum is needed.
+pub const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// How long a neighbor is silent before this node accuses it, in perfect health; each point of ill health adds as much.
+pub const ACCUSE_AFTER: Duration = Duration::from_secs(3);
+/// How long an accusation of a node that is down is kept up.
+pub const ACCUSATION_RETENTION: Duration = Duration::from_secs(600);
+/// How long a majority must be out of reach before the quorum counts as lost.
+pub const QUORUM_LOSS_HOLD: Duration = Duration::from_secs(3);
 /// Longest life that a record may claim.
 pub const RECORD_LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long records that were given or asked for may be under way before they are given or asked for again.
+pub const RECONCILE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a neighbor may take to answer within a round or a full sync before it is given up.
+pub const RECONCILE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one full sync may take, however lively it is.
+pub const SYNC_LIFE_MAX: Duration = Duration::from_secs(60);
+/// How long a node waits after the beginning of a full sync before it begins another with the same neighbor.
+pub const SYNC_PAUSE: Duration = Duration::from_secs(2);
+/// How much sooner than [`SYNC_PAUSE`] a neighbor's next full sync may arrive: delays differ.
+pub const SYNC_PAUSE_SLACK: Duration = Duration::from_secs(1);
+/// How long two sets that were compared in full, and still differ by what one side refuses, are left alone.
+pub const SYNC_RETRY: Duration = Duration::from_secs(30);
+/// How long a shared value holds without being renewed by its writer.
+pub const SHARED_LIFE: Duration = Duration::from_secs(3 * 24 * 3600);
+/// How long the removal of a shared value is remembered without being renewed.
+pub const SHARED_TOMBSTONE_LIFE: Duration = RECORD_LIFE_MAX;
 
 // --- Rates -----------------------------------------------------------------------------------------------------------
 
-/// Control messages accepted from one neighbor per second (token bucket, with this much burst).
+/// Control messages accepted from one neighbor per second (token bucket, with as much burst) unless the configuration
+/// says otherwise.
 pub const CONTROL_RATE_PER_SECOND: u32 = 1000;
+/// The least rate that a configuration may set: a healthy neighbor must not be taken for a flood.
+pub const CONTROL_RATE_PER_SECOND_MIN: u32 = 10;
+/// The highest rate that a configuration may set.
+pub const CONTROL_RATE_PER_SECOND_MAX: u32 = 100_000;
+/// Rejections per second that count against those who caused them, of all neighbors together.
+pub const BLAME_PER_SECOND: u32 = 200;
 /// Probes answered and path errors sent per link and second.
 pub const REPLY_RATE_PER_SECOND: u32 = 2000;
 
@@ -115,8 +214,42 @@ pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
 const _: () = assert!(PUSH_BYTES_MAX + RECORD_BYTES_MAX + 128 < CONTROL_MESSAGE_BYTES_MAX, "a push fits a message");
 const _: () =
-    assert!(DIGEST_ENTRIES_MAX * (48 + RECORD_KEY_BYTES_MAX) < CONTROL_MESSAGE_BYTES_MAX, "a digest fits a message");
+    assert!(EQUIVOCATION_BYTES_MAX + RECORD_PROOF_BYTES_MAX < PUSH_BYTES_MAX, "a proof of equivocation fits a push");
+const _: () = assert!(BATCH_RECORDS_MAX.is_power_of_two(), "the depth of a batch is a whole number");
+const _: () = assert!(REPLAYS_REMEMBERED_MAX >= 2 * PUSH_RECORDS_MAX, "what one push says is remembered");
+const _: () = assert!(REPUTATIONS_MAX >= 2 * NEIGHBORS_MAX, "every neighbor's faults are remembered");
+const _: () = assert!(CONTROL_RATE_PER_SECOND_MIN <= CONTROL_RATE_PER_SECOND, "the default rate is allowed");
+const _: () = assert!(CONTROL_RATE_PER_SECOND <= CONTROL_RATE_PER_SECOND_MAX, "the default rate is allowed");
 const _: () = assert!(LINKS_PER_NODE_MAX * (56 + 42) < RECORD_BODY_BYTES_MAX, "a link-state record fits its body");
+const _: () = assert!(BROADCAST_IDS_MAX * 32 < CONTROL_MESSAGE_BYTES_MAX, "an announcement fits a message");
+const _: () = assert!(BROADCAST_IDS_MAX <= MISSING_PER_NEIGHBOR_MAX, "one announcement does not crowd out itself");
+const _: () = assert!(NEIGHBORS_MAX < ANNOUNCEMENTS_OWED_MAX, "one message can be announced to all");
 const _: () = assert!(NEIGHBORS_MAX <= LINKS_PER_NODE_MAX, "every neighbor's link can be told");
 const _: () = assert!(SERVICES_PER_NODE_MAX + 2 <= RECORDS_PER_ORIGIN_MAX, "a node can tell all of its services");
+const _: () = assert!(
+    SHARED_KEYS_PER_ORIGIN_MAX + SERVICES_PER_NODE_MAX + 2 <= RECORDS_PER_ORIGIN_MAX,
+    "a node can tell all of its services and shared values"
+);
+const _: () = assert!(
+    SHARED_WRITERS_MAX * (32 + 9) + SHARED_VALUE_BYTES_MAX + 32 < RECORD_BODY_BYTES_MAX,
+    "a write with a full clock fits its body"
+);
+const _: () = assert!(
+    2 * SHARED_LIFE.as_secs() <= SHARED_TOMBSTONE_LIFE.as_secs(),
+    "a removal outlives every renewal of what it removed"
+);
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");
+const _: () = assert!(RECORDS_MAX <= MEMBERS_MAX, "every origin of a record can be a member");
+const _: () = assert!(
+    REMOVALS_FORGOTTEN_AFTER.as_secs() > RETURN_AFTER_MAX.as_secs(),
+    "who flaps at the slowest pace is still remembered"
+);
+const _: () = assert!(
+    PAIR_FADES_AFTER.as_secs() > 9 * ACCUSE_AFTER.as_secs() + SUSPICION_HOLD.as_secs() + STABILITY_WAIT_MAX.as_secs(),
+    "a pair lasts until its slowest accusation has had its effect"
+);
+const _: () = assert!(SKETCH_CELLS_MAX * 12 + 64 < CONTROL_MESSAGE_BYTES_MAX, "a whole sketch fits a message");
+const _: () = assert!(SKETCH_CELLS_FIRST < SKETCH_CELLS_MAX, "there is more to ask for");
+const _: () =
+    assert!(SYNC_ITEMS_MAX * 16 + SYNC_PARTS_MAX * 64 < CONTROL_MESSAGE_BYTES_MAX, "a full sync's parts fit a message");
+const _: () = assert!(SYNC_PAUSE_SLACK.as_nanos() < SYNC_PAUSE.as_nanos(), "somebody in a hurry is noticed");

@@ -258,6 +258,8 @@ mod tests {
             rtt: Duration::ZERO,
             loss_permille: 0,
             established: 1,
+            probed_every: Duration::ZERO,
+            failing: false,
         })
     }
 

@@ -10,11 +10,14 @@ pub enum PlantedBug {
     SignatureUnchecked,
     /// Versions of records are not compared: whatever comes last is held.
     VersionUncompared,
+    /// A suspicion never runs out: nobody is ever removed for having been accused for long enough.
+    SuspicionUnending,
 }
 
 impl PlantedBug {
     /// Every bug.
-    pub const ALL: [PlantedBug; 2] = [PlantedBug::SignatureUnchecked, PlantedBug::VersionUncompared];
+    pub const ALL: [PlantedBug; 3] =
+        [PlantedBug::SignatureUnchecked, PlantedBug::VersionUncompared, PlantedBug::SuspicionUnending];
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -8,9 +8,12 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use crate::incident::{Incident, Outcome, Step};
+use crate::membership::Change;
+use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::pathfinder::Way;
 use crate::policy::RuleSet;
 use crate::record::{NodeBody, RecordId, SignedRecord};
+use crate::shared::{Refused, Value};
 use crate::wire::Control;
 use crate::{LinkId, PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
 
@@ -100,6 +103,29 @@ pub enum Command {
         name: String,
         /// Whether it is exposed.
         exposed: bool,
+    },
+    /// The mesh has come to another verdict about a member.
+    MemberChanged(Change),
+    /// This node is cut off from the majority, or is back.
+    PartitionChanged {
+        /// Which.
+        event: PartitionEvent,
+        /// How it stands.
+        quorum: Quorum,
+    },
+    /// A shared key has other values now; empty: none any more.
+    SharedChanged {
+        /// The key.
+        key: String,
+        /// The newest first.
+        values: Vec<Value>,
+    },
+    /// Tell whoever wrote a shared key what became of it.
+    AnswerShared {
+        /// Which write.
+        ticket: u64,
+        /// Why it was refused, if it was.
+        refused: Option<Refused>,
     },
     /// Install a route in the datapath.
     InstallRoute {
@@ -193,6 +219,16 @@ impl Wire for gossip::Effect {
             }
             gossip::Effect::ServiceChanged { provider, name, exposed } => {
                 Route::Shell(Command::ServiceChanged { provider, name, exposed })
+            }
+            gossip::Effect::MemberChanged(change) => Route::Shell(Command::MemberChanged(change)),
+            gossip::Effect::PartitionChanged { event, quorum } => {
+                // What is governed is governed by the verdict, whoever comes to it and wherever it is kept.
+                routes.push(Route::Gossip(gossip::Input::QuorumChanged(quorum)));
+                Route::Shell(Command::PartitionChanged { event, quorum })
+            }
+            gossip::Effect::SharedChanged { key, values } => Route::Shell(Command::SharedChanged { key, values }),
+            gossip::Effect::SharedAnswered { ticket, refused } => {
+                Route::Shell(Command::AnswerShared { ticket, refused })
             }
             gossip::Effect::ReportsWanted => Route::Peers(peer::Input::ReportRequested),
         };

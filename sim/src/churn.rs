@@ -1,4 +1,4 @@
-//! What operators do while the storm lasts: services come and go, and rules change.
+//! What operators do while the storm lasts: services come and go, shared values are written, and rules change.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -37,10 +37,10 @@ impl World {
         if !self.hosts[host].is_running() {
             return;
         }
-        if self.rng.below(4) == 0 {
-            self.change_rules(host);
-        } else {
-            self.change_service(host);
+        match self.rng.below(6) {
+            0 => self.change_rules(host),
+            1 | 2 => self.write_shared(host),
+            _ => self.change_service(host),
         }
     }
 
@@ -51,6 +51,18 @@ impl World {
             self.hosts[host].exposed.insert(name.clone());
         }
         self.tell(host, Route::Gossip(gossip::Input::SetService { name, exposed }));
+    }
+
+    /// Writes or removes one of a few shared keys. Whoever's clock is ahead does not: what it wrote would stay in the
+    /// future until then, and that is as it should be.
+    fn write_shared(&mut self, host: usize) {
+        if self.is_liar(host) || !self.hosts[host].is_on_time() {
+            return;
+        }
+        self.tell_clock(host);
+        let key = format!("k{}", self.rng.below(3));
+        let value = (self.rng.below(4) > 0).then(|| format!("v{}", self.rng.below(100)));
+        self.tell(host, Route::Gossip(gossip::Input::SetShared { key, value, ticket: 0 }));
     }
 
     fn change_rules(&mut self, host: usize) {

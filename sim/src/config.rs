@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use prunella_core::limits::RETURN_AFTER_MIN;
 use prunella_core::peer::Probing;
 use prunella_core::rng::Rng;
 
@@ -29,8 +30,10 @@ pub struct Config {
     pub liars: usize,
     /// To how many others each node keeps sending, in number.
     pub wanted: usize,
-    /// Whether services come and go, and rules change.
+    /// Whether services come and go, shared values are written, and rules change.
     pub churn: bool,
+    /// Whether a node dies for good when the mesh has healed, and must be mourned before it is started again.
+    pub mourning: bool,
     /// A bug to plant in the shell, to see that the oracles can fail.
     pub bug: Option<Bug>,
 }
@@ -40,7 +43,7 @@ pub struct Config {
 pub enum Bug {
     /// Every node tells its roles the labels of its links in the wrong order.
     SwappedLabels,
-    /// Whatever repairs missed records is dropped: summaries, digests and pulls.
+    /// Whatever repairs missed records is dropped: reconciliations, and what is given for them.
     NoAntiEntropy,
     /// Echoes of link probes are answered by the link itself, however broken it is.
     CredulousProbes,
@@ -64,6 +67,7 @@ impl Config {
             weather: Weather::draw(&mut rng),
             mix: Mix::draw(&mut rng),
             liars,
+            mourning: rng.below(4) == 0,
             ..Self::default()
         }
     }
@@ -75,12 +79,14 @@ impl Default for Config {
             nodes: 8,
             topology: Topology::Ring { chords: 4 },
             stormy: Duration::from_secs(30),
-            patience: Duration::from_secs(60),
+            // A node that was removed must work for a while before it counts as alive again; longer, the next time.
+            patience: RETURN_AFTER_MIN.saturating_mul(6),
             weather: Weather { loss_permille: 2, ..Weather::CALM },
             mix: Mix::EVERYTHING,
             liars: 0,
             wanted: 2,
             churn: true,
+            mourning: false,
             bug: None,
         }
     }
@@ -89,13 +95,17 @@ impl Default for Config {
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} nodes, {}, {}", self.nodes, self.topology, self.weather)?;
-        if self.liars > 0 { write!(f, ", {} liars", self.liars) } else { Ok(()) }
+        if self.liars > 0 {
+            write!(f, ", {} liars", self.liars)?;
+        }
+        if self.mourning { write!(f, ", one dies") } else { Ok(()) }
     }
 }
 
 /// How links are probed: the configuration's defaults, as the shell of a real node reads them.
 pub(crate) const LINK_PROBING: Probing = Probing {
     interval: Duration::from_millis(200),
+    idle_interval: Duration::from_secs(5),
     late_after: Duration::from_millis(120 + 200),
     dead_after: Duration::from_secs(1),
 };

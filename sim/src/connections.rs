@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use prunella_core::frame::{FrameKey, ReplayWindow};
-use prunella_core::limits::{CONTROL_MESSAGE_BYTES_MAX, CONTROL_QUEUE_MAX, DIAL_TIMEOUT};
+use prunella_core::gossip::{Gate, Moment, Said};
+use prunella_core::limits::{CONTROL_MESSAGE_BYTES_MAX, CONTROL_QUEUE_MAX, CONTROL_RATE_PER_SECOND, DIAL_TIMEOUT};
 use prunella_core::wire::{Control, codec};
 use prunella_core::wiring::Route;
-use prunella_core::{Instant, LinkId, gossip, peer};
+use prunella_core::{Instant, LinkId, Rejected, gossip, peer};
 
-use crate::allowance::Allowance;
 use crate::config::Bug;
 use crate::event::Event;
 use crate::host::Link;
-use crate::lie::{Said, Taken};
+use crate::lie::{Taken, Utterance};
 use crate::network::{Fate, RETRANSMIT};
 use crate::world::World;
 
@@ -29,7 +29,7 @@ struct Stream {
     /// The receiving host.
     to: usize,
     /// Messages in the order in which they were sent.
-    waiting: VecDeque<Said>,
+    waiting: VecDeque<Utterance>,
     /// When the last one of them arrives: none overtakes another.
     due: Instant,
 }
@@ -131,11 +131,14 @@ impl World {
             usable: true,
             preferred: ends.preferred,
             answered: self.now,
+            asked: None,
+            carried: false,
             send_key: FrameKey::from_bytes(send),
             receive_key: FrameKey::from_bytes(receive),
             window: ReplayWindow::new(),
             sequence: 0,
-            allowance: Allowance::full(self.now),
+            // The handshake stands for the greetings.
+            gate: Gate::greeted(CONTROL_RATE_PER_SECOND, self.now),
             rejected_in_row: 0,
         };
         at.links.insert(id, link);
@@ -176,7 +179,7 @@ impl World {
     /// Queues a control message on the link to a neighbor; without a link, or when too many wait, it is dropped, as by
     /// the real shell.
     pub(crate) fn send_control(&mut self, from: usize, to: usize, control: &Control) {
-        let repairs = matches!(control, Control::Summary { .. } | Control::Digest(_) | Control::Pull(_));
+        let repairs = matches!(control, Control::Reconcile(_) | Control::Give(_));
         if repairs && self.config.bug == Some(Bug::NoAntiEntropy) {
             return;
         }
@@ -184,13 +187,14 @@ impl World {
         if bytes.len() > CONTROL_MESSAGE_BYTES_MAX {
             return self.fail(format!("node {from} wants to send a message of {} bytes", bytes.len()));
         }
-        if self.send_bytes(from, to, Said::honestly(bytes)) {
-            self.note_told(from, control);
+        let own = self.note_said(from, control);
+        if self.send_bytes(from, to, Utterance::honestly(bytes)) {
+            self.registry.note_told(own);
         }
     }
 
     /// Queues what is said, true or not, on the link to a neighbor; false if there is no link, or no room.
-    pub(crate) fn send_bytes(&mut self, from: usize, to: usize, said: Said) -> bool {
+    pub(crate) fn send_bytes(&mut self, from: usize, to: usize, said: Utterance) -> bool {
         let Some((_, link)) = self.hosts[from].link_to(to) else { return false };
         let conn = link.conn;
         let takes = self.network.stream(from, to, said.bytes.len(), self.now);
@@ -215,27 +219,48 @@ impl World {
         if let Some(liar) = self.liars.iter_mut().find(|liar| liar.host == to) {
             liar.overhear(&said.bytes);
         }
-        let now = self.now;
-        let Some(link) = self.hosts[to].links.get_mut(&id) else { return };
-        let taken = match () {
-            () if said.bytes.len() > CONTROL_MESSAGE_BYTES_MAX => Taken::Unframed,
-            () if !link.allowance.take(now) => Taken::TooFast,
-            () => match codec::decode_message::<Control>(&said.bytes) {
-                Ok(control) => {
-                    link.rejected_in_row = 0;
-                    self.hear(from, to, control)
-                }
-                Err(reason) => {
-                    link.rejected_in_row += 1;
-                    Taken::Undecoded(reason)
-                }
-            },
-        };
+        let taken = self.take_message(from, to, id, &said.bytes);
         self.judge_taken(from, to, &said, &taken);
         let in_row = self.hosts[to].links.get(&id).map_or(0, |link| link.rejected_in_row);
         if taken == Taken::Unframed || in_row >= REJECTED_IN_ROW_MAX {
             // Where the next message starts is unknown, or the neighbor is taken for broken.
             self.close(to, id);
+        }
+    }
+
+    /// What a shell does with a message: the gossip role hears what the gate lets through of it, and why the rest was
+    /// turned away.
+    fn take_message(&mut self, from: usize, to: usize, id: LinkId, bytes: &[u8]) -> Taken {
+        let at = Moment { now: self.now, unix_ms: self.hosts[to].unix_ms(self.now) };
+        let Some(link) = self.hosts[to].links.get_mut(&id) else { return Taken::Heard(Vec::new()) };
+        if bytes.len() > CONTROL_MESSAGE_BYTES_MAX {
+            self.blame(from, to, Rejected::OverLimit);
+            return Taken::Unframed;
+        }
+        match link.gate.read(bytes, at, &mut self.known) {
+            Ok(Said::Message { message, bad }) => {
+                link.rejected_in_row = 0;
+                bad.iter().for_each(|reason| self.blame(from, to, *reason));
+                let from = self.hosts[from].peer_id();
+                self.tell(to, Route::Gossip(gossip::Input::Heard { from, message }));
+                Taken::Heard(bad)
+            }
+            Ok(Said::Hello { .. }) => Taken::Heard(Vec::new()),
+            Err(reason) => {
+                let flood = reason == Rejected::Flood;
+                link.rejected_in_row += u32::from(!flood);
+                self.blame(from, to, reason);
+                if flood { Taken::TooFast } else { Taken::Refused(reason) }
+            }
+        }
+    }
+
+    /// Tells the gossip role that something of a neighbor's was turned away, unless it has been told too much of that.
+    fn blame(&mut self, from: usize, to: usize, reason: Rejected) {
+        let now = self.now;
+        if self.hosts[to].blame.take(now) {
+            let from = self.hosts[from].peer_id();
+            self.tell(to, Route::Gossip(gossip::Input::Rejected { from, reason }));
         }
     }
 
@@ -248,19 +273,6 @@ impl World {
                     self.queue.push(stream.due, Event::Control { conn: *conn, to: stream.to });
                 }
             }
-        }
-    }
-
-    /// What the shell does with a decoded message: it is verified, and the gossip role hears what is good of it.
-    fn hear(&mut self, from: usize, to: usize, control: Control) -> Taken {
-        let unix_ms = self.hosts[to].unix_ms(self.now);
-        let peer = self.hosts[from].peer_id();
-        match gossip::verify(control, unix_ms) {
-            Ok((message, rejected)) => {
-                self.tell(to, Route::Gossip(gossip::Input::Heard { from: peer, message }));
-                Taken::Heard(rejected)
-            }
-            Err(reason) => Taken::Refused(reason),
         }
     }
 

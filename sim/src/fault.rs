@@ -114,7 +114,7 @@ impl Fault {
     }
 
     /// The wires that it cuts, in each direction, among all wires.
-    fn cuts(&self, wires: &[(usize, usize)]) -> Vec<(usize, usize)> {
+    pub(crate) fn cuts(&self, wires: &[(usize, usize)]) -> Vec<(usize, usize)> {
         let both = |apart: &dyn Fn(usize, usize) -> bool| {
             let cut = wires.iter().filter(|(a, b)| apart(*a, *b) || apart(*b, *a));
             cut.flat_map(|(a, b)| [(*a, *b), (*b, *a)]).collect()

@@ -14,6 +14,9 @@ use crate::world::World;
 impl World {
     /// Sends a probe on a path, or with no labels on a link, usable or not.
     pub(crate) fn send_probe(&mut self, host: usize, way: &Way, nonce: u64) {
+        if let Some(link) = self.hosts[host].links.get_mut(&way.first).filter(|_| way.path == 0) {
+            link.asked.get_or_insert(self.now);
+        }
         if way.path == 0 && self.config.bug == Some(Bug::CredulousProbes) {
             return self.on_echo(host, way.first, 0, nonce, Duration::from_millis(1));
         }
@@ -47,6 +50,7 @@ impl World {
         bytes.extend(own.payload);
         let Some(link) = self.hosts[host].links.get_mut(&link) else { return };
         link.sequence += 1;
+        link.carried |= !header.is_link_probe();
         stamp(&mut bytes, link.sequence, &link.send_key);
         let (conn, to) = (link.conn, link.peer);
         self.carry(host, to, conn, bytes);
@@ -66,7 +70,7 @@ impl World {
             Ok(Some((next_conn, next))) => self.carry(to, next, next_conn, bytes),
             Ok(None) => {}
             // A copy, or its original if it comes later, was seen before; one that was held back may be past its time.
-            Err(Rejected::Stale) if copy || self.may_be_stale(&mut bytes, newest) => {}
+            Err(Rejected::Replayed) if copy || self.may_be_stale(&mut bytes, newest) => {}
             Err(reason) => self.fail(format!("an honest node's frame was rejected by node {to}: {reason}")),
         }
     }
@@ -80,9 +84,11 @@ impl World {
     /// Whither the frame goes on; `None` if it has arrived or cannot go on.
     fn take_frame(&mut self, at: usize, ingress: LinkId, bytes: &mut [u8]) -> Result<Option<(u64, usize)>, Rejected> {
         let mut frame = Frame::parse(bytes)?;
-        let link = &self.hosts[at].links[&ingress];
+        let link = self.hosts[at].links.get_mut(&ingress).expect("BUG: the link was just found");
         frame.verify(&link.receive_key)?;
         link.window.accept(frame.sequence())?;
+        link.carried |= !frame.is_link_probe();
+        let ingress_label = link.label;
         let Some(label) = frame.next_label() else {
             self.on_arrived(at, ingress, &frame);
             return Ok(None);
@@ -91,9 +97,10 @@ impl World {
             self.report_broken(at, ingress, &frame, label);
             return Ok(None);
         };
-        frame.advance(link.label);
+        frame.advance(ingress_label);
         let out = self.hosts[at].links.get_mut(&out).expect("BUG: the link was just found");
         out.sequence += 1;
+        out.carried = true;
         frame.reseal(out.sequence, &out.send_key);
         Ok(Some((out.conn, out.peer)))
     }
@@ -118,7 +125,7 @@ impl World {
                 let (nonce, sent) = (word(frame.payload(), 0), word(frame.payload(), 8));
                 let rtt = Duration::from_nanos(self.now.as_nanos().saturating_sub(sent));
                 if let Some(link) = self.hosts[at].links.get_mut(&ingress).filter(|_| path == 0) {
-                    link.answered = self.now;
+                    (link.answered, link.asked) = (self.now, None);
                 }
                 self.on_echo(at, ingress, path, nonce, rtt);
             }

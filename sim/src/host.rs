@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use prunella_core::frame::{FrameKey, ReplayWindow};
+use prunella_core::gossip::Gate;
 use prunella_core::identity::Identity;
 use prunella_core::incident::{Incident, Outcome};
+use prunella_core::limits::BLAME_PER_SECOND;
 use prunella_core::node::{Adopted, Neighbor, Node, NodeConfig};
 use prunella_core::pathfinder::{self, Way};
 use prunella_core::policy::RuleSet;
 use prunella_core::record::{NodeBody, RecordId};
 use prunella_core::rng::Rng;
-use prunella_core::{Instant, Label, LinkId, PeerId, Rejected, gossip, monitor};
+use prunella_core::{Instant, Label, LinkId, PeerId, Rejected, TokenBucket, gossip, monitor};
 
-use crate::allowance::Allowance;
 use crate::config::{LINK_PROBING, PATH_PROBING, PATHS};
 use crate::disk::{Damage, Disk};
 use crate::event::Event;
@@ -51,6 +52,8 @@ pub(crate) struct Host {
     pub(crate) exposed: BTreeSet<String>,
     /// Neighbors to whom a dial is under way.
     pub(crate) dialing: BTreeSet<usize>,
+    /// Rejections of which gossip may still be told.
+    pub(crate) blame: TokenBucket,
     /// What was turned away, by reason.
     pub(crate) rejected: BTreeMap<Rejected, u64>,
     labels: BTreeMap<usize, Label>,
@@ -84,12 +87,16 @@ pub(crate) struct Link {
     pub(crate) preferred: bool,
     /// When an echo last came back over it.
     pub(crate) answered: Instant,
+    /// When the first probe since then was sent.
+    pub(crate) asked: Option<Instant>,
+    /// Whether frames that are no probes of the link itself passed since the last tick.
+    pub(crate) carried: bool,
     pub(crate) send_key: FrameKey,
     pub(crate) receive_key: FrameKey,
     pub(crate) window: ReplayWindow,
     pub(crate) sequence: u64,
-    /// What the neighbor may still say on the control stream.
-    pub(crate) allowance: Allowance,
+    /// What the neighbor's messages have to pass.
+    pub(crate) gate: Gate,
     /// Messages in a row that were rejected.
     pub(crate) rejected_in_row: u32,
 }
@@ -122,6 +129,7 @@ impl Host {
             written_rules: Default::default(),
             exposed: BTreeSet::new(),
             dialing: BTreeSet::new(),
+            blame: TokenBucket::full(BLAME_PER_SECOND, Instant::BOOT),
             rejected: BTreeMap::new(),
             labels: BTreeMap::new(),
             links_ever: 0,

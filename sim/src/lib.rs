@@ -12,29 +12,35 @@
 //!   answered lately; nothing that an honest node sends is rejected, and every lie is, by name; nobody holds a record that
 //!   its origin never signed, or goes back to an older one; nobody says two things with one version, or goes back
 //!   behind what it has told, not even over a restart; nothing is allowed without a rule; every table and queue is
-//!   within its limit; a pair of nodes between which a way exists is never silent for long;
-//! - in the end: all honest nodes hold the same records, every wanted destination within reach has a route that leads
-//!   there, every link is up, and no incident is open.
+//!   within its limit; a pair of nodes between which a way exists is never silent for long; no node is removed while
+//!   it is well;
+//! - in the end: all honest nodes hold the same records and the same shared values, every wanted destination within
+//!   reach has a route that leads there, every link is up, every node is a member in good standing, and no incident is
+//!   open; a node that dies then is removed by all others, and a member again when it is back.
+//!
+//! [`scale`] is another simulation: only how gossip spreads, but among up to a million nodes.
 //!
 //! [`Bug`] plants a bug in the shell, and `prunella_core::planted` one in the core, so that the tests can see that the
 //! oracles fail when they should.
 
-mod allowance;
 mod churn;
 mod config;
 mod connections;
 mod disk;
 mod event;
 mod fault;
+mod forge;
 mod frames;
 mod host;
 mod lie;
 mod life;
+mod members;
 mod mix;
 mod network;
 mod oracle;
 mod records;
 mod report;
+pub mod scale;
 mod shell;
 mod topology;
 mod trace;

@@ -15,7 +15,8 @@ impl World {
     /// Starts a host's process.
     pub(crate) fn boot(&mut self, host: usize) {
         self.tell_story(format_args!("{host} starts"));
-        self.registry.begin(host);
+        let peer = self.hosts[host].peer_id();
+        self.registry.begin(host, &peer);
         let (now, neighbors) = (self.now, self.roster(host));
         let state = &mut self.hosts[host];
         state.life += 1;
@@ -76,12 +77,13 @@ impl World {
         self.tell_story(format_args!("{host} restarts roles"));
         let (now, roster) = (self.now, self.roster(host));
         let state = &mut self.hosts[host];
+        let peer = state.peer_id();
         state.restart_at = None;
         state.resumed = now;
         let adopted = state.adopted(roster, now);
         let Some(node) = &mut state.process else { return };
         if !node.runs(Role::Gossip) {
-            self.registry.begin(host);
+            self.registry.begin(host, &peer);
         }
         let mut commands = Vec::new();
         node.restart(adopted, now, &mut commands);

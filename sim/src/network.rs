@@ -71,14 +71,31 @@ impl Network {
         self.wires.keys().filter_map(other).collect()
     }
 
-    /// How many wires the shortest way between two nodes has, cut or not.
-    pub(crate) fn hops(&self, from: usize, to: usize) -> usize {
+    /// How many wires the shortest way between two nodes has, cut or not, over nodes that `relays` allows; more than
+    /// there are nodes if there is none.
+    pub(crate) fn hops(&self, from: usize, to: usize, relays: impl Fn(usize) -> bool) -> usize {
         let (mut seen, mut edge, mut hops) = (BTreeSet::from([from]), BTreeSet::from([from]), 0);
-        while !edge.contains(&to) && !edge.is_empty() {
-            edge = edge.iter().flat_map(|at| self.neighbors(*at)).filter(|next| seen.insert(*next)).collect();
+        while !edge.contains(&to) {
+            if edge.is_empty() {
+                return usize::MAX;
+            }
+            edge = edge
+                .iter()
+                .filter(|at| **at == from || relays(**at))
+                .flat_map(|at| self.neighbors(*at))
+                .filter(|next| seen.insert(*next))
+                .collect();
             hops += 1;
         }
         hops
+    }
+
+    /// Whether all other nodes reach each other without these.
+    pub(crate) fn is_whole_without(&self, gone: &BTreeSet<usize>) -> bool {
+        let nodes: BTreeSet<usize> = self.wires.keys().flat_map(|(a, b)| [*a, *b]).collect();
+        let mut others = nodes.difference(gone).copied();
+        let Some(first) = others.next() else { return true };
+        others.all(|other| self.hops(first, other, |relay| !gone.contains(&relay)) < usize::MAX)
     }
 
     /// From now on, nothing is lost, copied, reordered or squeezed any more.

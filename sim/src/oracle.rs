@@ -71,7 +71,8 @@ impl World {
         if arrived { Ok(Walk::Arrives(hops)) } else { Err((Walk::Ends(hops), "leads elsewhere")) }
     }
 
-    /// Safety: a link that is reported as up has answered lately. Asked after everything that a node hears.
+    /// Safety: a link that is reported as up has answered lately, and has not been asked in vain since. Asked after
+    /// everything that a node hears.
     pub(crate) fn check_links(&mut self, host: usize) {
         let state = &self.hosts[host];
         let Some(node) = &state.process else { return };
@@ -81,7 +82,8 @@ impl World {
             let up = report.is_some_and(|r| r.state == LinkState::Up && r.link.is_some_and(|(l, _)| l == *id));
             // Nobody can be blamed for the answers that arrived while the process was held still.
             let silence = self.now.since(link.answered.max(state.resumed));
-            if up && silence > SILENCE_MAX {
+            let in_vain = link.asked.map_or(Duration::ZERO, |asked| self.now.since(asked.max(state.resumed)));
+            if up && (silence > SILENCE_MAX || in_vain > LINK_PROBING.late_after) {
                 wrong = Some((link.peer, silence));
             }
         }
@@ -96,9 +98,9 @@ impl World {
         let mut wrong = Vec::new();
         match self.hosts.iter().position(|host| host.process.as_ref().is_none_or(|node| !node.runs(Role::Shell))) {
             Some(node) => wrong.push(format!("node {node} does not run")),
-            None => wrong.extend(self.disagreement()),
+            None => wrong.extend(self.disagreement().or_else(|| self.other_values()).or_else(|| self.ill_repute())),
         }
-        for (from, to) in self.wanted.iter().copied().filter(|(from, to)| self.network.hops(*from, *to) <= HOPS_MAX) {
+        for (from, to) in self.wanted.iter().copied().filter(|(from, to)| self.is_within_reach(*from, *to)) {
             match self.walk(from, to) {
                 Some(Walk::Arrives(_)) => {}
                 Some(Walk::Ends(hops)) => wrong.push(format!("the route from {from} to {to} ends: {hops:?}")),
@@ -111,7 +113,8 @@ impl World {
             }
         }
         for (node, host) in self.hosts.iter().enumerate() {
-            for incident in host.journal.open.values().filter(|incident| !self.is_beyond_reach(&incident.kind)) {
+            let excused = |kind| self.is_liar(node) || self.is_beyond_reach(node, kind);
+            for incident in host.journal.open.values().filter(|incident| !excused(&incident.kind)) {
                 let subject = self.subject(&incident.kind.subject());
                 wrong.push(format!(
                     "node {node}: {} {subject} since {} is open",
@@ -148,11 +151,16 @@ impl World {
         None
     }
 
-    /// A path may have only so many relays: whoever is further away has none, and that is no fault.
-    fn is_beyond_reach(&self, kind: &IncidentKind) -> bool {
+    /// Whether an honest node must find a way to another: a path may have only so many relays, and whatever a proven
+    /// liar says of its links is not believed.
+    fn is_within_reach(&self, from: usize, to: usize) -> bool {
+        let honest = |host: usize| !self.is_liar(host);
+        honest(from) && honest(to) && self.network.hops(from, to, honest) <= HOPS_MAX
+    }
+
+    fn is_beyond_reach(&self, from: usize, kind: &IncidentKind) -> bool {
         let IncidentKind::PathLost { destination } = kind else { return false };
-        let to = self.index[destination];
-        (0..self.hosts.len()).any(|from| self.network.hops(from, to) > HOPS_MAX)
+        !self.is_within_reach(from, self.index[destination])
     }
 
     /// Whether a node reports its link to another as up.
@@ -163,9 +171,9 @@ impl World {
     }
 }
 
-/// The longest silence of a link that is up: a probe is sent at the latest one jittered interval after the last answer,
-/// and is late soon after.
+/// The longest silence of a link that is up: at rest, a probe is sent at the latest one jittered interval after the last
+/// answer, and is late soon after.
 const SILENCE_MAX: Duration =
-    Duration::from_nanos((LINK_PROBING.interval.as_nanos() * 11 / 10 + LINK_PROBING.late_after.as_nanos()) as u64);
+    Duration::from_nanos((LINK_PROBING.idle_interval.as_nanos() * 11 / 10 + LINK_PROBING.late_after.as_nanos()) as u64);
 /// Most links of a path.
 const HOPS_MAX: usize = PATH_LABELS_MAX + 1;

@@ -4,15 +4,15 @@
 //! must be one of them, whoever brought it: so a check that the core forgets is noticed here, without checking a
 //! signature twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use prunella_core::limits::{RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
-use prunella_core::record::{Record, RecordId, SignedRecord};
+use prunella_core::limits::{CLOCK_SKEW_MAX, RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
+use prunella_core::record::{Kind, Record, RecordId, SignedRecord};
 use prunella_core::wire::{Control, codec};
 use prunella_core::{PeerId, Rejected};
 
 use crate::host::{SKEW_MS_MAX, true_unix_ms};
-use crate::lie::{Said, Taken};
+use crate::lie::{Taken, Utterance};
 use crate::world::World;
 
 /// Every record that was truly signed, and how far each node has come.
@@ -52,21 +52,31 @@ impl Registry {
         self.signed.get(&(record.id.clone(), record.version)).is_some_and(|known| known.contains(record))
     }
 
-    /// A node's gossip role begins anew, with what its store holds.
-    pub(crate) fn begin(&mut self, host: usize) {
+    /// A node's gossip role begins anew, with what its store holds. Links are not kept there: what it says of them may
+    /// be behind what it has told, until somebody tells it.
+    pub(crate) fn begin(&mut self, host: usize, origin: &PeerId) {
         self.held[host].clear();
+        self.told.retain(|id, _| id.origin != *origin || id.kind != Kind::Links);
     }
 
     /// A node drops a record because it has expired.
     pub(crate) fn forget(&mut self, host: usize, id: &RecordId) {
         self.held[host].remove(id);
     }
+
+    /// Somebody has been told these records: from now on their origin may not go back behind them.
+    pub(crate) fn note_told(&mut self, records: Vec<Record>) {
+        for record in records {
+            let told = self.told.entry(record.id).or_default();
+            *told = record.version.max(*told);
+        }
+    }
 }
 
 /// The records that a message carries.
 fn records_of(control: &Control) -> &[SignedRecord] {
     match control {
-        Control::Push(records) => records,
+        Control::Push(records) | Control::Give(records) => records,
         _ => &[],
     }
 }
@@ -78,18 +88,33 @@ impl World {
             self.fail(format!("node {host} keeps what does not decode"));
             return None;
         };
-        let own = record.id.origin == self.hosts[host].peer_id();
-        if own && !self.is_liar(host) && !self.registry.is_genuine(&record) {
-            let excused = self.hosts[host].disk.was_damaged();
-            if let Some(complaint) = self.registry.complaint(&record).filter(|_| !excused) {
-                self.fail(format!("node {host} {complaint}, under {}", named(&record.id)));
-            }
-        }
-        if own {
-            self.registry.sign(&record);
+        if record.id.origin == self.hosts[host].peer_id() {
+            self.on_signed(host, &record);
         }
         self.check_held(host, &record);
         Some(record.version)
+    }
+
+    /// A node has signed a record of its own.
+    fn on_signed(&mut self, host: usize, record: &Record) {
+        if !self.is_liar(host) && !self.registry.is_genuine(record) {
+            let excused = self.hosts[host].disk.was_damaged();
+            if let Some(complaint) = self.registry.complaint(record).filter(|_| !excused) {
+                self.fail(format!("node {host} {complaint}, under {}", named(&record.id)));
+            }
+        }
+        self.registry.sign(record);
+    }
+
+    /// A node is about to tell of its own records; returns them. Those that are not kept through a restart are first seen
+    /// here.
+    pub(crate) fn note_said(&mut self, host: usize, control: &Control) -> Vec<Record> {
+        let origin = self.hosts[host].peer_id();
+        // An encoded record begins with its origin: only a node's own need to be decoded.
+        let own = records_of(control).iter().filter(|signed| signed.bytes.starts_with(origin.as_bytes()));
+        let own: Vec<Record> = own.filter_map(|signed| codec::decode(&signed.bytes).ok()).collect();
+        own.iter().for_each(|record| self.on_signed(host, record));
+        own
     }
 
     /// Safety: a process that has just started holds everything that its store had said to be safe and that still holds.
@@ -102,8 +127,10 @@ impl World {
             let known = self.registry.signed.get(&(id.clone(), version)).and_then(|known| known.first());
             known.is_some_and(|record| record.check_time(unix_ms).is_ok())
         };
+        // Who was proven to lie is not believed any more, whatever the disk holds.
+        let honest = |id: &RecordId| self.index.get(&id.origin).is_none_or(|origin| !self.is_liar(*origin));
         let forgotten = state.acknowledged.iter().find(|(id, (version, done))| {
-            *done <= state.killed && held.get(id).is_none_or(|held| held < version) && holds(id, *version)
+            honest(id) && *done <= state.killed && held.get(id).is_none_or(|held| held < version) && holds(id, *version)
         });
         if let Some((id, (version, _))) = forgotten {
             let id = named(id);
@@ -134,7 +161,14 @@ impl World {
         let Some(node) = self.hosts[host].process.as_ref().filter(|_| !self.is_liar(host)) else { return };
         let records: Vec<Record> = node.gossip().records().cloned().collect();
         let mut per_origin: BTreeMap<PeerId, usize> = BTreeMap::new();
+        // What is not kept through a restart is dropped without a word, and may come again.
+        let held: BTreeSet<&RecordId> = records.iter().map(|record| &record.id).collect();
+        self.registry.held[host].retain(|id, _| held.contains(id));
+        let me = self.hosts[host].peer_id();
         for record in &records {
+            if record.id.origin == me {
+                self.on_signed(host, record);
+            }
             *per_origin.entry(record.id.origin).or_default() += 1;
             self.check_held(host, record);
         }
@@ -144,21 +178,12 @@ impl World {
         }
     }
 
-    /// An honest node has told others of its own records: from now on it may not go back behind them.
-    pub(crate) fn note_told(&mut self, host: usize, control: &Control) {
-        let origin = self.hosts[host].peer_id();
-        // An encoded record begins with its origin: only a node's own need to be decoded.
-        let own = records_of(control).iter().filter(|signed| signed.bytes.starts_with(origin.as_bytes()));
-        for record in own.filter_map(|signed| codec::decode::<Record>(&signed.bytes).ok()) {
-            let told = self.registry.told.entry(record.id).or_default();
-            *told = record.version.max(*told);
-        }
-    }
-
     /// Safety: what an honest node says is taken, and what a liar says is turned away by name.
-    pub(crate) fn judge_taken(&mut self, from: usize, to: usize, said: &Said, taken: &Taken) {
+    pub(crate) fn judge_taken(&mut self, from: usize, to: usize, said: &Utterance, taken: &Taken) {
         let reasons = taken.reasons();
         reasons.iter().for_each(|reason| self.hosts[to].reject(*reason));
+        // Honest nodes may repeat themselves.
+        let reasons: Vec<Rejected> = reasons.into_iter().filter(|reason| *reason != Rejected::Replayed).collect();
         if self.is_liar(to) {
             return;
         }
@@ -169,7 +194,7 @@ impl World {
         if said.lie.is_some() || (self.is_liar(from) && *taken == Taken::TooFast) {
             return;
         }
-        let stale = reasons.iter().filter(|reason| **reason == Rejected::Stale).count();
+        let stale = reasons.iter().filter(|reason| [Rejected::Stale, Rejected::Future].contains(reason)).count();
         if stale == reasons.len() && (!on_time || stale <= self.stale_by_true_time(&said.bytes)) {
             return;
         }
@@ -194,4 +219,4 @@ fn named(id: &RecordId) -> String {
     format!("{:?} {:?} of {}", id.kind, id.key, id.origin.short()).to_lowercase()
 }
 
-const CLOCK_SKEW_MS_MAX: u64 = prunella_core::limits::CLOCK_SKEW_MAX.as_millis() as u64;
+const CLOCK_SKEW_MS_MAX: u64 = CLOCK_SKEW_MAX.as_millis() as u64;

@@ -9,7 +9,7 @@ use prunella_core::node::{Node, Role};
 use prunella_core::pathfinder::{self, Way};
 use prunella_core::record::{RecordId, SignedRecord};
 use prunella_core::wiring::{Command, Route};
-use prunella_core::{Instant, gossip};
+use prunella_core::{Instant, gossip, peer};
 
 use crate::config::Bug;
 use crate::event::Event;
@@ -48,6 +48,7 @@ impl World {
         }
         self.queue.push(self.now + TICK_EVERY, Event::Tick { host, life });
         self.tell_clock(host);
+        self.tell_carrying(host);
         let wanted: Vec<usize> = self.wanted.range((host, 0)..(host + 1, 0)).map(|(_, to)| *to).collect();
         for to in wanted {
             let destination = self.hosts[to].peer_id();
@@ -55,6 +56,17 @@ impl World {
         }
         self.check_records(host);
         self.check_bounds(host);
+    }
+
+    /// Which links carry frames.
+    fn tell_carrying(&mut self, host: usize) {
+        let links = self.hosts[host].links.iter_mut();
+        let carrying: Vec<_> =
+            links.filter_map(|(id, link)| std::mem::take(&mut link.carried).then_some((*id, link.peer))).collect();
+        for (link, peer) in carrying {
+            let peer = self.hosts[peer].peer_id();
+            self.tell(host, Route::Peer(peer, peer::Input::Carrying { link }));
+        }
     }
 
     pub(crate) fn tell_clock(&mut self, host: usize) {
@@ -155,9 +167,13 @@ impl World {
             }
             Command::RecordOutcome { outcome, .. } => self.hosts[host].journal.record(outcome),
             Command::EnforcePolicy(rules) => self.hosts[host].rules = rules,
+            Command::MemberChanged(change) => self.on_member_changed(host, &change),
             // They are in the trace; nothing in the simulated world depends on them.
             Command::NodeChanged { .. }
             | Command::ServiceChanged { .. }
+            | Command::PartitionChanged { .. }
+            | Command::SharedChanged { .. }
+            | Command::AnswerShared { .. }
             | Command::TellRefusedPolicy { .. }
             | Command::TellStep { .. }
             | Command::FindNeighbors => {}

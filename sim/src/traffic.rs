@@ -115,7 +115,9 @@ impl World {
     /// Links that both ends use and over which packets pass both ways, by host.
     fn working_links(&self) -> BTreeMap<usize, BTreeSet<usize>> {
         let mut adjacent: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
-        for (host, state) in self.hosts.iter().enumerate().filter(|(_, h)| h.is_running() && h.is_on_time()) {
+        for (host, state) in
+            self.hosts.iter().enumerate().filter(|(at, h)| h.is_running() && h.is_on_time() && !self.is_liar(*at))
+        {
             for link in state.links.values().filter(|link| link.usable) {
                 let peer = &self.hosts[link.peer];
                 let mutual = peer.is_on_time() && peer.link_of(link.conn).is_some_and(|id| peer.links[&id].usable);

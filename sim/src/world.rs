@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use prunella_core::node::Node;
+use prunella_core::record::VerifiedCache;
 use prunella_core::rng::Rng;
 use prunella_core::{Instant, PeerId};
 
@@ -45,6 +46,9 @@ pub struct World {
     pub(crate) wanted: BTreeSet<(usize, usize)>,
     pub(crate) pairs: Vec<Pair>,
     pub(crate) registry: Registry,
+    /// Signatures found good by anybody. A check of one depends on nothing else, so that one memory for all hosts comes
+    /// to what one for each would.
+    pub(crate) known: VerifiedCache,
     pub(crate) liars: Vec<Liar>,
     pub(crate) lies_told: u64,
     pub(crate) faults: Vec<FaultReport>,
@@ -72,7 +76,7 @@ impl World {
         let network = Network::new(draw(), config.topology, config.nodes, calm);
         let mut hosts: Vec<Host> = (0..config.nodes).map(|i| Host::new(i, draw())).collect();
         let (wanted, pairs) = draw_traffic(&mut draw(), &config);
-        let liars = draw_liars(&mut draw(), &config);
+        let liars = draw_liars(&mut draw(), &config, &network);
         let mut rules = draw();
         for host in &mut hosts {
             host.write_rules(&mut rules, &config);
@@ -84,6 +88,7 @@ impl World {
             index: hosts.iter().enumerate().map(|(i, host)| (host.peer_id(), i)).collect(),
             addresses: hosts.iter().enumerate().map(|(i, host)| (host.address, i)).collect(),
             registry: Registry::new(hosts.len()),
+            known: VerifiedCache::default(),
             rng,
             network,
             datagrams: 0,
@@ -123,6 +128,9 @@ impl World {
         let healed_after = if self.failures.is_empty() { self.run_until_healed() } else { None };
         if healed_after.is_none() && self.failures.is_empty() {
             self.fail_unhealed("the mesh did not heal");
+        }
+        if self.config.mourning && self.failures.is_empty() && goes_on() {
+            self.mourn();
         }
         self.into_report(healed_after)
     }
@@ -253,7 +261,7 @@ impl World {
         }
     }
 
-    fn fail_unhealed(&mut self, what: &str) {
+    pub(crate) fn fail_unhealed(&mut self, what: &str) {
         for wrong in self.unhealed() {
             self.fail(format!("{what}: {wrong}"));
         }
@@ -298,10 +306,17 @@ fn draw_traffic(rng: &mut Rng, config: &Config) -> (BTreeSet<(usize, usize)>, Ve
     (wanted, pairs)
 }
 
-fn draw_liars(rng: &mut Rng, config: &Config) -> Vec<Liar> {
+/// Draws who lies. The honest ones stay in reach of each other: nobody can make a liar pass on what it hears.
+fn draw_liars(rng: &mut Rng, config: &Config, network: &Network) -> Vec<Liar> {
     let mut hosts: Vec<usize> = (0..config.nodes).collect();
-    let liars = (0..config.liars.min(config.nodes - 2)).map(|_| hosts.swap_remove(rng.below(hosts.len())));
-    let liars: Vec<usize> = liars.collect();
+    let mut liars = BTreeSet::new();
+    while liars.len() < config.liars.min(config.nodes - 2) && !hosts.is_empty() {
+        let host = hosts.swap_remove(rng.below(hosts.len()));
+        liars.insert(host);
+        if !network.is_whole_without(&liars) {
+            liars.remove(&host);
+        }
+    }
     liars.into_iter().map(|host| Liar::new(host, Rng::from_seed(rng.next_u64()))).collect()
 }
 

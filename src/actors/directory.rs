@@ -11,7 +11,7 @@ use prunella_storage::Batch;
 use ractor::{ActorCell, ActorRef, Message};
 
 use super::stats::{Register, Stats};
-use crate::messages::{Failure, KnowledgeMsg, Mail, NoQuery, PathfinderQuery, PeerQuery};
+use crate::messages::{Failure, GossipQuery, KnowledgeMsg, Mail, NoQuery, PathfinderQuery, PeerQuery};
 
 /// A bounded way into an actor's mailbox. ractor's mailboxes are unbounded, so the bound is kept here, by credits.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ type RoleMailbox<I, Q> = Mailbox<Mail<I, Q>>;
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     pub(super) peers: BTreeMap<PeerId, RoleMailbox<peer::Input, PeerQuery>>,
-    pub(super) gossip: Option<RoleMailbox<gossip::Input, NoQuery>>,
+    pub(super) gossip: Option<RoleMailbox<gossip::Input, GossipQuery>>,
     pub(super) pathfinder: Option<RoleMailbox<pathfinder::Input, PathfinderQuery>>,
     pub(super) monitor: Option<RoleMailbox<monitor::Input, NoQuery>>,
     pub(super) planner: Option<RoleMailbox<planner::Input, NoQuery>>,
@@ -141,6 +141,11 @@ impl Directory {
     /// Asks the PathfinderActor; `None` if it is away.
     pub fn pathfinder(&self) -> Option<ActorRef<Mail<pathfinder::Input, PathfinderQuery>>> {
         self.read(|slots| slots.pathfinder.as_ref().map(|m| m.actor.clone()))
+    }
+
+    /// The GossipActor, to be asked.
+    pub fn gossip(&self) -> Option<ActorRef<Mail<gossip::Input, GossipQuery>>> {
+        self.read(|slots| slots.gossip.as_ref().map(|m| m.actor.clone()))
     }
 
     /// Makes the actor with this name fail; false if there is none.

@@ -4,13 +4,21 @@ use prunella_core::gossip::Gossip;
 
 use super::directory::{Directory, Mailbox};
 use super::driver::Role;
-use crate::messages::{GossipMsg, NoQuery};
+use crate::messages::{GossipMsg, GossipQuery};
 
 impl Role for Gossip {
-    type Query = NoQuery;
+    type Query = GossipQuery;
 
-    fn answer(&self, query: NoQuery) {
-        match query {}
+    fn answer(&self, query: GossipQuery) {
+        // Whoever asked may have stopped waiting.
+        match query {
+            GossipQuery::Standing(reply) => {
+                let _ = reply.send(self.standing());
+            }
+            GossipQuery::Score { peer, reply } => {
+                let _ = reply.send(self.score(&peer));
+            }
+        }
     }
 
     fn enter(&self, directory: &Directory, mailbox: Mailbox<GossipMsg>) {

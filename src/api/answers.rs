@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prunella_core::gossip;
+use prunella_core::membership::roster::Counts;
 use prunella_core::pathfinder::{PathState, PathView};
 use prunella_core::peer::LinkReport;
 use prunella_core::policy;
@@ -19,8 +20,8 @@ use tokio::sync::watch;
 use super::error::{Error, ErrorKind};
 use super::server::{Answer, Handler};
 use super::vocabulary::{
-    ActorInfo, Failure, ForwardInfo, HopInfo, IncidentInfo, LinkInfo, PathInfo, PeerInfo, Reach, Request, Response,
-    ServiceInfo, Status,
+    ActorInfo, Failure, ForwardInfo, HopInfo, IncidentInfo, LinkInfo, MemberCounts, PathInfo, PeerInfo, Reach, Request,
+    Response, ServiceInfo, Status,
 };
 use crate::actors::shell::Shell;
 use crate::config::read_rules;
@@ -58,6 +59,8 @@ impl Answers {
         match request {
             Request::Status => self.status().await.map(Response::Status),
             Request::Peers => Ok(Response::Peers { peers: self.peers().await? }),
+            Request::Members => self.members().await.map(Response::Members),
+            Request::Reputation { peer } => self.reputation(&peer).await,
             Request::Links => Ok(Response::Links { links: self.links().await }),
             Request::Paths { destination } => self.paths(&destination).await,
             Request::Actors => Ok(Response::Actors { actors: self.actors() }),
@@ -69,6 +72,10 @@ impl Answers {
             Request::Unexpose { name } => self.unexpose(name),
             Request::Forward { name, listen } => self.forward(&name, listen).await,
             Request::Unforward { listen } => self.unforward(listen),
+            Request::SharedSet { key, value } => self.write_shared(key, Some(value)).await,
+            Request::SharedRemove { key } => self.write_shared(key, None).await,
+            Request::SharedGet { key } => self.shared(&key),
+            Request::SharedList { after } => Ok(self.shared_list(after.as_deref())),
             Request::Policy => Ok(self.policy()),
             Request::PolicyReload => self.reload_policy(),
             Request::KillActor { actor, how } => self.kill(&actor, how),
@@ -89,6 +96,8 @@ impl Answers {
     async fn status(&self) -> Result<Status, Error> {
         let shell = &self.shell;
         let reachable = self.reachable().await?;
+        let standing = self.standing().await?;
+        let Counts { alive, suspect, down } = standing.counts;
         Ok(Status {
             peer: shell.credentials.peer(),
             name: shell.config.name.clone(),
@@ -101,6 +110,9 @@ impl Answers {
             links_up: shell.port.link_stats().iter().filter(|link| link.usable).count(),
             peers_known: shell.known.nodes().len(),
             peers_reachable: reachable.len(),
+            members: MemberCounts { alive, suspect, down },
+            has_quorum: standing.quorum.has_quorum,
+            converged: standing.is_converged(),
             incidents_open: shell.journal.open_count(),
             certificate_expires_unix: shell.credentials.certificate_expiry_unix(),
             counters: self.counters(),
@@ -176,6 +188,8 @@ impl Answers {
                 sent_bytes: bytes.0,
                 received_bytes: bytes.1,
                 established: report.as_ref().map_or(0, |r| r.established),
+                probed_every_ms: report.as_ref().map_or(0, |r| r.probed_every.as_millis() as u64),
+                failing: report.as_ref().is_some_and(|r| r.failing),
             });
         }
         links
@@ -420,14 +434,14 @@ fn in_tree_order(actors: Vec<ActorInfo>) -> Vec<ActorInfo> {
     ordered
 }
 
-fn answered<T, E>(result: Result<CallResult<T>, E>, actor: &str) -> Result<T, Error> {
+pub(super) fn answered<T, E>(result: Result<CallResult<T>, E>, actor: &str) -> Result<T, Error> {
     match result {
         Ok(CallResult::Success(value)) => Ok(value),
         _ => Err(away(actor)),
     }
 }
 
-fn away(actor: &str) -> Error {
+pub(super) fn away(actor: &str) -> Error {
     Error::new(ErrorKind::NotRunning, format!("the {actor} actor is being restarted; try again"))
 }
 
@@ -461,7 +475,7 @@ const TREE_ORDER: [&str; 12] = [
     "",
 ];
 /// How long an actor gets to answer a question.
-const CALL_PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const CALL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long one hop of a trace gets to answer.
 const HOP_PATIENCE: Duration = Duration::from_secs(1);
 /// Incidents told at once, the newest, so that the answer fits a line.

@@ -35,6 +35,10 @@ pub enum ErrorKind {
     PeerNotFound,
     /// No such service is exposed by a reachable node. Nothing was sent.
     ServiceNotFound,
+    /// No such shared key is known. Nothing was changed.
+    KeyNotFound,
+    /// This part of the mesh is too small to decide for the whole. Nothing was changed; traffic and reading go on.
+    NoQuorum,
     /// The node is known, but no path leads there now. Nothing was sent; the mesh keeps looking.
     NoPath,
     /// Neither a direct dial nor a relay reached the peer: address translation stands in between.

@@ -8,10 +8,12 @@ pub mod embed;
 pub mod error;
 mod line;
 mod logging;
+mod member_answers;
 pub mod node;
 mod renewal;
 pub mod server;
 pub mod setup;
+mod shared_answers;
 pub mod vocabulary;
 
 pub use error::{Error, ErrorKind};

@@ -19,7 +19,7 @@ use super::error::{Error, ErrorKind};
 use super::renewal;
 use super::server::{SOCKET_NAME, Server};
 use super::setup::{advertised, unix_seconds};
-use crate::actors::clock::Clock;
+use crate::actors::clock::{Clock, unix_ms};
 use crate::actors::shell::{Events, Journal, Parts, RulesGate, Shell, pump};
 use crate::actors::surfaces;
 use crate::config::read_rules;
@@ -210,6 +210,8 @@ fn open_transport(dir: &Path, shell: &Arc<Shell>) -> Result<Transport, Error> {
         incarnation: random(),
         accept: Box::new(move |peer| welcome.upgrade().is_some_and(|shell| shell.roster.welcomes(peer))),
         relays: Box::new(move |peer| relays.upgrade().is_some_and(|shell| shell.relays_for(peer))),
+        messages_per_second: shell.config.gossip.messages_per_second,
+        unix_ms,
         admitter,
         events,
     });

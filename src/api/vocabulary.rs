@@ -18,6 +18,13 @@ pub enum Request {
     Status,
     /// Every node that is known; [`Response::Peers`].
     Peers,
+    /// Who belongs to the mesh and is well, and whether this node has what its neighbors have; [`Response::Members`].
+    Members,
+    /// How far this node believes another, and why not further; [`Response::Reputation`].
+    Reputation {
+        /// A peer id, a prefix of one, or a node's name.
+        peer: String,
+    },
     /// Every neighbor's link; [`Response::Links`].
     Links,
     /// The paths to a node; [`Response::Paths`].
@@ -67,6 +74,29 @@ pub enum Request {
         /// Where it listens.
         listen: SocketAddr,
     },
+    /// Write a value that all members share; [`Response::Done`].
+    SharedSet {
+        /// The key: 1 to 64 letters, digits, or any of `. _ - / :`.
+        key: String,
+        /// The value, at most 1 KiB.
+        value: String,
+    },
+    /// Remove a shared key; [`Response::Done`].
+    SharedRemove {
+        /// The key.
+        key: String,
+    },
+    /// The values of a shared key; [`Response::Shared`].
+    SharedGet {
+        /// The key.
+        key: String,
+    },
+    /// The shared keys, as many as fit one answer; [`Response::SharedList`].
+    SharedList {
+        /// Only those after this one.
+        #[serde(default)]
+        after: Option<String>,
+    },
     /// The rules in force; [`Response::Policy`].
     Policy,
     /// Read the policy file again; [`Response::Done`].
@@ -111,6 +141,17 @@ pub enum Failure {
 pub enum Response {
     /// To [`Request::Status`].
     Status(Status),
+    /// To [`Request::Members`].
+    Members(Standing),
+    /// To [`Request::Reputation`].
+    Reputation {
+        /// Whose.
+        peer: PeerId,
+        /// 0.0 to 1.0; under 0.5 the node is ignored.
+        score: f64,
+        /// What each kind of fault takes away now.
+        parts: Vec<BlameInfo>,
+    },
     /// To [`Request::Peers`], ordered by id.
     Peers {
         /// One entry per known node, this one included.
@@ -166,6 +207,15 @@ pub enum Response {
         /// Where it listens.
         listen: SocketAddr,
     },
+    /// To [`Request::SharedGet`].
+    Shared(SharedInfo),
+    /// To [`Request::SharedList`], ordered by key.
+    SharedList {
+        /// One entry per key that has a value.
+        shared: Vec<SharedInfo>,
+        /// Whether there are more: ask again, after the last of these.
+        more: bool,
+    },
     /// To [`Request::Policy`].
     Policy {
         /// Where the rules were read from.
@@ -207,12 +257,76 @@ pub struct Status {
     pub peers_known: usize,
     /// Nodes that can be reached, this one not counted.
     pub peers_reachable: usize,
+    /// Members by status: alive, suspect, down.
+    pub members: MemberCounts,
+    /// Whether more than half of the members are within reach; without, governed state is read-only here.
+    pub has_quorum: bool,
+    /// Whether every neighbor has told that it holds the same records as this node.
+    pub converged: bool,
     /// Incidents that are open.
     pub incidents_open: usize,
     /// When the certificate expires, in seconds since the Unix epoch.
     pub certificate_expires_unix: u64,
     /// Frames and packets by what became of them, and rejections by reason; ordered by name.
     pub counters: std::collections::BTreeMap<String, u64>,
+}
+
+/// Members by status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberCounts {
+    /// Those that are well.
+    pub alive: usize,
+    /// Those that some of their neighbors accuse.
+    pub suspect: usize,
+    /// Those that enough of their neighbors have accused for long enough.
+    pub down: usize,
+}
+
+/// How the mesh stands, as this node sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Every member, ordered by id.
+    pub members: Vec<MemberInfo>,
+    /// Members within reach, this node included.
+    pub reachable: usize,
+    /// Members that a quorum is counted of, this node included.
+    pub known: usize,
+    /// Whether more than half of them are within reach.
+    pub has_quorum: bool,
+    /// How ill this node thinks itself, 0 (well) to 8: the iller, the longer it takes to accuse others.
+    pub ill_health: u8,
+    /// Records held.
+    pub records: usize,
+    /// Neighbors with a usable link.
+    pub neighbors: usize,
+    /// Those of them that have told that they hold the same records.
+    pub neighbors_in_sync: usize,
+}
+
+/// A member of the mesh.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberInfo {
+    /// Its identity.
+    pub peer: PeerId,
+    /// Its name for people.
+    pub name: String,
+    /// "alive", "suspect" or "down".
+    pub status: String,
+    /// Where it stands, as it says; empty: nowhere in particular.
+    pub region: String,
+    /// Who accuses it at present.
+    pub accusers: Vec<PeerId>,
+    /// How far this node believes it, 0.0 to 1.0.
+    pub reputation: f64,
+}
+
+/// A part of what another node's reputation has lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlameInfo {
+    /// The name of the fault.
+    pub fault: String,
+    /// What it takes away now, 0.0 to 1.0.
+    pub taken: f64,
 }
 
 /// A known node.
@@ -265,6 +379,10 @@ pub struct LinkInfo {
     pub received_bytes: u64,
     /// How often the link was established.
     pub established: u64,
+    /// The time between two probes as it is now, in milliseconds: longer while the link is at rest; 0 without a link.
+    pub probed_every_ms: u64,
+    /// Whether more than 40 % of the last ten attempts to reach the neighbor failed.
+    pub failing: bool,
 }
 
 /// A path to a destination.
@@ -357,4 +475,26 @@ pub struct HopInfo {
     pub name: String,
     /// The round trip to it, in microseconds; `None` if it did not answer in time.
     pub rtt_us: Option<u64>,
+}
+
+/// A shared key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedInfo {
+    /// The key.
+    pub key: String,
+    /// Its values, the newest first; more than one were written without knowing of each other.
+    pub values: Vec<SharedValue>,
+}
+
+/// One value of a shared key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedValue {
+    /// The value.
+    pub value: String,
+    /// Who wrote it and answers for it, ascending.
+    pub writers: Vec<PeerId>,
+    /// Their names, in the same order.
+    pub writer_names: Vec<String>,
+    /// When it was last written, by the writer's clock, in milliseconds since the Unix epoch.
+    pub written_unix_ms: u64,
 }

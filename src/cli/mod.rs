@@ -16,6 +16,7 @@ mod join;
 mod kill;
 mod lab;
 mod links;
+mod members;
 mod node_command;
 mod output;
 mod parse;
@@ -24,8 +25,10 @@ mod peers;
 mod ping;
 mod policy;
 mod render;
+mod reputation;
 mod services;
 mod session;
+mod shared;
 mod shell;
 mod sim;
 mod status;
@@ -220,6 +223,11 @@ mod tests {
             "prunella forward web 127.0.0.1:9000",
             "prunella forward web 9000",
             "prunella forward --remove 127.0.0.1:9000",
+            "prunella shared set rollout/new-ui 25%",
+            "prunella shared set offset -3",
+            "prunella shared get rollout/new-ui --json",
+            "prunella shared list",
+            "prunella shared remove rollout/new-ui",
             "prunella policy --reload",
             "prunella kill gossip --how panic",
             "prunella fault b --sent --received",
@@ -252,6 +260,9 @@ mod tests {
             "prunella expose web tcp://127.0.0.1:80 --remove web",
             "prunella expose Web tcp://127.0.0.1:80",
             "prunella forward web",
+            "prunella shared",
+            "prunella shared set color",
+            "prunella shared drop color",
             "prunella kill gossip --how gently",
             "prunella fault b",
             "prunella fault b --clear",

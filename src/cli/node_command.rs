@@ -5,7 +5,8 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::session::Session;
 use super::{
-    actors, down, expose, fault, forward, incidents, kill, links, paths, peers, ping, policy, services, status, trace,
+    actors, down, expose, fault, forward, incidents, kill, links, members, paths, peers, ping, policy, reputation,
+    services, shared, status, trace,
 };
 
 /// A command that asks a running node.
@@ -15,6 +16,10 @@ pub(super) enum NodeCommand {
     Status,
     /// List the nodes that are known
     Peers,
+    /// List the members of the mesh: alive, suspect or down, and who says so
+    Members,
+    /// Show how far this node believes another, and why not further
+    Reputation(reputation::Arguments),
     /// List the links to neighbors
     Links,
     /// List the paths to a node
@@ -33,6 +38,8 @@ pub(super) enum NodeCommand {
     Expose(expose::Arguments),
     /// Listen on this host and carry each connection to a service
     Forward(forward::Arguments),
+    /// Write and read text that all nodes of the mesh share
+    Shared(shared::Arguments),
     /// Show the rules in force, or read them again
     Policy(policy::Arguments),
     /// Make an actor fail, to see it come back
@@ -49,6 +56,8 @@ impl NodeCommand {
         match self {
             NodeCommand::Status => status::run(session).await,
             NodeCommand::Peers => peers::run(session).await,
+            NodeCommand::Members => members::run(session).await,
+            NodeCommand::Reputation(arguments) => reputation::run(arguments, session).await,
             NodeCommand::Links => links::run(session).await,
             NodeCommand::Paths(arguments) => paths::run(arguments, session).await,
             NodeCommand::Actors => actors::run(session).await,
@@ -58,6 +67,7 @@ impl NodeCommand {
             NodeCommand::Trace(arguments) => trace::run(arguments, session).await,
             NodeCommand::Expose(arguments) => expose::run(arguments, session).await,
             NodeCommand::Forward(arguments) => forward::run(arguments, session).await,
+            NodeCommand::Shared(arguments) => shared::run(arguments, session).await,
             NodeCommand::Policy(arguments) => policy::run(arguments, session).await,
             NodeCommand::Kill(arguments) => kill::run(arguments, session).await,
             NodeCommand::Fault(arguments) => fault::run(arguments, session).await,

@@ -3,7 +3,10 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 
-use prunella_core::limits::{ADDRESSES_MAX, NEIGHBORS_MAX, NODE_NAME_BYTES_MAX, PATHS_MAX, REGION_BYTES_MAX};
+use prunella_core::limits::{
+    ADDRESSES_MAX, CONTROL_RATE_PER_SECOND_MAX, CONTROL_RATE_PER_SECOND_MIN, NEIGHBORS_MAX, NODE_NAME_BYTES_MAX,
+    PATHS_MAX, REGION_BYTES_MAX,
+};
 
 use super::{MeshConfig, Neighbors, Paths, Probe};
 
@@ -26,6 +29,8 @@ pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
     neighbors(&config.neighbors)?;
     paths(&config.paths)?;
     probe(&config.probe)?;
+    let rates = (CONTROL_RATE_PER_SECOND_MIN, CONTROL_RATE_PER_SECOND_MAX);
+    between("gossip.messages_per_second", config.gossip.messages_per_second, rates.0, rates.1)?;
     between("certificate.validity_hours", config.certificate.validity_hours, 1, VALIDITY_HOURS_MAX)?;
     path("store.directory", config.store.directory.as_os_str().is_empty())?;
     path("policy.file", config.policy.file.as_os_str().is_empty())
@@ -79,6 +84,8 @@ fn paths(paths: &Paths) -> Result<(), Broken> {
 
 fn probe(probe: &Probe) -> Result<(), Broken> {
     between("probe.link_interval_ms", probe.link_interval_ms, 10, INTERVAL_MS_MAX)?;
+    between("probe.idle_interval_ms", probe.idle_interval_ms, probe.link_interval_ms, INTERVAL_MS_MAX)
+        .map_err(|broken| broken.because("probe.link_interval_ms", "at least `probe.link_interval_ms`"))?;
     between("probe.path_interval_ms", probe.path_interval_ms, 5, INTERVAL_MS_MAX)?;
     between("probe.late_after_ms", probe.late_after_ms, probe.path_interval_ms + 1, INTERVAL_MS_MAX)
         .map_err(|broken| broken.because("probe.path_interval_ms", "more than `probe.path_interval_ms`"))?;
@@ -141,7 +148,14 @@ mod tests {
         assert_eq!(broken_key(|config| config.paths.warm = 0), Some("paths.warm"));
         assert_eq!(broken_key(|config| config.probe.late_after_ms = 40), Some("probe.late_after_ms"));
         assert_eq!(broken_key(|config| config.probe.link_interval_ms = 1000), Some("probe.dead_after_ms"));
+        assert_eq!(broken_key(|config| config.probe.idle_interval_ms = 199), Some("probe.idle_interval_ms"));
+        assert_eq!(broken_key(|config| config.probe.idle_interval_ms = 200), None);
+        assert_eq!(broken_key(|config| config.probe.idle_interval_ms = 60_001), Some("probe.idle_interval_ms"));
         assert_eq!(broken_key(|config| config.certificate.validity_hours = 0), Some("certificate.validity_hours"));
+        for rate in [9, 100_001] {
+            let broken = broken_key(|config| config.gossip.messages_per_second = rate);
+            assert_eq!(broken, Some("gossip.messages_per_second"));
+        }
         assert_eq!(broken_key(|config| config.policy.file = "".into()), Some("policy.file"));
     }
 }

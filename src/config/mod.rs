@@ -16,6 +16,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use prunella_core::PeerId;
+use prunella_core::selection::Strategy;
 use serde::{Deserialize, Serialize};
 
 pub use check::is_node_name;
@@ -48,6 +49,8 @@ pub struct MeshConfig {
     pub paths: Paths,
     /// How links and paths are watched.
     pub probe: Probe,
+    /// What neighbors may tell each other.
+    pub gossip: Gossip,
     /// The node's certificate.
     pub certificate: Certificate,
     /// Where knowledge is kept.
@@ -80,6 +83,8 @@ pub struct Neighbors {
     pub peers: Vec<PeerId>,
     /// Links that the node tries to keep.
     pub target: usize,
+    /// Whom it chooses for them.
+    pub selection: Strategy,
     /// Links that the node accepts at most.
     pub max: usize,
 }
@@ -98,14 +103,24 @@ pub struct Paths {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
-    /// Between two probes of a link, in milliseconds.
+    /// Between two probes of a link that carries traffic, is new, or is under suspicion, in milliseconds.
     pub link_interval_ms: u64,
+    /// Between two probes of a link at rest, in milliseconds.
+    pub idle_interval_ms: u64,
     /// Between two probes of a path in use, in milliseconds.
     pub path_interval_ms: u64,
     /// Silence after which a path is late, in milliseconds.
     pub late_after_ms: u64,
     /// Silence after which a path or link is dead, in milliseconds.
     pub dead_after_ms: u64,
+}
+
+/// What neighbors may tell each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gossip {
+    /// Control messages accepted from one neighbor per second, with as much burst.
+    pub messages_per_second: u32,
 }
 
 /// The node's certificate.
@@ -215,9 +230,14 @@ impl Default for MeshConfig {
 }
 
 impl Probe {
-    /// Between two probes of a link.
+    /// Between two probes of a link that carries traffic, is new, or is under suspicion.
     pub fn link_interval(&self) -> Duration {
         Duration::from_millis(self.link_interval_ms)
+    }
+
+    /// Between two probes of a link at rest.
+    pub fn idle_interval(&self) -> Duration {
+        Duration::from_millis(self.idle_interval_ms)
     }
 
     /// Between two probes of a path in use.
@@ -314,8 +334,12 @@ mod tests {
         let config = MeshConfig::default();
         assert_eq!(config.listen, "0.0.0.0:4600".parse().unwrap());
         assert_eq!((config.neighbors.target, config.neighbors.max), (4, 32));
+        assert_eq!(config.neighbors.selection, Strategy::Hybrid);
         assert_eq!((config.paths.count, config.paths.warm), (3, 2));
         assert_eq!(config.probe.late_after(), Duration::from_millis(120));
+        assert_eq!(config.probe.link_interval(), Duration::from_millis(200));
+        assert_eq!(config.probe.idle_interval(), Duration::from_secs(5));
+        assert_eq!(config.gossip.messages_per_second, prunella_core::limits::CONTROL_RATE_PER_SECOND);
         assert_eq!(config.certificate.validity(), Duration::from_secs(86_400));
         assert_eq!(config.log, Log { level: LogLevel::Info, format: LogFormat::Text });
         assert!(!config.chaos.allow && config.bootstrap.is_empty() && config.name.is_empty());

@@ -38,7 +38,10 @@ impl Port {
             self.want_route(tag, now);
         }
         match known.and_then(|destination| tables.way(destination)) {
-            Some((link, way)) => self.send_framed(link, way, transmit),
+            Some((link, way)) => {
+                link.carry(now);
+                self.send_framed(link, way, transmit)
+            }
             None => {
                 self.counts.no_route.add(segments(transmit) as u64);
                 self.want_route(tag, now);

@@ -156,13 +156,20 @@ impl Port {
     /// The nodes to which data was sent, or from which it came, `within` the last while. At most
     /// [`DESTINATIONS_MAX`], in the order of their tags.
     pub fn active_destinations(&self, within: Duration) -> Vec<Tag> {
-        let since = self.clock().saturating_sub(u64::try_from(within.as_nanos()).unwrap_or(u64::MAX));
+        let since = self.since(within);
         let tables = self.tables.load();
         let active = tables.destinations.iter().filter(|(_, d)| d.activity.last.load(Ordering::Relaxed) >= since);
         let mut tags: Vec<Tag> = active.map(|(tag, _)| *tag).collect();
         tags.sort_unstable();
         tags.truncate(DESTINATIONS_MAX);
         tags
+    }
+
+    /// The links over which `within` the last while frames came or went that were no probes of the link itself, nor
+    /// their echoes: in the order of their ids.
+    pub fn carrying_links(&self, within: Duration) -> Vec<LinkId> {
+        let since = self.since(within);
+        self.tables.load().links().filter(|link| link.carried(since)).map(|link| link.id).collect()
     }
 
     /// Every installed link and what it has carried, in the order of their ids.
@@ -205,6 +212,10 @@ impl Port {
     /// Nanoseconds since the port was bound.
     pub(super) fn clock(&self) -> u64 {
         self.boot.elapsed().as_nanos() as u64
+    }
+
+    fn since(&self, within: Duration) -> u64 {
+        self.clock().saturating_sub(u64::try_from(within.as_nanos()).unwrap_or(u64::MAX))
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Tables)) {
@@ -288,6 +299,9 @@ impl Port {
 
     fn send_own(&self, link: &Link, kind: Kind, labels: Labels, path: u32, payload: &[u8]) {
         let header = Header { kind, labels, source: self.me, path, sequence: 0 };
+        if !header.is_link_probe() {
+            link.carry(self.clock());
+        }
         let mut buffer = [0; HEADER_BYTES + PROBE_BYTES];
         let frame = &mut buffer[..HEADER_BYTES + payload.len()];
         frame[..HEADER_BYTES].copy_from_slice(&header.encode());

@@ -202,6 +202,9 @@ impl<'a> Sorting<'a> {
                 counts.frames_received.add_alone(1);
                 counts.bytes_received.add_alone(length);
                 link.state.heard_at.store(self.now, Ordering::Relaxed);
+                if !frame.is_link_probe() {
+                    link.carry(self.now);
+                }
                 match frame.next_label() {
                     Some(_) => self.pass_on(link, frame),
                     None => self.arrive(link, &frame, last),
@@ -242,6 +245,7 @@ impl<'a> Sorting<'a> {
             }
             return Ok(Fate::Done);
         };
+        link.carry(self.now);
         frame.advance(ingress.label);
         frame.reseal(link.sequences(1), &link.send_key);
         ingress.state.counts.forwarded.add_alone(1);

@@ -79,6 +79,9 @@ pub(super) struct LinkState {
     pub(super) counts: LinkCounts,
     /// When the last authentic frame came, in nanoseconds of the port's clock; zero before the first.
     pub(super) heard_at: AtomicU64,
+    /// When a frame that is no probe of the link itself last came or went, in nanoseconds of the port's clock; zero
+    /// before the first.
+    carried_at: AtomicU64,
 }
 
 impl Link {
@@ -91,6 +94,7 @@ impl Link {
             replies: Limiter::new(REPLY_RATE_PER_SECOND, REPLY_RATE_PER_SECOND),
             counts: LinkCounts::default(),
             heard_at: AtomicU64::new(0),
+            carried_at: AtomicU64::new(0),
         };
         let LinkInstall { id, peer, label, send_key, receive_key, .. } = install;
         Self { id, peer, remote, label, send_key, receive_key, state: Arc::new(state) }
@@ -103,6 +107,17 @@ impl Link {
     /// Takes `count` sequence numbers and returns the first.
     pub(super) fn sequences(&self, count: usize) -> u64 {
         self.state.next_sequence.fetch_add(count as u64, Ordering::Relaxed)
+    }
+
+    /// Notes that a frame came or went that is no probe of the link itself, nor its echo.
+    pub(super) fn carry(&self, now: u64) {
+        self.state.carried_at.store(now, Ordering::Relaxed);
+    }
+
+    /// Whether such a frame came or went at `since` or later.
+    pub(super) fn carried(&self, since: u64) -> bool {
+        let at = self.state.carried_at.load(Ordering::Relaxed);
+        at > 0 && at >= since
     }
 
     pub(super) fn stats(&self, now: u64) -> LinkStats {

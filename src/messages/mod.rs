@@ -2,6 +2,7 @@
 
 use prunella_core::pathfinder::PathView;
 use prunella_core::peer::LinkReport;
+use prunella_core::reputation::Score;
 use prunella_core::{PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
 use prunella_storage::Batch;
 use ractor::RpcReplyPort;
@@ -49,6 +50,20 @@ pub enum PathfinderQuery {
     Reachable(RpcReplyPort<std::collections::BTreeMap<PeerId, usize>>),
 }
 
+/// Questions to the gossip role.
+#[derive(Debug)]
+pub enum GossipQuery {
+    /// How does the mesh stand?
+    Standing(RpcReplyPort<gossip::Standing>),
+    /// How far is a node believed?
+    Score {
+        /// Which.
+        peer: PeerId,
+        /// The way back.
+        reply: RpcReplyPort<Score>,
+    },
+}
+
 /// A role that nobody asks anything.
 #[derive(Debug)]
 pub enum NoQuery {}
@@ -56,7 +71,7 @@ pub enum NoQuery {}
 /// The mailbox of a PeerActor.
 pub type PeerMsg = Mail<peer::Input, PeerQuery>;
 /// The mailbox of the GossipActor.
-pub type GossipMsg = Mail<gossip::Input, NoQuery>;
+pub type GossipMsg = Mail<gossip::Input, GossipQuery>;
 /// The mailbox of the PathfinderActor.
 pub type PathfinderMsg = Mail<pathfinder::Input, PathfinderQuery>;
 /// The mailbox of the MonitorActor.

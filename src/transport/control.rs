@@ -1,11 +1,15 @@
-//! The control stream of one link: messages in, bounded in size and rate; messages out, from a bounded queue.
+//! The control stream of one link: messages in, through the gossip's gate; messages out, from a bounded queue.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use prunella_core::Rejected;
-use prunella_core::limits::{CONTROL_MESSAGE_BYTES_MAX, CONTROL_RATE_PER_SECOND};
+use prunella_core::gossip::{Gate, Moment, Said};
+use prunella_core::limits::CONTROL_MESSAGE_BYTES_MAX;
+use prunella_core::record::{Known, SignatureKey, VerifiedCache};
 use prunella_core::wire::{Control, codec};
 
 use super::framing::{FramingError, MessageReader, framed};
@@ -16,8 +20,8 @@ pub(super) const REJECTED_IN_ROW_MAX: u32 = 32;
 /// What came of one read.
 #[derive(Debug, PartialEq)]
 pub(super) enum Heard {
-    /// A message.
-    Control(Control),
+    /// A message, checked.
+    Said(Said),
     /// A message that was dropped; more may follow.
     Rejected(Rejected),
     /// Nothing more will be read, and why.
@@ -28,17 +32,50 @@ pub(super) enum Heard {
 pub(super) struct ControlReader<R> {
     stream: R,
     messages: MessageReader,
-    allowance: Allowance,
+    gate: Gate,
+    hearing: Arc<Hearing>,
     rejected_in_row: u32,
+}
+
+/// What the readers of all links share.
+pub(super) struct Hearing {
+    messages_per_second: u32,
+    unix_ms: fn() -> u64,
+    boot: Instant,
+    known: Mutex<VerifiedCache>,
+}
+
+impl Hearing {
+    /// For so many messages per second and neighbor, with this wall clock.
+    pub(super) fn new(messages_per_second: u32, unix_ms: fn() -> u64) -> Self {
+        Self { messages_per_second, unix_ms, boot: Instant::now(), known: Mutex::default() }
+    }
+
+    fn moment(&self) -> Moment {
+        let now = prunella_core::Instant::BOOT + self.boot.elapsed();
+        Moment { now, unix_ms: (self.unix_ms)() }
+    }
+}
+
+/// The lock is held to look a signature up, never while one is checked.
+impl Known for &Hearing {
+    fn holds(&mut self, key: &SignatureKey) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).holds(key)
+    }
+
+    fn add(&mut self, key: SignatureKey) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).add(key);
+    }
 }
 
 impl<R: AsyncRead + Unpin> ControlReader<R> {
     /// Reads from `stream`.
-    pub(super) fn new(stream: R) -> Self {
+    pub(super) fn new(stream: R, hearing: Arc<Hearing>) -> Self {
         Self {
             stream,
             messages: MessageReader::new(CONTROL_MESSAGE_BYTES_MAX),
-            allowance: Allowance::full(Instant::now()),
+            gate: Gate::new(hearing.messages_per_second, hearing.moment().now),
+            hearing,
             rejected_in_row: 0,
         }
     }
@@ -58,15 +95,13 @@ impl<R: AsyncRead + Unpin> ControlReader<R> {
             }
             Err(error) => return Heard::End(error.to_string()),
         };
-        if !self.allowance.take(Instant::now()) {
-            // Too fast is not wrong: it does not count towards the closing of the link.
-            return Heard::Rejected(Rejected::OverLimit);
-        }
-        match codec::decode_message(&bytes) {
-            Ok(control) => {
+        match self.gate.read(&bytes, self.hearing.moment(), &mut &*self.hearing) {
+            Ok(said) => {
                 self.rejected_in_row = 0;
-                Heard::Control(control)
+                Heard::Said(said)
             }
+            // Neither says that the message is wrong: they do not count towards the closing of the link.
+            Err(reason @ (Rejected::Flood | Rejected::Distrusted)) => Heard::Rejected(reason),
             Err(reason) => {
                 self.rejected_in_row += 1;
                 Heard::Rejected(reason)
@@ -91,45 +126,34 @@ pub(super) fn encoded(control: &Control) -> Option<Vec<u8>> {
     (message.len() <= CONTROL_MESSAGE_BYTES_MAX).then(|| framed(&message))
 }
 
-/// A token bucket: [`CONTROL_RATE_PER_SECOND`] messages per second, with as much burst.
-struct Allowance {
-    tokens: f64,
-    filled: Instant,
-}
-
-impl Allowance {
-    fn full(now: Instant) -> Self {
-        Self { tokens: f64::from(CONTROL_RATE_PER_SECOND), filled: now }
-    }
-
-    /// Whether one more message is allowed at `now`.
-    fn take(&mut self, now: Instant) -> bool {
-        let rate = f64::from(CONTROL_RATE_PER_SECOND);
-        let gained = now.saturating_duration_since(self.filled).as_secs_f64() * rate;
-        self.tokens = (self.tokens + gained).min(rate);
-        self.filled = self.filled.max(now);
-        if self.tokens < 1.0 {
-            return false;
-        }
-        self.tokens -= 1.0;
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use prunella_core::reconcile::Message;
+    use prunella_core::{Label, gossip};
+
     use super::*;
 
-    const SUMMARY: Control = Control::Summary { root: [1; 32] };
+    const SUMMARY: Control = Control::Reconcile(Message::Summary { root: [1; 32], items: 0 });
 
     fn summary() -> Vec<u8> {
         encoded(&SUMMARY).unwrap()
     }
 
+    fn hello() -> Vec<u8> {
+        encoded(&Control::Hello { incarnation: 1, label: Label(1) }).unwrap()
+    }
+
+    fn hearing(messages_per_second: u32) -> Hearing {
+        Hearing::new(messages_per_second, || 1_800_000_000_000)
+    }
+
+    /// What comes of these bytes after a greeting.
     async fn heard(bytes: &[u8]) -> Vec<Heard> {
-        let mut reader = ControlReader::new(bytes);
+        let bytes = [&hello(), bytes].concat();
+        let mut reader = ControlReader::new(bytes.as_slice(), Arc::new(hearing(1000)));
+        assert!(matches!(reader.next().await, Heard::Said(Said::Hello { .. })));
         let mut all = Vec::new();
         loop {
             all.push(reader.next().await);
@@ -145,7 +169,8 @@ mod tests {
         let heard = heard(&bytes).await;
         assert_eq!(heard[0], Heard::Rejected(Rejected::Malformed));
         assert_eq!(heard[1], Heard::Rejected(Rejected::UnknownVersion));
-        assert_eq!(heard[2], Heard::Control(SUMMARY));
+        let message = gossip::Heard::Reconcile(Message::Summary { root: [1; 32], items: 0 });
+        assert_eq!(heard[2], Heard::Said(Said::Message { message, bad: vec![] }));
     }
 
     #[tokio::test]
@@ -168,25 +193,16 @@ mod tests {
 
     #[tokio::test]
     async fn messages_over_the_rate_are_dropped_and_end_nothing() {
-        let many = 2 * CONTROL_RATE_PER_SECOND as usize;
-        let bytes = summary().repeat(many);
-        let mut reader = ControlReader::new(bytes.as_slice());
-        // Spent, and nothing is earned before an hour has passed.
-        reader.allowance = Allowance { tokens: 0.0, filled: Instant::now() + Duration::from_secs(3600) };
-        for _ in 0..many {
-            assert_eq!(reader.next().await, Heard::Rejected(Rejected::OverLimit));
+        let bytes = [hello(), summary().repeat(100)].concat();
+        // Nothing is earned before an hour has passed.
+        let boot = Instant::now() + Duration::from_secs(3600);
+        let mut reader = ControlReader::new(bytes.as_slice(), Arc::new(Hearing { boot, ..hearing(10) }));
+        for _ in 0..10 {
+            assert!(matches!(reader.next().await, Heard::Said(_)));
         }
-    }
-
-    #[test]
-    fn the_allowance_is_spent_at_once_and_earned_with_time() {
-        let start = Instant::now();
-        let mut allowance = Allowance::full(start);
-        let rate = CONTROL_RATE_PER_SECOND;
-        assert_eq!((0..2 * rate).filter(|_| allowance.take(start)).count(), rate as usize);
-        let later = start + Duration::from_millis(10);
-        assert_eq!((0..rate).filter(|_| allowance.take(later)).count(), rate as usize / 100);
-        let much_later = start + Duration::from_secs(3600);
-        assert_eq!((0..2 * rate).filter(|_| allowance.take(much_later)).count(), rate as usize, "it does not pile up");
+        for _ in 10..101 {
+            assert_eq!(reader.next().await, Heard::Rejected(Rejected::Flood));
+        }
+        assert!(matches!(reader.next().await, Heard::End(reason) if reason.contains("ended")));
     }
 }

@@ -9,9 +9,9 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use prunella_core::frame::FrameKey;
+use prunella_core::gossip::Said;
 use prunella_core::limits::CONTROL_QUEUE_MAX;
-use prunella_core::wire::Control;
-use prunella_core::{Label, LinkId, PeerId, Rejected};
+use prunella_core::{Label, LinkId, PeerId};
 
 use crate::datapath::LinkInstall;
 
@@ -47,28 +47,33 @@ pub(super) async fn greet(inner: &Inner, peer: PeerId, connection: Connection) -
     if let Err(error) = send.write_all(&hello).await {
         return Err(connection.close_reason().map_or_else(|| error.to_string(), |error| told(&error)));
     }
-    let mut reader = ControlReader::new(recv);
-    let incarnation = hello_from(&mut reader, &connection).await?;
+    let mut reader = ControlReader::new(recv, inner.hearing.clone());
+    let incarnation = hello_from(inner, peer, &mut reader, &connection).await?;
     Ok(Greeted { peer, connection, dialed: true, incarnation, send, reader })
 }
 
 /// The acceptor's side: it listens first, and answers only if it keeps the connection.
-pub(super) async fn be_greeted(peer: PeerId, connection: Connection) -> Result<Greeted, String> {
+pub(super) async fn be_greeted(inner: &Inner, peer: PeerId, connection: Connection) -> Result<Greeted, String> {
     let (send, recv) = connection.accept_bi().await.map_err(|error| told(&error))?;
-    let mut reader = ControlReader::new(recv);
-    let incarnation = hello_from(&mut reader, &connection).await?;
+    let mut reader = ControlReader::new(recv, inner.hearing.clone());
+    let incarnation = hello_from(inner, peer, &mut reader, &connection).await?;
     Ok(Greeted { peer, connection, dialed: false, incarnation, send, reader })
 }
 
-async fn hello_from(reader: &mut ControlReader<RecvStream>, connection: &Connection) -> Result<u64, String> {
+async fn hello_from(
+    inner: &Inner,
+    peer: PeerId,
+    reader: &mut ControlReader<RecvStream>,
+    connection: &Connection,
+) -> Result<u64, String> {
     match reader.next().await {
-        Heard::Control(Control::Hello { incarnation, label }) if label != Label(0) => Ok(incarnation),
-        Heard::End(reason) => Err(connection.close_reason().map_or(reason, |error| told(&error))),
-        _ => {
-            Closing::Violation.close(connection);
-            Err("the peer did not say hello".to_owned())
-        }
+        Heard::Said(Said::Hello { incarnation, label }) if label != Label(0) => return Ok(incarnation),
+        Heard::End(reason) => return Err(connection.close_reason().map_or(reason, |error| told(&error))),
+        Heard::Rejected(reason) => inner.reject(Some(peer), reason).await,
+        Heard::Said(_) => {}
     }
+    Closing::Violation.close(connection);
+    Err("the peer did not say hello".to_owned())
 }
 
 impl Greeted {
@@ -147,9 +152,14 @@ impl Link {
 async fn hear(inner: &Inner, peer: PeerId, link: LinkId, mut reader: ControlReader<RecvStream>) -> String {
     loop {
         match reader.next().await {
-            // One hello opens a link; another one has no meaning.
-            Heard::Control(Control::Hello { .. }) => inner.reject(Some(peer), Rejected::Malformed).await,
-            Heard::Control(control) => inner.tell(LinkEvent::Received { peer, link, control }).await,
+            Heard::Said(Said::Message { message, bad }) => {
+                inner.tell(LinkEvent::Received { peer, link, message }).await;
+                for reason in bad {
+                    inner.reject(Some(peer), reason).await;
+                }
+            }
+            // The gate lets a second hello pass no more than any other message that has no meaning.
+            Heard::Said(Said::Hello { .. }) => {}
             Heard::Rejected(reason) => inner.reject(Some(peer), reason).await,
             Heard::End(reason) => return reason,
         }

@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
+use prunella_core::gossip::Heard;
 use prunella_core::limits::{ADMISSION_TIMEOUT, CONTROL_MESSAGE_BYTES_MAX, DIAL_TIMEOUT};
 use prunella_core::wire::Control;
 use prunella_core::{Label, LinkId, PeerId, Rejected};
@@ -27,7 +28,7 @@ use crate::security::{
 
 use super::admission::{self, ADMISSIONS_MAX, Admitter};
 use super::closing::{Closing, told};
-use super::control;
+use super::control::{self, Hearing};
 use super::link::{self, Greeted};
 use super::quic::{self, Door};
 use super::table::{LinkSnapshot, Table};
@@ -44,6 +45,10 @@ pub struct LinkSetup {
     pub accept: Box<dyn Fn(&PeerId) -> bool + Send + Sync>,
     /// Whether a neighbor may use this node as a relay. Asked whenever a link is made, before its first frame.
     pub relays: Box<dyn Fn(&PeerId) -> bool + Send + Sync>,
+    /// How many control messages a neighbor may send per second.
+    pub messages_per_second: u32,
+    /// What the wall clock says, in milliseconds since the Unix epoch.
+    pub unix_ms: fn() -> u64,
     /// Who answers hosts that want to join; `None` closes the door to them.
     pub admitter: Option<Arc<dyn Admitter>>,
     /// Where events go. While it is full, neighbors are not read from.
@@ -87,14 +92,14 @@ pub enum LinkEvent {
         /// Why, in words.
         reason: String,
     },
-    /// A neighbor said something.
+    /// A neighbor said something, which was checked.
     Received {
         /// The neighbor.
         peer: PeerId,
         /// Over which link.
         link: LinkId,
-        /// What.
-        control: Control,
+        /// What, without what was bad in it: that is told by [`LinkEvent::Rejected`], right after.
+        message: Heard,
     },
     /// Something was turned away.
     Rejected {
@@ -154,6 +159,7 @@ impl Links {
             events: setup.events,
             table: Mutex::new(Table::new(me)),
             dialing: Mutex::default(),
+            hearing: Arc::new(Hearing::new(setup.messages_per_second, setup.unix_ms)),
             announcement: Notify::new(),
             admissions: Arc::new(Semaphore::new(ADMISSIONS_MAX)),
             rejected: Default::default(),
@@ -246,6 +252,8 @@ pub(super) struct Inner {
     table: Mutex<Table>,
     /// One dial per peer at a time, so that two of this node's own cannot replace each other.
     dialing: Mutex<BTreeSet<PeerId>>,
+    /// What the readers of all control streams share.
+    pub(super) hearing: Arc<Hearing>,
     /// Rung when the beginning of a link was told.
     announcement: Notify,
     admissions: Arc<Semaphore>,
@@ -336,7 +344,7 @@ async fn answer(inner: Arc<Inner>, incoming: Incoming, permit: OwnedSemaphorePer
         Err(error) => {
             tracing::debug!(reason = told(&error), "a handshake failed");
             if explain(&error).is_some() {
-                inner.reject(None, Rejected::Unauthorized).await;
+                inner.reject(None, Rejected::UnknownSender).await;
             }
             return;
         }
@@ -354,13 +362,13 @@ async fn answer(inner: Arc<Inner>, incoming: Incoming, permit: OwnedSemaphorePer
 async fn answer_neighbor(inner: &Inner, connection: Connection, permit: OwnedSemaphorePermit) {
     let Ok(peer) = authenticated_peer(&connection) else {
         Refused::NoCertificate.close(&connection);
-        return inner.reject(None, Rejected::Unauthorized).await;
+        return inner.reject(None, Rejected::UnknownSender).await;
     };
     if peer == inner.me || !(inner.accept)(&peer) {
         Closing::NotAccepted.close(&connection);
         return inner.reject(Some(peer), Rejected::Unauthorized).await;
     }
-    let greeted = timeout(DIAL_TIMEOUT, link::be_greeted(peer, connection)).await;
+    let greeted = timeout(DIAL_TIMEOUT, link::be_greeted(inner, peer, connection)).await;
     drop(permit);
     match greeted.map_err(|_| "no hello in time".to_owned()).flatten() {
         Ok(greeted) => match greeted.enter(inner) {

@@ -170,7 +170,7 @@ async fn introduce(a: &mut Node, b: &mut Node) {
 /// Waits until `member` has turned `stranger` away, and checks that there is no link and that a log says why.
 async fn is_refused(member: &Node, stranger: &Node, why: &str) {
     until("the stranger turned away", PATIENCE, async || {
-        let rejected = member.status().await?.counters["rejected_unauthorized"];
+        let rejected = member.status().await?.counters["rejected_unknown_sender"];
         let logs = [member.log(), stranger.log()].concat();
         let is_told = logs.contains(why);
         if rejected > 0 && is_told { Ok(()) } else { Err(format!("{rejected} rejections and {logs}")) }

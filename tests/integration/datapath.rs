@@ -34,7 +34,7 @@ async fn a_session_and_a_link_share_one_socket() {
         transfer(&dialed_link, &accepted_link, 1 << 20),
         transfer(&accepted_link, &dialed_link, 1 << 20),
     );
-    assert_eq!(a.port.counters().rejected, [0; 6]);
+    assert_eq!(a.port.counters().rejected, [0; Rejected::ALL.len()]);
     assert!(a.port.link_stats()[0].frames_received > 1000);
 }
 
@@ -47,7 +47,7 @@ async fn a_session_over_a_relay_carries_both_directions() {
 
     let relayed = r.port.counters();
     assert!(relayed.forwarded > 20_000, "{relayed:?}");
-    assert_eq!(relayed.rejected, [0; 6]);
+    assert_eq!(relayed.rejected, [0; Rejected::ALL.len()]);
     assert_eq!((relayed.no_link, relayed.no_route), (0, 0));
     assert_eq!(a.port.active_destinations(rig::PATIENCE), [b.id.tag()]);
     assert_eq!(r.port.active_destinations(rig::PATIENCE), [], "a relay is no destination");
@@ -138,7 +138,7 @@ async fn garbage_on_the_port_disturbs_nobody() {
     tokio::join!(transfer(&dialed, &accepted, 16 << 20), noise);
     assert!(r.port.counters().unknown_source > 100);
     assert!(r.port.counters().quic_received + r.port.counters().quic_dropped > 100);
-    assert_eq!(r.port.counters().rejected, [0; 6], "a stranger's frames are not even looked at");
+    assert_eq!(r.port.counters().rejected, [0; Rejected::ALL.len()], "a stranger's frames are not even looked at");
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn forged_replayed_and_malformed_frames_are_counted_by_reason() {
     let link = || node.port.link_stats()[0].clone();
     until(|| link().rejected_for(Rejected::Unauthorized) == 1).await;
 
-    assert_eq!(link().rejected_for(Rejected::Stale), 1);
+    assert_eq!(link().rejected_for(Rejected::Replayed), 1);
     assert_eq!(link().rejected_for(Rejected::Unsigned), 1);
     assert_eq!(link().rejected_for(Rejected::Malformed), 2);
     assert_eq!(link().frames_received, 2, "the first, and the one that was authentic but not allowed");
@@ -181,6 +181,27 @@ async fn probes_return_over_a_link_and_over_a_path() {
     }
     assert_eq!(r.port.counters().probes_answered, 1);
     assert_eq!(b.port.counters().probes_answered, 1);
+}
+
+#[tokio::test]
+async fn a_link_carries_when_anything_but_its_own_probes_passes() {
+    let tls = Tls::new();
+    let (mut a, mut r, b) = (Node::start(1, &tls), Node::start(2, &tls), Node::start(3, &tls));
+    let first = link(&a, &r, 10, 20);
+    let second = link(&r, &b, 21, 30);
+    a.port.send_probe(first.left, &[], 0, 1);
+    a.event(returned).await;
+    r.port.send_probe(second.left, &[], 0, 2);
+    r.event(returned).await;
+    for node in [&a, &r, &b] {
+        assert_eq!(node.port.carrying_links(rig::PATIENCE), [], "a link that is only watched carries nothing");
+    }
+    a.port.send_probe(first.left, &[Label(21)], 7, 3);
+    a.event(returned).await;
+    assert_eq!(a.port.carrying_links(rig::PATIENCE), [first.left]);
+    assert_eq!(r.port.carrying_links(rig::PATIENCE), [first.right, second.left]);
+    assert_eq!(b.port.carrying_links(rig::PATIENCE), [second.right]);
+    assert_eq!(a.port.carrying_links(Duration::ZERO), [], "it was a while ago");
 }
 
 #[tokio::test]
@@ -261,7 +282,7 @@ async fn a_neighbor_that_moves_keeps_its_link() {
     moved.send(&frame(Kind::Probe, &[], 5, &key, &[0; 16]));
     moved.send(&frame(Kind::Probe, &[], 6, &key, &[0; 16]));
     until(|| node.port.counters().probes_answered == 2).await;
-    assert_eq!(node.port.link_stats()[0].rejected_for(Rejected::Stale), 1, "the replay window moved with it");
+    assert_eq!(node.port.link_stats()[0].rejected_for(Rejected::Replayed), 1, "the replay window moved with it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use prunella::api::vocabulary::Reach;
 use prunella::api::{Request, Response};
+use prunella::config::MeshConfig;
 use rustix::process::Signal;
 
 use super::echo::{Echo, echo_server};
@@ -13,6 +14,9 @@ use super::mesh::{Mesh, Node, PATIENCE, Plan, until};
 async fn a_one_way_cut_is_noticed_by_both_ends() {
     let mesh = Mesh::found(Plan::pair()).await;
     let (near, far) = (&mesh.nodes[0], &mesh.nodes[1]);
+    far.expose("echo", echo_server().await).await;
+    // A link that carries is watched closely.
+    let echo = Echo::start(near.forward("echo").await).await;
     for (drop_sent, drop_received) in [(true, false), (false, true)] {
         near.done(&Request::Fault { neighbor: far.peer.clone(), drop_sent, drop_received }).await;
         for node in [near, far] {
@@ -26,11 +30,38 @@ async fn a_one_way_cut_is_noticed_by_both_ends() {
         near.done(&Request::ClearFaults).await;
         mesh.whole().await;
         near.run(&["ping", "n1"]).await.ok();
+        echo.goes_on().await;
     }
+    echo.finish().await;
     for node in [near, far] {
         let told: Vec<_> = node.incidents().await.unwrap().into_iter().map(|incident| incident.kind).collect();
         assert!(told.contains(&"link-down".to_owned()), "{}: {told:?}", node.name);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_at_rest_that_dies_in_silence_is_noticed() {
+    let mesh = Mesh::found(Plan::pair()).await;
+    let probe = MeshConfig::default().probe;
+    for node in &mesh.nodes {
+        until(&format!("the link of {} at rest", node.name), PATIENCE, async || {
+            let every = node.links().await?[0].probed_every_ms;
+            if every == probe.idle_interval_ms { Ok(()) } else { Err(format!("probed every {every} ms")) }
+        })
+        .await;
+    }
+    let neighbor = mesh.nodes[1].peer.clone();
+    mesh.nodes[0].done(&Request::Fault { neighbor, drop_sent: true, drop_received: true }).await;
+    let noticed = probe.idle_interval() + 2 * probe.dead_after();
+    for node in &mesh.nodes {
+        until(&format!("the cut noticed by {}", node.name), noticed, async || match link_state(node).await? {
+            state if ["up", "late"].contains(&state.as_str()) => Err(state),
+            _ => Ok(()),
+        })
+        .await;
+    }
+    mesh.nodes[0].done(&Request::ClearFaults).await;
+    mesh.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

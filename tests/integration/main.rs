@@ -21,3 +21,4 @@ mod process;
 #[path = "../../benches/rig/mod.rs"]
 mod rig;
 mod services;
+mod shared;

@@ -18,6 +18,14 @@ pub enum Kind {
     PathError = 4,
 }
 
+impl Kind {
+    /// Whether a frame of this kind with this path number watches over a link, and carries nothing: link probes and
+    /// their echoes have the path number 0.
+    pub(super) const fn is_link_probe(self, path: u32) -> bool {
+        matches!(self, Kind::Probe | Kind::Echo) && path == 0
+    }
+}
+
 impl TryFrom<u8> for Kind {
     type Error = Rejected;
 
@@ -48,6 +56,11 @@ pub struct Header {
 }
 
 impl Header {
+    /// Whether the frame probes a link, or is the echo of such a probe: then it carries nothing.
+    pub const fn is_link_probe(&self) -> bool {
+        self.kind.is_link_probe(self.path)
+    }
+
     /// The header's bytes, with a MAC of zero: [`FrameKey::seal`](super::FrameKey::seal) comes next.
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];

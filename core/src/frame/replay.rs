@@ -27,11 +27,11 @@ impl ReplayWindow {
     /// Accepts `sequence` once. Call it only for authentic frames.
     ///
     /// # Errors
-    /// [`Rejected::Stale`] if it was seen before, lies behind the window, or is zero.
+    /// [`Rejected::Replayed`] if it was seen before, lies behind the window, or is zero.
     pub fn accept(&self, sequence: u64) -> Result<(), Rejected> {
         let newest = self.newest.load(Ordering::Relaxed);
         if sequence == 0 || sequence.saturating_add(REPLAY_WINDOW) <= newest {
-            return Err(Rejected::Stale);
+            return Err(Rejected::Replayed);
         }
         if sequence > newest {
             self.advance(newest, sequence);
@@ -39,7 +39,7 @@ impl ReplayWindow {
         let word = &self.seen[slot(sequence / 64)];
         let (bits, bit) = (word.load(Ordering::Relaxed), 1 << (sequence % 64));
         if bits & bit != 0 {
-            return Err(Rejected::Stale);
+            return Err(Rejected::Replayed);
         }
         word.store(bits | bit, Ordering::Relaxed);
         Ok(())
@@ -85,15 +85,15 @@ mod tests {
     #[test]
     fn a_number_is_accepted_once_and_only_within_the_window() {
         let window = ReplayWindow::new();
-        assert_eq!(window.accept(0), Err(Rejected::Stale), "zero is never sent");
+        assert_eq!(window.accept(0), Err(Rejected::Replayed), "zero is never sent");
         assert_eq!(window.accept(5), Ok(()));
-        assert_eq!(window.accept(5), Err(Rejected::Stale));
+        assert_eq!(window.accept(5), Err(Rejected::Replayed));
         assert_eq!(window.accept(1), Ok(()), "late is not replayed");
         assert_eq!(window.accept(5 + REPLAY_WINDOW), Ok(()));
-        assert_eq!(window.accept(5), Err(Rejected::Stale), "now behind the window");
+        assert_eq!(window.accept(5), Err(Rejected::Replayed), "now behind the window");
         assert_eq!(window.accept(6), Ok(()), "the last one within it");
         assert_eq!(window.accept(u64::MAX), Ok(()), "the end of the numbers is no special case");
-        assert_eq!(window.accept(u64::MAX), Err(Rejected::Stale));
+        assert_eq!(window.accept(u64::MAX), Err(Rejected::Replayed));
     }
 
     proptest! {

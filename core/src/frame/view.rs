@@ -62,6 +62,11 @@ impl<'a> Frame<'a> {
         self.kind
     }
 
+    /// Whether the frame probes a link, or is the echo of such a probe: then it carries nothing.
+    pub fn is_link_probe(&self) -> bool {
+        self.kind.is_link_probe(self.path())
+    }
+
     /// How many labels are used up: the position on the path of the node that holds the frame.
     pub const fn cursor(&self) -> u8 {
         self.bytes[at::CURSOR] >> 4

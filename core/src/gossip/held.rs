@@ -1,33 +1,35 @@
-//! The records held, and the hash over them.
+//! The records held: the newest of each id, found by id and by item.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::limits::{RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
+use crate::limits::{PAST_ITEMS_MAX, RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
 use crate::planted::{self, PlantedBug};
-use crate::record::{Kind, ProvenRecord, Record, RecordId, SignedRecord};
-use crate::wire::codec;
-use crate::wire::control::Digest;
-use crate::{PeerId, Verified};
+use crate::record::{Kind, LIFE_BITS, ProvenRecord, Record, RecordId};
+use crate::{ItemId, PeerId, Verified};
 
 /// Records by id, the newest version of each.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     records: BTreeMap<RecordId, Verified<ProvenRecord>>,
+    items: BTreeMap<ItemId, RecordId>,
     per_origin: BTreeMap<PeerId, usize>,
-    /// The newest version that this node is known to have spoken with, under any id: it must exceed it when it speaks next.
+    /// The newest version that this node is known to have spoken with, under any id: it must exceed it when it speaks
+    /// next.
     spoken: u64,
-    root: [u8; 32],
+    past: Past,
 }
 
 /// What became of a record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Applied {
-    /// It was new or newer.
-    News,
-    /// It was new, and took the place of this one: its origin's share is full, and keeps the smallest ids, so that
-    /// all nodes keep the same ones.
-    Instead(RecordId),
+    /// It was new or newer, and took the place of an older one.
+    News {
+        /// The item that is no longer held.
+        replaced: Option<ItemId>,
+        /// The record that had to go: the origin's share is full, and keeps the smallest ids, so that all nodes keep
+        /// the same ones.
+        evicted: Option<Box<Verified<ProvenRecord>>>,
+    },
     /// It, or a newer one, was there.
     Known,
     /// The table, or the origin's share of it, is full.
@@ -35,16 +37,26 @@ pub(super) enum Applied {
 }
 
 impl Held {
-    pub(super) fn root(&self) -> [u8; 32] {
-        self.root
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = &Verified<ProvenRecord>> {
         self.records.values()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
     pub(super) fn get(&self, id: &RecordId) -> Option<&Verified<ProvenRecord>> {
         self.records.get(id)
+    }
+
+    /// The record with this item; `None` if it never was here, or a newer one took its place.
+    pub(super) fn signed(&self, item: &ItemId) -> Option<&Verified<ProvenRecord>> {
+        self.items.get(item).and_then(|id| self.records.get(id))
+    }
+
+    /// Whether this node holds the item, or held it until lately: in both cases it need not be asked for.
+    pub(super) fn knows(&self, item: &ItemId) -> bool {
+        self.items.contains_key(item) || self.past.contains(item)
     }
 
     /// Every record held of one origin.
@@ -54,13 +66,11 @@ impl Held {
         of_origin.map(|(_, proven)| &proven.record)
     }
 
-    pub(super) fn signed(&self, id: &RecordId) -> Option<SignedRecord> {
-        self.records.get(id).map(|proven| proven.signed.clone())
-    }
-
-    /// The version with which this node next speaks: past all that it, or an older self, has said.
-    pub(super) fn next_version(&self, unix_ms: u64) -> u64 {
-        unix_ms.max(self.spoken.saturating_add(1))
+    /// The version with which this node next speaks, in the life tagged `life`: past all that it, or an older self, has
+    /// said. Lives of one node never say the same version, even when its clock has jumped back, because their tags
+    /// differ: two different statements under one version would convict it of equivocation.
+    pub(super) fn next_version(&self, unix_ms: u64, life: u16) -> u64 {
+        unix_ms.max((self.spoken >> LIFE_BITS) + 1) << LIFE_BITS | u64::from(life)
     }
 
     /// Remembers that this node has spoken with `version`.
@@ -68,33 +78,52 @@ impl Held {
         self.spoken = self.spoken.max(version);
     }
 
+    /// The record that `proven` contradicts: the same origin, id and version, but not the same statement.
+    pub(super) fn contradicted(&self, proven: &ProvenRecord) -> Option<&Verified<ProvenRecord>> {
+        let held = self.records.get(&proven.record.id)?;
+        (held.record.version == proven.record.version && held.item != proven.item).then_some(held)
+    }
+
+    /// Takes a record in if it is newer than what is held. Of two with one version the smaller item stays, so that all
+    /// nodes keep the same one until the proof of it has spread.
     pub(super) fn apply(&mut self, proven: Verified<ProvenRecord>) -> Applied {
         let id = &proven.record.id;
-        let mut applied = Applied::News;
-        match self.records.get(id) {
-            Some(held)
-                if held.record.version >= proven.record.version && !planted::is(PlantedBug::VersionUncompared) =>
-            {
+        let rank = |p: &ProvenRecord| (p.record.version, std::cmp::Reverse(p.item));
+        let is_old = |held: &ProvenRecord| {
+            rank(held) >= rank(&proven) && (held.item == proven.item || !planted::is(PlantedBug::VersionUncompared))
+        };
+        let mut evicted = None;
+        let replaced = match self.records.get(id) {
+            Some(held) if is_old(held) => {
+                self.past.insert_unless(proven.item, held.item);
                 return Applied::Known;
             }
-            Some(held) => mix(&mut self.root, id, held.record.version),
+            Some(held) => Some(held.item),
             None => {
-                let count = self.per_origin.get(&id.origin).copied().unwrap_or_default();
-                if count >= RECORDS_PER_ORIGIN_MAX {
+                if self.share(&id.origin) >= RECORDS_PER_ORIGIN_MAX {
                     let Some(largest) = self.largest_of(id).filter(|largest| id < largest) else {
+                        self.past.insert(proven.item);
                         return Applied::NoRoom;
                     };
-                    self.remove(&largest);
-                    applied = Applied::Instead(largest);
+                    evicted = self.remove(&largest).map(Box::new);
                 } else if self.records.len() >= RECORDS_MAX {
                     return Applied::NoRoom;
                 }
                 *self.per_origin.entry(id.origin).or_default() += 1;
+                None
             }
+        };
+        if let Some(item) = replaced {
+            self.items.remove(&item);
+            self.past.insert(item);
         }
-        mix(&mut self.root, id, proven.record.version);
+        self.items.insert(proven.item, id.clone());
         self.records.insert(id.clone(), proven);
-        applied
+        Applied::News { replaced, evicted }
+    }
+
+    fn share(&self, origin: &PeerId) -> usize {
+        self.per_origin.get(origin).copied().unwrap_or_default()
     }
 
     /// The largest id held of the same origin.
@@ -103,67 +132,61 @@ impl Held {
         of_origin.map(|(held, _)| held).last().cloned()
     }
 
-    fn remove(&mut self, id: &RecordId) {
-        let Some(gone) = self.records.remove(id) else { return };
-        mix(&mut self.root, id, gone.record.version);
+    fn remove(&mut self, id: &RecordId) -> Option<Verified<ProvenRecord>> {
+        let gone = self.records.remove(id)?;
+        self.items.remove(&gone.item);
+        self.past.insert(gone.item);
         if let Some(count) = self.per_origin.get_mut(&id.origin) {
             *count -= 1;
         }
+        Some(gone)
     }
 
-    /// Drops what has expired and returns its ids.
-    pub(super) fn expire(&mut self, unix_ms: u64) -> Vec<RecordId> {
-        let ended: Vec<RecordId> =
-            self.records.values().filter(|p| p.record.expires_ms <= unix_ms).map(|p| p.record.id.clone()).collect();
-        ended.iter().for_each(|id| self.remove(id));
+    /// Drops what has expired and returns it.
+    pub(super) fn expire(&mut self, unix_ms: u64) -> Vec<Verified<ProvenRecord>> {
+        self.drop_where(|proven| proven.record.expires_ms <= unix_ms)
+    }
+
+    /// Drops all that `origin` has said and returns it.
+    pub(super) fn drop_origin(&mut self, origin: &PeerId) -> Vec<Verified<ProvenRecord>> {
+        self.drop_where(|proven| proven.record.id.origin == *origin)
+    }
+
+    fn drop_where(&mut self, gone: impl Fn(&ProvenRecord) -> bool) -> Vec<Verified<ProvenRecord>> {
+        let ended: Vec<RecordId> = self.records.values().filter(|p| gone(p)).map(|p| p.record.id.clone()).collect();
+        let dropped = ended.iter().filter_map(|id| self.remove(id)).collect();
         self.per_origin.retain(|_, count| *count > 0);
-        ended
-    }
-
-    /// Everything held, in parts of at most `entries_max` entries that together cover every id.
-    pub(super) fn digests(&self, entries_max: usize) -> Vec<Digest> {
-        let all: Vec<(RecordId, u64)> = self.records.iter().map(|(id, p)| (id.clone(), p.record.version)).collect();
-        let mut digests: Vec<Digest> = all
-            .chunks(entries_max)
-            .map(|part| Digest { after: None, until: part.last().map(|(id, _)| id.clone()), entries: part.to_vec() })
-            .collect();
-        if digests.is_empty() {
-            digests.push(Digest { after: None, until: None, entries: Vec::new() });
-        }
-        for i in 1..digests.len() {
-            digests[i].after = digests[i - 1].until.clone();
-        }
-        if let Some(last) = digests.last_mut() {
-            last.until = None;
-        }
-        digests
-    }
-
-    /// What is newer here, and which ids are newer there, within the part that the digest covers.
-    pub(super) fn compare(&self, digest: &Digest) -> (Vec<SignedRecord>, Vec<RecordId>) {
-        let theirs: BTreeMap<&RecordId, u64> = digest.entries.iter().map(|(id, version)| (id, *version)).collect();
-        let after = digest.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let until = digest.until.as_ref().map_or(Bound::Unbounded, Bound::Included);
-        let newer_here = self
-            .records
-            .range((after, until))
-            .filter(|(id, proven)| theirs.get(id).is_none_or(|version| *version < proven.record.version))
-            .map(|(_, proven)| proven.signed.clone())
-            .collect();
-        let newer_there = theirs
-            .into_iter()
-            .filter(|(id, version)| self.records.get(id).is_none_or(|held| held.record.version < *version))
-            .map(|(id, _)| id.clone())
-            .collect();
-        (newer_here, newer_there)
+        dropped
     }
 }
 
-/// Adds an entry to the root, or takes it out again: XOR over the hashes of (id, version), so the order of arrival does
-/// not matter. It finds differences between honest nodes; it is no commitment.
-fn mix(root: &mut [u8; 32], id: &RecordId, version: u64) {
-    let hash = blake3::hash(&codec::encode(&(id, version)));
-    for (r, h) in root.iter_mut().zip(hash.as_bytes()) {
-        *r ^= h;
+/// Items that were held until lately, oldest first: neighbors may still announce them.
+#[derive(Debug, Default)]
+struct Past {
+    order: VecDeque<ItemId>,
+    items: BTreeSet<ItemId>,
+}
+
+impl Past {
+    fn contains(&self, item: &ItemId) -> bool {
+        self.items.contains(item)
+    }
+
+    fn insert(&mut self, item: ItemId) {
+        if !self.items.insert(item) {
+            return;
+        }
+        self.order.push_back(item);
+        if self.order.len() > PAST_ITEMS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.items.remove(&oldest);
+        }
+    }
+
+    fn insert_unless(&mut self, item: ItemId, held: ItemId) {
+        if item != held {
+            self.insert(item);
+        }
     }
 }

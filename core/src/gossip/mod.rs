@@ -1,33 +1,48 @@
 //! The gossip role: a replicated map of signed records.
 //!
-//! It hears verified records, summaries and digests from neighbors, and what this node has to say; it asks for messages
-//! to be sent, records to be kept, and tells the other roles what changed. Records are pushed on change and repaired by
-//! anti-entropy (Demers et al., Epidemic Algorithms, 1987): compare a root, then exchange what differs. Invariant: under
-//! one id, versions only grow.
+//! It hears verified messages from neighbors, how links are, and what this node has to say; it asks for messages to be
+//! sent, records to be kept, and tells the other roles what changed. What is urgent is pushed along a tree
+//! ([`crate::broadcast`]); what was missed is found and mended by anti-entropy ([`crate::reconcile`]), which costs what
+//! differs. Invariant: under one id versions only grow, and nothing is held that its origin did not sign.
 
-mod heard;
+mod gate;
 mod held;
+mod learn;
 mod loaded;
+mod members;
 mod publish;
+mod repair;
+mod shared;
+mod spread;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
-pub use heard::{Heard, verify};
+pub use gate::{Gate, Heard, Moment, Said, verify};
 pub use loaded::{Loaded, load};
+pub use members::{MemberView, Standing};
 
+use crate::broadcast::Broadcast;
 use crate::identity::Identity;
-use crate::limits::{DIGEST_ENTRIES_MAX, PUSH_BYTES_MAX, PUSH_RECORDS_MAX};
+use crate::membership::Change;
+use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::peer::LinkReport;
-use crate::record::{Body, Kind, LinkBody, LinksBody, NodeBody, ProvenRecord, Record, RecordId, SignedRecord};
+use crate::record::{Kind, LinkBody, NodeBody, Record, RecordId, SignedRecord};
 use crate::rng::Rng;
+use crate::shared::{Refused, Value};
 use crate::wire::Control;
-use crate::wire::control::Digest;
-use crate::{Instant, Machine, PeerId, Verified};
-use held::{Applied, Held};
+use crate::{Instant, ItemId, Machine, PeerId, Rejected};
+use held::Held;
+use learn::changed;
+use members::Members;
 use publish::OwnLinks;
+use repair::Repair;
+use shared::SharedState;
+use spread::Outbox;
+use trust::Trust;
 
 /// What the role may hear.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,6 +61,13 @@ pub enum Input {
         /// What it says.
         message: Heard,
     },
+    /// Something that a neighbor sent was turned away.
+    Rejected {
+        /// Who sent it.
+        from: PeerId,
+        /// Why.
+        reason: Rejected,
+    },
     /// How a neighbor's link is.
     LinkReported(LinkReport),
     /// What this node says of itself.
@@ -57,6 +79,17 @@ pub enum Input {
         /// Whether it is exposed.
         exposed: bool,
     },
+    /// This node writes a shared key; answered by [`Effect::SharedAnswered`].
+    SetShared {
+        /// The key.
+        key: String,
+        /// Its value; `None` removes it.
+        value: Option<String>,
+        /// What the answer names.
+        ticket: u64,
+    },
+    /// How much of the mesh can be reached; until it is first told, a node is its whole mesh.
+    QuorumChanged(Quorum),
     /// A restarted role wants to hear everything again.
     ResyncRequested,
 }
@@ -78,7 +111,7 @@ pub enum Effect {
         /// The record as received.
         signed: SignedRecord,
     },
-    /// Forget a record that has expired.
+    /// Forget a record that is not held any more.
     Forget {
         /// Under which id.
         id: RecordId,
@@ -106,6 +139,29 @@ pub enum Effect {
         /// Whether it is exposed.
         exposed: bool,
     },
+    /// The mesh has come to another verdict about a member.
+    MemberChanged(Change),
+    /// This node is cut off from the majority, or is back.
+    PartitionChanged {
+        /// Which.
+        event: PartitionEvent,
+        /// How it stands.
+        quorum: Quorum,
+    },
+    /// A shared key has other values now.
+    SharedChanged {
+        /// The key.
+        key: String,
+        /// All of its values, the newest first; empty: it has none any more.
+        values: Vec<Value>,
+    },
+    /// What became of an [`Input::SetShared`]: it is written, signed and on its way, or it was refused.
+    SharedAnswered {
+        /// Which.
+        ticket: u64,
+        /// Why it was refused; nothing has changed then.
+        refused: Option<Refused>,
+    },
     /// Tell me how all links are: sent once, when what the store held was taken in.
     ReportsWanted,
 }
@@ -115,14 +171,20 @@ pub enum Effect {
 pub struct Gossip {
     identity: Identity,
     rng: Rng,
-    held: Held,
+    /// Tells the versions of this life of the node from those of every other.
+    life: u16,
     clock: Clock,
-    neighbors: BTreeMap<PeerId, bool>,
+    held: Held,
+    tree: Broadcast<PeerId, ItemId>,
+    outbox: Outbox,
+    repair: Repair,
+    members: Members,
+    trust: Trust,
     own_links: OwnLinks,
     node: Option<NodeBody>,
     services: BTreeMap<String, bool>,
-    next_round: Instant,
-    next_refresh: Instant,
+    shared: SharedState,
+    next_upkeep: Instant,
 }
 
 /// The wall clock, carried forward from when it was last told.
@@ -141,23 +203,29 @@ impl Clock {
 impl Gossip {
     /// The role of the node with this identity, knowing nothing yet.
     pub fn new(identity: Identity, seed: u64, now: Instant) -> Self {
+        let mut rng = Rng::from_seed(seed);
         Self {
+            members: Members::new(identity.peer(), rng.next_u64(), now),
             identity,
-            rng: Rng::from_seed(seed),
-            held: Held::default(),
+            life: rng.next_u64() as u16,
+            rng,
             clock: Clock::default(),
-            neighbors: BTreeMap::new(),
+            held: Held::default(),
+            tree: Broadcast::new(),
+            outbox: Outbox::default(),
+            repair: Repair::new(now),
+            trust: Trust::default(),
             own_links: OwnLinks::default(),
             node: None,
             services: BTreeMap::new(),
-            next_round: now + ROUND_EVERY,
-            next_refresh: now + REFRESH_EVERY,
+            shared: SharedState::default(),
+            next_upkeep: now + UPKEEP_EVERY,
         }
     }
 
     /// The hash over everything held: two nodes with the same root hold the same.
     pub fn root(&self) -> [u8; 32] {
-        self.held.root()
+        self.repair.root()
     }
 
     /// Every record held, ordered by id.
@@ -165,112 +233,33 @@ impl Gossip {
         self.held.iter().map(|proven| &proven.record)
     }
 
-    fn on_heard(&mut self, from: PeerId, message: Heard, now: Instant, effects: &mut Vec<Effect>) {
-        match message {
-            Heard::Push(records) => {
-                let fresh = records.into_iter().filter_map(|r| self.learn(r, now, effects)).collect();
-                self.push_to_all(Some(from), fresh, effects);
-            }
-            Heard::Summary { root } if root != self.held.root() => {
-                for digest in self.held.digests(DIGEST_ENTRIES_MAX) {
-                    effects.push(Effect::Send { to: from, control: Control::Digest(digest) });
-                }
-            }
-            Heard::Summary { .. } => {}
-            Heard::Digest(digest) => self.on_digest(from, &digest, effects),
-            Heard::Pull(ids) => {
-                let wanted = ids.iter().filter_map(|id| self.held.signed(id)).collect();
-                push(from, wanted, effects);
-            }
+    fn on_link_reported(&mut self, report: &LinkReport, now: Instant, effects: &mut Vec<Effect>) {
+        if report.state.is_usable() {
+            self.on_link_usable(report.peer, report.rtt, now, effects);
+        } else {
+            self.on_link_unusable(report.peer, now);
         }
-    }
-
-    fn on_digest(&mut self, from: PeerId, digest: &Digest, effects: &mut Vec<Effect>) {
-        let (newer_here, newer_there) = self.held.compare(digest);
-        push(from, newer_here, effects);
-        for ids in newer_there.chunks(DIGEST_ENTRIES_MAX) {
-            effects.push(Effect::Send { to: from, control: Control::Pull(ids.to_vec()) });
-        }
-    }
-
-    /// Applies a record; returns its signed form if it was news, to be passed on.
-    fn learn(
-        &mut self,
-        proven: Verified<ProvenRecord>,
-        now: Instant,
-        effects: &mut Vec<Effect>,
-    ) -> Option<SignedRecord> {
-        let record = proven.record.clone();
-        if record.expires_ms <= self.clock.unix_ms(now) {
-            return None;
-        }
-        if record.id.origin == self.identity.peer() && self.contradicts_me(&record) {
-            // An older self of this node said it, and it is newer than all that this process has said: overrule it.
-            self.held.speak(record.version);
-            self.republish(&record.id, now, effects);
-            return None;
-        }
-        let signed = proven.signed.clone();
-        let applied = self.held.apply(proven);
-        if let Applied::Instead(gone) = &applied {
-            effects.push(changed(gone, None));
-            effects.push(Effect::Forget { id: gone.clone() });
-        }
-        match applied {
-            Applied::News | Applied::Instead(_) => {
-                effects.push(Effect::Persist { id: record.id.clone(), signed: signed.clone() });
-                effects.push(changed(&record.id, Some(&record.body)));
-                Some(signed)
-            }
-            Applied::Known | Applied::NoRoom => None,
-        }
-    }
-
-    fn push_to_all(&mut self, except: Option<PeerId>, records: Vec<SignedRecord>, effects: &mut Vec<Effect>) {
-        for (peer, usable) in &self.neighbors {
-            if *usable && Some(*peer) != except {
-                push(*peer, records.clone(), effects);
-            }
-        }
-    }
-
-    fn on_link_reported(&mut self, report: LinkReport, now: Instant, effects: &mut Vec<Effect>) {
-        let usable = report.state.is_usable();
-        let was = self.neighbors.insert(report.peer, usable).unwrap_or(false);
-        if usable && !was {
-            let root = self.held.root();
-            effects.push(Effect::Send { to: report.peer, control: Control::Summary { root } });
-        }
-        if self.own_links.update(&report, now) {
+        self.members.on_link(report, now);
+        if self.own_links.update(report, now) {
             self.publish_links(now, effects);
         }
+        self.tell_judgments(now, effects);
     }
 
-    fn round(&mut self, effects: &mut Vec<Effect>) {
-        let usable: Vec<PeerId> = self.neighbors.iter().filter(|(_, up)| **up).map(|(peer, _)| *peer).collect();
-        if let Some(peer) = self.rng.pick(&usable) {
-            effects.push(Effect::Send { to: *peer, control: Control::Summary { root: self.held.root() } });
-        }
-    }
-
-    fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+    fn upkeep(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        // First what is this node's own: after a long pause it would be gone, and nobody else could renew it.
         self.renew(now, effects);
-        for id in self.held.expire(self.clock.unix_ms(now)) {
-            effects.push(changed(&id, None));
-            effects.push(Effect::Forget { id });
+        for gone in self.held.expire(self.clock.unix_ms(now)) {
+            self.let_go(&gone, now, effects);
         }
     }
 
     fn resync(&self, effects: &mut Vec<Effect>) {
-        effects.extend(self.records().map(|record| changed(&record.id, Some(&record.body))));
+        effects.extend(self.records().filter_map(|record| changed(&record.id, Some(&record.body))));
+        self.resync_shared(effects);
     }
-}
 
-impl Machine for Gossip {
-    type Input = Input;
-    type Effect = Effect;
-
-    fn handle(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
+    fn take(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
         match input {
             Input::Clock { unix_ms } => {
                 self.clock = Clock { unix_ms, at: now };
@@ -283,8 +272,13 @@ impl Machine for Gossip {
                 }
                 effects.push(Effect::ReportsWanted);
             }
-            Input::Heard { from, message } => self.on_heard(from, message, now, effects),
-            Input::LinkReported(report) => self.on_link_reported(report, now, effects),
+            Input::Heard { from, message } => {
+                if self.trust.hears(&from, now) {
+                    self.on_heard(from, message, now, effects);
+                }
+            }
+            Input::Rejected { from, reason } => self.on_rejected(from, reason, now),
+            Input::LinkReported(report) => self.on_link_reported(&report, now, effects),
             Input::Announce(body) => {
                 self.node = Some(body);
                 self.republish(&self.own_id(Kind::Node, ""), now, effects);
@@ -294,75 +288,58 @@ impl Machine for Gossip {
                 self.services.insert(name, exposed);
                 self.republish(&id, now, effects);
             }
+            Input::SetShared { key, value, ticket } => self.set_shared(key, value, ticket, now, effects),
+            Input::QuorumChanged(quorum) => self.set_quorum(quorum),
             Input::ResyncRequested => self.resync(effects),
         }
     }
 
+    fn on_heard(&mut self, from: PeerId, message: Heard, now: Instant, effects: &mut Vec<Effect>) {
+        match message {
+            Heard::Push(records) => self.on_pushed(from, records, now, effects),
+            Heard::Give(records) => self.on_given(from, records, now, effects),
+            Heard::Announced(items) => self.on_announced(from, &items, now),
+            Heard::Grafted(items) => self.on_grafted(from, &items),
+            Heard::Pruned => self.on_pruned(from, now),
+            Heard::Reconcile(message) => self.on_reconcile(from, message, now, effects),
+        }
+    }
+}
+
+impl Machine for Gossip {
+    type Input = Input;
+    type Effect = Effect;
+
+    fn handle(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
+        self.trust.advance(now);
+        self.take(input, now, effects);
+        self.send_out(effects);
+    }
+
     fn wake(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let due = self.deadline();
+        self.trust.advance(now);
         if self.own_links.is_due(now) {
             self.publish_links(now, effects);
         }
-        if self.next_round <= now {
-            self.next_round = now + self.rng.jitter(ROUND_EVERY, 20);
-            self.expire(now, effects);
-            self.round(effects);
+        if self.next_upkeep <= now {
+            self.next_upkeep = now + self.rng.jitter(UPKEEP_EVERY, 20);
+            self.upkeep(now, effects);
         }
-        if self.next_refresh <= now {
-            self.next_refresh = now + self.rng.jitter(REFRESH_EVERY, 20);
-            self.refresh(now, effects);
-        }
+        self.judge_members(due, now, effects);
+        self.repair_if_due(now, effects);
+        self.wake_tree(now);
+        self.send_out(effects);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let round = self.next_round.min(self.next_refresh);
-        Some(self.own_links.deadline().map_or(round, |at| at.min(round)))
+        let due = [self.own_links.deadline(), self.tree.deadline(), self.repair.deadline(), self.members.deadline()];
+        due.into_iter().flatten().chain([self.next_upkeep]).min()
     }
 }
 
-/// Sends records in messages of bounded size.
-fn push(to: PeerId, records: Vec<SignedRecord>, effects: &mut Vec<Effect>) {
-    let (mut part, mut bytes) = (Vec::new(), 0);
-    for record in records {
-        let size = record.wire_bytes();
-        if part.len() == PUSH_RECORDS_MAX || (bytes + size > PUSH_BYTES_MAX && !part.is_empty()) {
-            effects.push(Effect::Send { to, control: Control::Push(std::mem::take(&mut part)) });
-            bytes = 0;
-        }
-        bytes += size;
-        part.push(record);
-    }
-    if !part.is_empty() {
-        effects.push(Effect::Send { to, control: Control::Push(part) });
-    }
-}
-
-/// What the other roles are told of a record; no body: it has expired.
-fn changed(id: &RecordId, body: Option<&Body>) -> Effect {
-    match id.kind {
-        Kind::Node => Effect::NodeChanged {
-            peer: id.origin,
-            body: body.and_then(|b| if let Body::Node(node) = b { Some(node.clone()) } else { None }),
-        },
-        Kind::Links => Effect::LinksChanged {
-            origin: id.origin,
-            links: body.and_then(links_of).map(|b| b.links.clone()).unwrap_or_default(),
-        },
-        Kind::Service => Effect::ServiceChanged {
-            provider: id.origin,
-            name: id.key.clone(),
-            exposed: matches!(body, Some(Body::Service)),
-        },
-    }
-}
-
-fn links_of(body: &Body) -> Option<&LinksBody> {
-    if let Body::Links(links) = body { Some(links) } else { None }
-}
-
-/// Time between two anti-entropy rounds.
-const ROUND_EVERY: Duration = Duration::from_secs(2);
-/// Time between two renewals of this node's own records.
-const REFRESH_EVERY: Duration = Duration::from_secs(60);
+/// Time between two looks for what has expired or must be renewed.
+const UPKEEP_EVERY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests;

@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Effect, Gossip, changed};
-use crate::limits::{CLOCK_SKEW_MAX, LINKS_PER_NODE_MAX};
+use super::{Effect, Gossip};
+use crate::limits::{CLOCK_SKEW_MAX, LINKS_PER_NODE_MAX, RECORD_LIFE_MAX, SHARED_LIFE, SHARED_TOMBSTONE_LIFE};
 use crate::peer::LinkReport;
-use crate::record::{Body, Kind, LinkBody, LinksBody, Record, RecordId};
+use crate::record::{Body, Kind, LinkBody, LinksBody, Record, RecordId, Refuted};
+use crate::shared::Write;
 use crate::{Instant, PeerId};
 
 /// This node's links as they are, and as they were last told.
 #[derive(Debug, Default)]
 pub(super) struct OwnLinks {
     now: BTreeMap<PeerId, LinkBody>,
-    told: BTreeMap<PeerId, LinkBody>,
+    accused: Vec<PeerId>,
+    refuted: Vec<Refuted>,
+    told: Option<LinksBody>,
     /// When the measurements may be told again; set while they differ notably from what was told.
     due: Option<Instant>,
-    ever_told: bool,
 }
 
 impl OwnLinks {
@@ -32,16 +34,24 @@ impl OwnLinks {
                 self.now.remove(&report.peer);
             }
         }
-        let same_links = self.now.len() == self.told.len()
-            && self.now.iter().zip(&self.told).all(|((a, x), (b, y))| a == b && x.label == y.label);
-        if !same_links || !self.ever_told {
+        let Some(told) = &self.told else { return true };
+        let same_links = self.now.len() == told.links.len()
+            && self.now.values().zip(&told.links).all(|(x, y)| x.neighbor == y.neighbor && x.label == y.label);
+        if !same_links {
             return true;
         }
-        let notable = self.now.iter().zip(&self.told).any(|((_, x), (_, y))| differs_notably(x, y));
+        let notable = self.now.values().zip(&told.links).any(|(x, y)| differs_notably(x, y));
         if notable && self.due.is_none() {
             self.due = Some(now + METRICS_EVERY);
         }
         false
+    }
+
+    /// Takes over whom this node accuses and contradicts; true if it must be told at once.
+    pub(super) fn judge(&mut self, accused: Vec<PeerId>, refuted: Vec<Refuted>) -> bool {
+        let differs = self.told.as_ref().is_some_and(|told| told.accused != accused || told.refuted != refuted);
+        (self.accused, self.refuted) = (accused, refuted);
+        differs
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
@@ -53,17 +63,14 @@ impl OwnLinks {
     }
 
     fn tell(&mut self) -> LinksBody {
-        self.told = self.now.clone();
+        let links: Vec<LinkBody> = self.now.values().take(LINKS_PER_NODE_MAX).copied().collect();
+        let room = LINKS_PER_NODE_MAX - links.len();
+        let accused = self.accused.iter().take(room).copied().collect();
+        let refuted = self.refuted.iter().take(LINKS_PER_NODE_MAX).copied().collect();
+        let body = LinksBody { links, accused, refuted };
+        self.told = Some(body.clone());
         self.due = None;
-        self.ever_told = true;
-        self.body()
-    }
-}
-
-impl OwnLinks {
-    /// What was last told.
-    fn body(&self) -> LinksBody {
-        LinksBody { links: self.told.values().take(LINKS_PER_NODE_MAX).copied().collect(), ..LinksBody::default() }
+        body
     }
 }
 
@@ -72,16 +79,22 @@ impl Gossip {
         RecordId { origin: self.identity.peer(), kind, key: key.to_owned() }
     }
 
-    /// Whether a record of this node's own origin says something that this process would not say.
+    /// Whether a record of this node's own origin says something that this process would not say. A proof never does: it
+    /// speaks for itself.
     pub(super) fn contradicts_me(&self, record: &Record) -> bool {
+        if record.id.kind == Kind::Equivocation {
+            return false;
+        }
         let newer = self.held.get(&record.id).is_none_or(|held| held.record.version < record.version);
-        newer && self.started() && self.own_body(&record.id).is_none_or(|body| body != record.body)
+        if record.id.kind == Kind::Shared {
+            return newer && self.contradicts_my_write(record);
+        }
+        newer && self.node.is_some() && self.own_body(&record.id).is_none_or(|body| body != record.body)
     }
 
     pub(super) fn publish_links(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let links = self.own_links.tell();
-        let id = self.own_id(Kind::Links, "");
-        self.say(id, Body::Links(links), LINKS_LIFE, now, effects);
+        let body = Body::Links(self.own_links.tell());
+        self.say(self.own_id(Kind::Links, ""), body, now, effects);
     }
 
     /// Says again what holds now under an id of this node's own.
@@ -90,64 +103,62 @@ impl Gossip {
             return self.publish_links(now, effects);
         }
         let body = self.own_body(id).unwrap_or(Body::Withdrawn);
-        self.say(id.clone(), body, LIFE, now, effects);
+        self.say(id.clone(), body, now, effects);
     }
 
-    /// Renews this node's links, which hold for a short time only.
-    pub(super) fn refresh(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.publish_links(now, effects);
-        self.renew(now, effects);
-    }
-
-    /// Renews every record of this node's own that no longer holds for others, or soon will not: because it ages, or
-    /// because the wall clock was wrong when it was issued, so that it comes from their future or from their past.
+    /// Renews every record of this node's own that no longer holds for others, or soon will not: because half of its
+    /// life is over, or because the wall clock was wrong when it was issued, so that it comes from their future or from
+    /// their past.
     pub(super) fn renew(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let unix_ms = self.clock.unix_ms(now);
-        let ahead = unix_ms.saturating_add(CLOCK_SKEW_MAX.as_millis() as u64 / 2);
-        let ages = |life: Duration| unix_ms.saturating_add(life.as_millis() as u64 / 2);
-        let stale = |record: &Record| match (record.id.kind, &record.body) {
-            _ if record.issued_ms > ahead => true,
-            (_, Body::Withdrawn) => false,
-            // Links are renewed by `refresh`, unless the clock was set forward past their life.
-            (Kind::Links, _) => record.expires_ms <= unix_ms,
-            (Kind::Node | Kind::Service, _) => record.expires_ms < ages(LIFE),
-        };
+        let ages = |r: &Record| r.expires_ms < unix_ms + life(r.id.kind, &r.body).as_millis() as u64 / 2;
+        let ends = |r: &Record| r.body != Body::Withdrawn && ages(r);
+        let stale = |r: &Record| is_renewed(r) && (is_ahead(r.issued_ms, unix_ms) || ends(r));
         let own = self.held.of_origin(self.identity.peer());
         let stale: Vec<RecordId> = own.filter(|record| stale(record)).map(|record| record.id.clone()).collect();
         for id in stale {
             self.republish(&id, now, effects);
         }
+        self.renew_shared(now, effects);
     }
 
-    fn say(&mut self, id: RecordId, body: Body, life: Duration, now: Instant, effects: &mut Vec<Effect>) {
-        let unix_ms = self.clock.unix_ms(now);
+    pub(super) fn say(&mut self, id: RecordId, body: Body, now: Instant, effects: &mut Vec<Effect>) {
+        // A write is not older than what its writer had seen, though this node's clock be late.
+        let unix_ms = self.clock.unix_ms(now).max(written_ms(&id, &body));
+        let expires_ms = unix_ms + life(id.kind, &body).as_millis() as u64;
         let record = Record {
-            version: self.held.next_version(unix_ms),
-            id,
+            version: self.held.next_version(unix_ms, self.life),
             issued_ms: unix_ms,
-            expires_ms: unix_ms + life.as_millis() as u64,
+            expires_ms: if let Body::Equivocation(proof) = &body {
+                expires_ms.min(proof.ends_ms())
+            } else {
+                expires_ms
+            },
+            id,
             body,
         };
         let proven = record.sign(&self.identity);
-        let (record, signed) = (proven.record.clone(), proven.signed.clone());
-        self.held.speak(record.version);
-        self.held.apply(proven);
-        effects.push(Effect::Persist { id: record.id.clone(), signed: signed.clone() });
-        effects.push(changed(&record.id, Some(&record.body)));
-        self.push_to_all(None, vec![signed], effects);
-    }
-
-    fn started(&self) -> bool {
-        self.node.is_some()
+        let item = proven.item;
+        self.held.speak(proven.record.version);
+        if self.take_in(proven, now, effects) {
+            self.spread(item, now, effects);
+        }
     }
 
     fn own_body(&self, id: &RecordId) -> Option<Body> {
         match id.kind {
             Kind::Node => self.node.clone().map(Body::Node),
-            Kind::Links => Some(Body::Links(self.own_links.body())),
+            Kind::Links => Some(Body::Links(self.own_links.told.clone().unwrap_or_default())),
+            Kind::Shared => self.shared().said(&id.origin, &id.key).cloned().map(Body::Shared),
             Kind::Service => self.services.get(&id.key).map(|e| if *e { Body::Service } else { Body::Withdrawn }),
+            Kind::Equivocation => None,
         }
     }
+}
+
+/// How far its own counter says that a write was ahead of the clock; 0 for what is no write.
+pub(super) fn written_ms(id: &RecordId, body: &Body) -> u64 {
+    if let Body::Shared(write) = body { write.counter_of(&id.origin) } else { 0 }
 }
 
 /// Whether routes could change by it: a quarter of the round trip (and 200 microseconds), or two percent of loss.
@@ -156,9 +167,28 @@ fn differs_notably(a: &LinkBody, b: &LinkBody) -> bool {
     (rtt > 200 && rtt > b.rtt_us / 4) || a.loss_permille.abs_diff(b.loss_permille) > 20
 }
 
-/// How long a node's or a service's record holds without being renewed.
-const LIFE: Duration = Duration::from_secs(24 * 3600);
-/// How long a link-state record holds without being renewed.
-const LINKS_LIFE: Duration = Duration::from_secs(300);
+/// Whether its origin says it again by itself. A proof ends when it ends; for shared values there are other rules.
+fn is_renewed(record: &Record) -> bool {
+    !matches!(record.id.kind, Kind::Equivocation | Kind::Shared)
+}
+
+/// Whether a time is so far ahead that others, whose clocks differ, may take it for the future.
+pub(super) fn is_ahead(time_ms: u64, unix_ms: u64) -> bool {
+    time_ms > unix_ms.saturating_add(CLOCK_SKEW_MAX.as_millis() as u64 / 2)
+}
+
+/// How long such a record holds without being renewed; a node renews its own at half of it.
+fn life(kind: Kind, body: &Body) -> Duration {
+    match (kind, body) {
+        (Kind::Node | Kind::Service, _) => Duration::from_secs(24 * 3600),
+        // What ends earlier than that is told; only a node that is gone for good leaves its last word behind.
+        (Kind::Links, _) => Duration::from_secs(6 * 3600),
+        // Never renewed: it ends with the proof.
+        (Kind::Equivocation, _) => RECORD_LIFE_MAX,
+        (Kind::Shared, Body::Shared(Write { value: Some(_), .. })) => SHARED_LIFE,
+        (Kind::Shared, _) => SHARED_TOMBSTONE_LIFE,
+    }
+}
+
 /// Least time between two records that differ in measurements only.
-const METRICS_EVERY: Duration = Duration::from_secs(5);
+const METRICS_EVERY: Duration = Duration::from_secs(10);

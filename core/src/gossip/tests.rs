@@ -1,50 +1,67 @@
 //! The gossip role: replication, repair, and what hostile or returning nodes cannot do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
 use crate::peer::LinkState;
-use crate::{Label, LinkId};
+use crate::record::Body;
+use crate::record::ProvenRecord;
+use crate::{Label, LinkId, Verified};
 
 const UNIX_MS: u64 = 1_800_000_000_000;
 
 struct Mesh {
     nodes: BTreeMap<PeerId, Gossip>,
     now: Instant,
+    /// Messages sent so far, by the name of their kind.
+    sent: BTreeMap<&'static str, usize>,
 }
 
 impl Mesh {
     fn new(count: u8) -> Self {
-        let mut mesh = Mesh { nodes: BTreeMap::new(), now: Instant::BOOT };
+        let mut mesh = Mesh { nodes: BTreeMap::new(), now: Instant::BOOT, sent: BTreeMap::new() };
         for i in 1..=count {
             let gossip = Gossip::new(Identity::from_secret(&[i; 32]), u64::from(i), mesh.now);
             mesh.nodes.insert(id(i), gossip);
             mesh.give(id(i), Input::Clock { unix_ms: UNIX_MS });
-            mesh.give(
-                id(i),
-                Input::Announce(NodeBody { name: format!("n{i}"), addresses: vec![], region: String::new() }),
-            );
+            mesh.give(id(i), Input::Announce(body(&format!("n{i}"))));
         }
         mesh
     }
 
     /// Gives an input and delivers everything that follows from it, as claims that are verified again.
-    fn give(&mut self, to: PeerId, input: Input) -> usize {
-        let mut queue = vec![(to, input)];
-        let mut sent = 0;
-        while let Some((to, input)) = queue.pop() {
+    fn give(&mut self, to: PeerId, input: Input) {
+        let mut effects = Vec::new();
+        self.nodes.get_mut(&to).unwrap().handle(input, self.now, &mut effects);
+        self.deliver(to, effects);
+    }
+
+    fn deliver(&mut self, from: PeerId, effects: Vec<Effect>) {
+        let mut queue: VecDeque<_> = effects.into_iter().map(|effect| (from, effect)).collect();
+        while let Some((from, effect)) = queue.pop_front() {
+            let Effect::Send { to, control } = effect else { continue };
+            *self.sent.entry(kind_of(&control)).or_default() += 1;
+            let (message, bad) = verify(control, UNIX_MS).unwrap();
+            assert!(bad.is_empty());
             let mut effects = Vec::new();
+            let input = Input::Heard { from, message };
             self.nodes.get_mut(&to).unwrap().handle(input, self.now, &mut effects);
-            for effect in effects {
-                if let Effect::Send { to: next, control } = effect {
-                    sent += 1;
-                    let (message, bad) = verify(control, UNIX_MS).unwrap();
-                    assert!(bad.is_empty());
-                    queue.push((next, Input::Heard { from: to, message }));
-                }
-            }
+            queue.extend(effects.into_iter().map(|effect| (to, effect)));
         }
-        sent
+    }
+
+    /// Lets time pass, waking every node at its deadlines.
+    fn run(&mut self, seconds: u64) {
+        let end = self.now + Duration::from_secs(seconds);
+        loop {
+            let next = self.nodes.iter().filter_map(|(peer, node)| Some((node.deadline()?, *peer))).min();
+            let Some((at, peer)) = next.filter(|(at, _)| *at <= end) else { break };
+            self.now = self.now.max(at);
+            let mut effects = Vec::new();
+            self.nodes.get_mut(&peer).unwrap().wake(self.now, &mut effects);
+            self.deliver(peer, effects);
+        }
+        self.now = end;
     }
 
     fn link(&mut self, a: u8, b: u8, state: LinkState) {
@@ -57,6 +74,30 @@ impl Mesh {
         let roots: Vec<_> = self.nodes.values().map(Gossip::root).collect();
         roots.windows(2).all(|w| w[0] == w[1])
     }
+
+    fn says(&self, node: u8, key: &str) -> Option<&Body> {
+        self.nodes[&id(node)].records().find(|r| r.id.key == key).map(|r| &r.body)
+    }
+}
+
+fn kind_of(control: &Control) -> &'static str {
+    match control {
+        Control::Hello { .. } => "hello",
+        Control::Push(_) => "push",
+        Control::Give(_) => "give",
+        Control::Announce(_) => "announce",
+        Control::Graft(_) => "graft",
+        Control::Prune => "prune",
+        Control::Reconcile(_) => "reconcile",
+    }
+}
+
+fn body(name: &str) -> NodeBody {
+    NodeBody { name: name.to_owned(), addresses: vec![], region: String::new() }
+}
+
+fn expose(name: &str) -> Input {
+    Input::SetService { name: name.to_owned(), exposed: true }
 }
 
 fn id(i: u8) -> PeerId {
@@ -71,16 +112,19 @@ fn report(to: u8, state: LinkState) -> LinkReport {
         rtt: Duration::from_micros(100),
         loss_permille: 0,
         established: 1,
+        probed_every: Duration::ZERO,
+        failing: false,
     }
 }
 
 #[test]
-fn what_one_says_all_hold() {
+fn what_one_says_all_hold_at_once() {
     let mut mesh = Mesh::new(4);
     for (a, b) in [(1, 2), (2, 3), (3, 4)] {
         mesh.link(a, b, LinkState::Up);
     }
-    mesh.give(id(1), Input::SetService { name: "web".into(), exposed: true });
+    mesh.run(5);
+    mesh.give(id(1), expose("web"));
     assert!(mesh.agree());
     let at_4: Vec<_> = mesh.nodes[&id(4)].records().map(|r| (r.id.origin, r.id.kind)).collect();
     assert!(at_4.contains(&(id(1), Kind::Service)), "{at_4:?}");
@@ -88,30 +132,76 @@ fn what_one_says_all_hold() {
 }
 
 #[test]
+fn a_full_mesh_learns_not_to_send_copies() {
+    let mut mesh = Mesh::new(6);
+    for a in 1..=6 {
+        (a + 1..=6).for_each(|b| mesh.link(a, b, LinkState::Up));
+    }
+    for i in 0..10 {
+        mesh.give(id(1), expose(&format!("warm-{i}")));
+    }
+    mesh.run(3);
+    mesh.sent.clear();
+    for i in 0..10 {
+        mesh.give(id(1), expose(&format!("s-{i}")));
+    }
+    assert!(mesh.agree());
+    assert_eq!(mesh.sent["push"], 10 * 5, "one copy for each of the others");
+}
+
+#[test]
 fn two_parts_that_meet_again_agree() {
     let mut mesh = Mesh::new(4);
     mesh.link(1, 2, LinkState::Up);
     mesh.link(3, 4, LinkState::Up);
-    mesh.give(id(1), Input::SetService { name: "left".into(), exposed: true });
-    mesh.give(id(4), Input::SetService { name: "right".into(), exposed: true });
+    mesh.give(id(1), expose("left"));
+    mesh.give(id(4), expose("right"));
     assert!(!mesh.agree());
     mesh.link(2, 3, LinkState::Up);
+    mesh.run(3);
     assert!(mesh.agree());
+    assert!(mesh.says(1, "right").is_some() && mesh.says(4, "left").is_some());
+}
+
+#[test]
+fn a_node_knows_when_it_has_what_its_neighbors_have() {
+    let mut mesh = Mesh::new(3);
+    mesh.link(1, 2, LinkState::Up);
+    mesh.link(2, 3, LinkState::Up);
+    mesh.run(10);
+    assert!((1..=3).all(|i| mesh.nodes[&id(i)].is_converged()));
+    let mut effects = Vec::new();
+    mesh.nodes.get_mut(&id(1)).unwrap().handle(expose("unheard"), mesh.now, &mut effects);
+    assert!(!mesh.nodes[&id(1)].is_converged(), "what was pushed is lost on the way");
+    mesh.run(10);
+    assert!(mesh.agree() && mesh.nodes[&id(1)].is_converged());
+}
+
+#[test]
+fn neighbors_that_agree_say_little() {
+    let mut mesh = Mesh::new(3);
+    mesh.link(1, 2, LinkState::Up);
+    mesh.link(2, 3, LinkState::Up);
+    mesh.run(30);
+    mesh.sent.clear();
+    mesh.run(60);
+    let sent: usize = mesh.sent.values().sum();
+    assert!(sent <= 3 * 2 * 8, "three nodes greet a neighbor every ten seconds: {:?}", mesh.sent);
 }
 
 #[test]
 fn a_withdrawn_service_stays_away() {
     let mut mesh = Mesh::new(3);
     mesh.link(1, 2, LinkState::Up);
-    mesh.give(id(1), Input::SetService { name: "web".into(), exposed: true });
+    mesh.give(id(1), expose("web"));
     mesh.link(2, 3, LinkState::Up);
     mesh.link(1, 2, LinkState::Down);
     mesh.give(id(1), Input::SetService { name: "web".into(), exposed: false });
     // Node 3 still holds the old statement; meeting node 1 must not bring it back.
     mesh.link(1, 3, LinkState::Up);
+    mesh.run(3);
     assert!(mesh.agree());
-    let said: Vec<_> = mesh.nodes[&id(2)].records().filter(|r| r.id.kind == Kind::Service).map(|r| &r.body).collect();
-    assert_eq!(said, [&Body::Withdrawn]);
+    assert_eq!(mesh.says(2, "web"), Some(&Body::Withdrawn));
 }
 
 #[test]
@@ -119,7 +209,7 @@ fn an_older_version_changes_nothing() {
     let mut mesh = Mesh::new(2);
     let me = Identity::from_secret(&[9; 32]);
     let say = |version, name: &str| {
-        let node = NodeBody { name: name.into(), addresses: vec![], region: String::new() };
+        let node = body(name);
         let id = RecordId { origin: me.peer(), kind: Kind::Node, key: String::new() };
         let record = Record { id, version, issued_ms: UNIX_MS, expires_ms: UNIX_MS + 9000, body: Body::Node(node) };
         Input::Heard { from: me.peer(), message: Heard::Push(vec![record.sign(&me)]) }
@@ -139,19 +229,19 @@ fn a_node_overrules_what_its_older_self_said() {
     let mut reborn = Gossip::new(Identity::from_secret(&[1; 32]), 77, mesh.now);
     reborn.handle(Input::Clock { unix_ms: UNIX_MS - 100_000 }, mesh.now, &mut Vec::new());
     mesh.nodes.insert(id(1), reborn);
-    mesh.give(id(1), Input::Announce(NodeBody { name: "n1".into(), addresses: vec![], region: String::new() }));
+    mesh.give(id(1), Input::Announce(body("n1")));
     mesh.link(1, 2, LinkState::Down);
     mesh.link(1, 2, LinkState::Up);
+    mesh.run(3);
     assert!(mesh.agree());
-    let service = mesh.nodes[&id(2)].records().find(|r| r.id.kind == Kind::Service).unwrap().clone();
-    assert_eq!(service.body, Body::Withdrawn);
+    assert_eq!(mesh.says(2, "web"), Some(&Body::Withdrawn));
 }
 
 #[test]
 fn expired_records_go() {
     let mut mesh = Mesh::new(2);
     mesh.link(1, 2, LinkState::Up);
-    mesh.now = Instant::from_millis(400_000);
+    mesh.now = Instant::from_millis(6 * 3600 * 1000 + 1);
     let gossip = mesh.nodes.get_mut(&id(1)).unwrap();
     let mut effects = Vec::new();
     gossip.wake(mesh.now, &mut effects);
@@ -177,12 +267,77 @@ fn one_origin_cannot_crowd_out_the_others() {
     assert_eq!(mesh.nodes[&id(1)].records().count(), before + RECORDS_PER_ORIGIN_MAX);
 }
 
+fn said_by(me: &Identity, version: u64, name: &str) -> Verified<ProvenRecord> {
+    let id = RecordId { origin: me.peer(), kind: Kind::Node, key: String::new() };
+    Record { id, version, issued_ms: UNIX_MS, expires_ms: UNIX_MS + 900_000, body: Body::Node(body(name)) }.sign(me)
+}
+
+fn holds_word_of(mesh: &Mesh, node: u8, origin: PeerId) -> bool {
+    mesh.nodes[&id(node)].records().any(|r| r.id.origin == origin)
+}
+
 #[test]
-fn a_digest_out_of_order_is_malformed() {
-    let entry = |i| (RecordId { origin: id(i), kind: Kind::Node, key: String::new() }, 1);
-    let mut entries = vec![entry(1), entry(2)];
-    entries.sort();
-    entries.reverse();
-    let digest = Control::Digest(Digest { after: None, until: None, entries });
-    assert_eq!(verify(digest, UNIX_MS), Err(crate::Rejected::Malformed));
+fn who_says_two_things_at_once_is_believed_by_nobody() {
+    let mut mesh = Mesh::new(4);
+    for (a, b) in [(1, 2), (2, 3), (3, 4)] {
+        mesh.link(a, b, LinkState::Up);
+    }
+    mesh.run(5);
+    let liar = Identity::from_secret(&[9; 32]);
+    let hear = |name| Input::Heard { from: liar.peer(), message: Heard::Push(vec![said_by(&liar, 5, name)]) };
+    mesh.give(id(1), hear("north"));
+    assert!((1..=4).all(|node| holds_word_of(&mesh, node, liar.peer())));
+    mesh.give(id(4), hear("south"));
+    mesh.run(5);
+    assert!((1..=4).all(|node| !holds_word_of(&mesh, node, liar.peer())), "all hold the proof");
+    assert!(mesh.agree());
+    for node in 1..=4 {
+        assert_eq!(mesh.nodes[&id(node)].score(&liar.peer()).sum, 0.0);
+    }
+    mesh.give(id(2), Input::Heard { from: id(1), message: Heard::Push(vec![said_by(&liar, 6, "sorry")]) });
+    assert!(!holds_word_of(&mesh, 2, liar.peer()));
+}
+
+#[test]
+fn whose_own_key_is_used_twice_is_not_silenced_at_home() {
+    let mut mesh = Mesh::new(2);
+    mesh.link(1, 2, LinkState::Up);
+    mesh.run(5);
+    let me = Identity::from_secret(&[1; 32]);
+    let hear = |name| Input::Heard { from: id(1), message: Heard::Push(vec![said_by(&me, u64::MAX >> 4, name)]) };
+    mesh.link(1, 2, LinkState::Down);
+    mesh.give(id(2), hear("one"));
+    mesh.give(id(2), hear("two"));
+    mesh.link(1, 2, LinkState::Up);
+    mesh.run(5);
+    assert!(!holds_word_of(&mesh, 2, id(1)), "node 2 holds the proof");
+    assert!(holds_word_of(&mesh, 1, id(1)), "node 1 goes on for itself");
+}
+
+#[test]
+fn a_neighbor_with_a_bad_name_is_ignored_until_it_is_forgotten() {
+    let mut mesh = Mesh::new(2);
+    mesh.link(1, 2, LinkState::Up);
+    mesh.run(5);
+    for _ in 0..4 {
+        mesh.give(id(1), Input::Rejected { from: id(2), reason: Rejected::Unsigned });
+    }
+    assert!(mesh.nodes[&id(1)].score(&id(2)).sum < 0.5);
+    mesh.give(id(2), expose("web"));
+    assert!(mesh.says(1, "web").is_none() && mesh.nodes[&id(1)].ignored() > 0);
+    mesh.run(900);
+    assert!(mesh.nodes[&id(1)].score(&id(2)).sum > 0.5);
+    assert!(mesh.says(1, "web").is_some(), "anti-entropy brings what was ignored");
+}
+
+#[test]
+fn two_lives_of_a_node_never_share_a_version() {
+    let record = |seed| {
+        let mut gossip = Gossip::new(Identity::from_secret(&[1; 32]), seed, Instant::BOOT);
+        gossip.handle(Input::Clock { unix_ms: UNIX_MS }, Instant::BOOT, &mut Vec::new());
+        gossip.handle(Input::Announce(body(&format!("n{seed}"))), Instant::BOOT, &mut Vec::new());
+        gossip.records().next().unwrap().version
+    };
+    assert_eq!(record(1) >> 16, record(2) >> 16, "the clock says the same");
+    assert_ne!(record(1), record(2));
 }

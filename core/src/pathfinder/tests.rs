@@ -23,6 +23,8 @@ fn report(peer: u8, state: LinkState) -> Input {
         rtt: MS,
         loss_permille: 0,
         established: 1,
+        probed_every: Duration::ZERO,
+        failing: false,
     })
 }
 
@@ -37,7 +39,8 @@ struct Diamond {
 
 impl Diamond {
     fn new() -> Self {
-        let probing = Probing { interval: 40 * MS, late_after: 120 * MS, dead_after: 1000 * MS };
+        let probing =
+            Probing { interval: 40 * MS, idle_interval: 40 * MS, late_after: 120 * MS, dead_after: 1000 * MS };
         let role = Pathfinder::new(id(1), Config { paths: 3, warm: 2, probing }, 1);
         let mut diamond = Self { role, now: Instant::BOOT, answering: vec![2, 3], seen: Vec::new() };
         for (origin, neighbors) in [(1, &[2, 3]), (2, &[1, 4]), (3, &[1, 4]), (4, &[2, 3])] {

@@ -1,9 +1,12 @@
 //! The one place that knows bincode.
 //!
 //! bincode 2 aborts on a hostile length unless it is given a limit, and ignores trailing bytes; both are closed here.
-//! Its varints are not canonical, so signatures always cover bytes as received (see [`crate::record`]).
+//! Its varints are not canonical either: what is signed has to be in the one form that [`encode`] gives it (see
+//! [`decode_canonical`]), so that nothing signed has two forms.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use bincode::{Decode, Encode};
 
 use crate::Rejected;
@@ -26,11 +29,48 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, Rejected> {
     if bytes.len() > CONTROL_MESSAGE_BYTES_MAX {
         return Err(Rejected::OverLimit);
     }
-    let (value, used) = bincode::decode_from_slice(bytes, CONFIG).map_err(|error| match error {
+    let (value, used) = bincode::decode_from_slice(bytes, CONFIG).map_err(rejected)?;
+    if used == bytes.len() { Ok(value) } else { Err(Rejected::Malformed) }
+}
+
+/// Decodes a value that stands in exactly the form that [`encode`] gives it.
+///
+/// # Errors
+/// As [`decode`], and [`Rejected::NonCanonical`] for a number in more bytes than it needs, or bytes left over.
+#[inline]
+pub fn decode_canonical<T: Decode<()> + Encode>(bytes: &[u8]) -> Result<T, Rejected> {
+    if bytes.len() > CONTROL_MESSAGE_BYTES_MAX {
+        return Err(Rejected::OverLimit);
+    }
+    let (value, _) = bincode::decode_from_slice(bytes, CONFIG).map_err(rejected)?;
+    let mut same = Same { rest: bytes };
+    bincode::encode_into_writer(&value, &mut same, CONFIG).map_err(|_| Rejected::NonCanonical)?;
+    if same.rest.is_empty() { Ok(value) } else { Err(Rejected::NonCanonical) }
+}
+
+fn rejected(error: bincode::error::DecodeError) -> Rejected {
+    match error {
         bincode::error::DecodeError::LimitExceeded => Rejected::OverLimit,
         _ => Rejected::Malformed,
-    })?;
-    if used == bytes.len() { Ok(value) } else { Err(Rejected::Malformed) }
+    }
+}
+
+/// Takes what is written only if it is what was expected: an encoding is compared without being made.
+struct Same<'a> {
+    rest: &'a [u8],
+}
+
+impl Writer for &mut Same<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        match self.rest.strip_prefix(bytes) {
+            Some(rest) => {
+                self.rest = rest;
+                Ok(())
+            }
+            None => Err(EncodeError::Other("it differs")),
+        }
+    }
 }
 
 /// Encodes a message with its version byte.
@@ -54,3 +94,21 @@ pub fn decode_message<T: Decode<()>>(bytes: &[u8]) -> Result<T, Rejected> {
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<CONTROL_MESSAGE_BYTES_MAX>> =
     bincode::config::standard().with_limit::<CONTROL_MESSAGE_BYTES_MAX>();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_shortest_form_is_canonical() {
+        let bytes = encode(&(7u64, "web".to_owned()));
+        assert_eq!(decode_canonical(&bytes), Ok((7u64, "web".to_owned())));
+        // 7 as a number of 16 bits: bincode takes it for the same value.
+        let long = [&[251, 7, 0], &bytes[1..]].concat();
+        assert_eq!(decode(&long), Ok((7u64, "web".to_owned())));
+        assert_eq!(decode_canonical::<(u64, String)>(&long), Err(Rejected::NonCanonical));
+        let trailing = [&bytes[..], &[0]].concat();
+        assert_eq!(decode_canonical::<(u64, String)>(&trailing), Err(Rejected::NonCanonical));
+        assert_eq!(decode_canonical::<(u64, String)>(&bytes[..4]), Err(Rejected::Malformed));
+    }
+}

@@ -3,8 +3,9 @@
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::Label;
-use crate::record::{RecordId, SignedRecord};
+use crate::reconcile;
+use crate::record::SignedRecord;
+use crate::{ItemId, Label};
 
 /// One message on a link's control stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
@@ -16,29 +17,19 @@ pub enum Control {
         /// The sender's label for this link.
         label: Label,
     },
-    /// Records that the receiver may not have: sent on change, and as the answer to a pull.
+    /// Records that the receiver may not have, along the tree of [`crate::broadcast`]: sent on change, and as the answer
+    /// to a graft.
     Push(Vec<SignedRecord>),
-    /// The hash over everything that the sender holds: if the receiver's differs, it answers with its digest.
-    Summary {
-        /// See `gossip::root`.
-        root: [u8; 32],
-    },
-    /// What the sender holds, a part at a time, between two ids. The receiver pushes what is newer at its side and
-    /// pulls what is newer at the sender's.
-    Digest(Digest),
-    /// Asks for these records.
-    Pull(Vec<RecordId>),
-}
-
-/// A part of what a node holds: every id in `(after, until]`, with its version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
-pub struct Digest {
-    /// Where the part starts (exclusive); `None`: at the beginning.
-    pub after: Option<RecordId>,
-    /// Where the part ends (inclusive); `None`: at the end.
-    pub until: Option<RecordId>,
-    /// The ids held in between, ascending, and their versions.
-    pub entries: Vec<(RecordId, u64)>,
+    /// Records that the receiver was found to lack.
+    Give(Vec<SignedRecord>),
+    /// Items that the sender holds and does not push.
+    Announce(Vec<ItemId>),
+    /// Asks for these items, and to be pushed whatever comes.
+    Graft(Vec<ItemId>),
+    /// Asks for announcements instead of pushes.
+    Prune,
+    /// A part of finding out what differs.
+    Reconcile(reconcile::Message),
 }
 
 #[cfg(test)]
@@ -46,35 +37,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::PeerId;
     use crate::limits::CONTROL_MESSAGE_BYTES_MAX;
-    use crate::record::Kind;
+    use crate::record::Path;
     use crate::rejected::Rejected;
     use crate::wire::codec::{VERSION, decode_message, encode_message};
 
-    fn record_id() -> impl Strategy<Value = RecordId> {
-        (any::<[u8; 32]>(), 0..3u8, "[a-z]{0,20}").prop_map(|(key, kind, name)| RecordId {
-            origin: PeerId::from_public_key(key),
-            kind: [Kind::Node, Kind::Links, Kind::Service][usize::from(kind)],
-            key: name,
-        })
-    }
-
     fn control() -> impl Strategy<Value = Control> {
-        let signed =
-            (any::<Vec<u8>>(), any::<Vec<u8>>()).prop_map(|(bytes, signature)| SignedRecord { bytes, signature });
-        let digest = (
-            proptest::option::of(record_id()),
-            proptest::option::of(record_id()),
-            proptest::collection::vec((record_id(), any::<u64>()), 0..5),
-        );
+        let path = (any::<u16>(), any::<u16>(), proptest::collection::vec(any::<[u8; 32]>(), 0..9))
+            .prop_map(|(size, index, siblings)| Path { size, index, siblings });
+        let signed = (any::<Vec<u8>>(), any::<Vec<u8>>(), proptest::option::of(path))
+            .prop_map(|(bytes, signature, path)| SignedRecord { bytes, signature, path });
+        let records = proptest::collection::vec(signed, 0..5);
+        let items = proptest::collection::vec(any::<[u8; 16]>().prop_map(ItemId), 0..5);
+        let summary = (any::<[u8; 32]>(), any::<u32>());
         prop_oneof![
             (any::<u64>(), any::<u16>())
                 .prop_map(|(incarnation, label)| Control::Hello { incarnation, label: Label(label) }),
-            proptest::collection::vec(signed, 0..5).prop_map(Control::Push),
-            any::<[u8; 32]>().prop_map(|root| Control::Summary { root }),
-            digest.prop_map(|(after, until, entries)| Control::Digest(Digest { after, until, entries })),
-            proptest::collection::vec(record_id(), 0..5).prop_map(Control::Pull),
+            records.clone().prop_map(Control::Push),
+            records.prop_map(Control::Give),
+            items.clone().prop_map(Control::Announce),
+            items.clone().prop_map(Control::Graft),
+            Just(Control::Prune),
+            summary.prop_map(|(root, items)| Control::Reconcile(reconcile::Message::Summary { root, items })),
+            items.prop_map(|items| Control::Reconcile(reconcile::Message::WantItems(items))),
         ]
     }
 
@@ -106,7 +91,7 @@ mod tests {
 
     #[test]
     fn each_bad_form_has_its_name() {
-        let summary = encode_message(&Control::Summary { root: [1; 32] });
+        let summary = encode_message(&Control::Reconcile(reconcile::Message::Summary { root: [1; 32], items: 0 }));
         let mut unknown = summary.clone();
         unknown[0] = VERSION + 1;
         assert_eq!(decode_message::<Control>(&unknown), Err(Rejected::UnknownVersion));

@@ -49,6 +49,7 @@ impl Shell {
         let probe = &self.config.probe;
         let probing = Probing {
             interval: probe.link_interval(),
+            idle_interval: probe.idle_interval(),
             late_after: probe.late_after() + probe.link_interval(),
             dead_after: probe.dead_after(),
         };
@@ -68,8 +69,12 @@ impl Shell {
     /// was lost, or nobody would tell when the incident is over.
     pub fn pathfinder(&self) -> Newborn<Pathfinder, pathfinder::Input> {
         let probe = &self.config.probe;
-        let probing =
-            Probing { interval: probe.path_interval(), late_after: probe.late_after(), dead_after: probe.dead_after() };
+        let probing = Probing {
+            interval: probe.path_interval(),
+            idle_interval: probe.idle_interval(),
+            late_after: probe.late_after(),
+            dead_after: probe.dead_after(),
+        };
         let config = pathfinder::Config { paths: self.config.paths.count, warm: self.config.paths.warm, probing };
         let wanted = |destination| pathfinder::Input::Wanted { destination };
         let lost = self.journal.open_incidents().into_iter().filter_map(|incident| incident.kind.lost_destination());

@@ -1,17 +1,20 @@
-//! What is known of other nodes and their services, as the surfaces ask for it.
+//! What is known of other nodes, their services and shared values, as the surfaces ask for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::ops::Bound;
 use std::sync::{PoisonError, RwLock};
 
 use prunella_core::PeerId;
 use prunella_core::record::NodeBody;
+use prunella_core::shared::Value;
 
-/// Known nodes and services. Filled by gossip, so it is bounded by the limits on records.
+/// Known nodes, services and shared values. Filled by gossip, so it is bounded by the limits on records.
 #[derive(Debug, Default)]
 pub struct Known {
     nodes: RwLock<BTreeMap<PeerId, NodeBody>>,
+    down: RwLock<BTreeSet<PeerId>>,
     services: RwLock<BTreeSet<(String, PeerId)>>,
+    shared: RwLock<BTreeMap<String, Vec<Value>>>,
 }
 
 impl Known {
@@ -30,6 +33,28 @@ impl Known {
         } else {
             services.remove(&(name, provider));
         }
+    }
+
+    pub(super) fn set_shared(&self, key: String, values: Vec<Value>) {
+        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        if values.is_empty() {
+            shared.remove(&key);
+        } else {
+            shared.insert(key, values);
+        }
+    }
+
+    /// The values of a shared key, the newest first; empty if it has none.
+    pub fn shared(&self, key: &str) -> Vec<Value> {
+        self.shared.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned().unwrap_or_default()
+    }
+
+    /// At most `count` shared keys and their values, ordered by key, from the first one after `after`.
+    pub fn shared_after(&self, after: Option<&str>, count: usize) -> Vec<(String, Vec<Value>)> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+        let rest = shared.range::<str, _>((after, Bound::Unbounded));
+        rest.take(count).map(|(key, values)| (key.clone(), values.clone())).collect()
     }
 
     /// Every known node and what it says of itself.
@@ -67,15 +92,43 @@ impl Known {
         only(&|_, node| node.name == text).or_else(|| only(&|peer, _| peer.to_string().starts_with(text)))
     }
 
-    pub(super) fn dialable(&self) -> Vec<(PeerId, Vec<SocketAddr>)> {
-        let nodes = self.nodes();
-        nodes.into_iter().filter(|(_, n)| !n.addresses.is_empty()).map(|(peer, n)| (peer, n.addresses)).collect()
+    /// The mesh has given a node up, or it is back.
+    pub(super) fn set_down(&self, peer: PeerId, is_down: bool) {
+        let mut down = self.down.write().unwrap_or_else(PoisonError::into_inner);
+        if is_down {
+            down.insert(peer);
+        } else {
+            down.remove(&peer);
+        }
+    }
+
+    /// Nodes that say where they can be dialed and that the mesh has not given up.
+    pub(super) fn dialable(&self) -> BTreeMap<PeerId, NodeBody> {
+        let mut nodes = self.nodes();
+        let down = self.down.read().unwrap_or_else(PoisonError::into_inner);
+        nodes.retain(|peer, node| !node.addresses.is_empty() && !down.contains(peer));
+        nodes
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shared_keys_are_told_in_order_and_in_parts() {
+        let known = Known::default();
+        let value = |text: &str| vec![Value { value: text.into(), writers: vec![], written_ms: 1 }];
+        for key in ["b", "a", "c"] {
+            known.set_shared(key.into(), value(key));
+        }
+        let keys = |after, count| known.shared_after(after, count).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        assert_eq!(keys(None, 2), ["a", "b"]);
+        assert_eq!(keys(Some("b"), 2), ["c"]);
+        known.set_shared("c".into(), Vec::new());
+        assert!(keys(Some("b"), 2).is_empty() && known.shared("c").is_empty());
+        assert_eq!(known.shared("a"), value("a"));
+    }
 
     #[test]
     fn a_node_is_found_by_name_prefix_and_id() {

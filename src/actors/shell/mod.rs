@@ -9,6 +9,7 @@ mod pump;
 mod roster;
 mod routes;
 mod traces;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,11 +18,16 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use prunella_core::limits::BLAME_PER_SECOND;
+use prunella_core::membership::quorum::{PartitionEvent, Quorum};
+use prunella_core::membership::{Change, Evidence, Status};
 use prunella_core::policy::{Action, RuleSet};
 use prunella_core::record::{RecordId, SignedRecord};
+use prunella_core::rng::Rng;
+use prunella_core::selection::{Candidate, choose};
 use prunella_core::wire::codec;
 use prunella_core::wiring::{Command, Route};
-use prunella_core::{LinkId, PeerId, Rejected, pathfinder};
+use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, pathfinder};
 use prunella_storage::{Batch, Store, Tree};
 
 pub use gate::RulesGate;
@@ -31,11 +37,12 @@ pub use pump::{Events, pump};
 pub use roster::Roster;
 pub use routes::Routes;
 pub use traces::Traces;
+pub use writes::{Writes, Written};
 
 use super::clock::Clock;
 use super::directory::Directory;
 use super::driver::Perform;
-use crate::config::MeshConfig;
+use crate::config::{MeshConfig, Neighbors};
 use crate::datapath::{self, Port};
 use crate::security::Credentials;
 use crate::transport::{Links, Services, Sessions};
@@ -74,10 +81,14 @@ pub struct Shell {
     pub services: OnceLock<Services>,
     /// Probes that somebody waits for.
     pub traces: Traces,
+    /// Shared values that somebody waits for to be written.
+    pub writes: Writes,
     owners: Mutex<BTreeMap<LinkId, PeerId>>,
     /// Why the last dial to each neighbor failed.
     dial_failures: Mutex<BTreeMap<PeerId, String>>,
     rejected: [AtomicU64; Rejected::ALL.len()],
+    /// How many rejections gossip still hears of.
+    blame: Mutex<TokenBucket>,
 }
 
 /// What a shell is made of.
@@ -123,7 +134,9 @@ impl Shell {
             owners: Mutex::default(),
             dial_failures: Mutex::default(),
             traces: Traces::default(),
+            writes: Writes::default(),
             rejected: Default::default(),
+            blame: Mutex::new(TokenBucket::full(BLAME_PER_SECOND, clock.now())),
         }
     }
 
@@ -179,6 +192,24 @@ impl Shell {
         self.rules.load().decide(neighbor, Action::Relay, None).is_allowed()
     }
 
+    /// An operator wants to know whom the mesh has given up, and who is back.
+    fn tell_member(&self, change: &Change) {
+        self.known.set_down(change.peer, change.to == Status::Down);
+        let (peer, name) = (change.peer.short(), self.known.name(&change.peer));
+        let (from, to) = (change.from.name(), change.to.name());
+        let Evidence { accusers, voting, .. } = change.evidence;
+        if change.from == Status::Down || change.to == Status::Down {
+            tracing::info!(peer, name, from, to, accusers, observers = voting, "a member's status changed");
+        } else {
+            tracing::debug!(peer, name, from, to, accusers, observers = voting, "a member's status changed");
+        }
+    }
+
+    /// Whether gossip is told of one more rejection.
+    fn take_blame(&self) -> bool {
+        self.blame.lock().unwrap_or_else(PoisonError::into_inner).take(self.clock.now())
+    }
+
     fn owner(&self, link: LinkId) -> Option<PeerId> {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(&link).copied()
     }
@@ -213,6 +244,10 @@ impl Perform for Shell {
             Command::ForgetRecord { id } => self.forget_record(&id),
             Command::NodeChanged { peer, body } => self.known.set_node(peer, body),
             Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),
+            Command::MemberChanged(change) => self.tell_member(&change),
+            Command::PartitionChanged { event, quorum } => tell_partition(event, quorum),
+            Command::SharedChanged { key, values } => self.known.set_shared(key, values),
+            Command::AnswerShared { ticket, refused } => self.writes.answer(ticket, refused),
             Command::InstallRoute { destination, way } => {
                 let route = datapath::Route { path: way.path, first: way.first, labels: way.labels };
                 self.port.install_route(destination, route);
@@ -249,15 +284,35 @@ impl Shell {
         }
     }
 
-    /// Puts nodes that are known but not neighbors onto the roster, as many as are missing.
+    /// Puts nodes that are known, well and not on the roster onto it, as many links as are missing.
     fn find_neighbors(&self) {
         let up = self.port.link_stats().iter().filter(|link| link.usable).count();
-        let mut missing = self.config.neighbors.target.saturating_sub(up);
-        for (peer, addresses) in self.known.dialable() {
-            if missing == 0 {
-                break;
-            }
-            missing -= usize::from(self.roster.add(peer, addresses));
+        let missing = self.config.neighbors.target.saturating_sub(up);
+        let mut dialable = self.known.dialable();
+        dialable.retain(|peer, _| self.roster.welcomes(peer) && self.roster.addresses(peer).is_empty());
+        let candidates: Vec<_> = dialable
+            .iter()
+            .map(|(peer, node)| Candidate { peer: *peer, region: node.region.as_str(), rtt: None })
+            .collect();
+        let Neighbors { selection, .. } = self.config.neighbors;
+        let (me, region) = (self.credentials.peer(), self.config.region.as_str());
+        let mut rng = Rng::from_seed(adopt::seed());
+        for peer in choose(selection, me, &region, &candidates, missing, &mut rng) {
+            self.roster.add(peer, dialable[&peer].addresses.clone());
+        }
+    }
+}
+
+/// An operator wants to know when the majority is out of reach, and when it is back.
+fn tell_partition(event: PartitionEvent, quorum: Quorum) {
+    let Quorum { reachable, known, .. } = quorum;
+    match event {
+        PartitionEvent::Lost { .. } => {
+            tracing::warn!(reachable, known, "fewer than a quorum can be reached: governed state is read-only here");
+        }
+        PartitionEvent::Recovered { since, at } => {
+            let apart_ms = at.since(since).as_millis() as u64;
+            tracing::info!(reachable, known, apart_ms, "a quorum can be reached again");
         }
     }
 }

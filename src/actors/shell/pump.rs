@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use prunella_core::wire::Control;
 use prunella_core::wiring::Route;
 use prunella_core::{PeerId, gossip, pathfinder, peer};
 use prunella_storage::{Batch, Tree};
@@ -95,9 +94,15 @@ impl Shell {
                 self.tell_dial_failure(peer, address, reason);
                 self.directory.deliver(Route::Peer(peer, peer::Input::DialFailed));
             }
-            LinkEvent::Received { peer, control, .. } => self.on_control(peer, control),
+            LinkEvent::Received { peer: from, message, .. } => {
+                self.directory.deliver(Route::Gossip(gossip::Input::Heard { from, message }));
+            }
             LinkEvent::Rejected { peer, reason } => {
                 tracing::debug!(peer = peer.map(|p| p.short()), %reason, "rejected on a link");
+                // A neighbor's name is as bad after a few of them: a flood must not crowd out what others say.
+                if let Some(from) = peer.filter(|_| self.take_blame()) {
+                    self.directory.deliver(Route::Gossip(gossip::Input::Rejected { from, reason }));
+                }
             }
         }
     }
@@ -113,20 +118,16 @@ impl Shell {
         }
     }
 
-    fn on_control(&self, from: PeerId, control: Control) {
-        match gossip::verify(control, unix_ms()) {
-            Ok((message, rejected)) => {
-                rejected.into_iter().for_each(|reason| self.reject(reason));
-                self.directory.deliver(Route::Gossip(gossip::Input::Heard { from, message }));
-            }
-            Err(reason) => self.reject(reason),
-        }
-    }
-
     fn tell_activity(&self) {
         let tags = self.port.active_destinations(ACTIVITY_EVERY * 2);
         if !tags.is_empty() {
             self.directory.deliver(Route::Pathfinder(pathfinder::Input::Active { tags }));
+        }
+        // Not only when it begins: whoever was restarted, or has missed it, learns it the next time.
+        for link in self.port.carrying_links(ACTIVITY_EVERY * 2) {
+            if let Some(peer) = self.owner(link) {
+                self.directory.deliver(Route::Peer(peer, peer::Input::Carrying { link }));
+            }
         }
     }
 
@@ -140,7 +141,7 @@ impl Shell {
     }
 }
 
-/// How often the pathfinder hears which destinations are talked to.
+/// How often the pathfinder hears which destinations are talked to, and the peers that their links carry frames.
 const ACTIVITY_EVERY: Duration = Duration::from_millis(500);
 /// How often gossip hears what the wall clock says.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);

@@ -17,6 +17,7 @@ use super::discovery::{DiscoveryService, discover};
 use super::inbox::Handling;
 use super::life::Life;
 use super::reach;
+use super::shared_values::SharedValues;
 use crate::api::answers::Answers;
 use crate::api::configuration::{MeshConfig, load};
 use crate::api::error::{Error, ErrorKind};
@@ -206,6 +207,11 @@ impl MeshNode {
             Response::Forwarding { listen } => Ok(listen),
             other => unreachable!("BUG: a forward is answered by where it listens, not {other:?}"),
         }
+    }
+
+    /// The values that all members of the mesh share.
+    pub fn shared(&self) -> SharedValues {
+        SharedValues::of(self.clone())
     }
 
     /// Has a service asked for neighbors, now and again and again until the node stops; a node has at most 8.

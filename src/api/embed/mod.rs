@@ -10,11 +10,13 @@ mod inbox;
 mod life;
 mod mesh_node;
 mod reach;
+mod shared_values;
 
 pub use broadcast::Broadcast;
 pub use connection::{Connection, ConnectionState};
 pub use discovery::{Candidate, Discovering, DiscoveryService, StaticDiscovery};
 pub use mesh_node::MeshNode;
+pub use shared_values::SharedValues;
 
 // The first program that an embedder reads is compiled and run with the tests.
 #[cfg(doctest)]

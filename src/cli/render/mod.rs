@@ -1,10 +1,12 @@
 //! Responses as text for people and as JSON for programs. Pure: the same response at the same time gives the same text.
 
 mod healing;
+mod membership;
 mod page;
 pub(super) mod quantity;
 mod routing;
 mod service;
+mod shared;
 mod status;
 mod table;
 mod tree;
@@ -28,6 +30,8 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
     let mut page = Page::default();
     match response {
         Response::Status(status) => status::glance(status, now_unix_ms, &mut page),
+        Response::Reputation { peer, score, parts } => membership::reputation(*peer, *score, parts, &mut page),
+        Response::Members(standing) => membership::members(standing, &mut page),
         Response::Peers { peers } => routing::peers(peers, &mut page),
         Response::Links { links } => routing::links(links, &mut page),
         Response::Paths { destination, paths } => routing::paths(*destination, paths, &mut page),
@@ -37,6 +41,8 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Incidents { incidents } => healing::incidents(incidents, now_unix_ms, &mut page),
         Response::Services { services, forwards } => service::list(services, forwards, &mut page),
         Response::Forwarding { listen } => page.line(&format!("listening on {listen}")),
+        Response::Shared(info) => shared::one(info, now_unix_ms, &mut page),
+        Response::SharedList { shared, .. } => shared::list(shared, now_unix_ms, &mut page),
         Response::Policy { source, rules } => service::policy(source, rules, &mut page),
         Response::Done => page.line("done"),
         Response::Error { error } => page.line(&format!("error: {error}")),

@@ -2,7 +2,7 @@
 
 use super::called;
 use super::page::Page;
-use super::quantity::{bytes, percent, round_trip};
+use super::quantity::{bytes, percent, round_trip, span};
 use super::table::{Column, Table};
 use crate::api::PeerId;
 use crate::api::vocabulary::{HopInfo, LinkInfo, PathInfo, PeerInfo, Reach};
@@ -31,6 +31,7 @@ pub(super) fn links(links: &[LinkInfo], page: &mut Page) {
         Column::Left("STATE"),
         Column::Right("RTT"),
         Column::Right("LOSS"),
+        Column::Right("PROBED EVERY"),
         Column::Right("SENT"),
         Column::Right("RECEIVED"),
         Column::Right("MADE"),
@@ -43,6 +44,7 @@ pub(super) fn links(links: &[LinkInfo], page: &mut Page) {
             info.state.clone(),
             round_trip(info.rtt_us),
             percent(info.loss_permille),
+            if info.probed_every_ms > 0 { span(info.probed_every_ms) } else { String::new() },
             bytes(info.sent_bytes),
             bytes(info.received_bytes),
             info.established.to_string(),
@@ -129,10 +131,12 @@ beta  aibaeaqcai  relayed         2  192.0.2.1:4600 [::1]:4600
             sent_bytes: 2048,
             received_bytes: 10,
             established: 1,
+            probed_every_ms: 5000,
+            failing: false,
         }];
         let expected = "\
-NEIGHBOR  PEER        STATE      RTT   LOSS     SENT  RECEIVED  MADE  ADDRESS
-b         aibaeaqcai  up     1.50 ms  2.5 %  2.0 KiB      10 B     1  -
+NEIGHBOR  PEER        STATE      RTT   LOSS  PROBED EVERY     SENT  RECEIVED  MADE  ADDRESS
+b         aibaeaqcai  up     1.50 ms  2.5 %         5.0 s  2.0 KiB      10 B     1  -
 ";
         assert_eq!(drawn(|page| links(&known, page)), expected);
     }

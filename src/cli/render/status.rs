@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use super::quantity::{moment, span};
-use crate::api::vocabulary::Status;
+use crate::api::vocabulary::{MemberCounts, Status};
 
 pub(super) fn glance(status: &Status, now_unix_ms: u64, page: &mut Page) {
     let fact = |page: &mut Page, title: &str, fact: String| page.line(&format!("{title:<13} {fact}"));
@@ -17,6 +17,12 @@ pub(super) fn glance(status: &Status, now_unix_ms: u64, page: &mut Page) {
     fact(page, "links", format!("{} up", status.links_up));
     let others = status.peers_known.saturating_sub(1);
     fact(page, "peers", format!("{} of {others} others reachable", status.peers_reachable));
+    let MemberCounts { alive, suspect, down } = status.members;
+    let quorum = if status.has_quorum { "a quorum within reach" } else { "NO QUORUM within reach" };
+    fact(page, "members", format!("{alive} alive, {suspect} suspect, {down} down; {quorum}"));
+    let records =
+        if status.converged { "the same as at every neighbor" } else { "not yet the same as at every neighbor" };
+    fact(page, "records", records.to_owned());
     fact(page, "incidents", format!("{} open", status.incidents_open));
     fact(page, "certificate", certificate(status.certificate_expires_unix.saturating_mul(1000), now_unix_ms));
     if status.counters.is_empty() {
@@ -57,6 +63,9 @@ mod tests {
             links_up: 2,
             peers_known: 4,
             peers_reachable: 3,
+            members: MemberCounts { alive: 4, suspect: 0, down: 0 },
+            has_quorum: true,
+            converged: true,
             incidents_open: 0,
             certificate_expires_unix: 1_700_003_600,
             counters: [("forwarded".to_owned(), 7), ("no-path".to_owned(), 0)].into(),
@@ -72,6 +81,8 @@ overlay       ::1
 running       1 min 1 s (process 42, version 0.1.0)
 links         2 up
 peers         3 of 3 others reachable
+members       4 alive, 0 suspect, 0 down; a quorum within reach
+records       the same as at every neighbor
 incidents     0 open
 certificate   valid until 2023-11-14 23:13:20Z (for 1 h 0 min)
 counters

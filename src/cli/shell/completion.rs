@@ -13,6 +13,8 @@ pub(super) enum Wanted {
     Actor,
     /// A service's name.
     Service,
+    /// A shared key.
+    Key,
     /// Something that cannot be guessed.
     Anything,
 }
@@ -26,7 +28,12 @@ pub(super) fn wanted(shell: &Command, line: &str) -> (usize, Wanted) {
     if name == "help" {
         return (start, Wanted::Words(commands(shell)));
     }
-    let Some(command) = shell.find_subcommand(name) else { return (start, Wanted::Anything) };
+    let Some(mut command) = shell.find_subcommand(name) else { return (start, Wanted::Anything) };
+    if command.has_subcommands() {
+        let Some(name) = before.next() else { return (start, Wanted::Words(commands(command))) };
+        let Some(inner) = command.find_subcommand(name) else { return (start, Wanted::Anything) };
+        command = inner;
+    }
     let (mut positionals, mut open) = (command.get_positionals(), None);
     for word in before {
         open = match (open.take(), word.strip_prefix("--")) {
@@ -50,8 +57,11 @@ pub(super) fn wanted(shell: &Command, line: &str) -> (usize, Wanted) {
 
 /// What follows the command on `line`, for somebody who has typed just its name and a blank.
 pub(super) fn usage(shell: &Command, line: &str) -> Option<String> {
-    let name = line.strip_suffix(' ').filter(|name| !name.is_empty() && !name.contains(' '))?;
-    let command = shell.find_subcommand(name)?;
+    let typed = line.strip_suffix(' ').filter(|typed| !typed.is_empty() && !typed.ends_with(' '))?;
+    let command = typed.split(' ').try_fold(shell, |command, name| command.find_subcommand(name))?;
+    if command.has_subcommands() {
+        return Some(commands(command).join("|"));
+    }
     let of_positional = |arg: &Arg| format!("{}", arg).replace(['<', '>', '[', ']'], "");
     let positionals = command.get_positionals().map(of_positional);
     let options = command.get_arguments().filter(|arg| !arg.is_positional() && !is_general(arg));
@@ -83,6 +93,7 @@ fn value(arg: &Arg) -> Wanted {
         Some("NODE") => Wanted::Node,
         Some("ACTOR") => Wanted::Actor,
         Some("SERVICE") => Wanted::Service,
+        Some("KEY") => Wanted::Key,
         _ => Wanted::Anything,
     }
 }
@@ -136,6 +147,11 @@ mod tests {
         assert_eq!(at("expose --remove "), Wanted::Service);
         assert_eq!(at("kill x --how "), Wanted::Words(vec!["kill".into(), "panic".into(), "error".into()]));
         assert_eq!(at("dance "), Wanted::Anything);
+        assert_eq!(at("shared get "), Wanted::Key);
+        assert_eq!(at("shared set color "), Wanted::Anything);
+        assert_eq!(at("shared dance "), Wanted::Anything);
+        let Wanted::Words(words) = at("shared ") else { panic!("no words") };
+        assert!(["get", "list", "remove", "set"].iter().all(|word| words.contains(&(*word).to_owned())), "{words:?}");
     }
 
     #[test]
@@ -156,6 +172,9 @@ mod tests {
         assert_eq!(usage(&built(), "kill ").as_deref(), Some("ACTOR [--how <HOW>]"));
         assert_eq!(usage(&built(), "status "), None);
         assert_eq!(usage(&built(), "kill x "), None);
+        assert_eq!(usage(&built(), "shared set ").as_deref(), Some("KEY VALUE"));
+        let words = usage(&built(), "shared ").unwrap();
+        assert!(words.contains("get|") && words.contains("set"), "{words}");
         assert_eq!(usage(&built(), "ki"), None);
     }
 }

@@ -39,6 +39,7 @@ impl<'a> LineHelper<'a> {
             Wanted::Node => names(self.ask(&Request::Peers)),
             Wanted::Actor => names(self.ask(&Request::Actors)),
             Wanted::Service => names(self.ask(&Request::Services)),
+            Wanted::Key => names(self.ask(&Request::SharedList { after: None })),
             Wanted::Anything => Vec::new(),
         }
     }
@@ -59,6 +60,7 @@ fn names(response: Option<Response>) -> Vec<String> {
         }
         Some(Response::Actors { actors }) => actors.into_iter().map(|actor| actor.name).collect(),
         Some(Response::Services { services, .. }) => services.into_iter().map(|service| service.name).collect(),
+        Some(Response::SharedList { shared, .. }) => shared.into_iter().map(|info| info.key).collect(),
         _ => Vec::new(),
     };
     // What would have to be quoted is not completed: names are plain unless somebody plays tricks.

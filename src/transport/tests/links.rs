@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use prunella_core::gossip::Heard;
+use prunella_core::reconcile::Message;
 use prunella_core::wire::Control;
 use prunella_core::wire::codec::encode_message;
 use prunella_core::{Label, PeerId, Rejected};
@@ -13,11 +15,12 @@ use crate::security::{Credentials, JOIN_ALPN, LINK_ALPN, join_client, quinn_clie
 use crate::transport::framing::framed;
 use crate::transport::{LinkEvent, NotSent};
 
-const SUMMARY: Control = Control::Summary { root: [7; 32] };
+const SUMMARY: Control = Control::Reconcile(Message::Summary { root: [7; 32], items: 0 });
+const HEARD: Heard = Heard::Reconcile(Message::Summary { root: [7; 32], items: 0 });
 
-async fn received(node: &mut Node) -> (PeerId, Control) {
+async fn received(node: &mut Node) -> (PeerId, Heard) {
     node.event(|event| match event {
-        LinkEvent::Received { peer, control, .. } => Some((*peer, control.clone())),
+        LinkEvent::Received { peer, message, .. } => Some((*peer, message.clone())),
         _ => None,
     })
     .await
@@ -42,9 +45,9 @@ async fn a_link_carries_control_messages_both_ways_and_frames() {
     assert_eq!((snapshot[0].remote, snapshot[0].dialed), (b.address(), true));
 
     a.links.send(b.peer(), &SUMMARY).unwrap();
-    assert_eq!(received(&mut b).await, (a.peer(), SUMMARY));
+    assert_eq!(received(&mut b).await, (a.peer(), HEARD));
     b.links.send(a.peer(), &SUMMARY).unwrap();
-    assert_eq!(received(&mut a).await, (b.peer(), SUMMARY));
+    assert_eq!(received(&mut a).await, (b.peer(), HEARD));
 
     a.port.send_probe(link, &[], 0, 99);
     let event = soon(a.frames.recv()).await.unwrap();
@@ -183,7 +186,7 @@ async fn a_stranger_is_no_neighbor_on_either_side() {
     a.links.dial(b.peer(), b.address());
     let reason = a.dial_failed().await;
     assert!(reason.contains("stranger"), "{reason}");
-    assert_eq!(rejected(&mut b).await, (None, Rejected::Unauthorized));
+    assert_eq!(rejected(&mut b).await, (None, Rejected::UnknownSender));
     assert!(a.links.snapshot().is_empty() && b.links.snapshot().is_empty());
 }
 
@@ -246,7 +249,7 @@ async fn garbage_is_counted_by_name_and_in_the_end_closes_the_link() {
     assert_eq!(rejected(&mut a).await, (from, Rejected::Malformed), "a second hello");
     assert_eq!(rejected(&mut a).await, (from, Rejected::Malformed));
     assert_eq!(rejected(&mut a).await, (from, Rejected::UnknownVersion));
-    assert_eq!(received(&mut a).await.1, SUMMARY, "the link lives");
+    assert_eq!(received(&mut a).await.1, HEARD, "the link lives");
     send.write_all(&framed(b"").repeat(40)).await.unwrap();
     let (_, reason) = a.closed(odd.peer()).await;
     assert!(reason.contains("rejected"), "{reason}");
@@ -269,11 +272,12 @@ async fn an_oversized_message_is_counted_and_closes_the_link() {
 #[tokio::test]
 async fn without_a_hello_there_is_no_link() {
     let mesh = Mesh::new();
-    let (a, odd) = (mesh.node(1), mesh.credentials(2));
+    let (mut a, odd) = (mesh.node(1), mesh.credentials(2));
     let (_endpoint, connection) = odd_member(&odd, &a).await;
     let (mut send, _recv) = connection.open_bi().await.unwrap();
     send.write_all(&framed(&encode_message(&SUMMARY))).await.unwrap();
     soon(connection.closed()).await;
+    assert_eq!(rejected(&mut a).await, (Some(odd.peer()), Rejected::UnknownSender));
     assert!(a.links.snapshot().is_empty());
 }
 
@@ -288,7 +292,7 @@ async fn without_a_certificate_there_is_no_link() {
     let config = quinn_client(Arc::new(config));
     let connection = soon(endpoint.connect_with(config, a.address(), "x.invalid").unwrap()).await.unwrap();
     soon(connection.closed()).await;
-    assert_eq!(rejected(&mut a).await, (None, Rejected::Unauthorized));
+    assert_eq!(rejected(&mut a).await, (None, Rejected::UnknownSender));
 }
 
 #[tokio::test]
@@ -299,7 +303,11 @@ async fn a_neighbor_that_does_not_read_fills_its_queue_and_nothing_else() {
     let (mut send, _recv) = connection.open_bi().await.unwrap();
     send.write_all(&hello()).await.unwrap();
     a.established(odd.peer()).await;
-    let big = Control::Push(vec![prunella_core::record::SignedRecord { bytes: vec![0; 60_000], signature: vec![] }]);
+    let big = Control::Push(vec![prunella_core::record::SignedRecord {
+        bytes: vec![0; 60_000],
+        signature: vec![],
+        path: None,
+    }]);
     let queue_full = async {
         loop {
             match a.links.send(odd.peer(), &big) {
@@ -310,6 +318,10 @@ async fn a_neighbor_that_does_not_read_fills_its_queue_and_nothing_else() {
     };
     assert_eq!(soon(queue_full).await, NotSent::QueueFull);
     assert_eq!(a.links.dropped(), 1);
-    let long = Control::Push(vec![prunella_core::record::SignedRecord { bytes: vec![0; 70_000], signature: vec![] }]);
+    let long = Control::Push(vec![prunella_core::record::SignedRecord {
+        bytes: vec![0; 70_000],
+        signature: vec![],
+        path: None,
+    }]);
     assert_eq!(a.links.send(odd.peer(), &long), Err(NotSent::TooLong));
 }

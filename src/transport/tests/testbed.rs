@@ -134,6 +134,8 @@ impl Node {
             incarnation,
             accept: Box::new(move |peer| !refused.lock().unwrap().contains(peer)),
             relays: Box::new(|_| true),
+            messages_per_second: prunella_core::limits::CONTROL_RATE_PER_SECOND,
+            unix_ms: || now() * 1000,
             admitter: Some(Arc::new(Inviter { issuer, used: Mutex::default(), neighbors })),
             events: sender,
         })

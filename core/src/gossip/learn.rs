@@ -1,0 +1,113 @@
+//! What becomes of a record that arrives: it is taken in, or not, and whom that concerns.
+
+use super::held::Applied;
+use super::{Effect, Gossip};
+use crate::record::{Body, Kind, LinksBody, ProvenRecord, RecordId};
+use crate::{Instant, Verified};
+
+impl Gossip {
+    /// Takes a record in; true if it was news, to be passed on.
+    pub(super) fn learn(&mut self, proven: Verified<ProvenRecord>, now: Instant, effects: &mut Vec<Effect>) -> bool {
+        let record = &proven.record;
+        let mine = record.id.origin == self.identity.peer();
+        if mine {
+            // Stale or not, an older self of this node said it: what this process says next is newer.
+            self.held.speak(record.version);
+        }
+        if record.expires_ms <= self.clock.unix_ms(now) {
+            return false;
+        }
+        if mine && self.contradicts_me(record) {
+            // It is newer than all that this process has said under this id: overrule it.
+            let record = record.clone();
+            if record.id.kind == Kind::Shared {
+                self.rewrite_shared(&record, now, effects);
+            } else {
+                self.republish(&record.id, now, effects);
+            }
+            return false;
+        }
+        if self.trust.is_convicted(&record.id.origin) {
+            return false;
+        }
+        if let Some(held) = self.held.contradicted(&proven).cloned() {
+            self.expose(&held, &proven, now, effects);
+            return false;
+        }
+        self.take_in(proven, now, effects)
+    }
+
+    /// Holds a record if it is newer than what is held, and tells whom it concerns.
+    pub(super) fn take_in(&mut self, proven: Verified<ProvenRecord>, now: Instant, effects: &mut Vec<Effect>) -> bool {
+        let (record, item) = (proven.record.clone(), proven.item);
+        let persist = is_durable(record.id.kind)
+            .then(|| Effect::Persist { id: record.id.clone(), signed: proven.signed.clone() });
+        let Applied::News { replaced, evicted } = self.held.apply(proven) else { return false };
+        if let Some(gone) = evicted {
+            self.let_go(&gone, now, effects);
+        }
+        self.repair.changed(replaced, item, now);
+        effects.extend(persist);
+        self.tell_members(&record.id, Some((&record.body, record.version)), now);
+        effects.extend(changed(&record.id, Some(&record.body)));
+        self.note_shared(&record, effects);
+        if let Body::Equivocation(proof) = &record.body {
+            self.convict(record.id.clone(), proof, now, effects);
+        }
+        true
+    }
+
+    fn tell_members(&mut self, id: &RecordId, said: Option<(&Body, u64)>, now: Instant) {
+        match (id.kind, said) {
+            (Kind::Links, Some((Body::Links(body), version))) => self.members.on_links(id.origin, version, body, now),
+            (Kind::Links, _) => self.members.on_links_gone(&id.origin, now),
+            (Kind::Node, Some((Body::Node(body), _))) => self.members.on_node(id.origin, Some(body), now),
+            (Kind::Node, _) => self.members.on_node(id.origin, None, now),
+            (Kind::Service | Kind::Equivocation | Kind::Shared, _) => {}
+        }
+    }
+
+    /// Tells whom it concerns that a record is not held any more.
+    pub(super) fn let_go(&mut self, gone: &ProvenRecord, now: Instant, effects: &mut Vec<Effect>) {
+        self.repair.dropped(gone.item);
+        self.tell_members(&gone.record.id, None, now);
+        if gone.record.id.kind == Kind::Equivocation {
+            self.acquit(&gone.record.id);
+        }
+        effects.extend(changed(&gone.record.id, None));
+        self.forget_shared(&gone.record.id, effects);
+        if is_durable(gone.record.id.kind) {
+            effects.push(Effect::Forget { id: gone.record.id.clone() });
+        }
+    }
+}
+
+/// Whether a record is worth keeping through a restart: links are told anew by then.
+fn is_durable(kind: Kind) -> bool {
+    kind != Kind::Links
+}
+
+/// What the other roles are told of a record, if it concerns one; no body: it is not held any more.
+pub(super) fn changed(id: &RecordId, body: Option<&Body>) -> Option<Effect> {
+    Some(match id.kind {
+        Kind::Node => Effect::NodeChanged {
+            peer: id.origin,
+            body: body.and_then(|b| if let Body::Node(node) = b { Some(node.clone()) } else { None }),
+        },
+        Kind::Links => Effect::LinksChanged {
+            origin: id.origin,
+            links: body.and_then(links_of).map(|b| b.links.clone()).unwrap_or_default(),
+        },
+        Kind::Service => Effect::ServiceChanged {
+            provider: id.origin,
+            name: id.key.clone(),
+            exposed: matches!(body, Some(Body::Service)),
+        },
+        // A shared value is told with all others under its key.
+        Kind::Equivocation | Kind::Shared => return None,
+    })
+}
+
+fn links_of(body: &Body) -> Option<&LinksBody> {
+    if let Body::Links(links) = body { Some(links) } else { None }
+}

@@ -1,0 +1,207 @@
+//! Who belongs to the mesh and is well, and whether this node is with the majority of them.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Effect, Gossip};
+use crate::membership::quorum::{PartitionEvent, Quorum};
+use crate::membership::roster::Counts;
+use crate::membership::{Accusations, Membership, PartitionDetector, Status};
+use crate::peer::LinkReport;
+use crate::record::{LinksBody, NodeBody};
+use crate::{Instant, PeerId};
+
+/// What the role knows of members: what records say of them, and what this node says of its neighbors.
+#[derive(Debug)]
+pub(super) struct Members {
+    me: PeerId,
+    membership: Membership,
+    accusations: Accusations,
+    partition: PartitionDetector,
+    /// When it is counted who can be reached; set while that may have changed.
+    count_at: Option<Instant>,
+}
+
+/// One member, as this node sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MemberView {
+    /// Who.
+    pub peer: PeerId,
+    /// What the mesh makes of it.
+    pub status: Status,
+    /// Where it stands, as it says.
+    pub region: String,
+    /// Who accuses it at present.
+    pub accusers: Vec<PeerId>,
+    /// How far this node believes it, 0.0 to 1.0.
+    pub score: f64,
+}
+
+/// How the mesh stands, as this node sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Standing {
+    /// Every member, in ascending order.
+    pub members: Vec<MemberView>,
+    /// How many of them there are, by status.
+    pub counts: Counts,
+    /// Whether this node is with the majority.
+    pub quorum: Quorum,
+    /// How ill this node thinks itself: 0 for well, 8 at most.
+    pub ill_health: u8,
+    /// Records held.
+    pub records: usize,
+    /// The hash over them.
+    pub root: [u8; 32],
+    /// Neighbors with a usable link, and whether each has told that it holds the same records.
+    pub neighbors: Vec<(PeerId, bool)>,
+}
+
+impl Standing {
+    /// Whether every neighbor holds the same records.
+    pub fn is_converged(&self) -> bool {
+        self.neighbors.iter().all(|(_, in_sync)| *in_sync)
+    }
+}
+
+impl Members {
+    pub(super) fn new(me: PeerId, seed: u64, now: Instant) -> Self {
+        Self {
+            me,
+            membership: Membership::new(seed),
+            accusations: Accusations::new(me, now),
+            partition: PartitionDetector::new(),
+            count_at: None,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let due = [self.membership.deadline(), self.accusations.deadline(), self.partition.deadline(), self.count_at];
+        due.into_iter().flatten().min()
+    }
+
+    pub(super) fn status(&self, peer: &PeerId) -> Option<Status> {
+        self.membership.roster().status(peer)
+    }
+
+    pub(super) const fn quorum(&self) -> Quorum {
+        self.partition.quorum()
+    }
+
+    /// Whether this node may believe what it sees of others.
+    pub(super) fn is_well(&self) -> bool {
+        self.accusations.health().may_accuse()
+    }
+
+    pub(super) fn on_links(&mut self, origin: PeerId, version: u64, body: &LinksBody, now: Instant) {
+        // The tables have room for every record that may be held; a version that is not newer was not applied.
+        let _ = self.membership.told(origin, version, body, now);
+        if origin == self.me {
+            self.accusations.published(version);
+        } else {
+            self.accusations.told(origin, version, body, now);
+        }
+        self.count_at.get_or_insert(now + COUNT_DELAY);
+    }
+
+    pub(super) fn on_links_gone(&mut self, origin: &PeerId, now: Instant) {
+        self.membership.forgotten(origin, now);
+        self.accusations.forgotten(origin);
+        self.count_at.get_or_insert(now + COUNT_DELAY);
+    }
+
+    pub(super) fn on_node(&mut self, peer: PeerId, body: Option<&NodeBody>, now: Instant) {
+        match body {
+            Some(body) => {
+                let _ = self.membership.learned(peer, &body.region, now);
+            }
+            None => self.membership.lost(&peer, now),
+        }
+        self.count_at.get_or_insert(now + COUNT_DELAY);
+    }
+
+    pub(super) fn on_link(&mut self, report: &LinkReport, now: Instant) {
+        self.accusations.link(report.peer, report.state.is_usable() && !report.failing, now);
+    }
+
+    fn count(&mut self, now: Instant) -> Option<PartitionEvent> {
+        self.count_at = None;
+        let reachable = self.membership.reachable(&self.me);
+        self.partition.update(reachable, self.membership.roster().counts().known(), now)
+    }
+}
+
+impl Gossip {
+    /// What the mesh makes of a member; `None` for somebody unknown.
+    pub fn status(&self, peer: &PeerId) -> Option<Status> {
+        self.members.status(peer)
+    }
+
+    /// Every member, in ascending order.
+    pub fn members(&self) -> Vec<MemberView> {
+        let membership = &self.members.membership;
+        let mut views: Vec<MemberView> = membership
+            .roster()
+            .members()
+            .map(|(peer, status)| MemberView {
+                peer,
+                status,
+                region: membership.roster().region(&peer).unwrap_or_default().to_owned(),
+                accusers: membership.accusers(&peer),
+                score: self.score(&peer).sum,
+            })
+            .collect();
+        views.sort_unstable_by_key(|view| view.peer);
+        views
+    }
+
+    /// Whether this node is with the majority.
+    pub const fn quorum(&self) -> Quorum {
+        self.members.quorum()
+    }
+
+    /// How the mesh stands, as this node sees it.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            members: self.members(),
+            counts: self.members.membership.roster().counts(),
+            quorum: self.quorum(),
+            ill_health: self.members.accusations.health().score(),
+            records: self.held.len(),
+            root: self.root(),
+            neighbors: self.repair.neighbors(),
+        }
+    }
+
+    /// Looks at what is due at `now`; `due` is when this node meant to wake, by which it knows how late it is itself.
+    pub(super) fn judge_members(&mut self, due: Option<Instant>, now: Instant, effects: &mut Vec<Effect>) {
+        let members = &mut self.members;
+        members.accusations.wake(due.unwrap_or(now), now);
+        for change in members.membership.wake(now) {
+            members.accusations.judged(&change.peer, change.to, now);
+            members.count_at.get_or_insert(now + COUNT_DELAY);
+            effects.push(Effect::MemberChanged(change));
+        }
+        let counted = if members.count_at.is_some_and(|at| at <= now) { members.count(now) } else { None };
+        let held = members.partition.wake(now);
+        for event in counted.into_iter().chain(held) {
+            effects.push(Effect::PartitionChanged { event, quorum: members.partition.quorum() });
+        }
+        self.tell_judgments(now, effects);
+    }
+
+    /// Publishes whom this node accuses and contradicts, if that has changed.
+    pub(super) fn tell_judgments(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if !self.members.accusations.take_changed() {
+            return;
+        }
+        let accused = self.members.accusations.accused().collect();
+        let refuted = self.members.accusations.refuted().collect();
+        if self.own_links.judge(accused, refuted) {
+            self.publish_links(now, effects);
+        }
+    }
+}
+
+/// How long changes are gathered before it is counted again who can be reached.
+const COUNT_DELAY: Duration = Duration::from_millis(200);

@@ -1,0 +1,122 @@
+//! Urgent records along the tree: what is pushed, announced, asked for and pruned.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Effect, Gossip};
+use crate::broadcast;
+use crate::limits::{PUSH_BYTES_MAX, PUSH_RECORDS_MAX};
+use crate::record::{Body, ProvenRecord, SignedRecord};
+use crate::wire::Control;
+use crate::{Instant, ItemId, PeerId, Verified};
+
+/// What the tree wants sent, gathered while one input is handled, so that what belongs together travels together.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    pub(super) effects: Vec<broadcast::Effect<PeerId, ItemId>>,
+}
+
+impl Gossip {
+    pub(super) fn on_link_usable(&mut self, peer: PeerId, rtt: Duration, now: Instant, effects: &mut Vec<Effect>) {
+        if self.repair.is_neighbor(&peer) {
+            return self.tree.set_rtt(peer, rtt);
+        }
+        // The table of peers is as large as the tree's, so there is room.
+        if self.tree.neighbor_up(peer, rtt).is_ok() {
+            self.repair.neighbor_up(peer);
+            self.greet(peer, now, effects);
+        }
+    }
+
+    pub(super) fn on_link_unusable(&mut self, peer: PeerId, now: Instant) {
+        self.repair.neighbor_down(&peer);
+        self.tree.neighbor_down(peer, now, &mut self.outbox.effects);
+    }
+
+    /// Sends a record of this node's own on its way.
+    pub(super) fn spread(&mut self, item: ItemId, now: Instant, effects: &mut Vec<Effect>) {
+        self.tree.originate(item, now, &mut self.outbox.effects);
+        self.send_out(effects);
+    }
+
+    pub(super) fn on_pushed(
+        &mut self,
+        from: PeerId,
+        records: Vec<Verified<ProvenRecord>>,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        for record in records {
+            let item = record.item;
+            let fresh = self.learn(record, now, effects);
+            self.tree.received(from, item, fresh, now, &mut self.outbox.effects);
+        }
+    }
+
+    pub(super) fn on_announced(&mut self, from: PeerId, items: &[ItemId], now: Instant) {
+        let held = &self.held;
+        // A neighbor's excess costs only its own announcements; anti-entropy brings what they were about.
+        let _ = self.tree.announced(from, items, |item| held.knows(item), now);
+    }
+
+    pub(super) fn on_grafted(&mut self, from: PeerId, items: &[ItemId]) {
+        let held = &self.held;
+        let _ = self.tree.grafted(from, items, |item| held.signed(item).is_some(), &mut self.outbox.effects);
+    }
+
+    pub(super) fn on_pruned(&mut self, from: PeerId, now: Instant) {
+        let _ = self.tree.pruned(from, now, &mut self.outbox.effects);
+    }
+
+    pub(super) fn wake_tree(&mut self, now: Instant) {
+        self.tree.wake(now, &mut self.outbox.effects);
+    }
+
+    /// Turns what the tree wants into messages: all pushes to one neighbor together, and before them what makes it
+    /// possible to read them right.
+    pub(super) fn send_out(&mut self, effects: &mut Vec<Effect>) {
+        let mut pushes: BTreeMap<PeerId, Vec<ItemId>> = BTreeMap::new();
+        for effect in std::mem::take(&mut self.outbox.effects) {
+            let (to, control) = match effect {
+                broadcast::Effect::Push { to, messages } => {
+                    pushes.entry(to).or_default().extend(messages);
+                    continue;
+                }
+                broadcast::Effect::Announce { to, messages } => (to, Control::Announce(messages)),
+                broadcast::Effect::Graft { to, messages } => (to, Control::Graft(messages)),
+                broadcast::Effect::Prune { to } => (to, Control::Prune),
+            };
+            effects.push(Effect::Send { to, control });
+        }
+        for (to, items) in pushes {
+            for part in self.in_messages(&items) {
+                effects.push(Effect::Send { to, control: Control::Push(part) });
+            }
+        }
+    }
+
+    /// The records of these items in messages of bounded size: what says that nodes are well comes before what accuses
+    /// them, so that a refutation is never behind the accusation that it answers.
+    pub(super) fn in_messages(&self, items: &[ItemId]) -> Vec<Vec<SignedRecord>> {
+        let mut records: Vec<_> = items.iter().filter_map(|item| self.held.signed(item)).collect();
+        records.sort_by_key(|proven| accuses(proven));
+        let (mut messages, mut bytes) = (Vec::new(), usize::MAX);
+        for record in records {
+            let size = record.signed.wire_bytes();
+            bytes = bytes.saturating_add(size);
+            let full = messages.last().is_none_or(|m: &Vec<SignedRecord>| m.len() == PUSH_RECORDS_MAX);
+            if full || bytes > PUSH_BYTES_MAX {
+                messages.push(Vec::new());
+                bytes = size;
+            }
+            if let Some(message) = messages.last_mut() {
+                message.push(record.signed.clone());
+            }
+        }
+        messages
+    }
+}
+
+fn accuses(proven: &ProvenRecord) -> bool {
+    matches!(&proven.record.body, Body::Links(body) if !body.accused.is_empty())
+}

@@ -1,0 +1,98 @@
+//! Whom this node believes: the reputation of neighbors, and proofs that an origin said two things at once.
+//!
+//! What a neighbor with a bad name sends is ignored here, and only here: others judge for themselves. Who is proven to
+//! equivocate is believed by nobody who holds the proof: all that it has said is dropped, so that nodes with the same
+//! proofs hold the same records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Effect, Gossip};
+use crate::record::{Body, Equivocation, Kind, ProvenRecord, RecordId};
+use crate::reputation::{Reputation, Score};
+use crate::{Instant, PeerId, Rejected};
+
+/// What is held against others.
+#[derive(Debug, Default)]
+pub(super) struct Trust {
+    reputation: Reputation,
+    /// The accused, and the records that prove it.
+    convicted: BTreeMap<PeerId, BTreeSet<RecordId>>,
+    /// Messages that were ignored because of who sent them.
+    ignored: u64,
+    /// When the role last heard of anything: scores are told as of then.
+    heard: Instant,
+}
+
+impl Trust {
+    pub(super) fn is_convicted(&self, origin: &PeerId) -> bool {
+        self.convicted.contains_key(origin)
+    }
+
+    /// Time has passed.
+    pub(super) fn advance(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// Whether a message of this neighbor's is to be heard; counted if not.
+    pub(super) fn hears(&mut self, from: &PeerId, now: Instant) -> bool {
+        let trusted = self.reputation.is_trusted(from, now);
+        self.ignored += u64::from(!trusted);
+        trusted
+    }
+}
+
+impl Gossip {
+    /// How far `peer` is believed, and why not further, as of when the role last heard of anything.
+    pub fn score(&self, peer: &PeerId) -> Score {
+        self.trust.reputation.score(peer, self.trust.heard)
+    }
+
+    /// How many messages were ignored because of who sent them.
+    pub const fn ignored(&self) -> u64 {
+        self.trust.ignored
+    }
+
+    /// Something of a neighbor's was turned away. While this node is not well itself, that says nothing.
+    pub(super) fn on_rejected(&mut self, from: PeerId, reason: Rejected, now: Instant) {
+        let well = self.members.is_well();
+        self.trust.reputation.note(from, reason, well, now);
+    }
+
+    /// Publishes the proof that two records contradict each other, unless it is known already what their origin is.
+    pub(super) fn expose(
+        &mut self,
+        held: &ProvenRecord,
+        heard: &ProvenRecord,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(proof) = Equivocation::of(held, heard) else { return };
+        // A node's own two statements are for others to judge: its key is used twice, or stolen.
+        if proof.accused() != self.identity.peer() && !self.trust.is_convicted(&proof.accused()) {
+            let id = self.own_id(Kind::Equivocation, &proof.accused().to_string());
+            self.say(id, Body::Equivocation(Box::new(proof)), now, effects);
+        }
+    }
+
+    /// A proof is held from now on: what the accused has said is dropped.
+    pub(super) fn convict(&mut self, id: RecordId, proof: &Equivocation, now: Instant, effects: &mut Vec<Effect>) {
+        let accused = proof.accused();
+        if accused == self.identity.peer() {
+            return;
+        }
+        let left_ms = proof.ends_ms().saturating_sub(self.clock.unix_ms(now));
+        self.trust.reputation.convict(accused, now + std::time::Duration::from_millis(left_ms), now);
+        self.trust.convicted.entry(accused).or_default().insert(id);
+        for gone in self.held.drop_origin(&accused) {
+            self.let_go(&gone, now, effects);
+        }
+    }
+
+    /// A proof is not held any more.
+    pub(super) fn acquit(&mut self, id: &RecordId) {
+        self.trust.convicted.retain(|_, proofs| {
+            proofs.remove(id);
+            !proofs.is_empty()
+        });
+    }
+}

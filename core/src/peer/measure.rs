@@ -1,0 +1,108 @@
+//! What probes measure: the round trip, the share that is lost, and whether too many fail.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// A smoothed round trip: the estimator of RFC 6298, section 2, with its gain of 1/8.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Rtt(Option<Duration>);
+
+impl Rtt {
+    /// Takes a measured round trip into account.
+    pub fn sample(&mut self, rtt: Duration) {
+        self.0 = Some(self.0.map_or(rtt, |smoothed| (smoothed * 7 + rtt) / 8));
+    }
+
+    /// The smoothed round trip; zero before the first sample.
+    pub fn smoothed(&self) -> Duration {
+        self.0.unwrap_or_default()
+    }
+}
+
+/// The share of lost probes: an exponentially weighted mean with a gain of 1/16.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct Loss(u32);
+
+impl Loss {
+    pub(super) fn sample(&mut self, lost: bool) {
+        let target = if lost { 1_000_000 } else { 0 };
+        self.0 = (self.0 * 15 + target) / 16;
+    }
+
+    pub(super) fn permille(&self) -> u16 {
+        (self.0 / 1000) as u16
+    }
+}
+
+/// What became of the last ten attempts to reach a neighbor, and the verdict on them.
+///
+/// The rule of Rapid (Suresh et al., USENIX ATC 2018, section 4.1): an edge is faulty when more than 40 % of its last
+/// ten probes failed. It forgives single losses, and it still fails a link on which single probes return.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ProbeWindow {
+    /// One bit per attempt, the newest lowest; set if it failed.
+    failed: u16,
+    counted: u8,
+}
+
+impl ProbeWindow {
+    /// Attempts that are remembered, in number.
+    pub const ATTEMPTS: u8 = 10;
+
+    /// Takes one more attempt into account; the oldest makes room.
+    pub fn note(&mut self, failed: bool) {
+        self.failed = (self.failed << 1 | u16::from(failed)) & ((1 << Self::ATTEMPTS) - 1);
+        self.counted = (self.counted + 1).min(Self::ATTEMPTS);
+    }
+
+    /// Whether so many of them failed that the neighbor counts as unreachable.
+    pub const fn is_failing(&self) -> bool {
+        self.failed.count_ones() > FAILED_MAX
+    }
+
+    /// Whether all of them succeeded, and there were as many as are remembered.
+    pub const fn is_clean(&self) -> bool {
+        self.failed == 0 && self.counted == Self::ATTEMPTS
+    }
+}
+
+/// Failed attempts that are borne, of [`ProbeWindow::ATTEMPTS`]: 40 %.
+const FAILED_MAX: u32 = ProbeWindow::ATTEMPTS as u32 * 2 / 5;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn window(outcomes: &[bool]) -> ProbeWindow {
+        let mut window = ProbeWindow::default();
+        outcomes.iter().for_each(|failed| window.note(*failed));
+        window
+    }
+
+    #[test]
+    fn four_failures_of_ten_are_borne_and_five_are_not() {
+        let with = |failures| window(&std::array::from_fn::<bool, 10, _>(|i| i < failures));
+        assert!(!with(4).is_failing());
+        assert!(with(5).is_failing());
+    }
+
+    #[test]
+    fn a_window_that_is_not_full_is_not_clean() {
+        assert!(!window(&[false; 9]).is_clean());
+        assert!(window(&[false; 10]).is_clean());
+    }
+
+    proptest! {
+        #[test]
+        fn only_the_last_ten_attempts_count(outcomes in proptest::collection::vec(any::<bool>(), 0..40)) {
+            let last = &outcomes[outcomes.len().saturating_sub(10)..];
+            let failed = last.iter().filter(|failed| **failed).count();
+            let window = window(&outcomes);
+            prop_assert_eq!(window.is_failing(), failed > 4);
+            prop_assert_eq!(window.is_clean(), failed == 0 && last.len() == 10);
+        }
+    }
+}

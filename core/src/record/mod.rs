@@ -1,0 +1,200 @@
+//! Records: what gossip spreads. A signed, versioned statement by one origin.
+//!
+//! Relays cannot forge a record: what is signed is the bytes as received, never a re-encoding. The newest version by
+//! the origin wins. [`SignedRecord`] is a record as it travels, [`verify_all`] turns many of them into records that a
+//! role may hear, and [`Equivocation`] is the proof that an origin said two things at once.
+
+mod batch;
+mod equivocation;
+mod signature;
+mod signed;
+mod verify;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bincode::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+pub use batch::Path;
+pub use equivocation::Equivocation;
+pub use signature::{Known, SignatureKey, VerifiedCache};
+pub use signed::{ProvenRecord, SignedRecord};
+pub use verify::verify_all;
+
+use crate::limits::{
+    ADDRESSES_MAX, LINKS_PER_NODE_MAX, NODE_NAME_BYTES_MAX, RECORD_KEY_BYTES_MAX, RECORD_LIFE_MAX, REGION_BYTES_MAX,
+    SERVICE_NAME_BYTES_MAX,
+};
+use crate::shared::{self, Write};
+use crate::{Label, PeerId, Rejected};
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
+pub enum Kind {
+    /// The node itself: its name and where it can be dialed. Key empty.
+    Node,
+    /// The origin's links to its neighbors. Key empty.
+    Links,
+    /// One service that the origin exposes. Key: the service's name.
+    Service,
+    /// Proof that a node said two things at once. Key: the peer id of the accused; the origin is who found it.
+    Equivocation,
+    /// What the origin wrote under a key that everybody may write. Key: the shared key.
+    Shared,
+}
+
+/// What makes a record unique; the newest version under one id wins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
+pub struct RecordId {
+    /// Who says it.
+    pub origin: PeerId,
+    /// What it is about.
+    pub kind: Kind,
+    /// Tells records of one origin and kind apart.
+    pub key: String,
+}
+
+/// One statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct Record {
+    /// What it is about, and who says so.
+    pub id: RecordId,
+    /// Grows with every statement under this id: milliseconds of the origin's clock, or one more than the last, above
+    /// [`LIFE_BITS`] that tell the lives of the origin apart.
+    pub version: u64,
+    /// When it was issued, in milliseconds since the Unix epoch.
+    pub issued_ms: u64,
+    /// When it ends, in milliseconds since the Unix epoch.
+    pub expires_ms: u64,
+    /// The statement; [`Body::Withdrawn`] takes back what was said.
+    pub body: Body,
+}
+
+/// The low bits of a version, drawn at random when a node starts: so two of its lives never say different things under
+/// one version, even when its clock was set back.
+pub const LIFE_BITS: u32 = 16;
+
+/// The statement of a record, by kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub enum Body {
+    /// What was said under this id no longer holds. Kept until it expires, so that the old statement stays away.
+    Withdrawn,
+    /// For [`Kind::Node`].
+    Node(NodeBody),
+    /// For [`Kind::Links`].
+    Links(LinksBody),
+    /// For [`Kind::Service`]: the origin answers for the service named by the key.
+    Service,
+    /// For [`Kind::Equivocation`]. It cannot be withdrawn: what was proven stays so.
+    Equivocation(Box<Equivocation>),
+    /// For [`Kind::Shared`].
+    Shared(Write),
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct NodeBody {
+    /// A name for people.
+    pub name: String,
+    /// Where it can be dialed (UDP).
+    pub addresses: Vec<SocketAddr>,
+    /// Where it stands, as its operator calls it; empty: nowhere in particular.
+    pub region: String,
+}
+
+/// What a node says of its neighbors.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct LinksBody {
+    /// Every link that is up.
+    pub links: Vec<LinkBody>,
+    /// Neighbors that do not answer any more, ascending. One such statement alone says little.
+    pub accused: Vec<PeerId>,
+    /// Accusations that the origin contradicts because it has round trips with the accuser, ascending.
+    pub refuted: Vec<Refuted>,
+}
+
+/// An accusation that is contradicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode)]
+pub struct Refuted {
+    /// Whose.
+    pub accuser: PeerId,
+    /// The version of the accuser's record that says it; what a later version says is not contradicted.
+    pub version: u64,
+}
+
+/// One direction of one link, as its owner measures it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct LinkBody {
+    /// The neighbor at the other end.
+    pub neighbor: PeerId,
+    /// The owner's label for the link; it stands in a path to make the owner forward over it.
+    pub label: Label,
+    /// Smoothed round trip, in microseconds.
+    pub rtt_us: u32,
+    /// Lost probes, in thousandths.
+    pub loss_permille: u16,
+}
+
+impl Record {
+    /// Bounds, and a body that fits the kind.
+    fn check(&self) -> Result<(), Rejected> {
+        if self.id.key.len() > RECORD_KEY_BYTES_MAX || self.expires_ms <= self.issued_ms {
+            return Err(Rejected::Malformed);
+        }
+        if Duration::from_millis(self.expires_ms - self.issued_ms) > RECORD_LIFE_MAX {
+            return Err(Rejected::OverLimit);
+        }
+        let key_free = self.id.key.is_empty();
+        match (self.id.kind, &self.body) {
+            (Kind::Node, Body::Withdrawn) | (Kind::Links, Body::Withdrawn) if key_free => Ok(()),
+            (Kind::Node, Body::Node(node)) if key_free => node.check(),
+            (Kind::Links, Body::Links(body)) if key_free => body.check(),
+            (Kind::Service, Body::Service | Body::Withdrawn) if is_service_name(&self.id.key) => Ok(()),
+            // What it proves is checked with its signatures, by [`Equivocation::check`].
+            (Kind::Equivocation, Body::Equivocation(_)) => Ok(()),
+            (Kind::Shared, Body::Shared(write)) if shared::is_key(&self.id.key) => {
+                write.check(&self.id.origin, self.issued_ms)
+            }
+            _ => Err(Rejected::Malformed),
+        }
+    }
+}
+
+impl NodeBody {
+    fn check(&self) -> Result<(), Rejected> {
+        let bounded = self.name.len() <= NODE_NAME_BYTES_MAX
+            && self.addresses.len() <= ADDRESSES_MAX
+            && self.region.len() <= REGION_BYTES_MAX;
+        if bounded { Ok(()) } else { Err(Rejected::OverLimit) }
+    }
+}
+
+impl LinksBody {
+    fn check(&self) -> Result<(), Rejected> {
+        if self.links.len() + self.accused.len() > LINKS_PER_NODE_MAX || self.refuted.len() > LINKS_PER_NODE_MAX {
+            return Err(Rejected::OverLimit);
+        }
+        let ascending = self.accused.is_sorted_by(|a, b| a < b) && self.refuted.is_sorted_by(|a, b| a < b);
+        if ascending { Ok(()) } else { Err(Rejected::Malformed) }
+    }
+}
+
+/// Whether `name` can be a service's name: 1 to 63 characters of a to z, 0 to 9 and the hyphen.
+pub fn is_service_name(name: &str) -> bool {
+    (1..=SERVICE_NAME_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_services_are_plain() {
+        assert!(is_service_name("web-2"));
+        for bad in ["", "Web", "a b", "a/b", &"x".repeat(64)] {
+            assert!(!is_service_name(bad), "{bad:?}");
+        }
+    }
+}

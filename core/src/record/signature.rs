@@ -1,0 +1,197 @@
+//! Signatures of records: what exactly is signed, and which signatures are known to be good.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::batch::Hash;
+use crate::identity::{self, Identity};
+use crate::limits::VERIFIED_SIGNATURES_MAX;
+use crate::planted::{self, PlantedBug};
+use crate::{PeerId, Rejected};
+
+/// What an origin signs: the bytes of one record, or the root of a batch. The prefixes keep one from being taken for the
+/// other, and both from meaning anything in another protocol.
+pub(super) enum Statement<'a> {
+    /// One record: its bytes as they travel, and their hash.
+    Single(&'a [u8], Hash),
+    /// A batch: how many records, and the root over them.
+    Batch(u16, Hash),
+}
+
+impl Statement<'_> {
+    fn signed_bytes(&self) -> Vec<u8> {
+        match self {
+            Statement::Single(bytes, _) => [b"prunella record v1\0".as_slice(), bytes].concat(),
+            Statement::Batch(size, root) => {
+                [b"prunella batch v1\0".as_slice(), &size.to_le_bytes(), root.as_slice()].concat()
+            }
+        }
+    }
+
+    /// Signs it; 64 bytes.
+    pub(super) fn sign(&self, identity: &Identity) -> Vec<u8> {
+        identity.sign(&self.signed_bytes()).to_vec()
+    }
+
+    /// Checks that `origin` signed it, unless that is known.
+    ///
+    /// # Errors
+    /// [`Rejected::Malformed`] for a signature of another length, [`Rejected::Unsigned`] if `origin` did not sign it.
+    pub(super) fn verify(&self, origin: &PeerId, signature: &[u8], known: &mut impl Known) -> Result<(), Rejected> {
+        let signature: &[u8; 64] = signature.try_into().map_err(|_| Rejected::Malformed)?;
+        let key = self.key(origin, signature);
+        if !known.holds(&key) && !planted::is(PlantedBug::SignatureUnchecked) {
+            identity::verify(origin, &self.signed_bytes(), signature)?;
+            known.add(key);
+        }
+        Ok(())
+    }
+
+    fn key(&self, origin: &PeerId, signature: &[u8; 64]) -> SignatureKey {
+        let (size, hash) = match self {
+            // No batch has one record.
+            Statement::Single(_, hash) => (1, hash),
+            Statement::Batch(size, root) => (*size, root),
+        };
+        let mut all = [0; 130];
+        all[..32].copy_from_slice(origin.as_bytes());
+        all[32..96].copy_from_slice(signature);
+        all[96..128].copy_from_slice(hash);
+        all[128..].copy_from_slice(&size.to_le_bytes());
+        SignatureKey(*blake3::keyed_hash(CACHE_KEY, &all).as_bytes())
+    }
+}
+
+/// A signature that was found good, together with its origin and with what it signs: the hash over all three. Only
+/// this crate makes one, so nothing else can be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SignatureKey([u8; 32]);
+
+/// Where good signatures are remembered.
+pub trait Known {
+    /// Whether this signature was found good before.
+    fn holds(&mut self, key: &SignatureKey) -> bool;
+    /// Remembers a signature that was just found good.
+    fn add(&mut self, key: SignatureKey);
+}
+
+/// The signatures last found good, at most [`VERIFIED_SIGNATURES_MAX`]; the oldest makes room.
+///
+/// A record in it still has its form, its batch and its times checked: only the curve arithmetic is saved.
+#[derive(Debug)]
+pub struct VerifiedCache {
+    keys: BTreeSet<SignatureKey>,
+    order: VecDeque<SignatureKey>,
+    entries_max: usize,
+}
+
+impl VerifiedCache {
+    /// A cache of at most `entries_max` signatures; with 0 it never remembers any.
+    pub fn with_room_for(entries_max: usize) -> Self {
+        Self { keys: BTreeSet::new(), order: VecDeque::new(), entries_max }
+    }
+
+    /// How many signatures are remembered.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+}
+
+impl Default for VerifiedCache {
+    fn default() -> Self {
+        Self::with_room_for(VERIFIED_SIGNATURES_MAX)
+    }
+}
+
+impl Known for VerifiedCache {
+    fn holds(&mut self, key: &SignatureKey) -> bool {
+        self.keys.contains(key)
+    }
+
+    fn add(&mut self, key: SignatureKey) {
+        if self.entries_max == 0 || !self.keys.insert(key) {
+            return;
+        }
+        self.order.push_back(key);
+        if self.order.len() > self.entries_max
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.keys.remove(&oldest);
+        }
+    }
+}
+
+/// The domain of the cache's keys.
+const CACHE_KEY: &[u8; 32] = b"prunella 2026 verified signature";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cache that counts its hits.
+    #[derive(Default)]
+    struct Counted {
+        cache: VerifiedCache,
+        hits: usize,
+    }
+
+    impl Known for Counted {
+        fn holds(&mut self, key: &SignatureKey) -> bool {
+            let hit = self.cache.holds(key);
+            self.hits += usize::from(hit);
+            hit
+        }
+
+        fn add(&mut self, key: SignatureKey) {
+            self.cache.add(key);
+        }
+    }
+
+    #[test]
+    fn a_known_signature_is_not_checked_again() {
+        let me = Identity::from_secret(&[1; 32]);
+        let statement = Statement::Single(b"bytes", [7; 32]);
+        let signature = statement.sign(&me);
+        let mut known = Counted::default();
+        assert_eq!(statement.verify(&me.peer(), &signature, &mut known), Ok(()));
+        assert_eq!((known.hits, known.cache.len()), (0, 1));
+        assert_eq!(statement.verify(&me.peer(), &signature, &mut known), Ok(()));
+        assert_eq!((known.hits, known.cache.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_forged_signature_over_known_bytes_neither_uses_nor_poisons_the_cache() {
+        let (me, other) = (Identity::from_secret(&[1; 32]), Identity::from_secret(&[2; 32]));
+        let statement = Statement::Single(b"bytes", [7; 32]);
+        let signature = statement.sign(&me);
+        let mut known = Counted::default();
+        assert_eq!(statement.verify(&me.peer(), &signature, &mut known), Ok(()));
+        for i in 0..64 {
+            let mut forged = signature.clone();
+            forged[i] ^= 1;
+            assert_eq!(statement.verify(&me.peer(), &forged, &mut known), Err(Rejected::Unsigned), "byte {i}");
+        }
+        assert_eq!(statement.verify(&other.peer(), &signature, &mut known), Err(Rejected::Unsigned));
+        assert_eq!(Statement::Batch(2, [7; 32]).verify(&me.peer(), &signature, &mut known), Err(Rejected::Unsigned));
+        assert_eq!((known.hits, known.cache.len()), (0, 1), "nothing bad was a hit or stayed");
+        assert_eq!(statement.verify(&me.peer(), &signature, &mut known), Ok(()));
+        assert_eq!(known.hits, 1, "and the good one is still known");
+    }
+
+    #[test]
+    fn the_oldest_signature_makes_room() {
+        let mut cache = VerifiedCache::with_room_for(3);
+        let key = |i| SignatureKey([i; 32]);
+        (0..5).for_each(|i| cache.add(key(i)));
+        cache.add(key(4));
+        assert_eq!((cache.len(), cache.order.len()), (3, 3));
+        assert_eq!([0, 1, 2, 3, 4].map(|i| cache.holds(&key(i))), [false, false, true, true, true]);
+        let mut none = VerifiedCache::with_room_for(0);
+        none.add(key(1));
+        assert!(none.is_empty());
+    }
+}
