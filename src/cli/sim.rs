@@ -12,6 +12,7 @@ use tokio::runtime::Builder;
 
 use super::failure::{Failure, complain};
 use super::output::Output;
+use super::sim_gossip::{self, GossipPreset, SimulateGossip};
 
 /// What is to be simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +63,19 @@ pub trait Watch {
     fn goes_on(&self) -> bool;
 }
 
-/// Runs a simulation under somebody's eyes. The simulator is no part of the library, so the program hands it in.
+/// Runs a simulation under somebody's eyes.
 pub type Simulate = fn(&Simulation, &mut dyn Watch) -> Simulated;
+
+/// The simulators: no part of the library, so the program hands them in.
+#[derive(Clone, Copy, Debug)]
+pub struct Simulators {
+    /// Worlds with faults, seed after seed.
+    pub worlds: Simulate,
+    /// How gossip spreads in a mesh that has a name.
+    pub gossip: SimulateGossip,
+    /// These meshes.
+    pub presets: fn() -> Vec<GossipPreset>,
+}
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -85,9 +97,20 @@ pub(super) struct Arguments {
     /// The same in minutes
     #[arg(long, conflicts_with = "seconds")]
     minutes: Option<u64>,
+    /// Measure how gossip spreads in a mesh of up to a million nodes instead; "list" lists the presets
+    #[arg(long, value_name = "PRESET", conflicts_with_all = ["seeds", "first_seed", "nodes", "seconds", "minutes"])]
+    gossip: Option<String>,
 }
 
-pub(super) fn run(arguments: &Arguments, simulate: Simulate, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, simulators: Simulators, output: &mut Output) -> Result<(), Failure> {
+    match arguments.gossip.as_deref() {
+        Some("list") => sim_gossip::list(&(simulators.presets)(), output),
+        Some(preset) => sim_gossip::run(preset, arguments.seed.unwrap_or(1), simulators.gossip, output),
+        None => run_worlds(arguments, simulators.worlds, output),
+    }
+}
+
+fn run_worlds(arguments: &Arguments, simulate: Simulate, output: &mut Output) -> Result<(), Failure> {
     let simulation = Simulation {
         seeds: if arguments.seed.is_some() { 1 } else { arguments.seeds },
         first_seed: arguments.seed.unwrap_or(arguments.first_seed),
