@@ -15,8 +15,7 @@ impl World {
     /// Starts a host's process.
     pub(crate) fn boot(&mut self, host: usize) {
         self.tell_story(format_args!("{host} starts"));
-        let peer = self.hosts[host].peer_id();
-        self.registry.begin(host, &peer);
+        self.begin_records(host);
         let (now, neighbors) = (self.now, self.roster(host));
         let state = &mut self.hosts[host];
         state.life += 1;
@@ -75,16 +74,15 @@ impl World {
             return;
         }
         self.tell_story(format_args!("{host} restarts roles"));
+        if self.hosts[host].process.as_ref().is_some_and(|node| !node.runs(Role::Gossip)) {
+            self.begin_records(host);
+        }
         let (now, roster) = (self.now, self.roster(host));
         let state = &mut self.hosts[host];
-        let peer = state.peer_id();
         state.restart_at = None;
         state.resumed = now;
         let adopted = state.adopted(roster, now);
         let Some(node) = &mut state.process else { return };
-        if !node.runs(Role::Gossip) {
-            self.registry.begin(host, &peer);
-        }
         let mut commands = Vec::new();
         node.restart(adopted, now, &mut commands);
         self.settle(host, commands);

@@ -79,11 +79,13 @@ impl World {
         let mut wrong = None;
         for (id, link) in &state.links {
             let report = node.link(&self.hosts[link.peer].peer_id());
-            let up = report.is_some_and(|r| r.state == LinkState::Up && r.link.is_some_and(|(l, _)| l == *id));
+            let up = report.as_ref().is_some_and(|r| r.state == LinkState::Up && r.link.is_some_and(|(l, _)| l == *id));
             // Nobody can be blamed for the answers that arrived while the process was held still.
             let silence = self.now.since(link.answered.max(state.resumed));
             let in_vain = link.asked.map_or(Duration::ZERO, |asked| self.now.since(asked.max(state.resumed)));
-            if up && (silence > SILENCE_MAX || in_vain > LINK_PROBING.late_after) {
+            // A node that is far away may take longer.
+            let slack = report.map_or(Duration::ZERO, |report| report.rtt * 2);
+            if up && (silence > SILENCE_MAX.max(slack) || in_vain > LINK_PROBING.late_after.max(slack)) {
                 wrong = Some((link.peer, silence));
             }
         }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prunella_core::limits::{CLOCK_SKEW_MAX, RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
-use prunella_core::record::{Kind, Record, RecordId, SignedRecord};
+use prunella_core::record::{Record, RecordId, SignedRecord};
 use prunella_core::wire::{Control, codec};
 use prunella_core::{PeerId, Rejected};
 
@@ -52,11 +52,11 @@ impl Registry {
         self.signed.get(&(record.id.clone(), record.version)).is_some_and(|known| known.contains(record))
     }
 
-    /// A node's gossip role begins anew, with what its store holds. Links are not kept there: what it says of them may
-    /// be behind what it has told, until somebody tells it.
-    pub(crate) fn begin(&mut self, host: usize, origin: &PeerId) {
+    /// A node's gossip role begins anew, with what its store has said to be safe. What it says of the rest may be behind
+    /// what it has told, until somebody tells it: it cannot know better.
+    pub(crate) fn begin(&mut self, host: usize, origin: &PeerId, safe: impl Fn(&RecordId, u64) -> bool) {
         self.held[host].clear();
-        self.told.retain(|id, _| id.origin != *origin || id.kind != Kind::Links);
+        self.told.retain(|id, version| id.origin != *origin || safe(id, *version));
     }
 
     /// A node drops a record because it has expired.
@@ -115,6 +115,16 @@ impl World {
         let own: Vec<Record> = own.filter_map(|signed| codec::decode(&signed.bytes).ok()).collect();
         own.iter().for_each(|record| self.on_signed(host, record));
         own
+    }
+
+    /// A node's gossip role is about to begin anew.
+    pub(crate) fn begin_records(&mut self, host: usize) {
+        let (now, state) = (self.now, &self.hosts[host]);
+        let safe = |id: &RecordId, version: u64| {
+            let held = state.acknowledged.get(id);
+            held.is_some_and(|(kept, done)| *kept >= version && *done <= now)
+        };
+        self.registry.begin(host, &state.peer_id(), safe);
     }
 
     /// Safety: a process that has just started holds everything that its store had said to be safe and that still holds.

@@ -31,6 +31,12 @@ fn an_uncompared_version_is_found() {
 }
 
 #[test]
+fn a_suspicion_that_never_runs_out_is_found() {
+    let _planted = plant(PlantedBug::SuspicionUnending);
+    says(&found(None), &["which is dead"]);
+}
+
+#[test]
 fn a_forgotten_flush_is_found() {
     says(&found(Some(Bug::ForgottenFlush)), &["had flushed"]);
 }
