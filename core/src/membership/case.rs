@@ -79,7 +79,10 @@ impl Case {
             return Judgment { due: self.forgotten_at(now), ..judgment };
         }
         let since = *self.convictable.get_or_insert(now);
-        if now < since + SUSPICION_HOLD || planted::is(PlantedBug::SuspicionUnending) {
+        if planted::is(PlantedBug::SuspicionUnending) {
+            return judgment;
+        }
+        if now < since + SUSPICION_HOLD {
             return Judgment { due: Some(since + SUSPICION_HOLD), ..judgment };
         }
         let at_last = since + SUSPICION_HOLD + STABILITY_WAIT_MAX;
