@@ -1,19 +1,74 @@
 //! The program: everything but the simulator is in the library.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use prunella::cli::{self, Simulated, Simulation};
-use prunella_sim::{Options, run_each};
+use prunella::cli::{
+    self, FailedSeed, GossipPreset, GossipProgress, GossipSpread, Simulated, Simulation, Simulators, Watch,
+};
+use prunella_sim::{Options, scale};
 
 fn main() -> ExitCode {
-    cli::main(simulate)
+    cli::main(Simulators { worlds: simulate, gossip, presets })
 }
 
-fn simulate(simulation: &Simulation, told: &mut dyn FnMut(&str)) -> Simulated {
+fn simulate(simulation: &Simulation, watch: &mut dyn Watch) -> Simulated {
     let Simulation { seeds, first_seed, nodes, seconds } = *simulation;
-    let summary = run_each(&Options { seeds, first_seed, nodes, seconds }, |report| told(&report.to_string()));
-    Simulated {
-        failed: summary.reports.iter().filter(|report| !report.passed()).count() as u64,
-        virtual_seconds: summary.reports.iter().map(|report| report.virtual_seconds).sum(),
+    let options = Options { seeds, first_seed, nodes, seconds, ..Options::default() };
+    let mut simulated = Simulated::default();
+    for seed in (0..seeds).map(|i| first_seed.wrapping_add(i)) {
+        let mut second = 0;
+        let report = options.run(seed, &mut || {
+            second += 1;
+            watch.second(seed, second)
+        });
+        // What was broken off proves nothing, unless it has failed.
+        if report.passed() && !watch.goes_on() {
+            break;
+        }
+        watch.report(&report.to_string());
+        simulated.seeds += 1;
+        simulated.virtual_seconds += report.virtual_time.as_secs_f64();
+        simulated.node_hours += report.node_hours();
+        if !report.passed() {
+            let replay = report.replay.clone().unwrap_or_default();
+            let failures = report.failures.iter().map(|failure| format!("{}: {}", failure.at, failure.what)).collect();
+            simulated.failed.push(FailedSeed { seed, replay, failures });
+        }
+        if !watch.goes_on() {
+            break;
+        }
     }
+    simulated
+}
+
+fn presets() -> Vec<GossipPreset> {
+    let preset = |preset: scale::Preset| {
+        let scale::Preset { name, what, mean_max, all_max, .. } = preset;
+        GossipPreset { name, what, mean_max, all_max }
+    };
+    scale::presets().into_iter().map(preset).collect()
+}
+
+fn gossip(name: &str, seed: u64, told: &mut dyn FnMut(GossipProgress)) -> Option<GossipSpread> {
+    let preset = scale::presets().into_iter().find(|preset| preset.name == name)?;
+    let report = scale::run(&scale::Options { seed, ..preset.options }, |progress| {
+        let scale::Progress { sent, of, reached, wall } = progress;
+        told(GossipProgress { sent, of, reached, wall });
+    });
+    let within = |took, most: Option<Duration>| most.is_none_or(|most| took <= most);
+    let passed =
+        report.is_complete() && within(report.all_mean, preset.mean_max) && within(report.all_max, preset.all_max);
+    let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+    let json = serde_json::json!({
+        "preset": name, "seed": seed, "passed": passed, "nodes": report.options.nodes, "living": report.living,
+        "messages": report.options.messages, "complete": report.complete,
+        "all_mean_ms": ms(report.all_mean), "all_mean_max_ms": preset.mean_max.map(ms),
+        "all_max_ms": ms(report.all_max), "all_max_max_ms": preset.all_max.map(ms),
+        "p50_ms": ms(report.p50), "p90_ms": ms(report.p90), "p99_ms": ms(report.p99),
+        "hops_mean": report.hops_mean, "hops_max": report.hops_max, "redundancy": report.redundancy,
+        "bytes": report.bytes, "node_bytes": report.node_bytes, "wall_ms": ms(report.cost.wall),
+    });
+    let bars = if passed { "" } else { "\n  FAILED: not all nodes were reached, or not within the preset's bars" };
+    Some(GossipSpread { text: format!("{report}{bars}"), json, passed })
 }

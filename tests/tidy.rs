@@ -250,7 +250,7 @@ fn is_explained_item(after: &[Token]) -> bool {
 
 fn another_test_binary(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
-    parts.len() == 2 && parts[0] == "tests" && parts[1] != "tidy.rs"
+    parts.len() == 2 && parts[0] == "tests" && !["tidy.rs", "sim.rs"].contains(&parts[1])
 }
 
 /// Links of a document, relative to its folder, whose file is missing.

@@ -58,6 +58,11 @@ impl IncidentKind {
         }
     }
 
+    /// The destination to which no path works, if that is what is wrong.
+    pub const fn lost_destination(&self) -> Option<PeerId> {
+        if let IncidentKind::PathLost { destination } = self { Some(*destination) } else { None }
+    }
+
     /// Whom or what it concerns.
     pub fn subject(&self) -> String {
         match self {

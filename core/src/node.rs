@@ -1,21 +1,29 @@
 //! All roles of one node, run together on one thread: what the simulator runs in place of actors.
+//!
+//! It stands for everything that threads and supervisors do to actors: messages between roles interleave in any order
+//! that keeps each sender's own ([`crate::interleaving`]), roles that are due wake in any order, and a role that crashes
+//! loses its mailbox, takes down whoever stands on it, and comes back as a new machine that adopts what the shell's
+//! tables hold.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use crate::executor::Executor;
 use crate::gossip::Gossip;
 use crate::identity::Identity;
+use crate::incident::{Incident, Outcome};
+use crate::interleaving::Interleaving;
+pub use crate::interleaving::Role;
 use crate::limits::NEIGHBORS_MAX;
 use crate::monitor::Monitor;
 use crate::pathfinder::Pathfinder;
 use crate::peer::{Peer, Probing};
 use crate::planner::Planner;
-use crate::policy::Policy;
-use crate::record::{NodeBody, ProvenRecord};
+use crate::policy::{Policy, RuleSet};
+use crate::record::NodeBody;
 use crate::rng::Rng;
 use crate::wiring::{Command, Route, Wire};
-use crate::{Instant, Machine, PeerId, Verified, gossip, monitor, pathfinder, peer};
+use crate::{Instant, Label, LinkId, Machine, PeerId, gossip, monitor, pathfinder, peer, planner, policy};
 
 /// What a node is to do.
 #[derive(Clone, Debug)]
@@ -32,12 +40,49 @@ pub struct NodeConfig {
     pub seed: u64,
 }
 
+/// What a starting role finds in the shell's tables and in its store.
+#[derive(Clone, Debug, Default)]
+pub struct Adopted {
+    /// What the wall clock says, in milliseconds since the Unix epoch.
+    pub unix_ms: u64,
+    /// For gossip: the records that the store holds.
+    pub stored: gossip::Loaded,
+    /// For gossip: the services that this node exposes.
+    pub services: Vec<String>,
+    /// For policy: the rules that it is to enforce.
+    pub rules: RuleSet,
+    /// For the peer roles: the neighbors that are wanted.
+    pub peers: BTreeMap<PeerId, Neighbor>,
+    /// For the pathfinder: the destinations that have a route.
+    pub destinations: Vec<PeerId>,
+    /// For monitor and planner: the incidents that are open.
+    pub incidents: Vec<Incident>,
+    /// For the monitor: the number of the next incident.
+    pub next_incident: u64,
+    /// For the planner: what became of earlier steps, oldest first.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What the shell knows of a neighbor.
+#[derive(Clone, Debug, Default)]
+pub struct Neighbor {
+    /// The link that lives, and this node's label for it.
+    pub link: Option<(LinkId, Label)>,
+    /// Where it can be dialed.
+    pub addresses: Vec<SocketAddr>,
+}
+
 /// One node.
 #[derive(Debug)]
 pub struct Node {
     identity: Identity,
-    link_probing: Probing,
+    config: NodeConfig,
     rng: Rng,
+    under_way: Interleaving,
+    /// Roles that do not run: what is sent to them is lost.
+    down: BTreeSet<Role>,
+    /// Roles that crash over the next message that they take.
+    doomed: BTreeSet<Role>,
     peers: BTreeMap<PeerId, Peer>,
     gossip: Gossip,
     pathfinder: Pathfinder,
@@ -48,17 +93,19 @@ pub struct Node {
 }
 
 impl Node {
-    /// Boots a node with what its store held.
+    /// Boots a node: every role starts, in the order of the supervision tree.
     pub fn boot(
         identity: Identity,
         config: NodeConfig,
-        stored: Vec<Verified<ProvenRecord>>,
-        unix_ms: u64,
+        adopted: Adopted,
         now: Instant,
         commands: &mut Vec<Command>,
     ) -> Self {
         let mut rng = Rng::from_seed(config.seed);
         let mut node = Self {
+            under_way: Interleaving::new(rng.next_u64()),
+            down: BTreeSet::new(),
+            doomed: BTreeSet::new(),
             gossip: Gossip::new(identity.clone(), rng.next_u64(), now),
             pathfinder: Pathfinder::new(identity.peer(), config.pathfinder, rng.next_u64()),
             monitor: Monitor::new(config.monitor, 1, [], now),
@@ -66,15 +113,12 @@ impl Node {
             executor: Executor::default(),
             policy: Policy::default(),
             peers: BTreeMap::new(),
-            link_probing: config.link_probing,
+            config,
             identity,
             rng,
         };
-        for input in
-            [gossip::Input::Clock { unix_ms }, gossip::Input::Loaded(stored), gossip::Input::Announce(config.node)]
-        {
-            node.handle(Route::Gossip(input), now, commands);
-        }
+        node.take_down(Role::Shell);
+        node.restart(adopted, now, commands);
         node
     }
 
@@ -98,84 +142,216 @@ impl Node {
         self.peers.get(peer).map(Peer::report)
     }
 
+    /// The most messages that ever waited between its roles at once.
+    pub fn mail_peak(&self) -> usize {
+        self.under_way.peak()
+    }
+
+    /// Whether a role runs. [`Role::Shell`] stands for all of them.
+    pub fn runs(&self, role: Role) -> bool {
+        if role == Role::Shell { self.down.is_empty() } else { !self.down.contains(&role) }
+    }
+
     /// Starts the role for a neighbor, unless it is there or there are too many.
-    pub fn add_peer(&mut self, peer: PeerId, addresses: Vec<SocketAddr>, now: Instant, commands: &mut Vec<Command>) {
-        if self.peers.len() < NEIGHBORS_MAX && peer != self.peer_id() {
-            let seed = self.rng.next_u64();
-            let probing = self.link_probing;
-            self.peers.entry(peer).or_insert_with(|| Peer::new(peer, probing, seed, now));
-            self.handle(Route::Peer(peer, peer::Input::AddressesLearned(addresses)), now, commands);
+    pub fn add_peer(&mut self, peer: PeerId, neighbor: Neighbor, now: Instant, commands: &mut Vec<Command>) {
+        if self.peers.len() < NEIGHBORS_MAX && peer != self.peer_id() && !self.peers.contains_key(&peer) {
+            self.start_peer(peer, neighbor, now, commands);
+            self.deliver(now, commands);
         }
     }
 
     /// Gives something to whom it is for, and everything that follows from it, until only commands are left.
     pub fn handle(&mut self, route: Route, now: Instant, commands: &mut Vec<Command>) {
-        let mut queue = VecDeque::from([route]);
-        let mut routes = Vec::new();
-        while let Some(route) = queue.pop_front() {
-            match route {
-                Route::Peer(peer, input) => {
-                    if let Some(role) = self.peers.get_mut(&peer) {
-                        step(role, Some(input), now, &mut routes);
-                    }
-                }
-                Route::Peers(input) => {
-                    for role in self.peers.values_mut() {
-                        step(role, Some(input.clone()), now, &mut routes);
-                    }
-                }
-                Route::Gossip(input) => step(&mut self.gossip, Some(input), now, &mut routes),
-                Route::Pathfinder(input) => step(&mut self.pathfinder, Some(input), now, &mut routes),
-                Route::Monitor(input) => step(&mut self.monitor, Some(input), now, &mut routes),
-                Route::Planner(input) => step(&mut self.planner, Some(input), now, &mut routes),
-                Route::Executor(input) => step(&mut self.executor, Some(input), now, &mut routes),
-                Route::Policy(input) => step(&mut self.policy, Some(input), now, &mut routes),
-                Route::Shell(command) => commands.push(command),
-            }
-            queue.extend(routes.drain(..));
-        }
+        self.send(Role::Shell, [route], commands);
+        self.deliver(now, commands);
     }
 
-    /// Wakes every role that is due.
+    /// Wakes every role that is due, in any order, and lets everything that follows happen among it.
     pub fn wake(&mut self, now: Instant, commands: &mut Vec<Command>) {
-        let mut routes = Vec::new();
-        for role in self.peers.values_mut() {
-            step(role, None, now, &mut routes);
+        let mut due: Vec<Role> = self.deadlines().filter(|(_, at)| *at <= now).map(|(role, _)| role).collect();
+        while !due.is_empty() {
+            let role = due.swap_remove(self.rng.below(due.len()));
+            self.step(role, None, now, commands);
+            if self.rng.below(2) == 0 {
+                self.deliver(now, commands);
+            }
         }
-        step(&mut self.gossip, None, now, &mut routes);
-        step(&mut self.pathfinder, None, now, &mut routes);
-        step(&mut self.monitor, None, now, &mut routes);
-        step(&mut self.planner, None, now, &mut routes);
-        step(&mut self.executor, None, now, &mut routes);
-        for route in routes {
-            self.handle(route, now, commands);
-        }
+        self.deliver(now, commands);
     }
 
     /// When the node next wants to be woken.
     pub fn deadline(&self) -> Option<Instant> {
-        let peers = self.peers.values().filter_map(Machine::deadline).min();
-        [
-            peers,
-            self.gossip.deadline(),
-            self.pathfinder.deadline(),
-            self.monitor.deadline(),
-            self.planner.deadline(),
-            self.executor.deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        self.deadlines().map(|(_, at)| at).min()
+    }
+
+    /// Lets a role crash over the next message that it takes. [`Role::Shell`] stands for the store's writer, on which
+    /// every role stands: it crashes at once.
+    pub fn crash(&mut self, role: Role) {
+        if role == Role::Shell {
+            self.take_down(role);
+        } else {
+            self.doomed.insert(role);
+        }
+    }
+
+    /// Starts every role that does not run, in the order of the supervision tree, as a new machine that adopts what the
+    /// shell's tables hold. What it hears first comes before anything that others send to it.
+    pub fn restart(&mut self, adopted: Adopted, now: Instant, commands: &mut Vec<Command>) {
+        let Adopted { unix_ms, stored, services, rules, peers, destinations, incidents, next_incident, outcomes } =
+            adopted;
+        if self.down.contains(&Role::Policy) {
+            self.policy = Policy::default();
+            self.begin(Role::Policy, vec![Route::Policy(policy::Input::RulesLoaded(rules))], now, commands);
+        }
+        if self.down.contains(&Role::Gossip) {
+            self.gossip = Gossip::new(self.identity.clone(), self.rng.next_u64(), now);
+            let announce = gossip::Input::Announce(self.config.node.clone());
+            let mut first = vec![gossip::Input::Clock { unix_ms }, gossip::Input::Loaded(stored), announce];
+            first.extend(services.into_iter().map(|name| gossip::Input::SetService { name, exposed: true }));
+            self.begin(Role::Gossip, first.into_iter().map(Route::Gossip).collect(), now, commands);
+        }
+        for (peer, neighbor) in peers {
+            if self.down.contains(&Role::Peer(peer)) || !self.peers.contains_key(&peer) {
+                self.start_peer(peer, neighbor, now, commands);
+            }
+        }
+        if self.down.contains(&Role::Monitor) {
+            self.monitor = Monitor::new(self.config.monitor, next_incident, incidents.clone(), now);
+            self.begin(Role::Monitor, Vec::new(), now, commands);
+        }
+        if self.down.contains(&Role::Pathfinder) {
+            self.pathfinder = Pathfinder::new(self.peer_id(), self.config.pathfinder, self.rng.next_u64());
+            let wanted = |destination| Route::Pathfinder(pathfinder::Input::Wanted { destination });
+            self.begin(Role::Pathfinder, destinations.into_iter().map(wanted).collect(), now, commands);
+        }
+        if self.down.contains(&Role::Planner) {
+            self.planner = Planner::new(incidents, now);
+            let learned = |outcome| Route::Planner(planner::Input::Learned(outcome));
+            self.begin(Role::Planner, outcomes.into_iter().map(learned).collect(), now, commands);
+        }
+        if self.down.contains(&Role::Executor) {
+            self.executor = Executor::default();
+            self.begin(Role::Executor, Vec::new(), now, commands);
+        }
+        self.down.clear();
+        self.deliver(now, commands);
+    }
+
+    fn start_peer(&mut self, peer: PeerId, neighbor: Neighbor, now: Instant, commands: &mut Vec<Command>) {
+        let role = Peer::new(peer, self.config.link_probing, self.rng.next_u64(), now);
+        self.peers.insert(peer, role);
+        let established = |(link, label)| Route::Peer(peer, peer::Input::LinkEstablished { link, label });
+        let mut first: Vec<Route> = neighbor.link.map(established).into_iter().collect();
+        first.push(Route::Peer(peer, peer::Input::AddressesLearned(neighbor.addresses)));
+        self.begin(Role::Peer(peer), first, now, commands);
+    }
+
+    /// A role runs from now on; this is what stands first in its mailbox.
+    fn begin(&mut self, role: Role, first: Vec<Route>, now: Instant, commands: &mut Vec<Command>) {
+        self.down.remove(&role);
+        for route in first {
+            self.step(role, Some(route), now, commands);
+        }
+    }
+
+    fn deadlines(&self) -> impl Iterator<Item = (Role, Instant)> {
+        let peers = self.peers.iter().map(|(peer, role)| (Role::Peer(*peer), role.deadline()));
+        let others = [
+            (Role::Gossip, self.gossip.deadline()),
+            (Role::Pathfinder, self.pathfinder.deadline()),
+            (Role::Monitor, self.monitor.deadline()),
+            (Role::Planner, self.planner.deadline()),
+            (Role::Executor, self.executor.deadline()),
+        ];
+        let running = |(role, _): &(Role, Instant)| !self.down.contains(role);
+        peers.chain(others).filter_map(|(role, at)| Some((role, at?))).filter(running)
+    }
+
+    fn send(&mut self, from: Role, routes: impl IntoIterator<Item = Route>, commands: &mut Vec<Command>) {
+        for route in routes {
+            match (Role::of(&route), route) {
+                (_, Route::Shell(command)) => commands.push(command),
+                (Some(to), route) => {
+                    if self.runs(to) {
+                        self.under_way.send(from, to, route);
+                    }
+                }
+                (None, Route::Peers(input)) => {
+                    for peer in self.peers.keys().filter(|peer| !self.down.contains(&Role::Peer(**peer))) {
+                        self.under_way.send(from, Role::Peer(*peer), Route::Peer(*peer, input.clone()));
+                    }
+                }
+                (None, route) => unreachable!("BUG: only the peer roles are told all at once: {route:?}"),
+            }
+        }
+    }
+
+    /// Lets messages arrive until none is under way.
+    fn deliver(&mut self, now: Instant, commands: &mut Vec<Command>) {
+        while let Some(route) = self.under_way.next() {
+            let to = Role::of(&route).expect("BUG: what is under way has one receiver");
+            if self.doomed.remove(&to) {
+                self.take_down(to);
+            } else if self.runs(to) {
+                self.step(to, Some(route), now, commands);
+            }
+        }
+    }
+
+    /// Runs one role once, on a message or because it is due, and wires what it asks for.
+    fn step(&mut self, role: Role, route: Option<Route>, now: Instant, commands: &mut Vec<Command>) {
+        let mut routes = Vec::new();
+        match (role, route) {
+            (Role::Peer(peer), route) => {
+                if let Some(machine) = self.peers.get_mut(&peer) {
+                    let input = route.map(|route| match route {
+                        Route::Peer(_, input) => input,
+                        other => unreachable!("BUG: a peer role is not told of {other:?}"),
+                    });
+                    run(machine, input, now, &mut routes);
+                }
+            }
+            (Role::Gossip, None) => run(&mut self.gossip, None, now, &mut routes),
+            (Role::Pathfinder, None) => run(&mut self.pathfinder, None, now, &mut routes),
+            (Role::Monitor, None) => run(&mut self.monitor, None, now, &mut routes),
+            (Role::Planner, None) => run(&mut self.planner, None, now, &mut routes),
+            (Role::Executor, None) => run(&mut self.executor, None, now, &mut routes),
+            (_, Some(Route::Gossip(input))) => run(&mut self.gossip, Some(input), now, &mut routes),
+            (_, Some(Route::Pathfinder(input))) => run(&mut self.pathfinder, Some(input), now, &mut routes),
+            (_, Some(Route::Monitor(input))) => run(&mut self.monitor, Some(input), now, &mut routes),
+            (_, Some(Route::Planner(input))) => run(&mut self.planner, Some(input), now, &mut routes),
+            (_, Some(Route::Executor(input))) => run(&mut self.executor, Some(input), now, &mut routes),
+            (_, Some(Route::Policy(input))) => run(&mut self.policy, Some(input), now, &mut routes),
+            (role, route) => unreachable!("BUG: {role:?} is not told of {route:?}"),
+        }
+        self.send(role, routes, commands);
+    }
+
+    /// A role is gone, and with it its mailbox and whoever stands on it: `src/supervision/tree.rs` draws the tree.
+    fn take_down(&mut self, role: Role) {
+        const HEALING: [Role; 4] = [Role::Monitor, Role::Pathfinder, Role::Planner, Role::Executor];
+        let healing = |first: usize| HEALING[first..].iter().copied();
+        let peers = self.peers.keys().map(|peer| Role::Peer(*peer));
+        match role {
+            Role::Peer(_) => self.down.extend([role]),
+            Role::Monitor => self.down.extend(healing(0)),
+            Role::Pathfinder => self.down.extend(healing(1)),
+            Role::Planner => self.down.extend(healing(2)),
+            Role::Executor => self.down.extend(healing(3)),
+            Role::Gossip => self.down.extend(peers.chain(healing(0)).chain([Role::Gossip])),
+            Role::Policy => self.down.extend(peers.chain(healing(0)).chain([Role::Gossip, Role::Policy])),
+            Role::Shell => self.down.extend(peers.chain(healing(0)).chain([Role::Gossip, Role::Policy])),
+        }
+        self.doomed.retain(|role| !self.down.contains(role));
     }
 }
 
 /// Runs one role once and wires what it asks for.
-fn step<M: Machine<Effect: Wire>>(role: &mut M, input: Option<M::Input>, now: Instant, routes: &mut Vec<Route>) {
+fn run<M: Machine<Effect: Wire>>(role: &mut M, input: Option<M::Input>, now: Instant, routes: &mut Vec<Route>) {
     let mut effects = Vec::new();
     match input {
         Some(input) => role.handle(input, now, &mut effects),
-        None if role.deadline().is_some_and(|at| at <= now) => role.wake(now, &mut effects),
-        None => {}
+        None => role.wake(now, &mut effects),
     }
     for effect in effects {
         effect.wire(routes);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prunella_core::frame::{FrameKey, ReplayWindow};
 use prunella_core::gossip::{Gate, Moment, Said};
-use prunella_core::limits::{CONTROL_RATE_PER_SECOND, DIAL_TIMEOUT};
+use prunella_core::limits::{CONTROL_MESSAGE_BYTES_MAX, CONTROL_QUEUE_MAX, CONTROL_RATE_PER_SECOND, DIAL_TIMEOUT};
 use prunella_core::wire::{Control, codec};
 use prunella_core::wiring::Route;
 use prunella_core::{Instant, LinkId, Rejected, gossip, peer};
@@ -13,30 +13,52 @@ use prunella_core::{Instant, LinkId, Rejected, gossip, peer};
 use crate::config::Bug;
 use crate::event::Event;
 use crate::host::Link;
+use crate::lie::{Taken, Utterance};
+use crate::network::{Fate, RETRANSMIT};
 use crate::world::World;
 
 /// Control messages under way on one connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// By the receiving host: messages in the order in which they were sent.
-    waiting: [(usize, VecDeque<Vec<u8>>); 2],
-    /// By the receiving host: what its neighbor's messages have to pass.
-    gates: [(usize, Gate); 2],
+    streams: [Stream; 2],
+}
+
+/// One direction of a control stream.
+#[derive(Debug)]
+struct Stream {
+    /// The receiving host.
+    to: usize,
+    /// Messages in the order in which they were sent.
+    waiting: VecDeque<Utterance>,
+    /// When the last one of them arrives: none overtakes another.
+    due: Instant,
+}
+
+impl Stream {
+    fn new(to: usize) -> Self {
+        Self { to, waiting: VecDeque::new(), due: Instant::BOOT }
+    }
 }
 
 impl Connection {
-    fn waiting_for(&mut self, host: usize) -> Option<&mut VecDeque<Vec<u8>>> {
-        self.waiting.iter_mut().find(|(to, _)| *to == host).map(|(_, queue)| queue)
+    fn towards(&mut self, host: usize) -> Option<&mut Stream> {
+        self.streams.iter_mut().find(|stream| stream.to == host)
     }
 
-    fn gate_of(&mut self, host: usize) -> Option<&mut Gate> {
-        self.gates.iter_mut().find(|(to, _)| *to == host).map(|(_, gate)| gate)
+    /// The most messages that wait in one direction.
+    pub(crate) fn waiting(&self) -> usize {
+        self.streams.iter().map(|stream| stream.waiting.len()).max().unwrap_or_default()
     }
 }
 
 impl World {
     /// Begins a handshake.
     pub(crate) fn dial(&mut self, from: usize, to: usize) {
+        // As the real transport: one dial per neighbor at a time, so that two of a node's own cannot replace each other.
+        if !self.hosts[from].dialing.insert(to) {
+            let life = self.hosts[from].life;
+            return self.queue.push(self.now, Event::DialFailed { from, life, to });
+        }
         let handshake = self.network.latency(from, to) * 3;
         let until = self.now + DIAL_TIMEOUT;
         let life = self.hosts[from].life;
@@ -49,12 +71,14 @@ impl World {
             return;
         }
         if self.network.passes_both(from, to) && self.hosts[to].is_running() {
+            self.hosts[from].dialing.remove(&to);
             if self.keeps_old(from, to, from) || self.keeps_old(to, from, from) {
                 self.queue.push(self.now, Event::DialFailed { from, life, to });
             } else {
                 self.connect(from, to);
             }
         } else if self.now >= until {
+            self.hosts[from].dialing.remove(&to);
             self.queue.push(self.now, Event::DialFailed { from, life, to });
         } else {
             self.queue.push(self.now + RETRANSMIT, Event::Dial { from, life, to, until });
@@ -83,9 +107,7 @@ impl World {
     fn connect(&mut self, from: usize, to: usize) {
         self.conns_ever += 1;
         let conn = self.conns_ever;
-        let queues = [(from, VecDeque::new()), (to, VecDeque::new())];
-        let gates = [from, to].map(|host| (host, Gate::greeted(CONTROL_RATE_PER_SECOND, self.now)));
-        self.conns.insert(conn, Connection { waiting: queues, gates });
+        self.conns.insert(conn, Connection { streams: [Stream::new(from), Stream::new(to)] });
         let preferred = self.is_preferred(from, to);
         let keys = [self.draw_key(), self.draw_key()];
         for (host, peer, keys) in [(from, to, [keys[0], keys[1]]), (to, from, [keys[1], keys[0]])] {
@@ -115,6 +137,9 @@ impl World {
             receive_key: FrameKey::from_bytes(receive),
             window: ReplayWindow::new(),
             sequence: 0,
+            // The handshake stands for the greetings.
+            gate: Gate::greeted(CONTROL_RATE_PER_SECOND, self.now),
+            rejected_in_row: 0,
         };
         at.links.insert(id, link);
         let told = match self.config.bug {
@@ -133,9 +158,7 @@ impl World {
         let (conn, peer) = (link.conn, link.peer);
         self.queue.push(self.now, Event::Closed { conn, at: host });
         // The farewell is a single packet: if it is lost, the other end finds out by itself.
-        if let Some(takes) = self.network.carry(host, peer) {
-            self.queue.push(self.now + takes, Event::Closed { conn, at: peer });
-        }
+        self.send_datagram(host, peer, FAREWELL_BYTES, |_| Event::Closed { conn, at: peer });
     }
 
     /// An end of a connection is over.
@@ -153,18 +176,36 @@ impl World {
         self.check_routes();
     }
 
-    /// Queues a control message on the link to a neighbor; without a link it is dropped, as by the real shell.
+    /// Queues a control message on the link to a neighbor; without a link, or when too many wait, it is dropped, as by
+    /// the real shell.
     pub(crate) fn send_control(&mut self, from: usize, to: usize, control: &Control) {
         let repairs = matches!(control, Control::Reconcile(_) | Control::Give(_));
         if repairs && self.config.bug == Some(Bug::NoAntiEntropy) {
             return;
         }
-        let Some((_, link)) = self.hosts[from].link_to(to) else { return };
+        let bytes = codec::encode_message(control);
+        if bytes.len() > CONTROL_MESSAGE_BYTES_MAX {
+            return self.fail(format!("node {from} wants to send a message of {} bytes", bytes.len()));
+        }
+        let own = self.note_said(from, control);
+        if self.send_bytes(from, to, Utterance::honestly(bytes)) {
+            self.registry.note_told(own);
+        }
+    }
+
+    /// Queues what is said, true or not, on the link to a neighbor; false if there is no link, or no room.
+    pub(crate) fn send_bytes(&mut self, from: usize, to: usize, said: Utterance) -> bool {
+        let Some((_, link)) = self.hosts[from].link_to(to) else { return false };
         let conn = link.conn;
-        let Some(queue) = self.conns.get_mut(&conn).and_then(|c| c.waiting_for(to)) else { return };
-        queue.push_back(codec::encode_message(control));
-        let takes = self.network.latency(from, to);
-        self.queue.push(self.now + takes, Event::Control { conn, to });
+        let takes = self.network.stream(from, to, said.bytes.len(), self.now);
+        let Some(stream) = self.conns.get_mut(&conn).and_then(|c| c.towards(to)) else { return false };
+        if stream.waiting.len() >= CONTROL_QUEUE_MAX && said.is_honest() {
+            return false;
+        }
+        stream.waiting.push_back(said);
+        stream.due = stream.due.max(self.now + takes);
+        self.queue.push(stream.due, Event::Control { conn, to });
+        true
     }
 
     /// Delivers the oldest waiting message; a stream sends again what is lost, so it only comes later.
@@ -174,22 +215,89 @@ impl World {
         if !self.network.passes(from, to) {
             return self.queue.push(self.now + RETRANSMIT, Event::Control { conn, to });
         }
-        let Some(connection) = self.conns.get_mut(&conn) else { return };
-        let Some(bytes) = connection.waiting_for(to).and_then(VecDeque::pop_front) else { return };
-        let Some(gate) = connection.gate_of(to) else { return };
+        let Some(said) = self.conns.get_mut(&conn).and_then(|c| c.towards(to)?.waiting.pop_front()) else { return };
+        if let Some(liar) = self.liars.iter_mut().find(|liar| liar.host == to) {
+            liar.overhear(&said.bytes);
+        }
+        let taken = self.take_message(from, to, id, &said.bytes);
+        self.judge_taken(from, to, &said, &taken);
+        let in_row = self.hosts[to].links.get(&id).map_or(0, |link| link.rejected_in_row);
+        if taken == Taken::Unframed || in_row >= REJECTED_IN_ROW_MAX {
+            // Where the next message starts is unknown, or the neighbor is taken for broken.
+            self.close(to, id);
+        }
+    }
+
+    /// What a shell does with a message: the gossip role hears what the gate lets through of it, and why the rest was
+    /// turned away.
+    fn take_message(&mut self, from: usize, to: usize, id: LinkId, bytes: &[u8]) -> Taken {
         let at = Moment { now: self.now, unix_ms: self.hosts[to].unix_ms(self.now) };
-        let heard = gate.read(&bytes, at, &mut self.hosts[to].known);
-        let from = self.hosts[from].peer_id();
-        match heard {
+        let Some(link) = self.hosts[to].links.get_mut(&id) else { return Taken::Heard(Vec::new()) };
+        if bytes.len() > CONTROL_MESSAGE_BYTES_MAX {
+            self.blame(from, to, Rejected::OverLimit);
+            return Taken::Unframed;
+        }
+        match link.gate.read(bytes, at, &mut self.known) {
             Ok(Said::Message { message, bad }) => {
-                // Honest nodes may repeat themselves.
-                if let Some(reason) = bad.iter().find(|reason| **reason != Rejected::Replayed) {
-                    self.fail(format!("an honest node's record was rejected by node {to}: {reason}"));
-                }
+                link.rejected_in_row = 0;
+                bad.iter().for_each(|reason| self.blame(from, to, *reason));
+                let from = self.hosts[from].peer_id();
                 self.tell(to, Route::Gossip(gossip::Input::Heard { from, message }));
+                Taken::Heard(bad)
             }
-            Ok(Said::Hello { .. }) => {}
-            Err(reason) => self.fail(format!("an honest node's message was rejected by node {to}: {reason}")),
+            Ok(Said::Hello { .. }) => Taken::Heard(Vec::new()),
+            Err(reason) => {
+                let flood = reason == Rejected::Flood;
+                link.rejected_in_row += u32::from(!flood);
+                self.blame(from, to, reason);
+                if flood { Taken::TooFast } else { Taken::Refused(reason) }
+            }
+        }
+    }
+
+    /// Tells the gossip role that something of a neighbor's was turned away, unless it has been told too much of that.
+    fn blame(&mut self, from: usize, to: usize, reason: Rejected) {
+        let now = self.now;
+        if self.hosts[to].blame.take(now) {
+            let from = self.hosts[from].peer_id();
+            self.tell(to, Route::Gossip(gossip::Input::Rejected { from, reason }));
+        }
+    }
+
+    /// Wires carry as much as is sent from now on: what waits in front of them arrives soon.
+    pub(crate) fn hurry(&mut self) {
+        for (conn, connection) in &mut self.conns {
+            for stream in &mut connection.streams {
+                stream.due = self.now + HURRY;
+                for _ in 0..stream.waiting.len() {
+                    self.queue.push(stream.due, Event::Control { conn: *conn, to: stream.to });
+                }
+            }
+        }
+    }
+
+    /// Sends a datagram; `arrival` makes the event of each of its arrivals, from whether it is a copy.
+    pub(crate) fn send_datagram(&mut self, from: usize, to: usize, bytes: usize, arrival: impl Fn(bool) -> Event) {
+        self.datagrams += 1;
+        match self.network.carry(from, to, bytes, self.datagrams, self.now) {
+            Fate::Lost => {}
+            Fate::Held => {
+                self.held.insert(self.datagrams, arrival(false));
+            }
+            Fate::Arrives(times) => {
+                for (nth, takes) in times.into_iter().enumerate() {
+                    self.queue.push(self.now + takes, arrival(nth > 0));
+                }
+            }
+        }
+    }
+
+    /// Lets go what a clog held back.
+    pub(crate) fn unclog(&mut self, from: usize, to: usize) {
+        let takes = self.network.latency(from, to);
+        for number in self.network.unclog(from, to) {
+            let event = self.held.remove(&number).expect("BUG: what is held is kept");
+            self.queue.push(self.now + takes, event);
         }
     }
 
@@ -206,5 +314,9 @@ struct Ends {
     keys: [[u8; 16]; 2],
 }
 
-/// How soon a transport sends again what was lost.
-const RETRANSMIT: Duration = Duration::from_millis(200);
+/// Rejected messages in a row after which a real transport closes a link.
+const REJECTED_IN_ROW_MAX: u32 = 32;
+/// About how long the packet is that closes a connection.
+const FAREWELL_BYTES: usize = 40;
+/// How long it takes what waits in front of a wire that has become wide.
+const HURRY: Duration = Duration::from_millis(50);

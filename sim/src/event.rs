@@ -5,6 +5,8 @@ use std::collections::BinaryHeap;
 
 use prunella_core::Instant;
 
+use crate::trace::Trace;
+
 /// Something that happens at a moment.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
@@ -14,8 +16,8 @@ pub(crate) enum Event {
     Wake { host: usize, life: u64 },
     /// What a shell tells its roles every second: the wall clock and the wanted destinations.
     Tick { host: usize, life: u64 },
-    /// A frame arrives over a connection.
-    Frame { conn: u64, to: usize, bytes: Vec<u8> },
+    /// A frame arrives over a connection; `copy`: the network made it of one that arrives by itself.
+    Frame { conn: u64, to: usize, bytes: Vec<u8>, copy: bool },
     /// The oldest control message waiting on a connection is due at an end.
     Control { conn: u64, to: usize },
     /// A handshake would be complete.
@@ -24,8 +26,16 @@ pub(crate) enum Event {
     DialFailed { from: usize, life: u64, to: usize },
     /// An end of a connection learns that it is over.
     Closed { conn: u64, at: usize },
+    /// Writes to a store are due to be flushed.
+    Flush { host: usize, life: u64 },
+    /// A supervisor starts the roles again that have crashed.
+    Restart { host: usize, life: u64 },
     /// Every pair sends its next request.
     Requests,
+    /// A service comes or goes, or somebody's rules change.
+    Churn,
+    /// A liar says its next lie.
+    Lie { host: usize },
     /// The next fault is drawn.
     FaultDue,
     /// The fault with this number is over.
@@ -40,7 +50,19 @@ impl Event {
             Event::Frame { to, .. } | Event::Control { to, .. } => Some(*to),
             Event::Dial { from, .. } | Event::DialFailed { from, .. } => Some(*from),
             Event::Closed { at, .. } => Some(*at),
-            Event::Boot { .. } | Event::Requests | Event::FaultDue | Event::Heal { .. } => None,
+            Event::Flush { host, .. } | Event::Restart { host, .. } => Some(*host),
+            Event::Boot { .. } | Event::Requests | Event::Churn | Event::Lie { .. } => None,
+            Event::FaultDue | Event::Heal { .. } => None,
+        }
+    }
+
+    /// Adds itself to the trace. Frames are too many to be written out.
+    pub(crate) fn trace(&self, now: Instant, trace: &mut Trace) {
+        match self {
+            Event::Frame { conn, to, bytes, copy } => {
+                trace.note_bytes(format_args!("{now} frame {conn} {to} {copy}"), bytes);
+            }
+            event => trace.note(format_args!("{now} {event:?}")),
         }
     }
 }

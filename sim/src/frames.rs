@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prunella_core::frame::{Frame, HEADER_BYTES, Header, Kind, Labels, PROBE_BYTES, stamp};
+use prunella_core::frame::{Frame, HEADER_BYTES, Header, Kind, Labels, PROBE_BYTES, REPLAY_WINDOW, stamp};
 use prunella_core::pathfinder::{self, Way};
 use prunella_core::wiring::Route;
 use prunella_core::{Label, LinkId, Rejected, peer};
@@ -57,20 +57,28 @@ impl World {
     }
 
     fn carry(&mut self, from: usize, to: usize, conn: u64, bytes: Vec<u8>) {
-        if let Some(takes) = self.network.carry(from, to) {
-            self.queue.push(self.now + takes, Event::Frame { conn, to, bytes });
-        }
+        let length = bytes.len();
+        self.send_datagram(from, to, length, |copy| Event::Frame { conn, to, bytes: bytes.clone(), copy });
     }
 
     /// A frame arrives: it is passed on, or it is for this host.
-    pub(crate) fn on_frame(&mut self, conn: u64, to: usize, mut bytes: Vec<u8>) {
+    pub(crate) fn on_frame(&mut self, conn: u64, to: usize, mut bytes: Vec<u8>, copy: bool) {
         // A process that was restarted, or that has closed the link, has no key for it.
         let Some(ingress) = self.hosts[to].link_of(conn) else { return };
+        let newest = self.hosts[to].links[&ingress].window.newest();
         match self.take_frame(to, ingress, &mut bytes) {
             Ok(Some((next_conn, next))) => self.carry(to, next, next_conn, bytes),
             Ok(None) => {}
+            // A copy, or its original if it comes later, was seen before; one that was held back may be past its time.
+            Err(Rejected::Replayed) if copy || self.may_be_stale(&mut bytes, newest) => {}
             Err(reason) => self.fail(format!("an honest node's frame was rejected by node {to}: {reason}")),
         }
+    }
+
+    /// Whether a frame is behind the window of its link, or the network makes copies, so that it may have been seen.
+    fn may_be_stale(&self, bytes: &mut [u8], newest: u64) -> bool {
+        let sequence = Frame::parse(bytes).map_or(0, |frame| frame.sequence());
+        self.config.weather.duplicate_permille > 0 || sequence + REPLAY_WINDOW <= newest
     }
 
     /// Whither the frame goes on; `None` if it has arrived or cannot go on.

@@ -1,19 +1,22 @@
-//! One simulated host: the process that runs on it or not, its disk, and the tables of its datapath.
+//! One simulated host: the process that runs on it or not, its disk, and the tables of its shell and datapath.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use prunella_core::frame::{FrameKey, ReplayWindow};
+use prunella_core::gossip::Gate;
 use prunella_core::identity::Identity;
-use prunella_core::incident::Incident;
-use prunella_core::node::{Node, NodeConfig};
+use prunella_core::incident::{Incident, Outcome};
+use prunella_core::limits::BLAME_PER_SECOND;
+use prunella_core::node::{Adopted, Neighbor, Node, NodeConfig};
 use prunella_core::pathfinder::{self, Way};
-use prunella_core::record::{NodeBody, ProvenRecord, RecordId, SignedRecord, VerifiedCache};
+use prunella_core::policy::RuleSet;
+use prunella_core::record::{NodeBody, RecordId};
 use prunella_core::rng::Rng;
-use prunella_core::wiring::Command;
-use prunella_core::{Instant, Label, LinkId, PeerId, Verified, monitor};
+use prunella_core::{Instant, Label, LinkId, PeerId, Rejected, TokenBucket, gossip, monitor};
 
 use crate::config::{LINK_PROBING, PATH_PROBING, PATHS};
+use crate::disk::{Damage, Disk};
 use crate::event::Event;
 
 /// A host.
@@ -28,20 +31,47 @@ pub(crate) struct Host {
     pub(crate) paused: u32,
     /// What waits until the process goes on.
     pub(crate) deferred: Vec<Event>,
+    /// When the process was last killed.
+    pub(crate) killed: Instant,
     /// When the process was last started or went on: what it reports shortly after may be old.
     pub(crate) resumed: Instant,
     pub(crate) wake_at: Option<Instant>,
-    /// The disk: survives the process.
-    pub(crate) records: BTreeMap<RecordId, SignedRecord>,
+    /// When the roles that crashed start again.
+    pub(crate) restart_at: Option<Instant>,
+    pub(crate) disk: Disk,
+    /// What the store has said to be safe, or will say so at that time: version by id.
+    pub(crate) acknowledged: BTreeMap<RecordId, (u64, Instant)>,
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) routes: BTreeMap<PeerId, Way>,
-    pub(crate) incidents: BTreeMap<u64, Incident>,
-    /// What the process has verified.
-    pub(crate) known: VerifiedCache,
+    pub(crate) journal: Journal,
+    /// The rules in force.
+    pub(crate) rules: RuleSet,
+    /// The rules as its operator wrote them, and as they were before: the shell may not have heard of the change yet.
+    pub(crate) written_rules: [RuleSet; 2],
+    /// The services that its operator exposes.
+    pub(crate) exposed: BTreeSet<String>,
+    /// Neighbors to whom a dial is under way.
+    pub(crate) dialing: BTreeSet<usize>,
+    /// Rejections of which gossip may still be told.
+    pub(crate) blame: TokenBucket,
+    /// What was turned away, by reason.
+    pub(crate) rejected: BTreeMap<Rejected, u64>,
     labels: BTreeMap<usize, Label>,
     links_ever: u64,
     skew_ms: u64,
+    /// By how much the wall clock is wrong, in milliseconds.
+    off_ms: i64,
+    /// When the wall clock was last set.
+    pub(crate) clock_set: Instant,
     rng: Rng,
+}
+
+/// Incidents and what became of repairs, as the real journal keeps them for the next monitor and planner.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    pub(crate) open: BTreeMap<u64, Incident>,
+    next: u64,
+    outcomes: VecDeque<Outcome>,
 }
 
 /// One end of a connection, as the datapath of a host knows it.
@@ -65,6 +95,10 @@ pub(crate) struct Link {
     pub(crate) receive_key: FrameKey,
     pub(crate) window: ReplayWindow,
     pub(crate) sequence: u64,
+    /// What the neighbor's messages have to pass.
+    pub(crate) gate: Gate,
+    /// Messages in a row that were rejected.
+    pub(crate) rejected_in_row: u32,
 }
 
 impl Host {
@@ -82,16 +116,26 @@ impl Host {
             process: None,
             paused: 0,
             deferred: Vec::new(),
+            killed: Instant::BOOT,
             resumed: Instant::BOOT,
             wake_at: None,
-            records: BTreeMap::new(),
+            restart_at: None,
+            disk: Disk::default(),
+            acknowledged: BTreeMap::new(),
             links: BTreeMap::new(),
             routes: BTreeMap::new(),
-            incidents: BTreeMap::new(),
-            known: VerifiedCache::default(),
+            journal: Journal::default(),
+            rules: RuleSet::default(),
+            written_rules: Default::default(),
+            exposed: BTreeSet::new(),
+            dialing: BTreeSet::new(),
+            blame: TokenBucket::full(BLAME_PER_SECOND, Instant::BOOT),
+            rejected: BTreeMap::new(),
             labels: BTreeMap::new(),
             links_ever: 0,
             skew_ms: rng.below(SKEW_MS_MAX) as u64,
+            off_ms: 0,
+            clock_set: Instant::BOOT,
             rng,
         }
     }
@@ -100,13 +144,9 @@ impl Host {
         self.identity.peer()
     }
 
-    /// Starts a process with what the disk holds.
-    pub(crate) fn boot(&mut self, neighbors: usize, now: Instant, commands: &mut Vec<Command>) {
-        self.life += 1;
-        self.resumed = now;
-        self.known = VerifiedCache::default();
-        let unix_ms = self.unix_ms(now);
-        let config = NodeConfig {
+    /// What a new process is to do.
+    pub(crate) fn node_config(&mut self, neighbors: usize) -> NodeConfig {
+        NodeConfig {
             node: NodeBody {
                 name: format!("node-{}", self.address.ip()),
                 addresses: vec![self.address],
@@ -116,19 +156,36 @@ impl Host {
             pathfinder: pathfinder::Config { paths: PATHS, warm: 2, probing: PATH_PROBING },
             monitor: monitor::Config { me: self.identity.peer(), neighbors_target: neighbors },
             seed: self.rng.next_u64(),
-        };
-        let stored: Vec<Verified<ProvenRecord>> =
-            self.records.values().filter_map(|signed| signed.clone().verify(unix_ms).ok()).collect();
-        self.process = Some(Node::boot(self.identity.clone(), config, stored, unix_ms, now, commands));
+        }
+    }
+
+    /// What roles that start now find in the shell's tables and in the store.
+    pub(crate) fn adopted(&self, peers: BTreeMap<PeerId, Neighbor>, now: Instant) -> Adopted {
+        let unix_ms = self.unix_ms(now);
+        let lost = self.journal.open.values().filter_map(|incident| incident.kind.lost_destination());
+        Adopted {
+            unix_ms,
+            stored: gossip::load(&self.peer_id(), self.disk.read(), unix_ms),
+            services: self.exposed.iter().cloned().collect(),
+            rules: self.written_rules[0].clone(),
+            peers,
+            destinations: self.routes.keys().copied().chain(lost).collect(),
+            incidents: self.journal.open.values().cloned().collect(),
+            next_incident: self.journal.next,
+            outcomes: self.journal.outcomes.iter().cloned().collect(),
+        }
     }
 
     /// Ends the process: all that it held in memory is gone, at once and without a word.
     pub(crate) fn kill(&mut self) {
         self.process = None;
         self.wake_at = None;
+        self.restart_at = None;
         self.links.clear();
         self.routes.clear();
-        self.incidents.clear();
+        self.journal.kill();
+        self.rules = RuleSet::default();
+        self.dialing.clear();
         self.labels.clear();
         self.deferred.clear();
     }
@@ -138,9 +195,36 @@ impl Host {
         self.process.is_some() && self.paused == 0
     }
 
-    /// What this host's wall clock says. Clocks of hosts differ.
+    /// What this host's wall clock says. Clocks of hosts differ, and may be wrong.
     pub(crate) fn unix_ms(&self, now: Instant) -> u64 {
-        EPOCH_MS + self.skew_ms + now.as_millis()
+        (EPOCH_MS + self.skew_ms + now.as_millis()).saturating_add_signed(self.off_ms)
+    }
+
+    /// Whether the wall clock is as right as clocks are.
+    pub(crate) fn is_on_time(&self) -> bool {
+        self.off_ms == 0
+    }
+
+    pub(crate) fn set_clock(&mut self, by_ms: i64, now: Instant) {
+        self.off_ms += by_ms;
+        self.clock_set = now;
+    }
+
+    pub(crate) fn reject(&mut self, reason: Rejected) {
+        *self.rejected.entry(reason).or_default() += 1;
+    }
+
+    /// How long the store takes to flush one write.
+    pub(crate) fn flush_takes(&mut self) -> std::time::Duration {
+        std::time::Duration::from_micros(500 + self.rng.below(FLUSH_SPREAD_US) as u64)
+    }
+
+    /// What the disk is like when the process has been killed. Only an undamaged one must still hold what it has said to
+    /// be safe.
+    pub(crate) fn damage(&mut self, damage: Damage, now: Instant) {
+        self.disk.kill(damage, &mut self.rng);
+        self.killed = now;
+        self.acknowledged.retain(|_, (_, done)| damage == Damage::None && *done <= now);
     }
 
     /// This process's label for a neighbor: random, unique, and the same for every link to it.
@@ -186,7 +270,41 @@ impl Host {
     }
 }
 
-/// When the simulated world begins, in milliseconds since the Unix epoch: in the year 2027.
+impl Journal {
+    pub(crate) fn open(&mut self, incident: Incident) {
+        self.next = self.next.max(incident.id + 1);
+        self.open.insert(incident.id, incident);
+    }
+
+    pub(crate) fn record(&mut self, outcome: Outcome) {
+        self.outcomes.push_back(outcome);
+        if self.outcomes.len() > OUTCOMES_MAX {
+            self.outcomes.pop_front();
+        }
+    }
+
+    /// A new process closes what was open: it cannot know how long it lasted.
+    fn kill(&mut self) {
+        self.open.clear();
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { open: BTreeMap::new(), next: 1, outcomes: VecDeque::new() }
+    }
+}
+
+/// The true time of the simulated world, in milliseconds since the Unix epoch: it begins in the year 2027.
+pub(crate) fn true_unix_ms(now: Instant) -> u64 {
+    EPOCH_MS + now.as_millis()
+}
+
+/// When the simulated world begins, in milliseconds since the Unix epoch.
 const EPOCH_MS: u64 = 1_800_000_000_000;
 /// How far the clocks of two hosts may be apart, in milliseconds.
-const SKEW_MS_MAX: usize = 2000;
+pub(crate) const SKEW_MS_MAX: usize = 2000;
+/// Outcomes that a journal keeps.
+const OUTCOMES_MAX: usize = 512;
+/// How much longer a flush may take, in microseconds.
+const FLUSH_SPREAD_US: usize = 20_000;

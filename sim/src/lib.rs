@@ -4,37 +4,60 @@
 //! those of the program that ships; time, randomness, disks and the network are invented. So the same seed gives the
 //! same run to the last event ([`Report::trace_hash`]), and a failure replays from its seed.
 //!
-//! A run forms a mesh (a ring and some chords), makes it suffer [`Fault`]s drawn from the seed, stops them, and demands
-//! that the mesh heals. The oracles:
+//! A run draws a world from its seed ([`Config::swarm`]: size, shape, weather, faults, liars), lets the mesh form, makes
+//! it suffer ([`Fault`]s, lost and copied packets, clocks that jump, nodes that lie), stops all that, and demands that
+//! the mesh heals. Between the roles of each node messages interleave as the seed says. The oracles:
 //!
 //! - always: no installed route loops, is too long, or leads to the wrong node; a link that is reported as up has
-//!   answered lately; nothing that an honest node sends is rejected; a pair of nodes between which a way exists is never
-//!   silent for long;
-//! - in the end: all nodes hold the same records, every wanted destination has a route that leads there, every link is
-//!   up, and no incident is open.
+//!   answered lately; nothing that an honest node sends is rejected, and every lie is, by name; nobody holds a record that
+//!   its origin never signed, or goes back to an older one; nobody says two things with one version, or goes back
+//!   behind what it has told, not even over a restart; nothing is allowed without a rule; every table and queue is
+//!   within its limit; a pair of nodes between which a way exists is never silent for long; no node is removed while
+//!   it is well;
+//! - in the end: all honest nodes hold the same records and the same shared values, every wanted destination within
+//!   reach has a route that leads there, every link is up, every node is a member in good standing, and no incident is
+//!   open; a node that dies then is removed by all others, and a member again when it is back.
 //!
-//! [`Bug`] plants a bug, so that the tests can see that the oracles fail when they should.
+//! [`scale`] is another simulation: only how gossip spreads, but among up to a million nodes.
+//!
+//! [`Bug`] plants a bug in the shell, and `prunella_core::planted` one in the core, so that the tests can see that the
+//! oracles fail when they should.
 
+mod churn;
 mod config;
 mod connections;
+mod disk;
 mod event;
 mod fault;
+mod forge;
 mod frames;
 mod host;
+mod lie;
+mod life;
+mod members;
+mod mix;
 mod network;
 mod oracle;
+mod records;
 mod report;
 pub mod scale;
+mod shell;
+mod topology;
 mod trace;
 mod traffic;
+mod weather;
 mod world;
 
 use std::time::Duration;
 
 pub use config::{Bug, Config};
+pub use disk::Damage;
 pub use fault::{Fault, FaultReport};
+pub use mix::Mix;
 pub use oracle::Walk;
 pub use report::{Failure, Report, Summary};
+pub use topology::Topology;
+pub use weather::{Reach, Spread, Weather};
 pub use world::World;
 
 /// Which seeds to run, and how large and how long their worlds are.
@@ -44,32 +67,43 @@ pub struct Options {
     pub seeds: u64,
     /// The first of them; the others follow it.
     pub first_seed: u64,
-    /// How many nodes each world has; at least three.
+    /// How many nodes a world has at most; at least three.
     pub nodes: usize,
     /// For how long faults are drawn, in seconds of simulated time.
     pub seconds: u64,
+    /// A bug to plant in every world.
+    pub bug: Option<Bug>,
+}
+
+impl Options {
+    /// The world of one seed.
+    pub fn config(&self, seed: u64) -> Config {
+        Config { bug: self.bug, ..Config::swarm(seed, self.nodes, Duration::from_secs(self.seconds)) }
+    }
+
+    /// Runs one seed; it ends early when `goes_on`, which is asked every simulated second, says no.
+    ///
+    /// # Panics
+    /// If fewer than three nodes are asked for, or more than 65,535.
+    pub fn run(&self, seed: u64, goes_on: &mut dyn FnMut() -> bool) -> Report {
+        let replay = format!("prunella sim --seed {seed} --nodes {} --seconds {}", self.nodes, self.seconds);
+        Report { replay: Some(replay), ..World::new(seed, self.config(seed)).run(goes_on) }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        let config = Config::default();
-        Self { seeds: 20, first_seed: 1, nodes: config.nodes, seconds: config.stormy.as_secs() }
+        Self { seeds: 20, first_seed: 1, nodes: 8, seconds: 30, bug: None }
     }
 }
 
 /// Runs every seed, and hands each report to `told` as soon as it is there.
 ///
 /// # Panics
-/// If `options` asks for fewer than three nodes or more than 65,535.
+/// As [`Options::run`].
 pub fn run_each(options: &Options, mut told: impl FnMut(&Report)) -> Summary {
-    let config = Config {
-        nodes: options.nodes,
-        chords: options.nodes / 2,
-        stormy: Duration::from_secs(options.seconds),
-        ..Config::default()
-    };
     let run = |i: u64| {
-        let report = World::new(options.first_seed.wrapping_add(i), config.clone()).run();
+        let report = options.run(options.first_seed.wrapping_add(i), &mut || true);
         told(&report);
         report
     };
@@ -79,7 +113,7 @@ pub fn run_each(options: &Options, mut told: impl FnMut(&Report)) -> Summary {
 /// Runs every seed.
 ///
 /// # Panics
-/// As [`run_each`].
+/// As [`Options::run`].
 pub fn run(options: &Options) -> Summary {
     run_each(options, |_| {})
 }

@@ -1,10 +1,15 @@
 //! The oracles: what must always hold, and what must hold again when the faults have stopped.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use prunella_core::PeerId;
+use prunella_core::incident::IncidentKind;
 use prunella_core::limits::PATH_LABELS_MAX;
+use prunella_core::node::Role;
 use prunella_core::pathfinder::Way;
 use prunella_core::peer::LinkState;
+use prunella_core::record::RecordId;
 
 use crate::config::LINK_PROBING;
 use crate::world::World;
@@ -74,11 +79,13 @@ impl World {
         let mut wrong = None;
         for (id, link) in &state.links {
             let report = node.link(&self.hosts[link.peer].peer_id());
-            let up = report.is_some_and(|r| r.state == LinkState::Up && r.link.is_some_and(|(l, _)| l == *id));
+            let up = report.as_ref().is_some_and(|r| r.state == LinkState::Up && r.link.is_some_and(|(l, _)| l == *id));
             // Nobody can be blamed for the answers that arrived while the process was held still.
             let silence = self.now.since(link.answered.max(state.resumed));
             let in_vain = link.asked.map_or(Duration::ZERO, |asked| self.now.since(asked.max(state.resumed)));
-            if up && (silence > SILENCE_MAX || in_vain > LINK_PROBING.late_after) {
+            // A node that is far away may take longer.
+            let slack = report.map_or(Duration::ZERO, |report| report.rtt * 2);
+            if up && (silence > SILENCE_MAX.max(slack) || in_vain > LINK_PROBING.late_after.max(slack)) {
                 wrong = Some((link.peer, silence));
             }
         }
@@ -91,13 +98,11 @@ impl World {
     /// Liveness: what does not hold (yet), of all that must hold when nothing is wrong any more. Empty: all is well.
     pub fn unhealed(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        let roots = self.hosts.iter().map(|h| h.process.as_ref().map(|node| node.gossip().root()));
-        if let Some(node) = roots.clone().position(|root| root.is_none()) {
-            wrong.push(format!("node {node} does not run"));
-        } else if let Some(node) = roots.clone().zip(roots.skip(1)).position(|(a, b)| a != b) {
-            wrong.push(format!("nodes {node} and {} hold different records", node + 1));
+        match self.hosts.iter().position(|host| host.process.as_ref().is_none_or(|node| !node.runs(Role::Shell))) {
+            Some(node) => wrong.push(format!("node {node} does not run")),
+            None => wrong.extend(self.disagreement().or_else(|| self.other_values()).or_else(|| self.ill_repute())),
         }
-        for (from, to) in self.wanted.iter().copied() {
+        for (from, to) in self.wanted.iter().copied().filter(|(from, to)| self.is_within_reach(*from, *to)) {
             match self.walk(from, to) {
                 Some(Walk::Arrives(_)) => {}
                 Some(Walk::Ends(hops)) => wrong.push(format!("the route from {from} to {to} ends: {hops:?}")),
@@ -110,11 +115,54 @@ impl World {
             }
         }
         for (node, host) in self.hosts.iter().enumerate() {
-            for incident in host.incidents.values() {
-                wrong.push(format!("node {node}: {} since {} is open", incident.kind.name(), incident.opened));
+            let excused = |kind| self.is_liar(node) || self.is_beyond_reach(node, kind);
+            for incident in host.journal.open.values().filter(|incident| !excused(&incident.kind)) {
+                let subject = self.subject(&incident.kind.subject());
+                wrong.push(format!(
+                    "node {node}: {} {subject} since {} is open",
+                    incident.kind.name(),
+                    incident.opened
+                ));
             }
         }
         wrong
+    }
+
+    /// Two honest nodes that do not hold the same of all that honest nodes have said.
+    fn disagreement(&self) -> Option<String> {
+        let liars: BTreeSet<PeerId> = self.liars.iter().map(|liar| self.hosts[liar.host].peer_id()).collect();
+        let mut first: Option<(usize, Vec<(&RecordId, u64)>)> = None;
+        for (node, host) in self.hosts.iter().enumerate().filter(|(node, _)| !self.is_liar(*node)) {
+            let records = host.process.iter().flat_map(|process| process.gossip().records());
+            let honest = records.filter(|record| !liars.contains(&record.id.origin));
+            let held: Vec<(&RecordId, u64)> = honest.map(|record| (&record.id, record.version)).collect();
+            match &first {
+                None => first = Some((node, held)),
+                Some((other, theirs)) if *theirs != held => {
+                    let differs = |(id, version): &&(&RecordId, u64)| {
+                        !held.contains(&(*id, *version)) || !theirs.contains(&(*id, *version))
+                    };
+                    let (id, version) = theirs.iter().chain(&held).find(differs)?;
+                    let (origin, key) = (self.index[&id.origin], &id.key);
+                    let what = format!("{:?} {key:?} of {origin} in version {version}", id.kind).to_lowercase();
+                    return Some(format!("nodes {other} and {node} hold different records: {what}"));
+                }
+                Some(_) => {}
+            }
+        }
+        None
+    }
+
+    /// Whether an honest node must find a way to another: a path may have only so many relays, and whatever a proven
+    /// liar says of its links is not believed.
+    fn is_within_reach(&self, from: usize, to: usize) -> bool {
+        let honest = |host: usize| !self.is_liar(host);
+        honest(from) && honest(to) && self.network.hops(from, to, honest) <= HOPS_MAX
+    }
+
+    fn is_beyond_reach(&self, from: usize, kind: &IncidentKind) -> bool {
+        let IncidentKind::PathLost { destination } = kind else { return false };
+        !self.is_within_reach(from, self.index[destination])
     }
 
     /// Whether a node reports its link to another as up.
@@ -129,3 +177,5 @@ impl World {
 /// answer, and is late soon after.
 const SILENCE_MAX: Duration =
     Duration::from_nanos((LINK_PROBING.idle_interval.as_nanos() * 11 / 10 + LINK_PROBING.late_after.as_nanos()) as u64);
+/// Most links of a path.
+const HOPS_MAX: usize = PATH_LABELS_MAX + 1;

@@ -1,10 +1,12 @@
 //! What became of a run, for people and for programs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use prunella_core::Instant;
+use prunella_core::{Instant, Rejected};
 
+use crate::config::Config;
 use crate::fault::FaultReport;
 
 /// An oracle said no.
@@ -21,16 +23,18 @@ pub struct Failure {
 pub struct Report {
     /// The seed.
     pub seed: u64,
-    /// How many nodes there were.
-    pub nodes: usize,
-    /// For how long faults were drawn.
-    pub stormy: Duration,
-    /// How much time passed in the simulated world, in whole seconds.
-    pub virtual_seconds: u64,
+    /// What the world was like.
+    pub config: Config,
+    /// How much time passed in the simulated world.
+    pub virtual_time: Duration,
     /// How many events and commands there were.
     pub events: u64,
     /// The hash over all of them, as 64 hexadecimal digits: the same seed gives the same hash.
     pub trace_hash: String,
+    /// How often a liar lied.
+    pub lies: u64,
+    /// What control streams turned away, by reason.
+    pub rejected: BTreeMap<Rejected, u64>,
     /// What went wrong on purpose.
     pub faults: Vec<FaultReport>,
     /// What went wrong otherwise; empty if the seed passed. Only the first few are kept.
@@ -39,12 +43,19 @@ pub struct Report {
     pub longest_gap: Duration,
     /// How long the mesh took to heal after the last fault had ended; `None` if it did not.
     pub healed_after: Option<Duration>,
+    /// The command that repeats the run; `None` if it was no command that began it.
+    pub replay: Option<String>,
 }
 
 impl Report {
     /// Whether every oracle was content.
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
+    }
+
+    /// Simulated hours, added up over all nodes.
+    pub fn node_hours(&self) -> f64 {
+        self.virtual_time.as_secs_f64() * self.config.nodes as f64 / 3600.0
     }
 }
 
@@ -54,14 +65,15 @@ impl fmt::Display for Report {
         let healed = self.healed_after.map_or("never".to_owned(), |d| format!("{:.1} s", d.as_secs_f64()));
         write!(
             f,
-            "seed {:>4}  {} nodes  {:>3} s  {:>8} events  {:>2} faults  longest gap {:>4} ms  healed {healed}  {}  {verdict}",
+            "seed {:>4}  {:>4} s  {:>8} events  {:>3} faults  {:>3} lies  longest gap {:>4} ms  healed {healed}  {}  {verdict}  {}",
             self.seed,
-            self.nodes,
-            self.virtual_seconds,
+            self.virtual_time.as_secs(),
             self.events,
             self.faults.len(),
+            self.lies,
             self.longest_gap.as_millis(),
             &self.trace_hash[..12],
+            self.config,
         )?;
         if self.passed() {
             return Ok(());
@@ -73,8 +85,7 @@ impl fmt::Display for Report {
         for failure in &self.failures {
             write!(f, "\n  {}: {}", failure.at, failure.what)?;
         }
-        let seconds = self.stormy.as_secs();
-        write!(f, "\n  replay: prunella sim --seed {} --nodes {} --seconds {seconds}", self.seed, self.nodes)
+        self.replay.as_ref().map_or(Ok(()), |replay| write!(f, "\n  replay: {replay}"))
     }
 }
 

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use prunella_core::Instant;
+use prunella_core::policy::{Action, Rule, RuleSet, Subjects, Verdict};
+use prunella_core::{Instant, PeerId};
 
+use crate::churn::SERVICE;
 use crate::event::Event;
 use crate::frames::word;
 use crate::world::World;
@@ -51,9 +53,25 @@ impl World {
             return self.fail(format!("data for node {expected} arrived at node {at}"));
         }
         if what == REQUEST {
+            self.judge_request(client, server);
             self.send_data(server, client, &payload(ANSWER, number));
         } else {
             self.on_answer(number);
+        }
+    }
+
+    /// The gate of the server decides by the rules in force. Safety: it allows nothing without a rule that says so. A
+    /// refusal is an answer, too.
+    fn judge_request(&mut self, client: usize, server: usize) {
+        let (who, host) = (self.hosts[client].peer_id(), &self.hosts[server]);
+        let decision = host.rules.decide(&who, Action::Connect, Some(SERVICE));
+        let says_so =
+            decision.rule.and_then(|rule| host.rules.rules.get(rule - 1)).is_some_and(|rule| allows(rule, &who));
+        // A policy role that has not taken the newest rules yet, or has crashed over them, still enforces the ones before.
+        let written =
+            host.written_rules.iter().any(|rules| first_fit(rules, &who).is_some_and(|rule| allows(rule, &who)));
+        if decision.is_allowed() && !(says_so && written) {
+            self.fail(format!("node {server} allows node {client} to connect, and no rule says so: {decision}"));
         }
     }
 
@@ -83,7 +101,11 @@ impl World {
     pub(crate) fn judge_reachability(&mut self) {
         let adjacent = self.working_links();
         for pair in &mut self.pairs {
-            let reachable = reaches(&adjacent, pair.client, pair.server);
+            // Whoever lives in another time believes nobody, and is believed by nobody.
+            let on_time =
+                |host: usize| self.hosts[host].is_on_time() && self.hosts[host].clock_set + SETTLES < self.now;
+            let reachable =
+                on_time(pair.client) && on_time(pair.server) && reaches(&adjacent, pair.client, pair.server);
             if reachable != pair.reachable {
                 (pair.reachable, pair.last) = (reachable, None);
             }
@@ -93,10 +115,12 @@ impl World {
     /// Links that both ends use and over which packets pass both ways, by host.
     fn working_links(&self) -> BTreeMap<usize, BTreeSet<usize>> {
         let mut adjacent: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
-        for (host, state) in self.hosts.iter().enumerate().filter(|(_, h)| h.is_running()) {
+        for (host, state) in
+            self.hosts.iter().enumerate().filter(|(at, h)| h.is_running() && h.is_on_time() && !self.is_liar(*at))
+        {
             for link in state.links.values().filter(|link| link.usable) {
                 let peer = &self.hosts[link.peer];
-                let mutual = peer.link_of(link.conn).is_some_and(|id| peer.links[&id].usable);
+                let mutual = peer.is_on_time() && peer.link_of(link.conn).is_some_and(|id| peer.links[&id].usable);
                 if mutual && peer.is_running() && self.network.passes_both(host, link.peer) {
                     adjacent.entry(host).or_default().insert(link.peer);
                 }
@@ -104,6 +128,23 @@ impl World {
         }
         adjacent
     }
+}
+
+/// The first rule about connecting to the service that speaks of somebody: told again, apart from the core.
+fn first_fit<'a>(rules: &'a RuleSet, who: &PeerId) -> Option<&'a Rule> {
+    rules.rules.iter().find(|rule| speaks_of(rule, who))
+}
+
+fn speaks_of(rule: &Rule, who: &PeerId) -> bool {
+    let from = match &rule.from {
+        Subjects::Members => true,
+        Subjects::Nodes(nodes) => nodes.contains(who),
+    };
+    from && rule.action == Action::Connect && (rule.services.is_empty() || rule.services.contains(SERVICE))
+}
+
+fn allows(rule: &Rule, who: &PeerId) -> bool {
+    rule.effect == Verdict::Allow && speaks_of(rule, who)
 }
 
 fn reaches(adjacent: &BTreeMap<usize, BTreeSet<usize>>, from: usize, to: usize) -> bool {
@@ -122,5 +163,7 @@ const REQUEST: u64 = 1;
 const ANSWER: u64 = 2;
 /// Time between two requests of a pair.
 const REQUEST_EVERY: Duration = Duration::from_millis(5);
+/// How long a host needs to catch up after its wall clock was set right.
+const SETTLES: Duration = Duration::from_secs(5);
 /// The longest silence that a pair may suffer while a way between the two exists.
 const GAP_MAX: Duration = Duration::from_secs(2);

@@ -1,24 +1,28 @@
 //! The world: hosts, the network between them, one clock and one queue.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use prunella_core::node::Node;
-use prunella_core::pathfinder::{self, Way};
+use prunella_core::record::VerifiedCache;
 use prunella_core::rng::Rng;
-use prunella_core::wiring::{Command, Route};
-use prunella_core::{Instant, PeerId, gossip, peer};
+use prunella_core::{Instant, PeerId};
 
 use crate::config::Config;
 use crate::connections::Connection;
 use crate::event::{Event, Queue};
 use crate::fault::FaultReport;
 use crate::host::Host;
+use crate::lie::Liar;
+use crate::mix::Mix;
 use crate::network::Network;
+use crate::records::Registry;
 use crate::report::{Failure, Report};
 use crate::trace::Trace;
 use crate::traffic::Pair;
+use crate::weather::Weather;
 
 /// A simulated mesh.
 #[derive(Debug)]
@@ -29,21 +33,33 @@ pub struct World {
     pub(crate) queue: Queue,
     pub(crate) rng: Rng,
     pub(crate) network: Network,
+    /// Datagrams that were ever sent; their numbers.
+    pub(crate) datagrams: u64,
+    /// Datagrams that clogs hold back, by number.
+    pub(crate) held: BTreeMap<u64, Event>,
     pub(crate) hosts: Vec<Host>,
     pub(crate) index: BTreeMap<PeerId, usize>,
-    addresses: BTreeMap<SocketAddr, usize>,
+    pub(crate) addresses: BTreeMap<SocketAddr, usize>,
     pub(crate) conns: BTreeMap<u64, Connection>,
     pub(crate) conns_ever: u64,
     /// Who keeps sending to whom.
     pub(crate) wanted: BTreeSet<(usize, usize)>,
     pub(crate) pairs: Vec<Pair>,
+    pub(crate) registry: Registry,
+    /// Signatures found good by anybody. A check of one depends on nothing else, so that one memory for all hosts comes
+    /// to what one for each would.
+    pub(crate) known: VerifiedCache,
+    pub(crate) liars: Vec<Liar>,
+    pub(crate) lies_told: u64,
     pub(crate) faults: Vec<FaultReport>,
     pub(crate) stormy_until: Instant,
     pub(crate) longest_gap: Duration,
     pub(crate) trace: Trace,
+    /// What happened, in words, for a test that reads it; only while it is wanted.
+    story: Option<Vec<String>>,
     failures: Vec<Failure>,
     /// Wakes at one and the same moment, to notice a node that never rests.
-    spins: (Instant, u32),
+    pub(crate) spins: (Instant, u32),
 }
 
 impl World {
@@ -52,30 +68,44 @@ impl World {
     /// # Panics
     /// If the configuration asks for fewer than three nodes or more than 65,535.
     pub fn new(seed: u64, config: Config) -> Self {
-        assert!((3..=65_535).contains(&config.nodes), "a ring needs three nodes, and an address has room for 65,535");
+        assert!((3..=65_535).contains(&config.nodes), "a mesh needs three nodes, and an address has room for 65,535");
         let mut rng = Rng::from_seed(seed);
         let mut draw = || Rng::from_seed(rng.next_u64());
-        let network = Network::new(draw(), config.nodes, config.chords, config.loss_permille);
-        let hosts: Vec<Host> = (0..config.nodes).map(|i| Host::new(i, draw())).collect();
+        // The mesh forms in calm weather; the storm comes later.
+        let calm = Weather { reach: config.weather.reach, spread: config.weather.spread, ..Weather::CALM };
+        let network = Network::new(draw(), config.topology, config.nodes, calm);
+        let mut hosts: Vec<Host> = (0..config.nodes).map(|i| Host::new(i, draw())).collect();
         let (wanted, pairs) = draw_traffic(&mut draw(), &config);
+        let liars = draw_liars(&mut draw(), &config, &network);
+        let mut rules = draw();
+        for host in &mut hosts {
+            host.write_rules(&mut rules, &config);
+        }
         let mut world = Self {
             seed,
             now: Instant::BOOT,
             queue: Queue::default(),
             index: hosts.iter().enumerate().map(|(i, host)| (host.peer_id(), i)).collect(),
             addresses: hosts.iter().enumerate().map(|(i, host)| (host.address, i)).collect(),
+            registry: Registry::new(hosts.len()),
+            known: VerifiedCache::default(),
             rng,
             network,
+            datagrams: 0,
+            held: BTreeMap::new(),
             hosts,
             config,
             conns: BTreeMap::new(),
             conns_ever: 0,
             wanted,
             pairs,
+            liars,
+            lies_told: 0,
             faults: Vec::new(),
             stormy_until: Instant::BOOT,
             longest_gap: Duration::ZERO,
             trace: Trace::default(),
+            story: None,
             failures: Vec::new(),
             spins: (Instant::BOOT, 0),
         };
@@ -86,24 +116,50 @@ impl World {
         world
     }
 
-    /// Runs the whole programme: the mesh forms, suffers, and must heal.
-    pub fn run(mut self) -> Report {
+    /// Runs the whole programme: the mesh forms, suffers, and must heal. It ends early when something does not hold,
+    /// and when `goes_on`, which is asked every simulated second, says no.
+    pub fn run(mut self, goes_on: &mut dyn FnMut() -> bool) -> Report {
         if self.run_until_healed().is_none() {
             self.fail_unhealed("the mesh did not form");
         } else {
-            self.queue.push(self.now, Event::Requests);
-            self.stormy_until = self.now + self.config.stormy;
-            if self.config.random_faults {
-                self.queue.push(self.now, Event::FaultDue);
-            }
-            self.run_until(self.stormy_until);
+            self.storm(goes_on);
         }
-        self.heal_all();
-        let healed_after = self.run_until_healed();
-        if healed_after.is_none() {
+        self.calm();
+        let healed_after = if self.failures.is_empty() { self.run_until_healed() } else { None };
+        if healed_after.is_none() && self.failures.is_empty() {
             self.fail_unhealed("the mesh did not heal");
         }
+        if self.config.mourning && self.failures.is_empty() && goes_on() {
+            self.mourn();
+        }
         self.into_report(healed_after)
+    }
+
+    fn storm(&mut self, goes_on: &mut dyn FnMut() -> bool) {
+        self.network.set_weather(self.config.weather);
+        self.queue.push(self.now, Event::Requests);
+        self.stormy_until = self.now + self.config.stormy;
+        if self.config.mix != Mix::NOTHING {
+            self.queue.push(self.now, Event::FaultDue);
+        }
+        if self.config.churn {
+            self.queue.push(self.now, Event::Churn);
+        }
+        for liar in 0..self.liars.len() {
+            let host = self.liars[liar].host;
+            self.queue.push(self.now, Event::Lie { host });
+        }
+        while self.now < self.stormy_until && self.failures.is_empty() && goes_on() {
+            self.run_until(self.stormy_until.min(self.now + Duration::from_secs(1)));
+        }
+        self.stormy_until = self.now;
+    }
+
+    /// The storm is over: faults end, the network loses nothing any more, and nobody lies.
+    pub fn calm(&mut self) {
+        self.network.calm();
+        self.hurry();
+        self.heal_all();
     }
 
     /// Lets time pass.
@@ -143,56 +199,33 @@ impl World {
         &self.wanted
     }
 
+    /// Makes a node keep sending to another, and the other answer.
+    pub fn want(&mut self, from: usize, to: usize) {
+        self.wanted.extend([(from, to), (to, from)]);
+    }
+
     /// What did not hold so far.
     pub fn failures(&self) -> &[Failure] {
         &self.failures
     }
 
-    /// Gives something to a node's roles, as its shell would; nothing happens while it does not run.
-    pub fn tell(&mut self, host: usize, route: Route) {
-        let now = self.now;
-        self.trace.note(format_args!("{now} {host} hears {route:?}"));
-        let mut commands = Vec::new();
-        if let Some(node) = &mut self.hosts[host].process {
-            node.handle(route, now, &mut commands);
-            self.settle(host, commands);
+    /// What happened since this was last asked, in words: one line each, with its time. Nothing before the first time.
+    pub fn story(&mut self) -> Vec<String> {
+        self.story.replace(Vec::new()).unwrap_or_default()
+    }
+
+    /// Something that a reader of the story, and the trace, should know.
+    pub(crate) fn tell_story(&mut self, what: fmt::Arguments<'_>) {
+        self.trace.note(format_args!("{} {what}", self.now));
+        if let Some(story) = &mut self.story {
+            story.push(format!("{} {what}", self.now));
         }
     }
 
     pub(crate) fn fail(&mut self, what: String) {
-        self.trace.note(format_args!("{} failure: {what}", self.now));
+        self.tell_story(format_args!("failure: {what}"));
         if self.failures.len() < FAILURES_MAX {
             self.failures.push(Failure { at: self.now, what });
-        }
-    }
-
-    /// Starts a host's process.
-    pub(crate) fn boot(&mut self, host: usize) {
-        let neighbors = self.network.neighbors(host);
-        let (now, mut commands) = (self.now, Vec::new());
-        self.hosts[host].boot(neighbors.len(), now, &mut commands);
-        self.settle(host, commands);
-        for neighbor in neighbors {
-            let (peer, address) = (self.hosts[neighbor].peer_id(), self.hosts[neighbor].address);
-            let mut commands = Vec::new();
-            if let Some(node) = &mut self.hosts[host].process {
-                node.add_peer(peer, vec![address], now, &mut commands);
-            }
-            self.settle(host, commands);
-        }
-        let life = self.hosts[host].life;
-        self.queue.push(now, Event::Tick { host, life });
-    }
-
-    /// Lets a process go on, with all that arrived meanwhile.
-    pub(crate) fn resume(&mut self, host: usize) {
-        let state = &mut self.hosts[host];
-        state.paused = state.paused.saturating_sub(1);
-        if state.paused == 0 {
-            state.resumed = self.now;
-            for event in std::mem::take(&mut state.deferred) {
-                self.queue.push(self.now, event);
-            }
         }
     }
 
@@ -208,158 +241,50 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) {
-        self.trace.note(format_args!("{} {event:?}", self.now));
+        event.trace(self.now, &mut self.trace);
         match event {
             Event::Boot { host } => self.boot(host),
             Event::Wake { host, life } => self.on_wake(host, life),
             Event::Tick { host, life } => self.on_tick(host, life),
-            Event::Frame { conn, to, bytes } => self.on_frame(conn, to, bytes),
+            Event::Frame { conn, to, bytes, copy } => self.on_frame(conn, to, bytes, copy),
             Event::Control { conn, to } => self.on_control(conn, to),
             Event::Dial { from, life, to, until } => self.on_dial(from, life, to, until),
             Event::DialFailed { from, life, to } => self.on_dial_failed(from, life, to),
             Event::Closed { conn, at } => self.on_closed(conn, at),
+            Event::Flush { host, life } => self.on_flush(host, life),
+            Event::Restart { host, life } => self.on_restart(host, life),
             Event::Requests => self.on_requests(),
+            Event::Churn => self.on_churn(),
+            Event::Lie { host } => self.on_lie(host),
             Event::FaultDue => self.on_fault_due(),
             Event::Heal { fault } => self.heal(fault),
         }
     }
 
-    fn on_wake(&mut self, host: usize, life: u64) {
-        let state = &mut self.hosts[host];
-        // An earlier wake took the place of this one, or it was deferred while the process was held still.
-        if state.life != life || state.wake_at.is_none_or(|at| at > self.now) {
-            return;
-        }
-        state.wake_at = None;
-        let (now, mut commands) = (self.now, Vec::new());
-        if let Some(node) = &mut state.process {
-            node.wake(now, &mut commands);
-            self.settle(host, commands);
-        }
-    }
-
-    fn on_tick(&mut self, host: usize, life: u64) {
-        if self.hosts[host].life != life || self.hosts[host].process.is_none() {
-            return;
-        }
-        self.queue.push(self.now + TICK_EVERY, Event::Tick { host, life });
-        let unix_ms = self.hosts[host].unix_ms(self.now);
-        self.tell(host, Route::Gossip(gossip::Input::Clock { unix_ms }));
-        let carrying = self.hosts[host]
-            .links
-            .iter_mut()
-            .filter_map(|(id, l)| std::mem::take(&mut l.carried).then_some((*id, l.peer)));
-        for (link, peer) in carrying.collect::<Vec<_>>() {
-            let peer = self.hosts[peer].peer_id();
-            self.tell(host, Route::Peer(peer, peer::Input::Carrying { link }));
-        }
-        let wanted: Vec<usize> = self.wanted.range((host, 0)..(host + 1, 0)).map(|(_, to)| *to).collect();
-        for to in wanted {
-            let destination = self.hosts[to].peer_id();
-            self.tell(host, Route::Pathfinder(pathfinder::Input::Wanted { destination }));
-        }
-    }
-
-    /// After a node was told something: its commands are carried out, its next wake is planned, and it is checked.
-    fn settle(&mut self, host: usize, commands: Vec<Command>) {
-        for command in commands {
-            self.trace.note(format_args!("{} {host} commands {command:?}", self.now));
-            self.perform(host, command);
-        }
-        self.plan_wake(host);
-        self.check_links(host);
-    }
-
-    fn plan_wake(&mut self, host: usize) {
-        let state = &mut self.hosts[host];
-        let Some(deadline) = state.process.as_ref().and_then(Node::deadline) else { return };
-        let mut at = deadline.max(self.now);
-        if at == self.now {
-            self.spins = if self.spins.0 == at { (at, self.spins.1 + 1) } else { (at, 1) };
-            if self.spins.1 > SPINS_MAX {
-                at = at + Duration::from_millis(1);
-            }
-        }
-        if state.wake_at.is_none_or(|planned| at < planned) {
-            state.wake_at = Some(at);
-            self.queue.push(at, Event::Wake { host, life: state.life });
-        }
-        if self.spins.1 == SPINS_MAX + 1 {
-            self.spins.1 += 1;
-            self.fail(format!("node {host} wants to be woken again and again at the same moment"));
-        }
-    }
-
-    fn perform(&mut self, host: usize, command: Command) {
-        match command {
-            Command::Dial { peer: _, address } => match self.addresses.get(&address) {
-                Some(to) => self.dial(host, *to),
-                None => self.fail(format!("node {host} dials {address}, where nobody is")),
-            },
-            Command::CloseLink { link } => self.close(host, link),
-            Command::ProbeLink { link, nonce } => {
-                self.send_probe(host, &Way { path: 0, first: link, labels: Vec::new() }, nonce);
-            }
-            Command::ProbePath { way, nonce } => self.send_probe(host, &way, nonce),
-            Command::SetUsable { link, usable } => {
-                if let Some(link) = self.hosts[host].links.get_mut(&link) {
-                    link.usable = usable;
-                }
-                self.check_routes();
-            }
-            Command::SendControl { to, control } => self.send_control(host, self.index[&to], &control),
-            Command::PersistRecord { id, signed } => {
-                self.hosts[host].records.insert(id, signed);
-            }
-            Command::ForgetRecord { id } => {
-                self.hosts[host].records.remove(&id);
-            }
-            Command::InstallRoute { destination, way } => {
-                self.hosts[host].routes.insert(destination, way);
-                self.check_routes();
-            }
-            Command::WithdrawRoute { destination } => {
-                self.hosts[host].routes.remove(&destination);
-            }
-            Command::OpenIncident(incident) => {
-                self.hosts[host].incidents.insert(incident.id, incident);
-            }
-            Command::CloseIncident { incident } => {
-                self.hosts[host].incidents.remove(&incident);
-            }
-            // They are in the trace; nothing in the simulated world depends on them.
-            Command::NodeChanged { .. }
-            | Command::ServiceChanged { .. }
-            | Command::MemberChanged(_)
-            | Command::PartitionChanged { .. }
-            | Command::SharedChanged { .. }
-            | Command::AnswerShared { .. }
-            | Command::EnforcePolicy(_)
-            | Command::TellRefusedPolicy { .. }
-            | Command::TellStep { .. }
-            | Command::RecordOutcome { .. }
-            | Command::FindNeighbors => {}
-        }
-    }
-
-    fn fail_unhealed(&mut self, what: &str) {
+    pub(crate) fn fail_unhealed(&mut self, what: &str) {
         for wrong in self.unhealed() {
             self.fail(format!("{what}: {wrong}"));
         }
     }
 
     fn into_report(self, healed_after: Option<Duration>) -> Report {
+        let mut rejected = BTreeMap::new();
+        for (reason, count) in self.hosts.iter().flat_map(|host| &host.rejected) {
+            *rejected.entry(*reason).or_default() += count;
+        }
         Report {
             seed: self.seed,
-            nodes: self.hosts.len(),
-            stormy: self.config.stormy,
-            virtual_seconds: self.now.as_millis() / 1000,
+            virtual_time: self.now.since(Instant::BOOT),
             events: self.trace.noted(),
             trace_hash: self.trace.hash(),
+            lies: self.lies_told,
+            rejected,
             faults: self.faults,
             failures: self.failures,
             longest_gap: self.longest_gap,
             healed_after,
+            config: self.config,
+            replay: None,
         }
     }
 }
@@ -381,15 +306,25 @@ fn draw_traffic(rng: &mut Rng, config: &Config) -> (BTreeSet<(usize, usize)>, Ve
     (wanted, pairs)
 }
 
+/// Draws who lies. The honest ones stay in reach of each other: nobody can make a liar pass on what it hears.
+fn draw_liars(rng: &mut Rng, config: &Config, network: &Network) -> Vec<Liar> {
+    let mut hosts: Vec<usize> = (0..config.nodes).collect();
+    let mut liars = BTreeSet::new();
+    while liars.len() < config.liars.min(config.nodes - 2) && !hosts.is_empty() {
+        let host = hosts.swap_remove(rng.below(hosts.len()));
+        liars.insert(host);
+        if !network.is_whole_without(&liars) {
+            liars.remove(&host);
+        }
+    }
+    liars.into_iter().map(|host| Liar::new(host, Rng::from_seed(rng.next_u64()))).collect()
+}
+
 /// Nodes start within this time, in milliseconds.
 const BOOT_SPREAD_MS: usize = 500;
-/// How often a shell tells its roles the wall clock and the wanted destinations.
-const TICK_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked whether all is well again.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Most pairs whose answers are timed.
 const PAIRS_MAX: usize = 4;
 /// Most failures kept of one run.
 const FAILURES_MAX: usize = 12;
-/// Wakes at one moment after which a node is said not to rest.
-const SPINS_MAX: u32 = 10_000;

@@ -31,6 +31,7 @@ mod session;
 mod shared;
 mod shell;
 mod sim;
+mod sim_gossip;
 mod status;
 mod trace;
 mod up;
@@ -50,12 +51,13 @@ use failure::Failure;
 use node_command::NodeCommand;
 use output::Output;
 use session::Session;
-pub use sim::{Simulate, Simulated, Simulation};
+pub use sim::{FailedSeed, Simulate, Simulated, Simulation, Simulators, Watch};
+pub use sim_gossip::{GossipPreset, GossipProgress, GossipSpread, SimulateGossip};
 
 /// Runs the command line that the process was started with. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied.
-pub fn main(simulate: Simulate) -> ExitCode {
+pub fn main(simulators: Simulators) -> ExitCode {
     match Cli::try_parse() {
-        Ok(cli) => cli.run(simulate),
+        Ok(cli) => cli.run(simulators),
         Err(error) => {
             // Help and version come this way as well; if nobody reads them, that is no failure.
             let _ = error.print();
@@ -109,21 +111,21 @@ enum Command {
 }
 
 impl Cli {
-    fn run(self, simulate: Simulate) -> ExitCode {
+    fn run(self, simulators: Simulators) -> ExitCode {
         let mut output = Output::stdout(self.global.json);
-        let done = self.perform(simulate, &mut output).and_then(|()| output.flush());
+        let done = self.perform(simulators, &mut output).and_then(|()| output.flush());
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => failure.tell(&mut output),
         }
     }
 
-    fn perform(self, simulate: Simulate, output: &mut Output) -> Result<(), Failure> {
+    fn perform(self, simulators: Simulators, output: &mut Output) -> Result<(), Failure> {
         if let Command::Completions(arguments) = self.command {
             return completions::run(&arguments, output);
         }
         if let Command::Sim(arguments) = self.command {
-            return sim::run(&arguments, simulate, output);
+            return sim::run(&arguments, simulators, output);
         }
         if let Command::Lab(arguments) = self.command {
             return run_lab(arguments);

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::limits::{PAST_ITEMS_MAX, RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
-use crate::record::{LIFE_BITS, ProvenRecord, RecordId};
+use crate::planted::{self, PlantedBug};
+use crate::record::{Kind, LIFE_BITS, ProvenRecord, Record, RecordId};
 use crate::{ItemId, PeerId, Verified};
 
 /// Records by id, the newest version of each.
@@ -12,8 +13,9 @@ pub(super) struct Held {
     records: BTreeMap<RecordId, Verified<ProvenRecord>>,
     items: BTreeMap<ItemId, RecordId>,
     per_origin: BTreeMap<PeerId, usize>,
-    /// The highest version that this node must exceed when it next speaks under an id of its own.
-    floors: BTreeMap<RecordId, u64>,
+    /// The newest version that this node is known to have spoken with, under any id: it must exceed it when it speaks
+    /// next.
+    spoken: u64,
     past: Past,
 }
 
@@ -24,6 +26,9 @@ pub(super) enum Applied {
     News {
         /// The item that is no longer held.
         replaced: Option<ItemId>,
+        /// The record that had to go: the origin's share is full, and keeps the smallest ids, so that all nodes keep
+        /// the same ones.
+        evicted: Option<Box<Verified<ProvenRecord>>>,
     },
     /// It, or a newer one, was there.
     Known,
@@ -54,20 +59,23 @@ impl Held {
         self.items.contains_key(item) || self.past.contains(item)
     }
 
-    /// The version with which this node next speaks under `id`, in the life tagged `life`: past all that it, or an
-    /// older self, has said. Lives of one node never say the same version, even when its clock has jumped back, because
-    /// their tags differ: two different statements under one version would convict it of equivocation.
-    pub(super) fn next_version(&self, id: &RecordId, unix_ms: u64, life: u16) -> u64 {
-        let said = self.records.get(id).map_or(0, |proven| proven.record.version);
-        let floor = self.floors.get(id).copied().unwrap_or(0).max(said);
-        let version = |ms: u64| ms << LIFE_BITS | u64::from(life);
-        if version(unix_ms) > floor { version(unix_ms) } else { version((floor >> LIFE_BITS).saturating_add(1)) }
+    /// Every record held of one origin.
+    pub(super) fn of_origin(&self, origin: PeerId) -> impl Iterator<Item = &Record> {
+        let first = RecordId { origin, kind: Kind::Node, key: String::new() };
+        let of_origin = self.records.range(first..).take_while(move |(id, _)| id.origin == origin);
+        of_origin.map(|(_, proven)| &proven.record)
     }
 
-    /// Remembers that somebody holds `version` under this node's own `id`.
-    pub(super) fn overrule(&mut self, id: &RecordId, version: u64) {
-        let floor = self.floors.entry(id.clone()).or_default();
-        *floor = version.max(*floor);
+    /// The version with which this node next speaks, in the life tagged `life`: past all that it, or an older self, has
+    /// said. Lives of one node never say the same version, even when its clock has jumped back, because their tags
+    /// differ: two different statements under one version would convict it of equivocation.
+    pub(super) fn next_version(&self, unix_ms: u64, life: u16) -> u64 {
+        unix_ms.max((self.spoken >> LIFE_BITS) + 1) << LIFE_BITS | u64::from(life)
+    }
+
+    /// Remembers that this node has spoken with `version`.
+    pub(super) fn speak(&mut self, version: u64) {
+        self.spoken = self.spoken.max(version);
     }
 
     /// The record that `proven` contradicts: the same origin, id and version, but not the same statement.
@@ -81,14 +89,26 @@ impl Held {
     pub(super) fn apply(&mut self, proven: Verified<ProvenRecord>) -> Applied {
         let id = &proven.record.id;
         let rank = |p: &ProvenRecord| (p.record.version, std::cmp::Reverse(p.item));
+        let is_old = |held: &ProvenRecord| {
+            rank(held) >= rank(&proven) && (held.item == proven.item || !planted::is(PlantedBug::VersionUncompared))
+        };
+        let mut evicted = None;
         let replaced = match self.records.get(id) {
-            Some(held) if rank(held) >= rank(&proven) => {
+            Some(held) if is_old(held) => {
                 self.past.insert_unless(proven.item, held.item);
                 return Applied::Known;
             }
             Some(held) => Some(held.item),
-            None if !self.has_room(id.origin) => return Applied::NoRoom,
             None => {
+                if self.share(&id.origin) >= RECORDS_PER_ORIGIN_MAX {
+                    let Some(largest) = self.largest_of(id).filter(|largest| id < largest) else {
+                        self.past.insert(proven.item);
+                        return Applied::NoRoom;
+                    };
+                    evicted = self.remove(&largest).map(Box::new);
+                } else if self.records.len() >= RECORDS_MAX {
+                    return Applied::NoRoom;
+                }
                 *self.per_origin.entry(id.origin).or_default() += 1;
                 None
             }
@@ -99,12 +119,27 @@ impl Held {
         }
         self.items.insert(proven.item, id.clone());
         self.records.insert(id.clone(), proven);
-        Applied::News { replaced }
+        Applied::News { replaced, evicted }
     }
 
-    fn has_room(&self, origin: PeerId) -> bool {
-        let share = self.per_origin.get(&origin).copied().unwrap_or(0);
-        share < RECORDS_PER_ORIGIN_MAX && self.records.len() < RECORDS_MAX
+    fn share(&self, origin: &PeerId) -> usize {
+        self.per_origin.get(origin).copied().unwrap_or_default()
+    }
+
+    /// The largest id held of the same origin.
+    fn largest_of(&self, id: &RecordId) -> Option<RecordId> {
+        let of_origin = self.records.range(id..).take_while(|(held, _)| held.origin == id.origin);
+        of_origin.map(|(held, _)| held).last().cloned()
+    }
+
+    fn remove(&mut self, id: &RecordId) -> Option<Verified<ProvenRecord>> {
+        let gone = self.records.remove(id)?;
+        self.items.remove(&gone.item);
+        self.past.insert(gone.item);
+        if let Some(count) = self.per_origin.get_mut(&id.origin) {
+            *count -= 1;
+        }
+        Some(gone)
     }
 
     /// Drops what has expired and returns it.
@@ -119,16 +154,7 @@ impl Held {
 
     fn drop_where(&mut self, gone: impl Fn(&ProvenRecord) -> bool) -> Vec<Verified<ProvenRecord>> {
         let ended: Vec<RecordId> = self.records.values().filter(|p| gone(p)).map(|p| p.record.id.clone()).collect();
-        let mut dropped = Vec::with_capacity(ended.len());
-        for id in ended {
-            let Some(proven) = self.records.remove(&id) else { continue };
-            self.items.remove(&proven.item);
-            self.past.insert(proven.item);
-            if let Some(count) = self.per_origin.get_mut(&id.origin) {
-                *count -= 1;
-            }
-            dropped.push(proven);
-        }
+        let dropped = ended.iter().filter_map(|id| self.remove(id)).collect();
         self.per_origin.retain(|_, count| *count > 0);
         dropped
     }

@@ -2,19 +2,23 @@
 
 use super::held::Applied;
 use super::{Effect, Gossip};
-use crate::record::{Body, Kind, LinksBody, ProvenRecord, RecordId};
+use crate::record::{Body, Kind, LinksBody, ProvenRecord, Record, RecordId};
 use crate::{Instant, Verified};
 
 impl Gossip {
     /// Takes a record in; true if it was news, to be passed on.
     pub(super) fn learn(&mut self, proven: Verified<ProvenRecord>, now: Instant, effects: &mut Vec<Effect>) -> bool {
         let record = &proven.record;
+        let mine = record.id.origin == self.identity.peer();
+        if mine {
+            // Stale or not, an older self of this node said it: what this process says next is newer.
+            self.held.speak(record.version);
+        }
         if record.expires_ms <= self.clock.unix_ms(now) {
             return false;
         }
-        if record.id.origin == self.identity.peer() && self.contradicts_me(record) {
-            // An older self of this node said it, and it is newer than all that this process has said: overrule it.
-            self.held.overrule(&record.id, record.version);
+        if mine && self.contradicts_me(record) {
+            // It is newer than all that this process has said under this id: overrule it.
             let record = record.clone();
             if record.id.kind == Kind::Shared {
                 self.rewrite_shared(&record, now, effects);
@@ -35,34 +39,37 @@ impl Gossip {
 
     /// Holds a record if it is newer than what is held, and tells whom it concerns.
     pub(super) fn take_in(&mut self, proven: Verified<ProvenRecord>, now: Instant, effects: &mut Vec<Effect>) -> bool {
-        let (record, item) = (proven.record.clone(), proven.item);
-        let persist = Effect::Persist { id: record.id.clone(), signed: proven.signed.clone() };
-        let Applied::News { replaced } = self.held.apply(proven) else { return false };
+        let (id, item) = (proven.record.id.clone(), proven.item);
+        let persist = Effect::Persist { id: id.clone(), signed: proven.signed.clone() };
+        let Applied::News { replaced, evicted } = self.held.apply(proven) else { return false };
+        if let Some(gone) = evicted {
+            self.let_go(&gone, now, effects);
+        }
         self.repair.changed(replaced, item, now);
         effects.push(persist);
-        self.tell_members(&record.id, Some((&record.body, record.version)), now);
+        let Self { held, members, .. } = self;
+        let Some(record) = held.get(&id).map(|proven| &proven.record) else { return true };
+        members.note(&record.id, Some(record), now);
         effects.extend(changed(&record.id, Some(&record.body)));
-        self.note_shared(&record, effects);
-        if let Body::Equivocation(proof) = &record.body {
-            self.convict(record.id.clone(), proof, now, effects);
+        if matches!(record.body, Body::Shared(_) | Body::Equivocation(_)) {
+            let record = record.clone();
+            self.note_rare(&record, now, effects);
         }
         true
     }
 
-    fn tell_members(&mut self, id: &RecordId, said: Option<(&Body, u64)>, now: Instant) {
-        match (id.kind, said) {
-            (Kind::Links, Some((Body::Links(body), version))) => self.members.on_links(id.origin, version, body, now),
-            (Kind::Links, _) => self.members.on_links_gone(&id.origin, now),
-            (Kind::Node, Some((Body::Node(body), _))) => self.members.on_node(id.origin, Some(body), now),
-            (Kind::Node, _) => self.members.on_node(id.origin, None, now),
-            (Kind::Service | Kind::Equivocation | Kind::Shared, _) => {}
+    /// What concerns the role itself.
+    fn note_rare(&mut self, record: &Record, now: Instant, effects: &mut Vec<Effect>) {
+        self.note_shared(record, effects);
+        if let Body::Equivocation(proof) = &record.body {
+            self.convict(record.id.clone(), proof, now, effects);
         }
     }
 
     /// Tells whom it concerns that a record is not held any more.
     pub(super) fn let_go(&mut self, gone: &ProvenRecord, now: Instant, effects: &mut Vec<Effect>) {
         self.repair.dropped(gone.item);
-        self.tell_members(&gone.record.id, None, now);
+        self.members.note(&gone.record.id, None, now);
         if gone.record.id.kind == Kind::Equivocation {
             self.acquit(&gone.record.id);
         }

@@ -9,7 +9,7 @@ use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::membership::roster::Counts;
 use crate::membership::{Accusations, Membership, PartitionDetector, Status};
 use crate::peer::LinkReport;
-use crate::record::{LinksBody, NodeBody};
+use crate::record::{Body, Kind, LinksBody, NodeBody, Record, RecordId};
 use crate::{Instant, PeerId};
 
 /// What the role knows of members: what records say of them, and what this node says of its neighbors.
@@ -93,7 +93,18 @@ impl Members {
         self.accusations.health().may_accuse()
     }
 
-    pub(super) fn on_links(&mut self, origin: PeerId, version: u64, body: &LinksBody, now: Instant) {
+    /// A record is held from now on, or no longer.
+    pub(super) fn note(&mut self, id: &RecordId, record: Option<&Record>, now: Instant) {
+        match (id.kind, record.map(|record| (&record.body, record.version))) {
+            (Kind::Links, Some((Body::Links(body), version))) => self.on_links(id.origin, version, body, now),
+            (Kind::Links, _) => self.on_links_gone(&id.origin, now),
+            (Kind::Node, Some((Body::Node(body), _))) => self.on_node(id.origin, Some(body), now),
+            (Kind::Node, _) => self.on_node(id.origin, None, now),
+            (Kind::Service | Kind::Equivocation | Kind::Shared, _) => {}
+        }
+    }
+
+    fn on_links(&mut self, origin: PeerId, version: u64, body: &LinksBody, now: Instant) {
         // The tables have room for every record that may be held; a version that is not newer was not applied.
         let _ = self.membership.told(origin, version, body, now);
         if origin == self.me {
@@ -104,13 +115,13 @@ impl Members {
         self.count_at.get_or_insert(now + COUNT_DELAY);
     }
 
-    pub(super) fn on_links_gone(&mut self, origin: &PeerId, now: Instant) {
+    fn on_links_gone(&mut self, origin: &PeerId, now: Instant) {
         self.membership.forgotten(origin, now);
         self.accusations.forgotten(origin);
         self.count_at.get_or_insert(now + COUNT_DELAY);
     }
 
-    pub(super) fn on_node(&mut self, peer: PeerId, body: Option<&NodeBody>, now: Instant) {
+    fn on_node(&mut self, peer: PeerId, body: Option<&NodeBody>, now: Instant) {
         match body {
             Some(body) => {
                 let _ = self.membership.learned(peer, &body.region, now);

@@ -8,6 +8,7 @@
 mod gate;
 mod held;
 mod learn;
+mod loaded;
 mod members;
 mod publish;
 mod repair;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use gate::{Gate, Heard, Moment, Said, verify};
+pub use loaded::{Loaded, load};
 pub use members::{MemberView, Standing};
 
 use crate::broadcast::Broadcast;
@@ -28,11 +30,11 @@ use crate::identity::Identity;
 use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::peer::LinkReport;
-use crate::record::{Kind, LinkBody, NodeBody, ProvenRecord, Record, RecordId, SignedRecord};
+use crate::record::{Kind, LinkBody, NodeBody, Record, RecordId, SignedRecord};
 use crate::rng::Rng;
 use crate::shared::{Refused, Value};
 use crate::wire::Control;
-use crate::{Instant, ItemId, Machine, PeerId, Rejected, Verified};
+use crate::{Instant, ItemId, Machine, PeerId, Rejected};
 use held::Held;
 use learn::changed;
 use members::Members;
@@ -51,7 +53,7 @@ pub enum Input {
         unix_ms: u64,
     },
     /// What the store held; given once, before anything else.
-    Loaded(Vec<Verified<ProvenRecord>>),
+    Loaded(Loaded),
     /// A neighbor's message, checked.
     Heard {
         /// Who sent it.
@@ -247,8 +249,7 @@ impl Gossip {
 
     fn upkeep(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         // First what is this node's own: after a long pause it would be gone, and nobody else could renew it.
-        self.refresh(now, effects);
-        self.refresh_shared(now, effects);
+        self.renew(now, effects);
         for gone in self.held.expire(self.clock.unix_ms(now)) {
             self.let_go(&gone, now, effects);
         }
@@ -261,8 +262,12 @@ impl Gossip {
 
     fn take(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
         match input {
-            Input::Clock { unix_ms } => self.clock = Clock { unix_ms, at: now },
-            Input::Loaded(records) => {
+            Input::Clock { unix_ms } => {
+                self.clock = Clock { unix_ms, at: now };
+                self.renew(now, effects);
+            }
+            Input::Loaded(Loaded { records, spoken }) => {
+                self.held.speak(spoken);
                 for record in records {
                     self.learn(record, now, effects);
                 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Effect, Gossip};
-use crate::limits::{LINKS_PER_NODE_MAX, RECORD_LIFE_MAX, SHARED_LIFE, SHARED_TOMBSTONE_LIFE};
+use crate::limits::{CLOCK_SKEW_MAX, LINKS_PER_NODE_MAX, RECORD_LIFE_MAX, SHARED_LIFE, SHARED_TOMBSTONE_LIFE};
 use crate::peer::LinkReport;
 use crate::record::{Body, Kind, LinkBody, LinksBody, Record, RecordId, Refuted};
 use crate::shared::Write;
@@ -106,20 +106,20 @@ impl Gossip {
         self.say(id.clone(), body, now, effects);
     }
 
-    /// Renews this node's own records when half of their life is over.
-    pub(super) fn refresh(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+    /// Renews every record of this node's own that no longer holds for others, or soon will not: because half of its
+    /// life is over, or because the wall clock was wrong when it was issued, so that it comes from their future or from
+    /// their past.
+    pub(super) fn renew(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let unix_ms = self.clock.unix_ms(now);
         let ages = |r: &Record| r.expires_ms < unix_ms + life(r.id.kind, &r.body).as_millis() as u64 / 2;
-        let aging: Vec<RecordId> = self
-            .held
-            .iter()
-            .map(|proven| &proven.record)
-            .filter(|r| r.id.origin == self.identity.peer() && is_renewed(r) && ages(r))
-            .map(|r| r.id.clone())
-            .collect();
-        for id in aging {
+        let ends = |r: &Record| r.body != Body::Withdrawn && ages(r);
+        let stale = |r: &Record| is_renewed(r) && (is_ahead(r.issued_ms, unix_ms) || ends(r));
+        let own = self.held.of_origin(self.identity.peer());
+        let stale: Vec<RecordId> = own.filter(|record| stale(record)).map(|record| record.id.clone()).collect();
+        for id in stale {
             self.republish(&id, now, effects);
         }
+        self.renew_shared(now, effects);
     }
 
     pub(super) fn say(&mut self, id: RecordId, body: Body, now: Instant, effects: &mut Vec<Effect>) {
@@ -127,7 +127,7 @@ impl Gossip {
         let unix_ms = self.clock.unix_ms(now).max(written_ms(&id, &body));
         let expires_ms = unix_ms + life(id.kind, &body).as_millis() as u64;
         let record = Record {
-            version: self.held.next_version(&id, unix_ms, self.life),
+            version: self.held.next_version(unix_ms, self.life),
             issued_ms: unix_ms,
             expires_ms: if let Body::Equivocation(proof) = &body {
                 expires_ms.min(proof.ends_ms())
@@ -139,6 +139,7 @@ impl Gossip {
         };
         let proven = record.sign(&self.identity);
         let item = proven.item;
+        self.held.speak(proven.record.version);
         if self.take_in(proven, now, effects) {
             self.spread(item, now, effects);
         }
@@ -155,7 +156,8 @@ impl Gossip {
     }
 }
 
-fn written_ms(id: &RecordId, body: &Body) -> u64 {
+/// How far its own counter says that a write was ahead of the clock; 0 for what is no write.
+pub(super) fn written_ms(id: &RecordId, body: &Body) -> u64 {
     if let Body::Shared(write) = body { write.counter_of(&id.origin) } else { 0 }
 }
 
@@ -165,9 +167,14 @@ fn differs_notably(a: &LinkBody, b: &LinkBody) -> bool {
     (rtt > 200 && rtt > b.rtt_us / 4) || a.loss_permille.abs_diff(b.loss_permille) > 20
 }
 
-/// Whether its origin renews it as it stands. A withdrawal and a proof end when they end; for shared values there are rules.
+/// Whether its origin says it again by itself. A proof ends when it ends; for shared values there are other rules.
 fn is_renewed(record: &Record) -> bool {
-    record.body != Body::Withdrawn && !matches!(record.id.kind, Kind::Equivocation | Kind::Shared)
+    !matches!(record.id.kind, Kind::Equivocation | Kind::Shared)
+}
+
+/// Whether a time is so far ahead that others, whose clocks differ, may take it for the future.
+pub(super) fn is_ahead(time_ms: u64, unix_ms: u64) -> bool {
+    time_ms > unix_ms.saturating_add(CLOCK_SKEW_MAX.as_millis() as u64 / 2)
 }
 
 /// How long such a record holds without being renewed; a node renews its own at half of it.

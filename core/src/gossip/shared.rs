@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::publish::{is_ahead, written_ms};
 use super::{Effect, Gossip};
 use crate::membership::quorum::Quorum;
 use crate::record::{Body, Kind, Record, RecordId};
@@ -114,8 +115,8 @@ impl Gossip {
         }
     }
 
-    /// Renews what this node wrote and still matters, long before it expires.
-    pub(super) fn refresh_shared(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+    /// Renews what this node wrote and still matters, long before it expires, and when it was issued ahead of time.
+    pub(super) fn renew_shared(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if !self.shared.quorum.has_quorum {
             return;
         }
@@ -127,8 +128,11 @@ impl Gossip {
 
     fn aging_shared(&self, me: &PeerId, unix_ms: u64) -> Vec<(String, Write)> {
         let half = |life: Duration| life.as_millis() as u64 / 2;
-        let own = self.held.iter().map(|proven| &proven.record).filter(|r| r.id.origin == *me);
-        own.filter(|r| r.expires_ms < unix_ms + half(Duration::from_millis(r.expires_ms - r.issued_ms)))
+        let own = self.held.of_origin(*me);
+        let ages = |r: &Record| r.expires_ms < unix_ms + half(Duration::from_millis(r.expires_ms - r.issued_ms));
+        // A write whose own counter is ahead cannot be issued any earlier than that: it comes into force when it is due.
+        let early = |r: &Record| is_ahead(r.issued_ms, unix_ms) && !is_ahead(written_ms(&r.id, &r.body), unix_ms);
+        own.filter(|r| ages(r) || early(r))
             .filter(|r| r.id.kind == Kind::Shared && self.shared.values.upholds(me, &r.id.key))
             .filter_map(|r| Some((r.id.key.clone(), self.shared.values.said(me, &r.id.key)?.clone())))
             .collect()

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use super::*;
 use crate::peer::LinkState;
 use crate::record::Body;
-use crate::{Label, LinkId};
+use crate::record::ProvenRecord;
+use crate::{Label, LinkId, Verified};
 
 const UNIX_MS: u64 = 1_800_000_000_000;
 
@@ -354,7 +355,7 @@ fn a_restarted_role_hears_again_what_its_store_does_not_hold() {
         mesh.nodes.insert(id(1), gossip);
         let unix_ms = UNIX_MS + mesh.now.as_millis();
         mesh.give(id(1), Input::Clock { unix_ms });
-        mesh.give(id(1), Input::Loaded(kept));
+        mesh.give(id(1), Input::Loaded(Loaded { records: kept, spoken: 0 }));
         mesh.give(id(1), Input::Announce(body("n1")));
         for to in 2..=5 {
             mesh.give(id(1), Input::LinkReported(report(to, LinkState::Up)));

@@ -8,6 +8,7 @@ use crate::Instant;
 use crate::limits::{
     FORGET_AFTER, REMOVALS_FORGOTTEN_AFTER, RETURN_AFTER_MAX, RETURN_AFTER_MIN, STABILITY_WAIT_MAX, SUSPICION_HOLD,
 };
+use crate::planted::{self, PlantedBug};
 
 /// The case of one member. A member without one is alive, or suspect, and was not removed lately.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,6 +79,9 @@ impl Case {
             return Judgment { due: self.forgotten_at(now), ..judgment };
         }
         let since = *self.convictable.get_or_insert(now);
+        if planted::is(PlantedBug::SuspicionUnending) {
+            return judgment;
+        }
         if now < since + SUSPICION_HOLD {
             return Judgment { due: Some(since + SUSPICION_HOLD), ..judgment };
         }

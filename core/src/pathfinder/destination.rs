@@ -27,11 +27,23 @@ pub(super) struct Destination {
     born: Instant,
     touched: Instant,
     lost: bool,
+    /// Whether a report said that a path works, and none since that none does. An earlier life of the role may have
+    /// reported a loss: the first path that is proven is always told.
+    found: bool,
 }
 
 impl Destination {
     pub(super) fn new(peer: PeerId, now: Instant) -> Self {
-        Self { peer, paths: Vec::new(), in_use: None, last_relays: None, born: now, touched: now, lost: false }
+        Self {
+            peer,
+            paths: Vec::new(),
+            in_use: None,
+            last_relays: None,
+            born: now,
+            touched: now,
+            lost: false,
+            found: false,
+        }
     }
 
     pub(super) fn peer(&self) -> PeerId {
@@ -141,6 +153,7 @@ impl Destination {
         if !self.lost && now.since(self.born) < probing.dead_after && self.last_relays.is_none() {
             return;
         }
+        self.found = false;
         if !std::mem::replace(&mut self.lost, true) {
             effects.push(Effect::Report(PathReport { destination: self.peer, change: PathChange::Lost }));
         }
@@ -150,7 +163,8 @@ impl Destination {
         let state = self.paths.iter().find(|p| Some(p.way.path) == self.in_use).map(Tracked::state);
         match state {
             Some(State::Dead) => self.tell_lost(now, probing, effects),
-            Some(State::Good) if std::mem::replace(&mut self.lost, false) => {
+            Some(State::Good) if !std::mem::replace(&mut self.found, true) => {
+                self.lost = false;
                 effects.push(Effect::Report(PathReport { destination: self.peer, change: PathChange::Found }));
             }
             _ => {}

@@ -142,6 +142,7 @@ fn when_all_paths_are_silent_it_is_told_and_told_again_when_one_answers() {
     diamond.give(Input::Wanted { destination: id(4) });
     diamond.run(500);
     diamond.answering.clear();
+    diamond.seen.clear();
     diamond.run(2000);
     let change =
         |d: &Diamond, wanted: &PathChange| d.seen.iter().any(|e| matches!(e, Effect::Report(r) if r.change == *wanted));
@@ -151,6 +152,15 @@ fn when_all_paths_are_silent_it_is_told_and_told_again_when_one_answers() {
     diamond.run(1000);
     assert!(change(&diamond, &PathChange::Found));
     assert_eq!(diamond.in_use(), 3);
+}
+
+#[test]
+fn the_first_proven_path_is_told_for_an_earlier_life_may_have_reported_a_loss() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let found = |e: &&Effect| matches!(e, Effect::Report(r) if r.change == PathChange::Found);
+    assert_eq!(diamond.seen.iter().filter(found).count(), 1);
 }
 
 #[test]

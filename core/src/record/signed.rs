@@ -103,4 +103,12 @@ impl SignedRecord {
     pub fn verify(self, unix_ms: u64) -> Result<Verified<ProvenRecord>, Rejected> {
         verify::verify_one(self, unix_ms, &mut VerifiedCache::with_room_for(0))
     }
+
+    /// Decodes and checks a claim, whenever it was or will be true: for a node's own store.
+    ///
+    /// # Errors
+    /// As [`SignedRecord::verify`], but neither [`Rejected::Stale`] nor [`Rejected::Future`].
+    pub fn verify_signature(self) -> Result<Verified<ProvenRecord>, Rejected> {
+        verify::verify_signature(self)
+    }
 }

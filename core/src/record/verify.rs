@@ -1,7 +1,7 @@
 //! From claims to records that a role may hear.
 
 use super::batch::{self, Hash, ProvenTree};
-use super::signature::{Known, Statement};
+use super::signature::{Known, Statement, VerifiedCache};
 use super::{Body, Kind, Path, ProvenRecord, Record, SignedRecord};
 use crate::limits::{BAD_SIGNATURES_PER_PUSH_MAX, CLOCK_SKEW_MAX, EQUIVOCATION_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::wire::codec;
@@ -53,7 +53,18 @@ fn verify_next(
     good: &mut Vec<Verified<ProvenRecord>>,
 ) -> Result<(), Rejected> {
     let record = decode(&claim.bytes)?;
-    record.check_times(unix_ms)?;
+    record.check_time(unix_ms)?;
+    prove(claim, record, last, known, good)
+}
+
+/// Checks who said it.
+fn prove(
+    claim: SignedRecord,
+    record: Record,
+    last: &mut Option<SignedBatch>,
+    known: &mut impl Known,
+    good: &mut Vec<Verified<ProvenRecord>>,
+) -> Result<(), Rejected> {
     let hash = batch::leaf(&claim.bytes);
     check_origin(&claim, hash, &record.id.origin, last, known)?;
     if let Body::Equivocation(proof) = &record.body {
@@ -61,6 +72,14 @@ fn verify_next(
     }
     good.push(Verified::vouch(ProvenRecord { record, signed: claim, item: ItemId::of_hash(&hash) }));
     Ok(())
+}
+
+/// Decodes and checks one claim, whenever it was or will be true.
+pub(super) fn verify_signature(claim: SignedRecord) -> Result<Verified<ProvenRecord>, Rejected> {
+    let record = decode(&claim.bytes)?;
+    let mut good = Vec::with_capacity(1);
+    prove(claim, record, &mut None, &mut VerifiedCache::with_room_for(0), &mut good)?;
+    Ok(good.pop().expect("BUG: a claim without a fault is good"))
 }
 
 /// Decodes a record and checks its form; its times and its signature are not looked at.
@@ -82,7 +101,11 @@ impl Record {
         if bytes <= most { Ok(()) } else { Err(Rejected::OverLimit) }
     }
 
-    fn check_times(&self, unix_ms: u64) -> Result<(), Rejected> {
+    /// Whether it holds at the wall-clock time `unix_ms`.
+    ///
+    /// # Errors
+    /// [`Rejected::Stale`] if it has expired, [`Rejected::Future`] if it was issued further ahead than clocks may differ.
+    pub fn check_time(&self, unix_ms: u64) -> Result<(), Rejected> {
         if self.expires_ms <= unix_ms {
             return Err(Rejected::Stale);
         }

@@ -26,8 +26,7 @@ impl Shell {
         let now_ms = self.unix_ms();
         let values = self.store.scan(Tree::Records)?;
         let kept = values.iter().filter_map(|(_, value)| codec::decode::<SignedRecord>(value).ok());
-        // What does not verify any more has expired, or was damaged: the neighbors have it if it still holds.
-        let stored = kept.chain(self.passing_records()).filter_map(|claim| claim.verify(now_ms).ok()).collect();
+        let loaded = gossip::load(&self.credentials.peer(), kept.chain(self.passing_records()), now_ms);
         let body = NodeBody {
             name: self.config.name.clone(),
             addresses: self.advertised.clone(),
@@ -35,7 +34,7 @@ impl Shell {
         };
         let mut first = vec![
             gossip::Input::Clock { unix_ms: now_ms },
-            gossip::Input::Loaded(stored),
+            gossip::Input::Loaded(loaded),
             gossip::Input::Announce(body),
         ];
         let exposed = self.services().exposed().into_iter();
@@ -65,7 +64,8 @@ impl Shell {
         (Peer::new(peer, probing, self.host.random_u64(), self.clock.now()), first)
     }
 
-    /// A PathfinderActor's machine: the destinations that have a route stay under watch.
+    /// A PathfinderActor's machine: the destinations that have a route stay under watch, and so do those whose last path
+    /// was lost, or nobody would tell when the incident is over.
     pub fn pathfinder(&self) -> Newborn<Pathfinder, pathfinder::Input> {
         let probe = &self.config.probe;
         let probing = Probing {
@@ -76,7 +76,8 @@ impl Shell {
         };
         let config = pathfinder::Config { paths: self.config.paths.count, warm: self.config.paths.warm, probing };
         let wanted = |destination| pathfinder::Input::Wanted { destination };
-        let first = self.routes.all().into_iter().map(wanted).collect();
+        let lost = self.journal.open_incidents().into_iter().filter_map(|incident| incident.kind.lost_destination());
+        let first = self.routes.all().into_iter().chain(lost).map(wanted).collect();
         (Pathfinder::new(self.credentials.peer(), config, self.host.random_u64()), first)
     }
 

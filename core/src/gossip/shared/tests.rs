@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Heard, Input, verify};
+use super::super::{Heard, Input, Loaded, verify};
 use super::*;
 use crate::identity::Identity;
 use crate::limits::SHARED_KEYS_PER_ORIGIN_MAX;
@@ -287,7 +287,7 @@ fn a_node_that_got_an_old_store_back_takes_over_what_it_wrote_since() {
     mesh.set(1, "color", Some("blue"));
     mesh.link(1, 2, false);
     mesh.boot(1, UNIX_MS);
-    mesh.give(1, Input::Loaded(vec![old]));
+    mesh.give(1, Input::Loaded(Loaded { records: vec![old], ..Loaded::default() }));
     assert_eq!(mesh.values(1, "color"), ["red"]);
     mesh.link(1, 2, true);
     assert_eq!((mesh.values(1, "color"), mesh.values(2, "color")), (vec!["blue"], vec!["blue"]));
