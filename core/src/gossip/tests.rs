@@ -365,3 +365,39 @@ fn a_restarted_role_hears_again_what_its_store_does_not_hold() {
         mesh.run(1);
     }
 }
+
+#[test]
+fn what_was_said_with_a_clock_ahead_is_said_again_when_it_is_right() {
+    let mut mesh = Mesh::new(1);
+    mesh.give(id(1), Input::Clock { unix_ms: UNIX_MS + 30 * 3_600_000 });
+    mesh.give(id(1), expose("web"));
+    let issued = |mesh: &Mesh| mesh.nodes[&id(1)].records().map(|record| record.issued_ms).max().unwrap_or_default();
+    let versions = |mesh: &Mesh| mesh.nodes[&id(1)].records().map(|record| record.version).min().unwrap_or_default();
+    assert!(issued(&mesh) > UNIX_MS);
+    let before = versions(&mesh);
+    mesh.give(id(1), Input::Clock { unix_ms: UNIX_MS });
+    assert_eq!(issued(&mesh), UNIX_MS);
+    assert!(versions(&mesh) > before, "versions grow though the clock went back");
+}
+
+#[test]
+fn a_full_share_keeps_the_smallest_ids_whatever_came_first() {
+    let other = Identity::from_secret(&[9; 32]);
+    let record = |i: usize| {
+        let id = RecordId { origin: other.peer(), kind: Kind::Service, key: format!("s{i:04}") };
+        let (issued_ms, expires_ms) = (UNIX_MS, UNIX_MS + 60_000);
+        Record { id, version: 1, issued_ms, expires_ms, body: Body::Service }.sign(&other)
+    };
+    let all: Vec<_> = (0..crate::limits::RECORDS_PER_ORIGIN_MAX + 3).map(record).collect();
+    let root = |order: &[Verified<ProvenRecord>]| {
+        let mut gossip = Gossip::new(Identity::from_secret(&[1; 32]), 1, Instant::BOOT);
+        let mut effects = Vec::new();
+        gossip.handle(Input::Clock { unix_ms: UNIX_MS }, Instant::BOOT, &mut effects);
+        let message = Heard::Give(order.to_vec());
+        gossip.handle(Input::Heard { from: id(2), message }, Instant::BOOT, &mut effects);
+        assert_eq!(gossip.records().count(), crate::limits::RECORDS_PER_ORIGIN_MAX);
+        gossip.root()
+    };
+    let backwards: Vec<_> = all.iter().rev().cloned().collect();
+    assert_eq!(root(&all), root(&backwards));
+}
