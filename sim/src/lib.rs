@@ -19,6 +19,7 @@ mod config;
 mod connections;
 mod event;
 mod fault;
+pub mod fleet;
 mod frames;
 mod host;
 mod network;
