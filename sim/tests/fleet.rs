@@ -60,13 +60,13 @@ fn the_same_seed_costs_the_same_bytes() {
 #[test]
 fn starved_processes_get_no_healthy_node_removed_and_the_dead_one_is() {
     let mut fleet = chosen_fleet(60, 1);
-    fleet.run_for(20 * SECOND);
+    fleet.run_for(6 * SECOND);
     let begin = fleet.now();
     for host in [3, 13, 23, 33, 43, 53] {
-        fleet.network_mut().hog(host, (begin, begin + 40 * SECOND), SECOND / 2);
+        fleet.network_mut().hog(host, (begin, begin + 20 * SECOND), SECOND / 2);
     }
-    fleet.kill(8, begin + 5 * SECOND);
-    fleet.run_for(40 * SECOND);
+    fleet.kill(8, begin + SECOND);
+    fleet.run_for(20 * SECOND);
     let mut down: Vec<usize> =
         fleet.verdicts().iter().filter(|verdict| verdict.status == Status::Down).map(|verdict| verdict.about).collect();
     down.sort_unstable();
