@@ -29,6 +29,7 @@ mod connections;
 mod disk;
 mod event;
 mod fault;
+pub mod fleet;
 mod forge;
 mod frames;
 mod host;

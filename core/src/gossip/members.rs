@@ -209,7 +209,7 @@ impl Gossip {
         let accused = self.members.accusations.accused().collect();
         let refuted = self.members.accusations.refuted().collect();
         if self.own_links.judge(accused, refuted) {
-            self.publish_links(now, effects);
+            self.publish_links_soon(now, effects);
         }
     }
 }

@@ -242,7 +242,7 @@ impl Gossip {
         }
         self.members.on_link(report, now);
         if self.own_links.update(report, now) {
-            self.publish_links(now, effects);
+            self.publish_links_soon(now, effects);
         }
         self.tell_judgments(now, effects);
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Effect, Gossip};
-use crate::limits::{CLOCK_SKEW_MAX, LINKS_PER_NODE_MAX, RECORD_LIFE_MAX, SHARED_LIFE, SHARED_TOMBSTONE_LIFE};
+use crate::limits::{
+    CLOCK_SKEW_MAX, LINKS_PER_NODE_MAX, RECORD_LIFE_MAX, SHARED_LIFE, SHARED_TOMBSTONE_LIFE, SUSPICION_HOLD,
+};
 use crate::peer::LinkReport;
 use crate::record::{Body, Kind, LinkBody, LinksBody, Record, RecordId, Refuted};
 use crate::shared::Write;
@@ -17,12 +19,15 @@ pub(super) struct OwnLinks {
     accused: Vec<PeerId>,
     refuted: Vec<Refuted>,
     told: Option<LinksBody>,
-    /// When the measurements may be told again; set while they differ notably from what was told.
+    /// When they are told again; set while they differ notably from what was told.
     due: Option<Instant>,
+    /// When they were last told, and the least time from then until the next telling.
+    spoke: Instant,
+    pause: Duration,
 }
 
 impl OwnLinks {
-    /// Takes a report into account; true if it must be told at once.
+    /// Takes a report into account; true if it must be told.
     pub(super) fn update(&mut self, report: &LinkReport, now: Instant) -> bool {
         match report.link.filter(|_| report.state.is_usable()) {
             Some((_, label)) => {
@@ -47,7 +52,7 @@ impl OwnLinks {
         false
     }
 
-    /// Takes over whom this node accuses and contradicts; true if it must be told at once.
+    /// Takes over whom this node accuses and contradicts; true if it must be told.
     pub(super) fn judge(&mut self, accused: Vec<PeerId>, refuted: Vec<Refuted>) -> bool {
         let differs = self.told.as_ref().is_some_and(|told| told.accused != accused || told.refuted != refuted);
         (self.accused, self.refuted) = (accused, refuted);
@@ -62,7 +67,22 @@ impl OwnLinks {
         self.due
     }
 
-    fn tell(&mut self) -> LinksBody {
+    /// What must be told is told now, or soon: a first change at once, further ones after pauses that double. A link that
+    /// comes and goes, and what is said about it, would otherwise cost everybody several records per second (the idea of
+    /// RFC 8405, for what is sent instead of for what is computed).
+    fn is_free_to_tell(&mut self, now: Instant) -> bool {
+        let free = self.spoke + self.pause;
+        if free <= now {
+            return true;
+        }
+        self.due = Some(self.due.map_or(free, |due| due.min(free)));
+        false
+    }
+
+    fn tell(&mut self, now: Instant) -> LinksBody {
+        let calm = now.since(self.spoke) >= CALM_AFTER;
+        self.pause = if calm { PAUSE_MIN } else { (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX) };
+        self.spoke = now;
         let links: Vec<LinkBody> = self.now.values().take(LINKS_PER_NODE_MAX).copied().collect();
         let room = LINKS_PER_NODE_MAX - links.len();
         let accused = self.accused.iter().take(room).copied().collect();
@@ -92,8 +112,15 @@ impl Gossip {
         newer && self.node.is_some() && self.own_body(&record.id).is_none_or(|body| body != record.body)
     }
 
+    /// Publishes the links as soon as they may be told again.
+    pub(super) fn publish_links_soon(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.own_links.is_free_to_tell(now) {
+            self.publish_links(now, effects);
+        }
+    }
+
     pub(super) fn publish_links(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let body = Body::Links(self.own_links.tell());
+        let body = Body::Links(self.own_links.tell(now));
         self.say(self.own_id(Kind::Links, ""), body, now, effects);
     }
 
@@ -192,3 +219,13 @@ fn life(kind: Kind, body: &Body) -> Duration {
 
 /// Least time between two records that differ in measurements only.
 const METRICS_EVERY: Duration = Duration::from_secs(10);
+/// Least time between a first record of this node's links and the next. The links of a node that starts come up within
+/// a few round trips: most of them are in its second record.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest such time: shorter than [`SUSPICION_HOLD`], so that a withdrawal or a refutation is there before the
+/// removal.
+const PAUSE_MAX: Duration = Duration::from_secs(3);
+/// How long nothing must have changed for the next change to be told at once again.
+const CALM_AFTER: Duration = Duration::from_secs(10);
+
+const _: () = assert!(PAUSE_MAX.as_nanos() < SUSPICION_HOLD.as_nanos(), "who may be removed is heard first");

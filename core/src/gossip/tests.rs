@@ -401,3 +401,34 @@ fn a_full_share_keeps_the_smallest_ids_whatever_came_first() {
     let backwards: Vec<_> = all.iter().rev().cloned().collect();
     assert_eq!(root(&all), root(&backwards));
 }
+
+#[test]
+fn a_link_that_comes_and_goes_costs_few_records_and_the_last_word_counts() {
+    let mut mesh = Mesh::new(3);
+    mesh.link(1, 2, LinkState::Up);
+    mesh.link(1, 3, LinkState::Up);
+    mesh.run(30);
+    let version = |mesh: &Mesh| {
+        let links = mesh.nodes[&id(2)].records().find(|r| r.id.origin == id(1) && r.id.kind == Kind::Links);
+        links.map(|r| (r.version, r.body.clone())).unwrap()
+    };
+    let first = version(&mesh);
+    mesh.give(id(1), Input::LinkReported(report(3, LinkState::Down)));
+    assert!(version(&mesh).0 > first.0, "the first change is told at once");
+    let (mut last, mut told) = (version(&mesh).0, 0);
+    for second in 0..40 {
+        for state in [LinkState::Up, LinkState::Down] {
+            mesh.give(id(1), Input::LinkReported(report(3, state)));
+            told += usize::from(std::mem::replace(&mut last, version(&mesh).0) != last);
+        }
+        if second < 39 {
+            mesh.run(1);
+            told += usize::from(std::mem::replace(&mut last, version(&mesh).0) != last);
+        }
+    }
+    assert!((5..=22).contains(&told), "{told} records of 80 changes");
+    mesh.give(id(1), Input::LinkReported(report(3, LinkState::Up)));
+    mesh.run(5);
+    let Body::Links(body) = version(&mesh).1 else { panic!() };
+    assert_eq!(body.links.len(), 2, "what holds in the end is told");
+}

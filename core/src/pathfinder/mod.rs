@@ -172,6 +172,8 @@ pub struct Pathfinder {
     neighbors: BTreeMap<PeerId, (LinkId, LinkState)>,
     destinations: BTreeMap<PeerId, Destination>,
     tags: BTreeMap<Tag, PeerId>,
+    /// How many short names were left when they were last looked through.
+    tags_kept: usize,
     next_path: u32,
     started: bool,
     /// When paths are searched again; set while the topology has changed since.
@@ -192,6 +194,7 @@ impl Pathfinder {
             neighbors: BTreeMap::new(),
             destinations: BTreeMap::new(),
             tags: BTreeMap::new(),
+            tags_kept: 0,
             next_path,
             started: false,
             search_at: None,
@@ -307,11 +310,16 @@ impl Pathfinder {
         }
     }
 
-    /// Short names are kept for nodes that are known; the table must not outgrow the mesh.
+    /// Short names are kept for nodes that are known; the table must not outgrow the mesh by far. It is not looked through
+    /// at every change of the topology: while a large mesh forms, that would be most of the work.
     fn forget_tags(&mut self) {
+        if self.tags.len() <= 2 * self.tags_kept {
+            return;
+        }
         let known: BTreeSet<PeerId> = self.topology.nodes().collect();
         let (destinations, neighbors) = (&self.destinations, &self.neighbors);
         self.tags.retain(|_, p| known.contains(p) || destinations.contains_key(p) || neighbors.contains_key(p));
+        self.tags_kept = self.tags.len();
     }
 }
 

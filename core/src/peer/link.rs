@@ -35,6 +35,7 @@ pub(super) struct Link {
     pub(super) state: LinkState,
     pub(super) rtt: Rtt,
     pub(super) loss: Loss,
+    born: Instant,
     nonce: u64,
     outstanding: VecDeque<(u64, Instant)>,
     next_probe: Instant,
@@ -60,6 +61,7 @@ impl Link {
             state: LinkState::Up,
             rtt: Rtt::default(),
             loss: Loss::default(),
+            born: now,
             nonce: 0,
             outstanding: VecDeque::new(),
             next_probe: now,
@@ -80,14 +82,21 @@ impl Link {
     }
 
     /// Takes a return into account; false if that probe is not outstanding (an echo of nothing proves nothing).
-    pub(super) fn on_returned(&mut self, nonce: u64, rtt: Duration, window: &mut ProbeWindow, now: Instant) -> bool {
+    pub(super) fn on_returned(
+        &mut self,
+        nonce: u64,
+        rtt: Duration,
+        probing: &Probing,
+        window: &mut ProbeWindow,
+        now: Instant,
+    ) -> bool {
         let Some(at) = self.outstanding.iter().position(|(n, _)| *n == nonce) else { return false };
+        // Earlier ones stay: they may be reordered, or lost.
+        self.outstanding.remove(at);
         if self.returns == 0 {
-            // What was sent before may have come before the neighbor had its end of the link: that is no loss.
-            self.outstanding.drain(..=at);
-        } else {
-            // Earlier ones stay: they may be reordered, or lost.
-            self.outstanding.remove(at);
+            // What was sent at the very first may have come before the neighbor had its end of the link: that is no loss.
+            let ready = self.born + probing.late_after.max(rtt * 2);
+            self.outstanding.retain(|(n, sent)| *n > nonce || *sent >= ready);
         }
         self.rtt.sample(rtt);
         self.nearest = Some(self.nearest.map_or(rtt, |nearest| nearest.min(rtt)));
@@ -123,6 +132,15 @@ impl Link {
             self.asked = None;
             self.next_probe = now;
         }
+    }
+
+    /// The link is over, or another has taken its place: probes that are overdue will not return, and must not be forgotten.
+    /// Or else a neighbor that is heard now and then would look well, if only its links are replaced often enough.
+    pub(super) fn end(mut self, probing: &Probing, window: &mut ProbeWindow, now: Instant) {
+        self.excuse(probing, now);
+        let late_after = self.late_after(probing);
+        let overdue = self.outstanding.iter().filter(|(_, sent)| now.since(*sent) >= late_after);
+        overdue.for_each(|_| window.note(true));
     }
 
     /// Judges the silence.

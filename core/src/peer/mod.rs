@@ -152,14 +152,16 @@ impl Peer {
     fn on_link_established(&mut self, id: LinkId, label: Label, now: Instant, effects: &mut Vec<Effect>) {
         self.dial = Dial { next: None, in_flight: false, attempts: 0 };
         self.established += 1;
-        self.link = Some(Link::new(id, label, now));
+        if let Some(old) = self.link.replace(Link::new(id, label, now)) {
+            old.end(&self.probing, &mut self.window, now);
+        }
         effects.push(Effect::SetUsable { link: id, usable: true });
         self.tell(now, effects);
     }
 
     fn on_link_closed(&mut self, id: LinkId, now: Instant, effects: &mut Vec<Effect>) {
-        if self.link.as_ref().is_some_and(|l| l.id == id) {
-            self.link = None;
+        if let Some(link) = self.link.take_if(|link| link.id == id) {
+            link.end(&self.probing, &mut self.window, now);
             // Not at once: the end of a link that was replaced is told just before its successor, and a dial then
             // would replace that one in turn, without end.
             self.dial.next = Some(now + self.rng.jitter(REDIAL_MIN, 20));
@@ -184,7 +186,7 @@ impl Peer {
     fn on_probe_returned(&mut self, id: LinkId, nonce: u64, rtt: Duration, now: Instant, effects: &mut Vec<Effect>) {
         let Some(link) = self.link.as_mut().filter(|l| l.id == id) else { return };
         let was_failing = self.window.is_failing();
-        if !link.on_returned(nonce, rtt, &mut self.window, now) {
+        if !link.on_returned(nonce, rtt, &self.probing, &mut self.window, now) {
             return;
         }
         let recovers = link.recovers();

@@ -339,6 +339,28 @@ fn a_link_that_loses_most_of_its_probes_is_failing_though_it_is_usable() {
 }
 
 #[test]
+fn a_neighbor_whose_links_are_replaced_again_and_again_is_not_taken_for_well() {
+    let mut peer = peer_with_link();
+    for life in 1..6 {
+        // Each ends just before its first probe would be given up.
+        feed(&mut peer, Input::LinkEstablished { link: LinkId(life + 1), label: Label(7) }, life * 480);
+        run(&mut peer, (life + 1) * 480, false);
+    }
+    assert!(peer.report().failing, "{:?}", peer.report());
+}
+
+#[test]
+fn a_link_that_is_replaced_while_its_probes_are_fresh_accuses_nobody() {
+    let mut peer = peer_with_link();
+    for life in 0..20 {
+        let at = 1_000 + life * 100;
+        feed(&mut peer, Input::LinkEstablished { link: LinkId(life + 2), label: Label(7) }, at);
+        wake(&mut peer, at + 50);
+    }
+    assert!(!peer.report().failing);
+}
+
+#[test]
 fn the_verdict_on_the_last_ten_is_told_when_it_changes() {
     let mut peer = peer_with_link();
     let mut told = Vec::new();
