@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use prunella_core::membership::verdict::Thresholds;
 use prunella_core::membership::{Change, Status};
 use prunella_core::node::Node;
 
@@ -96,12 +97,17 @@ impl World {
         }
     }
 
-    /// Somebody whom at least two honest nodes observe, and without whom the others are whole.
+    /// Somebody whom at least two honest nodes observe, enough to remove it whatever liars say, and without whom the others
+    /// are whole.
     fn draw_dead(&mut self) -> Option<usize> {
         let liars: BTreeSet<usize> = (0..self.hosts.len()).filter(|node| self.is_liar(*node)).collect();
         let candidates: Vec<usize> = (0..self.hosts.len())
             .filter(|node| !liars.contains(node))
-            .filter(|node| self.network.neighbors(*node).difference(&liars).count() >= 2)
+            .filter(|node| {
+                let observers = self.network.neighbors(*node);
+                let high = Thresholds::of(observers.len(), observers.len()).high;
+                observers.difference(&liars).count() >= high.max(2)
+            })
             .filter(|node| self.network.is_whole_without(&liars.iter().copied().chain([*node]).collect()))
             .collect();
         self.rng.pick(&candidates).copied()
