@@ -149,7 +149,11 @@ impl World {
             for view in gossip.members() {
                 let Some(subject) = self.index.get(&view.peer).copied() else { continue };
                 let accuses = view.accusers.contains(&me);
-                let was = if accuses { !story.accused.insert((host, subject)) } else { story.accused.remove(&(host, subject)) };
+                let was = if accuses {
+                    !story.accused.insert((host, subject))
+                } else {
+                    story.accused.remove(&(host, subject))
+                };
                 if was != accuses {
                     news.push(News::Accuses { host, subject, accuses });
                 }

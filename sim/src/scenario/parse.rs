@@ -189,14 +189,8 @@ impl Reader {
         let place = |word: &str| words.iter().position(|found| *found == word);
         let deed_ends = place("for").or_else(|| place("every")).unwrap_or(words.len());
         let (deed, mut left) = words.split_at(deed_ends);
-        let mut act = Act {
-            at,
-            deed: self.deed(deed)?,
-            words: deed.join(" "),
-            lasts: None,
-            every: Duration::ZERO,
-            times: 1,
-        };
+        let mut act =
+            Act { at, deed: self.deed(deed)?, words: deed.join(" "), lasts: None, every: Duration::ZERO, times: 1 };
         if let ["for", lasts, rest @ ..] = left {
             act.lasts = Some(duration(lasts)?);
             left = rest;

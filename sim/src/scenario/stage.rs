@@ -22,22 +22,30 @@ use crate::world::World;
 /// What is to be done at a moment.
 #[derive(Clone, Copy, Debug)]
 enum Cue {
-    Begin { act: usize },
+    Begin {
+        act: usize,
+    },
     /// A long lie goes on.
-    GoOn { act: usize },
-    End { act: usize },
+    GoOn {
+        act: usize,
+    },
+    End {
+        act: usize,
+    },
 }
 
 impl Scenario {
     /// Plays the script, and tells what came of it.
     pub fn play(&self) -> Story {
         let mut world = self.world();
-        world.run_until(ZERO);
         let mut tale = Tale::new(Names::new(&self.nodes, &world), &self.topics, ZERO);
         world.take_news();
+        world.run_until(ZERO);
+        tale.pass_over(world.take_news());
         let formed = world.unhealed();
         if formed.is_empty() {
-            let traffic: Vec<String> = self.traffic.iter().map(|(from, to)| way(&world, *from, *to, &tale.names)).collect();
+            let traffic: Vec<String> =
+                self.traffic.iter().map(|(from, to)| way(&world, *from, *to, &tale.names)).collect();
             tale.note(ZERO, format!("{} nodes are one mesh; {}", self.nodes.len(), asked(&traffic)));
         }
         formed.iter().for_each(|wrong| tale.note(ZERO, format!("the mesh has not formed: {wrong}")));
@@ -64,7 +72,9 @@ impl Scenario {
                 cues.push((begins + lasts, Cue::End { act: number }));
                 if matches!(act.deed, Deed::Flood { .. }) {
                     let rounds = lasts.as_millis() / FLOOD_EVERY.as_millis();
-                    cues.extend((1..rounds as u32).map(|round| (begins + FLOOD_EVERY * round, Cue::GoOn { act: number })));
+                    cues.extend(
+                        (1..rounds as u32).map(|round| (begins + FLOOD_EVERY * round, Cue::GoOn { act: number })),
+                    );
                 }
             }
         }

@@ -163,13 +163,32 @@ pub(super) struct Tale {
     lines: Vec<Line>,
     /// Which way each route led when it was last told.
     ways: BTreeMap<(usize, usize), Vec<usize>>,
+    /// What each node last read under a shared key.
+    read: BTreeMap<(usize, String), Vec<String>>,
+    /// How ill each node last said to be.
+    ill: BTreeMap<usize, u8>,
     bursts: BTreeMap<(usize, usize, Rejected), Burst>,
 }
 
 impl Tale {
     pub(super) fn new(names: Names, topics: &[Topic], zero: Instant) -> Self {
-        let topics = topics.iter().copied().collect();
-        Self { names, topics, zero, lines: Vec::new(), ways: BTreeMap::new(), bursts: BTreeMap::new() }
+        Self {
+            names,
+            topics: topics.iter().copied().collect(),
+            zero,
+            lines: Vec::new(),
+            ways: BTreeMap::new(),
+            read: BTreeMap::new(),
+            ill: BTreeMap::new(),
+            bursts: BTreeMap::new(),
+        }
+    }
+
+    /// What happened before the story begins: what it says is not news any more.
+    pub(super) fn pass_over(&mut self, news: Vec<(Instant, News)>) {
+        self.hear(news);
+        self.lines.clear();
+        self.bursts.clear();
     }
 
     /// Something that nobody in the mesh says.
@@ -183,6 +202,11 @@ impl Tale {
             match news {
                 News::Route { host, to, hops } => self.on_route(at, host, to, hops),
                 News::NoRoute { host, to } => self.on_route(at, host, to, Vec::new()),
+                News::Shared { host, key, values } if self.has_read(host, &key, &values) => {}
+                // Getting better takes a step every second: only the end of it is news.
+                News::Health { host, ill } if self.is_better(host, ill) && ill > 0 => {}
+                // Whoever lies holds the proof of it as others do.
+                News::Proof { host, accused, .. } if host == accused => {}
                 News::Rejected { host, from, reason } => self.on_rejected(at, host, from, reason),
                 // The script has told it in its own words.
                 News::Fault { .. } => {}
@@ -191,6 +215,9 @@ impl Tale {
                     self.note(at, what);
                 }
                 news => {
+                    if let News::Starts { host, .. } = news {
+                        self.begin(host);
+                    }
                     if let Some((speaker, topic, what)) = self.word(news, at)
                         && topic.is_none_or(|topic| self.topics.contains(&topic))
                     {
@@ -203,7 +230,8 @@ impl Tale {
 
     /// Says something; whoever says the same at about the same time is told in one line.
     fn say(&mut self, at: Instant, speaker: usize, what: String) {
-        let recent = self.lines.iter_mut().rev().take_while(|line| at.since(line.at) <= TOGETHER && !line.speakers.is_empty());
+        let recent =
+            self.lines.iter_mut().rev().take_while(|line| at.since(line.at) <= TOGETHER && !line.speakers.is_empty());
         for line in recent {
             if line.what == what && !line.speakers.contains(&speaker) {
                 line.speakers.insert(speaker);
@@ -211,6 +239,21 @@ impl Tale {
             }
         }
         self.lines.push(Line { at, speakers: BTreeSet::from([speaker]), what });
+    }
+
+    fn has_read(&mut self, host: usize, key: &str, values: &[String]) -> bool {
+        self.read.insert((host, key.to_owned()), values.to_vec()).is_some_and(|before| before == values)
+    }
+
+    fn is_better(&mut self, host: usize, ill: u8) -> bool {
+        self.ill.insert(host, ill).is_some_and(|before| ill < before)
+    }
+
+    /// A process starts: it has read nothing and said nothing yet.
+    fn begin(&mut self, host: usize) {
+        self.read.retain(|(at, _), _| *at != host);
+        self.ways.retain(|(at, _), _| *at != host);
+        self.ill.remove(&host);
     }
 
     fn on_route(&mut self, at: Instant, host: usize, to: usize, hops: Vec<usize>) {
@@ -240,8 +283,9 @@ impl Tale {
         (burst.last, burst.count) = (at, burst.count + 1);
         let within = seconds(burst.last.since(burst.first));
         let count = if burst.count == 1 { "one message".to_owned() } else { format!("{} messages", burst.count) };
+        let within = if burst.count == 1 { String::new() } else { format!(" within {within} s") };
         let from = self.names.of(from);
-        self.lines[burst.line].what = format!("turns away {count} of {from} within {within} s: {reason}");
+        self.lines[burst.line].what = format!("turns away {count} of {from}{within}: {reason}");
     }
 
     /// Who says what, and what it is about; `None`: it is no news.
@@ -254,7 +298,8 @@ impl Tale {
                 (host, Topic::Records, format!("knows what its neighbors know: {records} records"))
             }
             News::Link { host, peer, state } => {
-                let is = if state == LinkState::Dialing { "gone, and dialed".to_owned() } else { state.name().to_owned() };
+                let is =
+                    if state == LinkState::Dialing { "gone, and dialed".to_owned() } else { state.name().to_owned() };
                 (host, Topic::Links, format!("link to {} is {is}", name(peer)))
             }
             News::Raised { host, incident } => {
@@ -287,7 +332,11 @@ impl Tale {
             }
             News::Answered { host, refused } => (host, Topic::Shared, format!("refuses to write: {}", refused?)),
             News::Proof { host, accused, finder } => {
-                let what = format!("believes {} no more: {} has proof of two statements under one version", name(accused), name(finder));
+                let what = format!(
+                    "believes {} no more: {} has proof of two statements under one version",
+                    name(accused),
+                    name(finder)
+                );
                 (host, Topic::Trust, what)
             }
             News::Health { host, ill: 0 } => (host, Topic::Health, "is well again".to_owned()),
@@ -312,7 +361,8 @@ impl Tale {
     /// The last lines: how everything stands when the story is over.
     pub(super) fn end(mut self, world: &World) -> Story {
         let unwell = world.unhealed();
-        let mut failures: Vec<String> = world.failures().iter().map(|failure| self.names.of_oracle(&failure.what)).collect();
+        let mut failures: Vec<String> =
+            world.failures().iter().map(|failure| self.names.of_oracle(&failure.what)).collect();
         if unwell.is_empty() {
             self.note(world.now, "all is well".to_owned());
         }
