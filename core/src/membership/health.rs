@@ -44,8 +44,8 @@ impl Health {
         self.worsen(1, now);
     }
 
-    /// The one to `peer` of this node's `links` links fell silent. When more than half of them, and at least two, did so within
-    /// [`AT_ONCE`], it is rather this node that is cut off.
+    /// The one to `peer` of this node's `links` links fell silent. When more than half of them, and at least two, did so
+    /// within [`AT_ONCE`], it is rather this node that is cut off.
     pub fn fell_silent(&mut self, peer: PeerId, links: usize, now: Instant) {
         self.falls.retain(|(at, other)| now.since(*at) < AT_ONCE && *other != peer);
         self.falls.push_back((now, peer));

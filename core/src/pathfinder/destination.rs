@@ -161,7 +161,8 @@ impl Destination {
         self.in_use = Some(target.way.path);
         let from = self.last_relays.replace(relays.clone());
         if let Some(from) = from.filter(|from| *from != relays) {
-            // A path whose links are gone was closed or replaced, as is usual while a mesh forms; one that fails is late first.
+            // A path whose links are gone was closed or replaced, as is usual while a mesh forms; one that fails is
+            // late first.
             if matches!(cause, SwitchCause::Late | SwitchCause::Broken) {
                 let rested = now.since(self.failed_at) >= FORGIVEN_AFTER;
                 self.failures = if rested { 1 } else { self.failures.saturating_add(1) };
