@@ -4,12 +4,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use prunella::cli::{
-    self, FailedSeed, GossipPreset, GossipProgress, GossipSpread, Simulated, Simulation, Simulators, Watch,
+    self, FailedSeed, GossipPreset, GossipProgress, GossipSpread, ScenarioStory, Simulated, Simulation, Simulators,
+    Watch,
 };
+use prunella_sim::scenario::Scenario;
 use prunella_sim::{Options, scale};
 
 fn main() -> ExitCode {
-    cli::main(Simulators { worlds: simulate, gossip, presets })
+    cli::main(Simulators { worlds: simulate, gossip, presets, scenario })
 }
 
 fn simulate(simulation: &Simulation, watch: &mut dyn Watch) -> Simulated {
@@ -40,6 +42,11 @@ fn simulate(simulation: &Simulation, watch: &mut dyn Watch) -> Simulated {
         }
     }
     simulated
+}
+
+fn scenario(script: &str) -> Result<ScenarioStory, String> {
+    let story = Scenario::parse(script).map_err(|mistake| mistake.to_string())?.play();
+    Ok(ScenarioStory { text: story.to_string(), lines: story.lines, failures: story.failures })
 }
 
 fn presets() -> Vec<GossipPreset> {

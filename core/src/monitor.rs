@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::incident::{Incident, IncidentKind};
 use crate::limits::{INCIDENTS_MAX, RECORDS_MAX};
-use crate::pathfinder::{PathChange, PathReport};
+use crate::pathfinder::{PathChange, PathReport, SwitchCause};
 use crate::peer::{LinkReport, LinkState};
 use crate::{Instant, Machine, PeerId};
 
@@ -169,6 +169,8 @@ impl Monitor {
                 self.raise(lost, "no path's probes return".to_owned(), now, effects);
             }
             PathChange::Found | PathChange::Released => self.clear(&lost, effects),
+            // Nothing was wrong with the path that was left.
+            PathChange::Switched { cause: SwitchCause::Better, .. } => {}
             PathChange::Switched { from, to, cause } => {
                 let evidence = format!("{cause:?}: from {} to {}", relays(&from), relays(&to)).to_lowercase();
                 let kind = IncidentKind::PathSwitched { destination };
@@ -309,13 +311,21 @@ mod tests {
     #[test]
     fn a_switch_is_told_and_ends_by_itself() {
         let mut monitor = monitor(0);
-        let change = PathChange::Switched { from: vec![], to: vec![], cause: crate::pathfinder::SwitchCause::Late };
+        let change = PathChange::Switched { from: vec![], to: vec![], cause: SwitchCause::Late };
         let report = PathReport { destination: PeerId::from_public_key([2; 32]), change };
         assert_eq!(feed(&mut monitor, Input::PathReported(report), 0).len(), 1);
         let mut effects = Vec::new();
         let at = monitor.deadline().unwrap();
         monitor.wake(at, &mut effects);
         assert_eq!(effects, [Effect::Clear { incident: 1 }]);
+    }
+
+    #[test]
+    fn a_change_to_a_better_path_is_no_incident() {
+        let mut monitor = monitor(0);
+        let change = PathChange::Switched { from: vec![], to: vec![], cause: SwitchCause::Better };
+        let report = PathReport { destination: PeerId::from_public_key([2; 32]), change };
+        assert_eq!(feed(&mut monitor, Input::PathReported(report), 0), []);
     }
 
     #[test]

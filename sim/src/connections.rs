@@ -111,10 +111,13 @@ impl World {
         let preferred = self.is_preferred(from, to);
         let keys = [self.draw_key(), self.draw_key()];
         for (host, peer, keys) in [(from, to, [keys[0], keys[1]]), (to, from, [keys[1], keys[0]])] {
-            if let Some((old, _)) = self.hosts[host].link_to(peer) {
+            // As the real transport: the end of a replaced link is told after the beginning of its successor, or it would
+            // look as if the neighbor were gone.
+            let old = self.hosts[host].link_to(peer).map(|(old, _)| old);
+            self.establish(host, peer, Ends { conn, preferred, keys });
+            if let Some(old) = old {
                 self.drop_link(host, old);
             }
-            self.establish(host, peer, Ends { conn, preferred, keys });
         }
     }
 

@@ -10,6 +10,7 @@ use prunella_core::node::Role;
 use crate::disk::Damage;
 use crate::event::Event;
 use crate::mix::Kind;
+use crate::news::News;
 use crate::world::World;
 
 /// Something that goes wrong with the network or with a node. Nodes are named by their number.
@@ -152,7 +153,7 @@ fn list(nodes: &BTreeSet<usize>) -> String {
 impl World {
     /// Begins a fault and returns its number, with which [`World::heal`] ends it.
     pub fn inject(&mut self, fault: Fault) -> usize {
-        self.tell_story(format_args!("fault {fault}"));
+        self.spread_news(News::Fault { what: fault.to_string() });
         for (from, to) in fault.cuts(&self.network.wires()) {
             self.network.cut(from, to);
         }
@@ -182,7 +183,7 @@ impl World {
         let Some(report) = self.faults.get_mut(fault).filter(|report| report.ended.is_none()) else { return };
         report.ended = Some(self.now);
         let fault = report.fault.clone();
-        self.tell_story(format_args!("healed {fault}"));
+        self.spread_news(News::Fault { what: format!("{fault} is over") });
         for (from, to) in fault.cuts(&self.network.wires()) {
             self.network.mend(from, to);
         }

@@ -18,6 +18,8 @@
 //!   reach has a route that leads there, every link is up, every node is a member in good standing, and no incident is
 //!   open; a node that dies then is removed by all others, and a member again when it is back.
 //!
+//! [`scenario`] plays what a script asks for, and tells what came of it.
+//!
 //! [`scale`] is another simulation: only how gossip spreads, but among up to a million nodes.
 //!
 //! [`Bug`] plants a bug in the shell, and `prunella_core::planted` one in the core, so that the tests can see that the
@@ -38,10 +40,12 @@ mod life;
 mod members;
 mod mix;
 mod network;
+mod news;
 mod oracle;
 mod records;
 mod report;
 pub mod scale;
+pub mod scenario;
 mod shell;
 mod topology;
 mod trace;

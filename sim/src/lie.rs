@@ -139,6 +139,26 @@ impl World {
         }
     }
 
+    /// A liar says something else to every second of its neighbors.
+    pub(crate) fn equivocate(&mut self, host: usize) {
+        let Some(at) = self.liars.iter().position(|liar| liar.host == host) else { return };
+        let neighbors: Vec<usize> = self.hosts[host].links.values().map(|link| link.peer).collect();
+        self.lies_told += 1;
+        for (to, said) in self.lie(at, LieKind::Equivocation, &neighbors) {
+            self.send_bytes(host, to, said);
+        }
+    }
+
+    /// A liar sends a neighbor this many messages at once, each of them well-formed.
+    pub(crate) fn flood(&mut self, host: usize, to: usize, messages: usize) {
+        let Some(at) = self.liars.iter().position(|liar| liar.host == host) else { return };
+        for _ in 0..messages {
+            let said = Forge::new(self, at).noise();
+            self.lies_told += 1;
+            self.send_bytes(host, to, said);
+        }
+    }
+
     /// Invents a lie: what is said to whom.
     fn lie(&mut self, at: usize, kind: LieKind, neighbors: &[usize]) -> Vec<(usize, Utterance)> {
         let mut forge = Forge::new(self, at);

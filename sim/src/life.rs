@@ -9,12 +9,12 @@ use prunella_core::{PeerId, monitor};
 
 use crate::disk::Damage;
 use crate::event::Event;
+use crate::news::News;
 use crate::world::World;
 
 impl World {
     /// Starts a host's process.
     pub(crate) fn boot(&mut self, host: usize) {
-        self.tell_story(format_args!("{host} starts"));
         self.begin_records(host);
         let (now, neighbors) = (self.now, self.roster(host));
         let state = &mut self.hosts[host];
@@ -24,6 +24,8 @@ impl World {
         let config = state.node_config(neighbors.len());
         let adopted = state.adopted(neighbors, now);
         state.process = Some(Node::boot(state.identity.clone(), config, adopted, now, &mut commands));
+        let records = self.hosts[host].process.as_ref().map_or(0, |node| node.gossip().records().count());
+        self.spread_news(News::Starts { host, records });
         self.check_memory(host);
         self.settle(host, commands);
         self.queue.push(now, Event::Tick { host, life });
@@ -73,7 +75,7 @@ impl World {
         if self.hosts[host].life != life {
             return;
         }
-        self.tell_story(format_args!("{host} restarts roles"));
+        self.spread_news(News::RolesRestarted { host });
         if self.hosts[host].process.as_ref().is_some_and(|node| !node.runs(Role::Gossip)) {
             self.begin_records(host);
         }

@@ -9,6 +9,7 @@ use prunella_core::node::Node;
 
 use crate::disk::Damage;
 use crate::fault::Fault;
+use crate::news::News;
 use crate::world::World;
 
 impl World {
@@ -16,7 +17,7 @@ impl World {
     /// nodes and wires that are well, may be wrong about it.
     pub(crate) fn on_member_changed(&mut self, host: usize, change: &Change) {
         let Some(subject) = self.index.get(&change.peer).copied() else { return };
-        self.tell_story(format_args!("{host} calls {subject} {}", change.to.name()));
+        self.spread_news(News::Member { host, subject, change: *change });
         if change.to != Status::Down || self.is_liar(host) || self.may_be_framed(subject) {
             return;
         }

@@ -56,6 +56,11 @@ impl Network {
         Self { rng, weather, wires, directions: BTreeMap::new() }
     }
 
+    /// These wires, each with its own latency, the smaller end first.
+    pub(crate) fn wired(rng: Rng, wires: BTreeMap<(usize, usize), Latency>, weather: Weather) -> Self {
+        Self { rng, weather, wires, directions: BTreeMap::new() }
+    }
+
     /// Every wire, once.
     pub(crate) fn wires(&self) -> Vec<(usize, usize)> {
         self.wires.keys().copied().collect()

@@ -13,6 +13,7 @@ use prunella_core::{PeerId, Rejected};
 
 use crate::host::{SKEW_MS_MAX, true_unix_ms};
 use crate::lie::{Taken, Utterance};
+use crate::news::News;
 use crate::world::World;
 
 /// Every record that was truly signed, and how far each node has come.
@@ -191,7 +192,10 @@ impl World {
     /// Safety: what an honest node says is taken, and what a liar says is turned away by name.
     pub(crate) fn judge_taken(&mut self, from: usize, to: usize, said: &Utterance, taken: &Taken) {
         let reasons = taken.reasons();
-        reasons.iter().for_each(|reason| self.hosts[to].reject(*reason));
+        for reason in &reasons {
+            self.hosts[to].reject(*reason);
+            self.spread_news(News::Rejected { host: to, from, reason: *reason });
+        }
         // Honest nodes may repeat themselves.
         let reasons: Vec<Rejected> = reasons.into_iter().filter(|reason| *reason != Rejected::Replayed).collect();
         if self.is_liar(to) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use prunella_core::limits::{
     CONTROL_QUEUE_MAX, DESTINATIONS_MAX, INCIDENTS_MAX, MAILBOX_MAX, NEIGHBORS_MAX, RECORDS_MAX,
 };
+use prunella_core::membership::quorum::{PartitionEvent, Quorum};
 use prunella_core::node::{Node, Role};
 use prunella_core::pathfinder::{self, Way};
 use prunella_core::record::{RecordId, SignedRecord};
@@ -13,6 +14,7 @@ use prunella_core::{Instant, gossip, peer};
 
 use crate::config::Bug;
 use crate::event::Event;
+use crate::news::News;
 use crate::world::World;
 
 impl World {
@@ -83,6 +85,7 @@ impl World {
         self.plan_wake(host);
         self.plan_restart(host);
         self.check_links(host);
+        self.watch(host);
     }
 
     fn trace_command(&mut self, host: usize, command: &Command) {
@@ -139,6 +142,7 @@ impl World {
             Command::SendControl { to, control } => self.send_control(host, self.index[&to], &control),
             Command::PersistRecord { id, signed } => {
                 let version = self.on_kept(host, &signed);
+                self.tell_proof(host, &id, &signed);
                 self.write(host, id, version, Some(&signed));
             }
             Command::ForgetRecord { id } => {
@@ -146,38 +150,50 @@ impl World {
                 self.write(host, id, None, None);
             }
             Command::InstallRoute { destination, way } => {
-                let (to, relays) = (self.index[&destination], way.labels.len());
                 self.hosts[host].routes.insert(destination, way);
-                self.tell_story(format_args!("{host} routes to {to} over {relays} relays"));
+                self.tell_route(host, self.index[&destination]);
                 self.check_routes();
             }
             Command::WithdrawRoute { destination } => {
                 self.hosts[host].routes.remove(&destination);
-                let to = self.index[&destination];
-                self.tell_story(format_args!("{host} has no route to {to}"));
+                self.spread_news(News::NoRoute { host, to: self.index[&destination] });
             }
             Command::OpenIncident(incident) => {
-                let (kind, subject) = (incident.kind.name(), self.subject(&incident.kind.subject()));
-                self.tell_story(format_args!("{host} incident {} {kind} {subject}", incident.id));
+                self.spread_news(News::Raised { host, incident: incident.clone() });
                 self.hosts[host].journal.open(incident);
             }
             Command::CloseIncident { incident } => {
-                self.tell_story(format_args!("{host} incident {incident} is over"));
-                self.hosts[host].journal.open.remove(&incident);
+                if let Some(incident) = self.hosts[host].journal.open.remove(&incident) {
+                    self.spread_news(News::Cleared { host, incident });
+                }
             }
             Command::RecordOutcome { outcome, .. } => self.hosts[host].journal.record(outcome),
             Command::EnforcePolicy(rules) => self.hosts[host].rules = rules,
             Command::MemberChanged(change) => self.on_member_changed(host, &change),
-            // They are in the trace; nothing in the simulated world depends on them.
-            Command::NodeChanged { .. }
-            | Command::ServiceChanged { .. }
-            | Command::PartitionChanged { .. }
-            | Command::SharedChanged { .. }
-            | Command::AnswerShared { .. }
-            | Command::TellRefusedPolicy { .. }
-            | Command::TellStep { .. }
-            | Command::FindNeighbors => {}
+            command => self.tell_of(host, command),
         }
+    }
+
+    /// Commands that are only told: nothing in the simulated world depends on them.
+    fn tell_of(&mut self, host: usize, command: Command) {
+        let news = match command {
+            Command::PartitionChanged { event, quorum: Quorum { reachable, known, .. } } => {
+                let has = matches!(event, PartitionEvent::Recovered { .. });
+                News::Quorum { host, has, reachable, known }
+            }
+            Command::SharedChanged { key, values } => {
+                News::Shared { host, key, values: values.into_iter().map(|value| value.value).collect() }
+            }
+            Command::AnswerShared { refused, .. } => {
+                News::Answered { host, refused: refused.map(|refused| refused.to_string()) }
+            }
+            Command::TellStep { incident, step } => match self.hosts[host].journal.open.get(&incident) {
+                Some(incident) => News::Step { host, incident: incident.clone(), step: step.name() },
+                None => return,
+            },
+            _ => return,
+        };
+        self.spread_news(news);
     }
 
     /// Whom an incident concerns, by number if it is a node.

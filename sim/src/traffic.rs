@@ -9,6 +9,7 @@ use prunella_core::{Instant, PeerId};
 use crate::churn::SERVICE;
 use crate::event::Event;
 use crate::frames::word;
+use crate::news::News;
 use crate::world::World;
 
 /// Two nodes of which one asks and the other answers.
@@ -88,6 +89,10 @@ impl World {
 
     fn note_gap(&mut self, number: usize, gap: Duration) {
         self.longest_gap = self.longest_gap.max(gap);
+        if gap >= GAP_TOLD {
+            let Pair { client, server, .. } = self.pairs[number];
+            self.spread_news(News::Gap { client, server, gap });
+        }
         if let Some(fault) = self.faults.last_mut() {
             fault.longest_gap = fault.longest_gap.max(gap);
         }
@@ -165,5 +170,7 @@ const ANSWER: u64 = 2;
 const REQUEST_EVERY: Duration = Duration::from_millis(5);
 /// How long a host needs to catch up after its wall clock was set right.
 const SETTLES: Duration = Duration::from_secs(5);
+/// A silence that somebody who talks would notice.
+const GAP_TOLD: Duration = Duration::from_millis(30);
 /// The longest silence that a pair may suffer while a way between the two exists.
 const GAP_MAX: Duration = Duration::from_secs(2);

@@ -90,6 +90,11 @@ impl Reach {
 }
 
 impl Latency {
+    /// So long, give or take what the spread says.
+    pub(crate) fn new(base: Duration, spread: Spread) -> Self {
+        Self { base, spread }
+    }
+
     /// How long one packet takes.
     pub(crate) fn sample(self, rng: &mut Rng) -> Duration {
         match self.spread {

@@ -1,7 +1,6 @@
 //! The world: hosts, the network between them, one clock and one queue.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use crate::host::Host;
 use crate::lie::Liar;
 use crate::mix::Mix;
 use crate::network::Network;
+use crate::news::{News, Story};
 use crate::records::Registry;
 use crate::report::{Failure, Report};
 use crate::trace::Trace;
@@ -55,8 +55,8 @@ pub struct World {
     pub(crate) stormy_until: Instant,
     pub(crate) longest_gap: Duration,
     pub(crate) trace: Trace,
-    /// What happened, in words, for a test that reads it; only while it is wanted.
-    story: Option<Vec<String>>,
+    /// What happened, for somebody who reads it; only while it is wanted.
+    pub(crate) story: Option<Story>,
     failures: Vec<Failure>,
     /// Wakes at one and the same moment, to notice a node that never rests.
     pub(crate) spins: (Instant, u32),
@@ -209,27 +209,14 @@ impl World {
         &self.failures
     }
 
-    /// What happened since this was last asked, in words: one line each, with its time. Nothing before the first time.
-    pub fn story(&mut self) -> Vec<String> {
-        self.story.replace(Vec::new()).unwrap_or_default()
-    }
-
-    /// Something that a reader of the story, and the trace, should know.
-    pub(crate) fn tell_story(&mut self, what: fmt::Arguments<'_>) {
-        self.trace.note(format_args!("{} {what}", self.now));
-        if let Some(story) = &mut self.story {
-            story.push(format!("{} {what}", self.now));
-        }
-    }
-
     pub(crate) fn fail(&mut self, what: String) {
-        self.tell_story(format_args!("failure: {what}"));
+        self.spread_news(News::Failure { what: what.clone() });
         if self.failures.len() < FAILURES_MAX {
             self.failures.push(Failure { at: self.now, what });
         }
     }
 
-    fn run_until(&mut self, until: Instant) {
+    pub(crate) fn run_until(&mut self, until: Instant) {
         while let Some((at, event)) = self.queue.pop(until) {
             self.now = at;
             match event.host() {

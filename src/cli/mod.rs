@@ -32,6 +32,7 @@ mod shared;
 mod shell;
 mod sim;
 mod sim_gossip;
+mod sim_scenario;
 mod status;
 mod trace;
 mod up;
@@ -53,6 +54,7 @@ use output::Output;
 use session::Session;
 pub use sim::{FailedSeed, Simulate, Simulated, Simulation, Simulators, Watch};
 pub use sim_gossip::{GossipPreset, GossipProgress, GossipSpread, SimulateGossip};
+pub use sim_scenario::{PlayScenario, ScenarioStory};
 
 /// Runs the command line that the process was started with. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied.
 pub fn main(simulators: Simulators) -> ExitCode {

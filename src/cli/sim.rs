@@ -1,6 +1,7 @@
 //! `prunella sim`: runs the core of many nodes on one thread, seed after seed.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -13,6 +14,7 @@ use tokio::runtime::Builder;
 use super::failure::{Failure, complain};
 use super::output::Output;
 use super::sim_gossip::{self, GossipPreset, SimulateGossip};
+use super::sim_scenario::{self, PlayScenario};
 
 /// What is to be simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,8 @@ pub struct Simulators {
     pub gossip: SimulateGossip,
     /// These meshes.
     pub presets: fn() -> Vec<GossipPreset>,
+    /// A script of what goes wrong when.
+    pub scenario: PlayScenario,
 }
 
 #[derive(Debug, Args)]
@@ -100,9 +104,19 @@ pub(super) struct Arguments {
     /// Measure how gossip spreads in a mesh of up to a million nodes instead; "list" lists the presets
     #[arg(long, value_name = "PRESET", conflicts_with_all = ["seeds", "first_seed", "nodes", "seconds", "minutes"])]
     gossip: Option<String>,
+    /// Play a script of what goes wrong when, and print its story instead; see tests/scenarios for how one is written
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["seed", "seeds", "first_seed", "nodes", "seconds", "minutes", "gossip"]
+    )]
+    scenario: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments, simulators: Simulators, output: &mut Output) -> Result<(), Failure> {
+    if let Some(file) = &arguments.scenario {
+        return sim_scenario::run(file, simulators.scenario, output);
+    }
     match arguments.gossip.as_deref() {
         Some("list") => sim_gossip::list(&(simulators.presets)(), output),
         Some(preset) => sim_gossip::run(preset, arguments.seed.unwrap_or(1), simulators.gossip, output),

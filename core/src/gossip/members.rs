@@ -171,13 +171,18 @@ impl Gossip {
         self.members.quorum()
     }
 
+    /// How ill this node thinks itself: 0 for well, 8 at most.
+    pub const fn ill_health(&self) -> u8 {
+        self.members.accusations.health().score()
+    }
+
     /// How the mesh stands, as this node sees it.
     pub fn standing(&self) -> Standing {
         Standing {
             members: self.members(),
             counts: self.members.membership.roster().counts(),
             quorum: self.quorum(),
-            ill_health: self.members.accusations.health().score(),
+            ill_health: self.ill_health(),
             records: self.held.len(),
             root: self.root(),
             neighbors: self.repair.neighbors(),

@@ -77,7 +77,7 @@ impl Accusations {
         };
         neighbor.link = Link::Silent { since: now };
         self.changed |= self.accusers.contains_key(&peer);
-        self.health.fell_silent(links, now);
+        self.health.fell_silent(peer, links, now);
     }
 
     /// The neighbor is not one any more, on purpose: nothing is said about it.

@@ -8,8 +8,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::Instant;
 use crate::limits::NEIGHBORS_MAX;
+use crate::{Instant, PeerId};
 
 /// The score of this node's own health: 0 is perfect, [`SCORE_MAX`] is worst.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +17,8 @@ pub struct Health {
     score: u8,
     /// When the score last changed: a good round is counted from here.
     since: Instant,
-    /// When links fell silent lately.
-    falls: VecDeque<Instant>,
+    /// The links that fell silent lately, and when; one that did so again counts once.
+    falls: VecDeque<(Instant, PeerId)>,
 }
 
 impl Health {
@@ -44,11 +44,11 @@ impl Health {
         self.worsen(1, now);
     }
 
-    /// One of this node's `links` links fell silent. When more than half of them, and at least two, did so within
-    /// [`AT_ONCE`], it is rather this node that is cut off.
-    pub fn fell_silent(&mut self, links: usize, now: Instant) {
-        self.falls.retain(|at| now.since(*at) < AT_ONCE);
-        self.falls.push_back(now);
+    /// The one to `peer` of this node's `links` links fell silent. When more than half of them, and at least two, did so
+    /// within [`AT_ONCE`], it is rather this node that is cut off.
+    pub fn fell_silent(&mut self, peer: PeerId, links: usize, now: Instant) {
+        self.falls.retain(|(at, other)| now.since(*at) < AT_ONCE && *other != peer);
+        self.falls.push_back((now, peer));
         if self.falls.len() >= 2 && self.falls.len() * 2 > links {
             self.falls.clear();
             self.worsen(CUT_OFF, now);
@@ -106,6 +106,10 @@ mod tests {
         Instant::from_millis(ms)
     }
 
+    fn peer(number: u8) -> PeerId {
+        PeerId::from_public_key([number; 32])
+    }
+
     #[test]
     fn a_late_wake_costs_a_point_for_every_half_second() {
         let mut health = Health::new(at(0));
@@ -137,23 +141,32 @@ mod tests {
     #[test]
     fn most_links_falling_silent_at_once_speaks_against_this_node() {
         let mut health = Health::new(at(0));
-        (0..4).for_each(|i| health.fell_silent(8, at(i * 100)));
+        (0..4).for_each(|i| health.fell_silent(peer(i), 8, at(u64::from(i) * 100)));
         assert_eq!(health.score(), 0, "half is not more than half");
-        health.fell_silent(8, at(500));
+        health.fell_silent(peer(4), 8, at(500));
         assert_eq!(health.score(), 3);
     }
 
     #[test]
     fn links_falling_silent_one_after_the_other_do_not() {
         let mut health = Health::new(at(0));
-        (0..8).for_each(|i| health.fell_silent(8, at(i * 2000)));
+        (0..8).for_each(|i| health.fell_silent(peer(i), 8, at(u64::from(i) * 2000)));
         assert_eq!(health.score(), 0);
     }
 
     #[test]
     fn the_only_link_may_fall_silent() {
         let mut health = Health::new(at(0));
-        health.fell_silent(1, at(0));
+        health.fell_silent(peer(0), 1, at(0));
         assert_eq!(health.score(), 0);
+    }
+
+    #[test]
+    fn one_link_that_falls_silent_again_and_again_is_one_link() {
+        let mut health = Health::new(at(0));
+        (0..10).for_each(|i| health.fell_silent(peer(0), 3, at(i * 300)));
+        assert_eq!(health.score(), 0, "its neighbor flaps, and this node is well");
+        health.fell_silent(peer(1), 3, at(2800));
+        assert!(health.score() > 0, "two of three");
     }
 }

@@ -27,6 +27,9 @@ pub(super) struct Destination {
     born: Instant,
     touched: Instant,
     lost: bool,
+    /// How often the path in use failed without a long rest between, and when last.
+    failures: u32,
+    failed_at: Instant,
     /// Whether a report said that a path works, and none since that none does. An earlier life of the role may have
     /// reported a loss: the first path that is proven is always told.
     found: bool,
@@ -42,6 +45,8 @@ impl Destination {
             born: now,
             touched: now,
             lost: false,
+            failures: 0,
+            failed_at: now,
             found: false,
         }
     }
@@ -107,10 +112,10 @@ impl Destination {
                 }
                 self.tell_lost(now, probing, effects);
             }
-            (None, Some(to)) => self.switch(to, SwitchCause::Gone, effects),
+            (None, Some(to)) => self.switch(to, SwitchCause::Gone, now, effects),
             (Some(from), Some(to)) if from != to => {
-                if let Some(cause) = self.reason_to_leave(from, to) {
-                    self.switch(to, cause, effects);
+                if let Some(cause) = self.reason_to_leave(from, to, now) {
+                    self.switch(to, cause, now, effects);
                 }
             }
             (Some(_), _) => {}
@@ -123,26 +128,46 @@ impl Destination {
         (0..self.paths.len()).max_by_key(|i| (self.paths[*i].state(), std::cmp::Reverse(*i)))
     }
 
-    fn reason_to_leave(&self, from: usize, to: usize) -> Option<SwitchCause> {
+    fn reason_to_leave(&self, from: usize, to: usize, now: Instant) -> Option<SwitchCause> {
         let (here, there) = (&self.paths[from], &self.paths[to]);
         match (here.state(), there.state()) {
             (State::Dead, s) if s > State::Dead => Some(SwitchCause::Broken),
             (State::Late, State::Good | State::Fresh) => Some(SwitchCause::Late),
-            // Both work: only a notably better path is worth a change, so that measurements do not make routes flap.
-            (State::Good | State::Fresh, State::Good) if there.path.cost * 10 < here.path.cost * 7 => {
+            // Both work: only a notably better path is worth a change, so that measurements do not make routes flap, and
+            // only one that has worked for long enough, so that a link that comes and goes does not.
+            (State::Good | State::Fresh, State::Good)
+                if there.path.cost * 10 < here.path.cost * 7 && there.good_for(now) >= self.hold(now) =>
+            {
                 Some(SwitchCause::Better)
             }
             _ => None,
         }
     }
 
-    fn switch(&mut self, to: usize, cause: SwitchCause, effects: &mut Vec<Effect>) {
+    /// How long a better path must have worked before traffic moves to it: not at all unless the path in use failed
+    /// lately, and twice as long each time that it did. The idea is that of route flap damping (RFC 2439); what is
+    /// damped is only the way back, never the way out.
+    fn hold(&self, now: Instant) -> Duration {
+        if self.failures == 0 || now.since(self.failed_at) >= FORGIVEN_AFTER {
+            return Duration::ZERO;
+        }
+        (HOLD_MIN * 2u32.saturating_pow(self.failures.min(16) - 1)).min(HOLD_MAX)
+    }
+
+    fn switch(&mut self, to: usize, cause: SwitchCause, now: Instant, effects: &mut Vec<Effect>) {
         let target = &self.paths[to];
         let relays = target.relays();
         effects.push(Effect::InstallRoute { destination: self.peer, way: target.way.clone() });
         self.in_use = Some(target.way.path);
         let from = self.last_relays.replace(relays.clone());
         if let Some(from) = from.filter(|from| *from != relays) {
+            // A path whose links are gone was closed or replaced, as is usual while a mesh forms; one that fails is
+            // late first.
+            if matches!(cause, SwitchCause::Late | SwitchCause::Broken) {
+                let rested = now.since(self.failed_at) >= FORGIVEN_AFTER;
+                self.failures = if rested { 1 } else { self.failures.saturating_add(1) };
+                self.failed_at = now;
+            }
             let change = PathChange::Switched { from, to: relays, cause };
             effects.push(Effect::Report(PathReport { destination: self.peer, change }));
         }
@@ -209,6 +234,12 @@ impl Destination {
     }
 }
 
+/// How long a better path must have worked after the path in use failed for the first time.
+const HOLD_MIN: Duration = Duration::from_secs(1);
+/// The longest that a better path must have worked.
+const HOLD_MAX: Duration = Duration::from_secs(60);
+/// How long after the last failure all of them are forgotten.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(300);
 /// How much more seldom the others are probed.
 const SPARE_FACTOR: u32 = 5;
 /// Later than any deadline that matters.

@@ -182,6 +182,44 @@ fn healthy_paths_do_not_flap() {
     assert_eq!(installs, 1);
 }
 
+/// A diamond in which the way over 3 takes ten times as long, and the way over 2 fails for 400 of every so many
+/// milliseconds; how often the route changed.
+fn changes_when_the_better_path_comes_and_goes(every_ms: u64, times: usize) -> (usize, Diamond) {
+    let mut diamond = Diamond::new();
+    let mut far = links(&[1, 4]);
+    far.iter_mut().for_each(|link| link.rtt_us = 10_000);
+    diamond.give(Input::LinksLearned { origin: id(3), links: far });
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    assert_eq!(diamond.in_use(), 2);
+    diamond.seen.clear();
+    for _ in 0..times {
+        diamond.answering = vec![3];
+        diamond.run(400);
+        assert_eq!(diamond.in_use(), 3, "what fails is left at once, every time");
+        diamond.answering = vec![2, 3];
+        diamond.run(every_ms - 400);
+        diamond.give(Input::Wanted { destination: id(4) });
+    }
+    let installs = diamond.seen.iter().filter(|e| matches!(e, Effect::InstallRoute { .. })).count();
+    (installs, diamond)
+}
+
+#[test]
+fn a_path_that_comes_and_goes_does_not_make_the_route_flap() {
+    let (changes, _) = changes_when_the_better_path_comes_and_goes(1000, 20);
+    assert_eq!(changes, 1, "away, and not back before it has worked for a while");
+    let (changes, _) = changes_when_the_better_path_comes_and_goes(10_000, 30);
+    assert!(changes <= 11, "each time it takes twice as long to be trusted: {changes}");
+}
+
+#[test]
+fn traffic_goes_back_to_a_better_path_that_has_worked_for_long_enough() {
+    let (_, mut diamond) = changes_when_the_better_path_comes_and_goes(1000, 1);
+    diamond.run(1000);
+    assert_eq!(diamond.in_use(), 2);
+}
+
 #[test]
 fn reachable_counts_relays() {
     let diamond = Diamond::new();

@@ -17,6 +17,8 @@ pub(super) struct Tracked {
     pub(super) path: Path,
     pub(super) way: Way,
     state: State,
+    /// When it was last proven to work after it had not been.
+    good_since: Instant,
     rtt: Rtt,
     nonce: u64,
     outstanding: VecDeque<(u64, Instant)>,
@@ -46,6 +48,7 @@ impl Tracked {
             path,
             way,
             state: State::Fresh,
+            good_since: now,
             rtt: Rtt::default(),
             nonce: 0,
             outstanding: VecDeque::new(),
@@ -79,8 +82,16 @@ impl Tracked {
         self.heard = now;
         self.returns += 1;
         if self.state != State::Dead || self.returns >= RETURNS_TO_TRUST {
+            if self.state != State::Good {
+                self.good_since = now;
+            }
             self.state = State::Good;
         }
+    }
+
+    /// For how long it has worked without a doubt.
+    pub(super) fn good_for(&self, now: Instant) -> Duration {
+        if self.state == State::Good { now.since(self.good_since) } else { Duration::ZERO }
     }
 
     pub(super) fn on_broken(&mut self) {
