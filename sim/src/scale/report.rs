@@ -15,6 +15,8 @@ pub struct Report {
     pub living: usize,
     /// Neighbors of a node, on average.
     pub degree: f64,
+    /// How many messages were measured: all that were asked for, unless the run was broken off.
+    pub measured: usize,
     /// Messages that reached every living node.
     pub complete: usize,
     /// Time until a message had reached the last node that it reached: mean over the messages.
@@ -47,6 +49,8 @@ pub struct Report {
     pub bytes: f64,
     /// What a node's tree machine takes up in memory at rest, in bytes, on average.
     pub node_bytes: f64,
+    /// How much simulated time passed.
+    pub virtual_time: Duration,
     /// What the run cost on this machine; differs between runs of one seed.
     pub cost: Cost,
 }
@@ -70,6 +74,16 @@ impl Report {
         self.complete == self.options.messages
     }
 
+    /// Simulated hours, added up over all nodes.
+    pub fn node_hours(&self) -> f64 {
+        self.virtual_time.as_secs_f64() * self.options.nodes as f64 / 3600.0
+    }
+
+    /// How many times faster than real time it ran.
+    pub fn speed(&self) -> f64 {
+        self.virtual_time.as_secs_f64() / self.cost.wall.as_secs_f64().max(1e-9)
+    }
+
     pub(super) fn new(options: &Options, measured: &[Counters], living: usize) -> Self {
         let messages = measured.len().max(1) as f64;
         let per_node = |count: fn(&Counters) -> u64| {
@@ -86,6 +100,7 @@ impl Report {
         Self {
             options: options.clone(),
             living,
+            measured: measured.len(),
             degree: 0.0,
             complete: measured.iter().filter(|counters| counters.times.len() + 1 == living).count(),
             all_mean: Duration::from_secs_f64(last().map(f64::from).sum::<f64>() / messages / 1e6),
@@ -103,6 +118,7 @@ impl Report {
             rejected: measured.iter().map(|counters| counters.rejected).sum(),
             bytes: per_node(|counters| counters.bytes),
             node_bytes: 0.0,
+            virtual_time: Duration::ZERO,
             cost: Cost::default(),
         }
     }
@@ -120,10 +136,13 @@ impl fmt::Display for Report {
         let Options { loss_permille, crashed, strategy, warm_up, .. } = self.options;
         writeln!(f, "; {:.1} neighbors each ({strategy})", self.degree)?;
         writeln!(f, "  faults      {:.1} % loss, {crashed} crashed", f64::from(loss_permille) / 10.0)?;
+        if self.measured < messages {
+            writeln!(f, "  BROKEN OFF  after {} of {messages} messages; what follows is about these", self.measured)?;
+        }
         writeln!(
             f,
-            "  reached     all {} nodes by {} of {messages} messages, after {warm_up} others",
-            self.living, self.complete
+            "  reached     all {} nodes by {} of {} messages, after {warm_up} others",
+            self.living, self.complete, self.measured
         )?;
         writeln!(f, "  to all      mean {} ms, max {} ms", ms(self.all_mean), ms(self.all_max))?;
         writeln!(f, "  to a node   p50 {} ms, p90 {} ms, p99 {} ms", ms(self.p50), ms(self.p90), ms(self.p99))?;
@@ -133,6 +152,13 @@ impl fmt::Display for Report {
             f,
             "  per node    {:.1} announcements, {:.3} grafts, {:.3} prunes, about {:.0} bytes a message; {:.0} bytes of state",
             self.announcements, self.grafts, self.prunes, self.bytes, self.node_bytes
+        )?;
+        writeln!(
+            f,
+            "  speed       {:.2} simulated seconds, {:.3} node-hours; {:.2} x real time",
+            self.virtual_time.as_secs_f64(),
+            self.node_hours(),
+            self.speed()
         )?;
         write!(f, "  cost        {:.1} s real time", self.cost.wall.as_secs_f64())?;
         write!(f, ", {:.1} s of it for choosing neighbors", self.cost.building.as_secs_f64())?;
