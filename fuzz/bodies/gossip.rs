@@ -38,8 +38,10 @@ pub(crate) fn converse(bytes: &[u8]) -> usize {
             break;
         }
         talk.step(&mut words);
+        talk.look();
     }
     talk.rest(Duration::from_secs(30));
+    talk.look();
     talk.passed
 }
 
@@ -69,6 +71,7 @@ impl<'a> Words<'a> {
 }
 
 struct Talk {
+    own: PeerId,
     node: Gossip,
     gates: Vec<Gate>,
     others: Vec<Identity>,
@@ -83,16 +86,16 @@ struct Talk {
     /// Records that the others have made.
     made: Vec<ProvenRecord>,
     passed: usize,
-    /// Whether the node has said its name.
-    announced: bool,
 }
 
 impl Talk {
     fn new() -> Self {
         let now = Instant::BOOT;
         let others: Vec<Identity> = OTHERS.iter().map(|i| Identity::from_secret(&[*i; 32])).collect();
+        let identity = Identity::from_secret(&[OWN; 32]);
         let mut talk = Self {
-            node: Gossip::new(Identity::from_secret(&[OWN; 32]), 1, now),
+            own: identity.peer(),
+            node: Gossip::new(identity, 1, now),
             gates: (0..NEIGHBORS).map(|_| Gate::greeted(1000, now)).collect(),
             others,
             known: VerifiedCache::with_room_for(64),
@@ -102,11 +105,9 @@ impl Talk {
             sent: Vec::new(),
             made: Vec::new(),
             passed: 0,
-            announced: false,
         };
         talk.give(Input::Clock { unix_ms: UNIX_MS });
         talk.give(Input::Announce(NodeBody { name: "own".to_owned(), ..NodeBody::default() }));
-        talk.announced = true;
         (0..NEIGHBORS).for_each(|i| talk.link(i, LinkState::Up));
         talk
     }
@@ -224,7 +225,6 @@ impl Talk {
                 self.items.truncate(64);
             }
         }
-        self.look();
     }
 
     /// What whoever hears the node learns from it.
@@ -244,17 +244,16 @@ impl Talk {
 
     /// What holds at any time.
     fn look(&self) {
-        let own = Identity::from_secret(&[OWN; 32]).peer();
         let mut named = false;
         let mut count = 0;
         let mut by_origin = std::collections::BTreeMap::new();
         for record in self.node.records() {
             count += 1;
             *by_origin.entry(record.id.origin).or_insert(0_usize) += 1;
-            let is_name = record.id.origin == own && record.id.kind == Kind::Node;
+            let is_name = record.id.origin == self.own && record.id.kind == Kind::Node;
             named |= is_name && matches!(&record.body, Body::Node(body) if body.name == "own");
         }
-        assert!(named || !self.announced, "the node's own word is gone");
+        assert!(named, "the node's own word is gone");
         assert!(count <= RECORDS_MAX, "{count} records");
         assert!(by_origin.values().all(|count| *count <= RECORDS_PER_ORIGIN_MAX), "{by_origin:?}");
     }
@@ -268,7 +267,7 @@ impl Talk {
 
     fn peer(&self, words: &mut Words<'_>) -> PeerId {
         match words.byte() % 8 {
-            0 => Identity::from_secret(&[OWN; 32]).peer(),
+            0 => self.own,
             byte => self.others[usize::from(byte) % self.others.len()].peer(),
         }
     }
