@@ -55,6 +55,10 @@ impl<'a> Words<'a> {
         *first
     }
 
+    fn coin(&mut self) -> bool {
+        self.byte().is_multiple_of(2)
+    }
+
     fn below(&mut self, end: usize) -> usize {
         usize::from(self.byte()) % end
     }
@@ -143,7 +147,7 @@ impl Talk {
             }
             9 => self.rest(Duration::from_millis(50) * u32::from(words.byte())),
             10 => {
-                let value = (words.byte() % 2 == 0).then(|| "blue".to_owned());
+                let value = words.coin().then(|| "blue".to_owned());
                 self.give(Input::SetShared { key: "color".to_owned(), value, ticket: 1 });
             }
             _ => {
@@ -311,7 +315,7 @@ impl Talk {
                         .map_or(u16::from(words.byte()), |item| u16::from_be_bytes([item.0[0], item.0[1]]) >> 6);
                     Part { bucket, after: None, until: None, items }
                 };
-                Message::Items { parts: words.many(4, part), last: words.byte() % 2 == 0 }
+                Message::Items { parts: words.many(4, part), last: words.coin() }
             }
             7 => {
                 let mut items = words.many(20, |words| self.item(words));
@@ -368,8 +372,8 @@ impl Talk {
                 clock.push(Seen { writer: origin, counter: 200 + u64::from(words.byte()) });
                 clock.sort_unstable();
                 clock.dedup_by_key(|seen| seen.writer);
-                let value = (words.byte() % 2 == 0).then(|| "red".to_owned());
-                let key = if words.byte() % 2 == 0 { "color".to_owned() } else { format!("k{}", words.byte()) };
+                let value = words.coin().then(|| "red".to_owned());
+                let key = if words.coin() { "color".to_owned() } else { format!("k{}", words.byte()) };
                 (Kind::Shared, key, Body::Shared(Write { clock, floor: u64::from(words.byte() % 4), value }))
             }
             5 => {

@@ -44,10 +44,10 @@ mod tests {
     fn names(command: &clap::Command) -> Vec<(String, String)> {
         let name = command.get_name();
         let options = command.get_arguments().filter_map(|argument| argument.get_long());
-        let mut names: Vec<_> = options.map(|option| (name.to_owned(), option.to_owned())).collect();
-        names.push((name.to_owned(), String::new()));
-        names.extend(command.get_subcommands().flat_map(names));
-        names
+        let mut all: Vec<_> = options.map(|option| (name.to_owned(), option.to_owned())).collect();
+        all.push((name.to_owned(), String::new()));
+        all.extend(command.get_subcommands().flat_map(names));
+        all
     }
 
     #[test]
