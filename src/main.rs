@@ -60,7 +60,6 @@ fn gossip(name: &str, seed: u64, told: &mut dyn FnMut(GossipProgress) -> bool) -
     let passed =
         report.is_complete() && within(report.all_mean, preset.mean_max) && within(report.all_max, preset.all_max);
     let interrupted = report.measured < report.options.messages;
-    let replay = format!("prunella sim --gossip {name} --seed {seed}");
     let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
     let json = serde_json::json!({
         "simulated": true, "preset": name, "seed": seed, "passed": passed, "interrupted": interrupted, "nodes": report.options.nodes, "living": report.living,
@@ -71,12 +70,10 @@ fn gossip(name: &str, seed: u64, told: &mut dyn FnMut(GossipProgress) -> bool) -
         "hops_mean": report.hops_mean, "hops_max": report.hops_max, "redundancy": report.redundancy,
         "bytes": report.bytes, "node_bytes": report.node_bytes, "wall_ms": ms(report.cost.wall),
         "virtual_ms": ms(report.virtual_time), "node_hours": report.node_hours(), "speed": report.speed(),
-        "replay": replay,
     });
-    let bars = if passed || interrupted {
-        String::new()
-    } else {
-        format!("\n  FAILED: not all nodes were reached, or not within the preset's bars\nreplay: {replay}")
+    let bars = match passed || interrupted {
+        true => "",
+        false => "\n  FAILED      not all nodes were reached, or not within the preset's bars",
     };
     Some(GossipSpread { text: format!("{report}{bars}"), json, passed })
 }

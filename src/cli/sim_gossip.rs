@@ -100,10 +100,68 @@ pub(super) fn run(
         );
         return Err(Failure::new("simulate gossip", Error::new(ErrorKind::InvalidInput, text)));
     };
-    output.show_either(&spread.json, &format!("{}\n", spread.text))?;
-    match (interruption.happened(), spread.passed) {
+    let interrupted = interruption.happened();
+    let passed = spread.passed;
+    show(spread, &format!("prunella sim --gossip {preset} --seed {seed}"), interrupted, output)?;
+    match (interrupted, passed) {
         (true, _) => Err(Failure::Interrupted),
         (false, true) => Ok(()),
         (false, false) => Err(Failure::Told),
+    }
+}
+
+/// Shows what came of a run, and the command that repeats it: to people only if they need it.
+fn show(spread: GossipSpread, replay: &str, interrupted: bool, output: &mut Output) -> Result<(), Failure> {
+    let GossipSpread { mut text, mut json, passed } = spread;
+    json["replay"] = replay.into();
+    text.push('\n');
+    if !passed && !interrupted {
+        text.push_str(&format!("replay: {replay}\n"));
+    }
+    output.show_either(&json, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// What was written so far.
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn end(passed: bool) -> (Result<(), Failure>, String) {
+        let simulate: SimulateGossip = |name, seed, goes_on| {
+            assert!(goes_on(GossipProgress { sent: 0, of: 1, reached: 0, wall: Duration::ZERO }));
+            let json = serde_json::json!({});
+            Some(GossipSpread { text: "simulated: 9 nodes".to_owned(), json, passed: name == "good" && seed == 7 })
+        };
+        let page = Page::default();
+        let mut output = Output::to(Box::new(page.clone()), false);
+        let ended = run(if passed { "good" } else { "bad" }, &[], 7, simulate, &mut output);
+        output.flush().unwrap();
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        (ended, text)
+    }
+
+    #[test]
+    fn a_run_outside_of_its_bars_fails_and_names_the_command_that_replays_it() {
+        let (ended, text) = end(false);
+        assert!(matches!(ended, Err(Failure::Told)));
+        assert_eq!(text, "simulated: 9 nodes\nreplay: prunella sim --gossip bad --seed 7\n");
+        let (ended, text) = end(true);
+        assert!(ended.is_ok());
+        assert_eq!(text, "simulated: 9 nodes\n");
     }
 }

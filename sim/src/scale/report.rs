@@ -1,6 +1,7 @@
 //! What a run at scale has shown.
 
 use std::fmt;
+use std::ops::Add;
 use std::time::Duration;
 
 use super::options::Options;
@@ -110,7 +111,7 @@ impl Report {
             p99: quantile(99),
             hops_mean: hops as f64 / times.len().max(1) as f64,
             hops_max: measured.iter().map(|counters| counters.hops_max).max().unwrap_or_default(),
-            redundancy: measured.iter().map(|counters| counters.redundancy(living)).sum::<f64>() / messages,
+            redundancy: measured.iter().map(|counters| counters.redundancy(living)).fold(0.0, f64::add) / messages,
             redundancy_first: 0.0,
             announcements: per_node(|counters| counters.announcements),
             grafts: per_node(|counters| counters.grafts),
@@ -133,26 +134,17 @@ impl fmt::Display for Report {
         if regions > 1 {
             write!(f, " inside, {} between", links(self.options.far))?;
         }
-        let Options { loss_permille, crashed, strategy, warm_up, .. } = self.options;
+        let Options { loss_permille, crashed, strategy, .. } = self.options;
         writeln!(f, "; {:.1} neighbors each ({strategy})", self.degree)?;
         writeln!(f, "  faults      {:.1} % loss, {crashed} crashed", f64::from(loss_permille) / 10.0)?;
-        if self.measured < messages {
-            writeln!(f, "  BROKEN OFF  after {} of {messages} messages; what follows is about these", self.measured)?;
+        match self.measured {
+            0 => writeln!(f, "  BROKEN OFF  before the first of {messages} messages was measured")?,
+            measured if measured < messages => {
+                writeln!(f, "  BROKEN OFF  after {measured} of {messages} messages; the figures are about these")?;
+                self.write_figures(f)?;
+            }
+            _ => self.write_figures(f)?,
         }
-        writeln!(
-            f,
-            "  reached     all {} nodes by {} of {} messages, after {warm_up} others",
-            self.living, self.complete, self.measured
-        )?;
-        writeln!(f, "  to all      mean {} ms, max {} ms", ms(self.all_mean), ms(self.all_max))?;
-        writeln!(f, "  to a node   p50 {} ms, p90 {} ms, p99 {} ms", ms(self.p50), ms(self.p90), ms(self.p99))?;
-        writeln!(f, "  hops        mean {:.1}, max {}", self.hops_mean, self.hops_max)?;
-        writeln!(f, "  redundancy  {:.3}; {:.3} for the first message", self.redundancy, self.redundancy_first)?;
-        writeln!(
-            f,
-            "  per node    {:.1} announcements, {:.3} grafts, {:.3} prunes, about {:.0} bytes a message; {:.0} bytes of state",
-            self.announcements, self.grafts, self.prunes, self.bytes, self.node_bytes
-        )?;
         writeln!(
             f,
             "  speed       {:.2} simulated seconds, {:.3} node-hours; {:.2} x real time",
@@ -166,6 +158,25 @@ impl fmt::Display for Report {
             write!(f, "; {:.1} s on the processor", processor.as_secs_f64())?;
         }
         self.cost.peak_memory.map_or(Ok(()), |bytes| write!(f, "; peak memory {} MB", bytes / 1_000_000))
+    }
+}
+
+impl Report {
+    fn write_figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "  reached     all {} nodes by {} of {} messages, after {} others",
+            self.living, self.complete, self.measured, self.options.warm_up
+        )?;
+        writeln!(f, "  to all      mean {} ms, max {} ms", ms(self.all_mean), ms(self.all_max))?;
+        writeln!(f, "  to a node   p50 {} ms, p90 {} ms, p99 {} ms", ms(self.p50), ms(self.p90), ms(self.p99))?;
+        writeln!(f, "  hops        mean {:.1}, max {}", self.hops_mean, self.hops_max)?;
+        writeln!(f, "  redundancy  {:.3}; {:.3} for the first message", self.redundancy, self.redundancy_first)?;
+        writeln!(
+            f,
+            "  per node    {:.1} announcements, {:.3} grafts, {:.3} prunes, about {:.0} bytes a message; {:.0} bytes of state",
+            self.announcements, self.grafts, self.prunes, self.bytes, self.node_bytes
+        )
     }
 }
 
