@@ -19,17 +19,10 @@ fn simulate(simulation: &Simulation, watch: &mut dyn Watch) -> Simulated {
     let options = Options { seeds, first_seed, nodes, seconds, ..Options::default() };
     let mut simulated = Simulated::default();
     for seed in (0..seeds).map(|i| first_seed.wrapping_add(i)) {
-        let mut second = 0;
-        let report = options.run(seed, &mut || {
-            second += 1;
-            watch.second(seed, second)
-        });
-        // What was broken off proves nothing, unless it has failed.
-        if report.passed() && !watch.goes_on() {
-            break;
-        }
+        let report = options
+            .run_watched(seed, &mut |progress| watch.passed(seed, progress.phase.name(), progress.passed.as_secs()));
         watch.report(&report.to_string());
-        simulated.seeds += 1;
+        simulated.seeds += u64::from(!report.broken_off);
         simulated.virtual_seconds += report.virtual_time.as_secs_f64();
         simulated.node_hours += report.node_hours();
         if !report.passed() {
@@ -57,25 +50,30 @@ fn presets() -> Vec<GossipPreset> {
     scale::presets().into_iter().map(preset).collect()
 }
 
-fn gossip(name: &str, seed: u64, told: &mut dyn FnMut(GossipProgress)) -> Option<GossipSpread> {
+fn gossip(name: &str, seed: u64, told: &mut dyn FnMut(GossipProgress) -> bool) -> Option<GossipSpread> {
     let preset = scale::presets().into_iter().find(|preset| preset.name == name)?;
     let report = scale::run(&scale::Options { seed, ..preset.options }, |progress| {
         let scale::Progress { sent, of, reached, wall } = progress;
-        told(GossipProgress { sent, of, reached, wall });
+        told(GossipProgress { sent, of, reached, wall })
     });
     let within = |took, most: Option<Duration>| most.is_none_or(|most| took <= most);
     let passed =
         report.is_complete() && within(report.all_mean, preset.mean_max) && within(report.all_max, preset.all_max);
+    let interrupted = report.measured < report.options.messages;
     let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
     let json = serde_json::json!({
-        "preset": name, "seed": seed, "passed": passed, "nodes": report.options.nodes, "living": report.living,
-        "messages": report.options.messages, "complete": report.complete,
+        "simulated": true, "preset": name, "seed": seed, "passed": passed, "interrupted": interrupted, "nodes": report.options.nodes, "living": report.living,
+        "messages": report.options.messages, "measured": report.measured, "complete": report.complete,
         "all_mean_ms": ms(report.all_mean), "all_mean_max_ms": preset.mean_max.map(ms),
         "all_max_ms": ms(report.all_max), "all_max_max_ms": preset.all_max.map(ms),
         "p50_ms": ms(report.p50), "p90_ms": ms(report.p90), "p99_ms": ms(report.p99),
         "hops_mean": report.hops_mean, "hops_max": report.hops_max, "redundancy": report.redundancy,
         "bytes": report.bytes, "node_bytes": report.node_bytes, "wall_ms": ms(report.cost.wall),
+        "virtual_ms": ms(report.virtual_time), "node_hours": report.node_hours(), "speed": report.speed(),
     });
-    let bars = if passed { "" } else { "\n  FAILED: not all nodes were reached, or not within the preset's bars" };
+    let bars = match passed || interrupted {
+        true => "",
+        false => "\n  FAILED      not all nodes were reached, or not within the preset's bars",
+    };
     Some(GossipSpread { text: format!("{report}{bars}"), json, passed })
 }

@@ -1,40 +1,79 @@
-//! Replays the committed fuzz corpus through every decoder, so that what a fuzzer once found stays found.
+//! Replays the committed fuzz corpora through the fuzz targets' bodies, so that what a fuzzer once found stays found, and
+//! bytes without any meaning, from fixed seeds.
+
+#[path = "../../fuzz/bodies/gossip.rs"]
+mod gossip;
+#[path = "../../fuzz/bodies/wire.rs"]
+mod wire;
 
 use std::path::Path;
 
-use prunella_core::Instant;
-use prunella_core::frame::Frame;
-use prunella_core::gossip::{self, Gate, Moment};
-use prunella_core::record::{SignedRecord, VerifiedCache};
-use prunella_core::wire::stream::{StreamOpen, StreamReply};
-use prunella_core::wire::{Admission, AdmissionReply, Control, codec};
+use prunella_core::rng::Rng;
 
 #[test]
 fn every_decoder_answers_to_the_whole_corpus() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/wire");
-    let mut decoded = 0;
-    let mut replayed = 0;
-    let mut verified = 0;
-    for entry in std::fs::read_dir(&corpus).expect("the corpus is committed") {
-        let bytes = std::fs::read(entry.expect("an entry").path()).expect("a corpus file");
-        replayed += 1;
-        if let Ok(control) = codec::decode_message::<Control>(&bytes) {
-            decoded += 1;
-            assert_eq!(codec::decode_message(&codec::encode_message(&control)), Ok(control.clone()));
-            let _ = gossip::verify(control, 1_800_000_000_000);
-        }
-        let at = Moment { now: Instant::BOOT, unix_ms: 1_800_000_000_000 };
-        let mut known = VerifiedCache::with_room_for(64);
-        let mut read = || Gate::greeted(1000, at.now).read(&bytes, at, &mut known);
-        assert_eq!(read(), read(), "a signature that is known changes nothing");
-        verified += known.len();
-        let _ = codec::decode_message::<Admission>(&bytes);
-        let _ = codec::decode_message::<AdmissionReply>(&bytes);
-        let _ = codec::decode::<SignedRecord>(&bytes).map(|claim| claim.verify(1_800_000_000_000));
-        let _ = StreamOpen::decode(&bytes);
-        let _ = StreamReply::decode(&bytes);
-        let _ = Frame::parse(&mut bytes.clone());
-    }
-    assert!(replayed >= 8 && decoded >= 3, "{replayed} files, {decoded} of them are messages");
+    let read: Vec<wire::Read> = corpus("wire").iter().map(|bytes| wire::read(bytes)).collect();
+    let messages = read.iter().filter(|read| read.message).count();
+    assert!(read.len() >= 8 && messages >= 3, "{} files, {messages} of them are messages", read.len());
+    let verified: usize = read.iter().map(|read| read.signatures).sum();
     assert!(verified >= 4, "the corpus holds a single record, a batch and a proof that verify: {verified} signatures");
+}
+
+#[test]
+fn every_decoder_answers_to_corpus_files_that_were_bent() {
+    let files = corpus("wire");
+    let mut rng = Rng::from_seed(1);
+    for _ in 0..20_000 {
+        wire::read(&bent(&files, &mut rng));
+    }
+}
+
+#[test]
+fn a_node_bears_whatever_its_neighbors_say() {
+    let mut files = corpus("gossip");
+    assert!(!files.is_empty());
+    let passed: usize = files.iter().map(|bytes| gossip::converse(bytes)).sum();
+    assert!(passed > 100, "{passed} messages passed the gates");
+    let mut rng = Rng::from_seed(2);
+    for round in 0..300 {
+        let bytes = if round % 2 == 0 { bent(&files, &mut rng) } else { noise(&mut rng) };
+        gossip::converse(&bytes);
+        files.push(bytes);
+    }
+}
+
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let mut paths: Vec<_> = std::fs::read_dir(&folder)
+        .expect("the corpus is committed")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).expect("a corpus file")).collect()
+}
+
+fn noise(rng: &mut Rng) -> Vec<u8> {
+    (0..200 + rng.below(1000)).map(|_| rng.next_u64() as u8).collect()
+}
+
+/// A file with some bytes changed, left out or said twice.
+fn bent(files: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+    let mut bytes = rng.pick(files).cloned().unwrap_or_default();
+    for _ in 0..=rng.below(4) {
+        if bytes.is_empty() {
+            break;
+        }
+        let place = rng.below(bytes.len());
+        match rng.below(4) {
+            0 => bytes[place] ^= 1 << rng.below(8),
+            1 => bytes[place] = rng.next_u64() as u8,
+            2 => bytes.truncate(place),
+            _ => {
+                let end = place + rng.below(bytes.len() - place);
+                let copy = bytes[place..=end].to_vec();
+                bytes.splice(place..place, copy);
+            }
+        }
+    }
+    bytes
 }

@@ -17,9 +17,13 @@ fn main() -> ExitCode {
     if let Some(seed) = arguments.next().and_then(|seed| seed.parse().ok()) {
         options.seed = seed;
     }
+    let mut told = None;
     let report = scale::run(&options, |progress| {
         let scale::Progress { sent, of, reached, wall } = progress;
-        println!("{:7.1} s  {sent:>2} of {of} messages sent, the last one to {reached} nodes", wall.as_secs_f64());
+        if told.replace(sent) != Some(sent) {
+            println!("{:7.1} s  {sent:>2} of {of} messages sent, the last one to {reached} nodes", wall.as_secs_f64());
+        }
+        true
     });
     println!("{report}");
     ExitCode::SUCCESS

@@ -42,6 +42,7 @@ mod mix;
 mod network;
 mod news;
 mod oracle;
+mod progress;
 mod records;
 mod report;
 pub mod scale;
@@ -60,6 +61,7 @@ pub use disk::Damage;
 pub use fault::{Fault, FaultReport};
 pub use mix::Mix;
 pub use oracle::Walk;
+pub use progress::{Phase, Progress};
 pub use report::{Failure, Report, Summary};
 pub use topology::Topology;
 pub use weather::{Reach, Spread, Weather};
@@ -86,13 +88,21 @@ impl Options {
         Config { bug: self.bug, ..Config::swarm(seed, self.nodes, Duration::from_secs(self.seconds)) }
     }
 
-    /// Runs one seed; it ends early when `goes_on`, which is asked every simulated second, says no.
+    /// Runs one seed; it is broken off when `goes_on`, which is asked at least every simulated second, says no.
     ///
     /// # Panics
     /// If fewer than three nodes are asked for, or more than 65,535.
     pub fn run(&self, seed: u64, goes_on: &mut dyn FnMut() -> bool) -> Report {
+        self.run_watched(seed, &mut |_| goes_on())
+    }
+
+    /// As [`Options::run`], and tells how far the run has come.
+    ///
+    /// # Panics
+    /// As [`Options::run`].
+    pub fn run_watched(&self, seed: u64, goes_on: &mut dyn FnMut(Progress) -> bool) -> Report {
         let replay = format!("prunella sim --seed {seed} --nodes {} --seconds {}", self.nodes, self.seconds);
-        Report { replay: Some(replay), ..World::new(seed, self.config(seed)).run(goes_on) }
+        Report { replay: Some(replay), ..World::new(seed, self.config(seed)).run_watched(goes_on) }
     }
 }
 

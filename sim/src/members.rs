@@ -10,6 +10,7 @@ use prunella_core::node::Node;
 use crate::disk::Damage;
 use crate::fault::Fault;
 use crate::news::News;
+use crate::progress::{Phase, Progress};
 use crate::world::World;
 
 impl World {
@@ -82,7 +83,7 @@ impl World {
     }
 
     /// A node dies. All others must remove it, and take it back when it has come back.
-    pub(crate) fn mourn(&mut self) {
+    pub(crate) fn mourn(&mut self, goes_on: &mut dyn FnMut(Progress) -> bool) {
         let Some(dead) = self.draw_dead() else { return };
         let began = self.now;
         let fault = self.inject(Fault::Kill { node: dead, damage: Damage::None });
@@ -90,10 +91,13 @@ impl World {
             if self.now.since(began) >= MOURNING_MAX {
                 return self.fail(format!("node {viewer} has not removed node {dead}, which is dead"));
             }
+            if !self.goes_on(Phase::Mourning, began, goes_on) {
+                return;
+            }
             self.run_for(Duration::from_secs(1));
         }
         self.heal(fault);
-        if self.failures().is_empty() && self.run_until_healed().is_none() {
+        if self.failures().is_empty() && self.heal_watched(Phase::Mourning, goes_on).is_none() && !self.broken_off {
             self.fail_unhealed("the mesh did not take back who had died");
         }
     }

@@ -39,6 +39,8 @@ pub struct Report {
     pub faults: Vec<FaultReport>,
     /// What went wrong otherwise; empty if the seed passed. Only the first few are kept.
     pub failures: Vec<Failure>,
+    /// Whether whoever looked on has broken it off: what did not fail until then proves little.
+    pub broken_off: bool,
     /// The longest time that a pair of nodes had no answer although a way between them existed.
     pub longest_gap: Duration,
     /// How long the mesh took to heal after the last fault had ended; `None` if it did not.
@@ -48,7 +50,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every oracle was content.
+    /// Whether every oracle was content, if only until the run was broken off.
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
     }
@@ -61,7 +63,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.passed() { "ok" } else { "FAILED" };
+        let verdict = match (self.passed(), self.broken_off) {
+            (false, _) => "FAILED",
+            (true, true) => "broken off",
+            (true, false) => "ok",
+        };
         let healed = self.healed_after.map_or("never".to_owned(), |d| format!("{:.1} s", d.as_secs_f64()));
         write!(
             f,

@@ -18,6 +18,7 @@ use crate::lie::Liar;
 use crate::mix::Mix;
 use crate::network::Network;
 use crate::news::{News, Story};
+use crate::progress::{Phase, Progress};
 use crate::records::Registry;
 use crate::report::{Failure, Report};
 use crate::trace::Trace;
@@ -58,6 +59,8 @@ pub struct World {
     /// What happened, for somebody who reads it; only while it is wanted.
     pub(crate) story: Option<Story>,
     failures: Vec<Failure>,
+    /// Whether whoever looks on has seen enough.
+    pub(crate) broken_off: bool,
     /// Wakes at one and the same moment, to notice a node that never rests.
     pub(crate) spins: (Instant, u32),
 }
@@ -107,6 +110,7 @@ impl World {
             trace: Trace::default(),
             story: None,
             failures: Vec::new(),
+            broken_off: false,
             spins: (Instant::BOOT, 0),
         };
         for host in 0..world.hosts.len() {
@@ -116,28 +120,36 @@ impl World {
         world
     }
 
-    /// Runs the whole programme: the mesh forms, suffers, and must heal. It ends early when something does not hold,
-    /// and when `goes_on`, which is asked every simulated second, says no.
-    pub fn run(mut self, goes_on: &mut dyn FnMut() -> bool) -> Report {
-        if self.run_until_healed().is_none() {
-            self.fail_unhealed("the mesh did not form");
-        } else {
+    /// Runs the whole program: the mesh forms, suffers, and must heal. It ends early when something does not hold, and
+    /// when `goes_on` says no, as in [`World::run_watched`].
+    pub fn run(self, goes_on: &mut dyn FnMut() -> bool) -> Report {
+        self.run_watched(&mut |_| goes_on())
+    }
+
+    /// As [`World::run`], under the eyes of somebody who hears of its progress at least every simulated second. As soon
+    /// as `goes_on` says no, the run is broken off where it is, which is no failure.
+    pub fn run_watched(mut self, goes_on: &mut dyn FnMut(Progress) -> bool) -> Report {
+        if self.heal_watched(Phase::Forming, goes_on).is_some() {
             self.storm(goes_on);
+        } else if !self.broken_off {
+            self.fail_unhealed("the mesh did not form");
         }
         self.calm();
-        let healed_after = if self.failures.is_empty() { self.run_until_healed() } else { None };
-        if healed_after.is_none() && self.failures.is_empty() {
+        let bears = self.failures.is_empty() && !self.broken_off;
+        let healed_after = if bears { self.heal_watched(Phase::Healing, goes_on) } else { None };
+        if healed_after.is_none() && self.failures.is_empty() && !self.broken_off {
             self.fail_unhealed("the mesh did not heal");
         }
-        if self.config.mourning && self.failures.is_empty() && goes_on() {
-            self.mourn();
+        if self.config.mourning && self.failures.is_empty() && !self.broken_off {
+            self.mourn(goes_on);
         }
         self.into_report(healed_after)
     }
 
-    fn storm(&mut self, goes_on: &mut dyn FnMut() -> bool) {
+    fn storm(&mut self, goes_on: &mut dyn FnMut(Progress) -> bool) {
         self.network.set_weather(self.config.weather);
         self.queue.push(self.now, Event::Requests);
+        let began = self.now;
         self.stormy_until = self.now + self.config.stormy;
         if self.config.mix != Mix::NOTHING {
             self.queue.push(self.now, Event::FaultDue);
@@ -149,10 +161,16 @@ impl World {
             let host = self.liars[liar].host;
             self.queue.push(self.now, Event::Lie { host });
         }
-        while self.now < self.stormy_until && self.failures.is_empty() && goes_on() {
+        while self.now < self.stormy_until && self.failures.is_empty() && self.goes_on(Phase::Storm, began, goes_on) {
             self.run_until(self.stormy_until.min(self.now + Duration::from_secs(1)));
         }
         self.stormy_until = self.now;
+    }
+
+    /// Asks whoever looks on; a no breaks the run off.
+    pub(crate) fn goes_on(&mut self, phase: Phase, began: Instant, goes_on: &mut dyn FnMut(Progress) -> bool) -> bool {
+        self.broken_off |= !goes_on(Progress { phase, passed: self.now.since(began) });
+        !self.broken_off
     }
 
     /// The storm is over: faults end, the network loses nothing any more, and nobody lies.
@@ -169,8 +187,13 @@ impl World {
 
     /// Lets time pass until everything is as it should be, and tells how long it took; `None` if patience ended first.
     pub fn run_until_healed(&mut self) -> Option<Duration> {
+        self.heal_watched(Phase::Healing, &mut |_| true)
+    }
+
+    /// As [`World::run_until_healed`]; `None` as well when it is broken off.
+    pub(crate) fn heal_watched(&mut self, phase: Phase, goes_on: &mut dyn FnMut(Progress) -> bool) -> Option<Duration> {
         let began = self.now;
-        while self.now.since(began) < self.config.patience {
+        while self.now.since(began) < self.config.patience && self.goes_on(phase, began, goes_on) {
             self.run_for(LOOK_EVERY);
             if self.unhealed().is_empty() {
                 return Some(self.now.since(began));
@@ -268,6 +291,7 @@ impl World {
             rejected,
             faults: self.faults,
             failures: self.failures,
+            broken_off: self.broken_off,
             longest_gap: self.longest_gap,
             healed_after,
             config: self.config,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use prunella_core::record::{Kind, Record};
 use prunella_core::wiring::Route;
 use prunella_core::{Instant, gossip};
-use prunella_sim::{Config, Damage, Fault, Mix, Options, Walk, Weather, World};
+use prunella_sim::{Config, Damage, Fault, Mix, Options, Phase, Walk, Weather, World};
 
 /// A mesh that has formed, in which only what the test injects goes wrong.
 fn formed(seed: u64) -> World {
@@ -59,14 +59,20 @@ fn twenty_meshes_bear_mixed_faults_and_heal() {
 }
 
 #[test]
-fn a_run_that_is_not_to_go_on_ends_and_heals() {
-    let mut left = 3;
-    let mut goes_on = || {
-        left -= 1;
-        left > 0
-    };
-    let report = Options { nodes: 4, seconds: 1000, ..Options::default() }.run(1, &mut goes_on);
-    assert!(report.passed() && report.virtual_time < Duration::from_secs(100), "{report}");
+fn a_run_that_is_not_to_go_on_is_broken_off_at_once_in_every_phase() {
+    let options = Options { nodes: 4, seconds: 3, ..Options::default() };
+    let mourns = (1..100).find(|seed| options.config(*seed).mourning).expect("a quarter of all worlds mourn");
+    for phase in [Phase::Forming, Phase::Storm, Phase::Healing, Phase::Mourning] {
+        let mut asked_again = false;
+        let report = options.run_watched(mourns, &mut |progress| {
+            assert!(!asked_again, "{progress:?} after the end");
+            asked_again = progress.phase == phase;
+            !asked_again
+        });
+        assert!(asked_again && report.broken_off && report.passed(), "{phase}: {report}");
+        assert!(report.to_string().contains("broken off"), "{report}");
+    }
+    assert!(!options.run(mourns, &mut || true).broken_off);
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(super) enum Failure {
     Unwritten(io::Error),
     /// It did what it should, and its report says what did not hold.
     Told,
+    /// It was interrupted, and has shown what it had so far.
+    Interrupted,
 }
 
 impl Failure {
@@ -33,6 +35,7 @@ impl Failure {
     pub(super) fn tell(&self, output: &mut Output) -> ExitCode {
         match self {
             Failure::Told => ExitCode::FAILURE,
+            Failure::Interrupted => ExitCode::from(EXIT_INTERRUPTED),
             Failure::Unwritten(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Failure::Unwritten(error) => {
                 complain(&format!("prunella: failed to write the output: {error}"));
@@ -55,3 +58,6 @@ impl Failure {
 pub(super) fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", render::harmless(line));
 }
+
+/// As shells have it: 128, and the number of the signal.
+pub(super) const EXIT_INTERRUPTED: u8 = 128 + 2;

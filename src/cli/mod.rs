@@ -11,6 +11,7 @@ mod fault;
 mod forward;
 mod incidents;
 mod init;
+mod interruption;
 mod invite;
 mod join;
 mod kill;
@@ -24,6 +25,7 @@ mod paths;
 mod peers;
 mod ping;
 mod policy;
+mod progress;
 mod render;
 mod reputation;
 mod services;
@@ -56,7 +58,8 @@ pub use sim::{FailedSeed, Simulate, Simulated, Simulation, Simulators, Watch};
 pub use sim_gossip::{GossipPreset, GossipProgress, GossipSpread, SimulateGossip};
 pub use sim_scenario::{PlayScenario, ScenarioStory};
 
-/// Runs the command line that the process was started with. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied.
+/// Runs the command line that the process was started with. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied, 130
+/// interrupted.
 pub fn main(simulators: Simulators) -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => cli.run(simulators),
@@ -71,7 +74,7 @@ pub fn main(simulators: Simulators) -> ExitCode {
 /// A self-healing, zero-trust mesh network.
 #[derive(Debug, Parser)]
 #[command(name = "prunella", version, max_term_width = 120)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied.")]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied, 130 interrupted.")]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -241,6 +244,12 @@ mod tests {
             "prunella completions bash",
             "prunella sim --seeds 3 --nodes 5 --seconds 10",
             "prunella sim --seed 7",
+            "prunella sim --seed 7 --nodes 1000 --minutes 10080 --json",
+            "prunella sim --seeds 1000000 --first-seed 0 --nodes 3 --seconds 0",
+            "prunella sim --gossip list",
+            "prunella sim --gossip 1k --seed 3",
+            "prunella members",
+            "prunella reputation b",
             "prunella lab",
             "prunella lab --nodes 7 --runs 1 --seed 3 --faults kill-node,one-way --bulk-mbit 50 --keep",
             "prunella lab --json report.json --dir /d --service tcp://127.0.0.1:8080",
@@ -271,6 +280,15 @@ mod tests {
             "prunella fault b",
             "prunella fault b --clear",
             "prunella completions cmd",
+            "prunella sim --seed 1 --seeds 2",
+            "prunella sim --seeds 0",
+            "prunella sim --seeds 1000001",
+            "prunella sim --nodes 0",
+            "prunella sim --nodes 1001",
+            "prunella sim --seconds 604801",
+            "prunella sim --minutes 10081",
+            "prunella sim --seconds 1 --minutes 1",
+            "prunella sim --gossip 1k --nodes 5",
             "prunella lab --nodes 3",
             "prunella lab --json",
             "prunella lab --service 127.0.0.1:8080",

@@ -17,6 +17,11 @@ pub(super) enum NodeCommand {
     /// List the nodes that are known
     Peers,
     /// List the members of the mesh: alive, suspect or down, and who says so
+    #[command(
+        after_help = "A third of the neighbors of a node make it suspect when they accuse it of silence; when more
+than two thirds have done so for long enough, it is down. With more than half of the known members
+within reach there is a quorum; without one, shared values are read-only."
+    )]
     Members,
     /// Show how far this node believes another, and why not further
     Reputation(reputation::Arguments),

@@ -22,4 +22,5 @@ mod process;
 mod rig;
 mod services;
 mod shared;
+mod simulator;
 mod whole;

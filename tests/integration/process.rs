@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::time::timeout;
 
 /// What a command printed, and how it ended.
@@ -48,10 +49,47 @@ pub(crate) async fn run(dir: &Path, arguments: &[&str]) -> Told {
     let mut command = tokio::process::Command::from(program(dir));
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     let output = timeout(COMMAND_PATIENCE, command.output()).await;
-    let output = output.unwrap_or_else(|_| panic!("{arguments:?} does not end")).unwrap();
+    told(output.unwrap_or_else(|_| panic!("{arguments:?} does not end")).unwrap())
+}
+
+/// As [`run`], for a command that would go on for long: interrupts it as soon as it listens to interrupts, or when it has
+/// printed a line on standard error.
+pub(crate) async fn run_and_interrupt(dir: &Path, arguments: &[&str], after_a_line: bool) -> Told {
+    let mut command = tokio::process::Command::from(program(dir));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let pid = child.id().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let interrupted = async {
+        let mut first = String::new();
+        if after_a_line {
+            stderr.read_line(&mut first).await.unwrap();
+        }
+        while !listens_to_interrupts(pid) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Not waited for yet, so that the id cannot be anybody else's.
+        kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::INT).unwrap();
+        let mut rest = String::new();
+        let (output, read) = tokio::join!(child.wait_with_output(), stderr.read_to_string(&mut rest));
+        read.unwrap();
+        Told { stderr: first + &rest, ..told(output.unwrap()) }
+    };
+    timeout(COMMAND_PATIENCE, interrupted).await.unwrap_or_else(|_| panic!("{arguments:?} does not end"))
+}
+
+/// Whether a process has a handler for SIGINT.
+fn listens_to_interrupts(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    let interrupt = 1 << (Signal::INT.as_raw() - 1);
+    u64::from_str_radix(mask.trim(), 16).unwrap() & interrupt != 0
+}
+
+fn told(output: Output) -> Told {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Told {
-        code: output.status.code().unwrap_or_else(|| panic!("{arguments:?}: {}", output.status)),
+        code: output.status.code().unwrap_or_else(|| panic!("{output:?}")),
         stdout: text(&output.stdout),
         stderr: text(&output.stderr),
     }

@@ -41,11 +41,11 @@ struct Node {
 }
 
 impl Mesh {
-    /// A mesh at rest: all links are up, and every neighbor is eager.
-    pub(super) fn new(options: &Options) -> Self {
+    /// A mesh at rest: all links are up, and every neighbor is eager. `None` as soon as `goes_on` says no.
+    pub(super) fn new(options: &Options, goes_on: &mut dyn FnMut() -> bool) -> Option<Self> {
         let links = Links::new(options);
         let mut rng = Rng::from_seed(options.seed);
-        let overlay = Overlay::choose(options, &links, &mut rng);
+        let overlay = Overlay::choose(options, &links, &mut rng, goes_on)?;
         let node = |own| {
             let mut broadcast = Broadcast::new();
             for peer in overlay.of(own) {
@@ -55,7 +55,7 @@ impl Mesh {
         };
         let nodes = (0..options.nodes as u32).map(node).collect();
         let arrivals = vec![0; overlay.len()];
-        Self {
+        Some(Self {
             nodes,
             crashed: vec![false; options.nodes],
             overlay,
@@ -66,11 +66,12 @@ impl Mesh {
             now: 0,
             effects: Vec::new(),
             counters: Counters::default(),
-        }
+        })
     }
 
-    /// Sends a message from a node drawn at random, until nothing happens any more.
-    pub(super) fn send(&mut self, message: u8) -> Counters {
+    /// Sends a message from a node drawn at random, until nothing happens any more. `None` as soon as `goes_on`, which
+    /// is asked now and then and told how many nodes the message has reached, says no.
+    pub(super) fn send(&mut self, message: u8, goes_on: &mut dyn FnMut(usize) -> bool) -> Option<Counters> {
         self.counters = Counters::default();
         self.queue.rewind();
         let began = self.now;
@@ -84,11 +85,16 @@ impl Mesh {
         (node.held, node.hops) = (node.held | 1 << message, 0);
         node.broadcast.originate(u32::from(message), Instant::from_nanos(began), &mut self.effects);
         self.perform(origin);
+        let mut events = 0_u32;
         while let Some(event) = self.queue.pop() {
             self.now = self.now.max(event.at);
             self.happen(event, began);
+            events += 1;
+            if events.is_multiple_of(EVENTS_PER_LOOK) && !goes_on(self.counters.reached() + 1) {
+                return None;
+            }
         }
-        std::mem::take(&mut self.counters)
+        Some(std::mem::take(&mut self.counters))
     }
 
     /// Crashes so many nodes. Their neighbors notice after a while; until then they send to nobody.
@@ -104,6 +110,11 @@ impl Mesh {
                 self.queue.push(self.now + NOTICED_AFTER, *peer, node as u32, NO_MESSAGE, Kind::Down);
             }
         }
+    }
+
+    /// How much simulated time has passed.
+    pub(super) fn passed(&self) -> Duration {
+        Duration::from_nanos(self.now)
     }
 
     /// How many nodes live.
@@ -207,3 +218,5 @@ impl Mesh {
 
 /// Silence after which a link is down, in nanoseconds: what nodes use unless they are told otherwise.
 const NOTICED_AFTER: u64 = 1_000_000_000;
+/// How many events there are between two looks at whether the run goes on: a few milliseconds.
+const EVENTS_PER_LOOK: u32 = 1 << 14;

@@ -26,38 +26,49 @@ pub struct Progress {
     pub sent: usize,
     /// How many will be.
     pub of: usize,
-    /// How many nodes the last one reached, its origin included; 0 when the mesh was just built.
+    /// How many nodes the last one has reached so far, its origin included; 0 until one was sent.
     pub reached: usize,
     /// Real time since the run began.
     pub wall: Duration,
 }
 
-/// Runs a simulation, and tells of its progress when the mesh is built and after each message.
+/// Runs a simulation, and tells of its progress: when the mesh is built, after each message, and in between every once
+/// in a while. As soon as `progress` says no, it is broken off, and the report is about the messages that had their time.
 ///
 /// # Panics
 /// If the options are unusable: [`Options::complaint`] says why.
-pub fn run(options: &Options, mut progress: impl FnMut(Progress)) -> Report {
+pub fn run(options: &Options, mut progress: impl FnMut(Progress) -> bool) -> Report {
     if let Some(complaint) = options.complaint() {
         panic!("BUG: unusable options: {complaint}");
     }
     let (began, processor) = (Instant::now(), report::processor_time());
     let of = options.warm_up + options.messages;
     let mut told = |sent, reached| progress(Progress { sent, of, reached, wall: began.elapsed() });
-    let mut mesh = Mesh::new(options);
+    let mesh = Mesh::new(options, &mut || told(0, 0));
     let building = began.elapsed();
-    told(0, 0);
     let mut counted = Vec::with_capacity(of);
-    for message in 0..of {
-        if message == options.warm_up {
-            mesh.crash(options.crashed);
+    let mut mesh = mesh.filter(|_| told(0, 0));
+    if let Some(mesh) = &mut mesh {
+        for message in 0..of {
+            if message == options.warm_up {
+                mesh.crash(options.crashed);
+            }
+            let Some(counters) = mesh.send(message as u8, &mut |reached| told(message, reached)) else { break };
+            let reached = counters.reached() + 1;
+            counted.push(counters);
+            if !told(message + 1, reached) {
+                break;
+            }
         }
-        counted.push(mesh.send(message as u8));
-        told(message + 1, counted[message].reached() + 1);
     }
-    let mut report = Report::new(options, &counted[options.warm_up..], mesh.living());
-    report.redundancy_first = counted[0].redundancy(options.nodes);
-    report.degree = mesh.links() as f64 / options.nodes as f64;
-    report.node_bytes = mesh.bytes() as f64 / options.nodes as f64;
+    let measured = counted.get(options.warm_up..).unwrap_or_default();
+    let mut report = Report::new(options, measured, mesh.as_ref().map_or(options.nodes, Mesh::living));
+    report.redundancy_first = counted.first().map_or(0.0, |first| first.redundancy(options.nodes));
+    if let Some(mesh) = mesh {
+        report.degree = mesh.links() as f64 / options.nodes as f64;
+        report.node_bytes = mesh.bytes() as f64 / options.nodes as f64;
+        report.virtual_time = mesh.passed();
+    }
     report.cost = Cost {
         wall: began.elapsed(),
         building,
@@ -74,7 +85,7 @@ mod tests {
     use super::*;
 
     fn quiet(options: &Options) -> Report {
-        run(options, |_| {})
+        run(options, |_| true)
     }
 
     fn flat(nodes: usize) -> Options {
@@ -130,11 +141,44 @@ mod tests {
     #[test]
     fn whoever_waits_is_told_of_the_progress() {
         let mut told = Vec::new();
-        let report = run(&Options { warm_up: 1, messages: 2, ..flat(100) }, |progress| told.push(progress));
+        let report = run(&Options { warm_up: 1, messages: 2, ..flat(100) }, |progress| {
+            told.push(progress);
+            true
+        });
         let sent: Vec<_> = told.iter().map(|progress| (progress.sent, progress.of, progress.reached)).collect();
         assert_eq!(sent, [(0, 3, 0), (1, 3, 100), (2, 3, 100), (3, 3, 100)]);
         let text = report.to_string();
         assert!(text.starts_with("simulated: 100 nodes"), "{text}");
+        assert!(report.virtual_time > report.all_max * 2 && report.node_hours() > 0.0, "{report:?}");
         assert!(text.contains("reached     all 100 nodes by 2 of 2 messages"), "{text}");
+    }
+
+    #[test]
+    fn a_run_that_is_broken_off_reports_the_messages_that_had_their_time() {
+        let options = Options { warm_up: 1, messages: 3, ..flat(100) };
+        for (last, measured) in [(0, 0), (1, 0), (2, 1), (3, 2)] {
+            let report = run(&options, |progress| progress.sent < last);
+            assert_eq!((report.measured, report.complete), (measured, measured), "{report}");
+            assert!(!report.is_complete() && report.to_string().contains("BROKEN OFF"), "{report}");
+        }
+        let whole = run(&options, |_| true);
+        assert!(whole.is_complete() && !whole.to_string().contains("BROKEN OFF"), "{whole}");
+    }
+
+    #[test]
+    fn a_large_run_is_broken_off_while_it_is_built_and_in_the_middle_of_a_message() {
+        let options = flat(20_000);
+        let mut asked = 0;
+        let report = run(&options, |_| {
+            asked += 1;
+            false
+        });
+        assert_eq!((asked, report.measured, report.degree), (1, 0, 0.0), "{report}");
+        let mut under_way = 0;
+        run(&options, |progress| {
+            under_way += usize::from(progress.sent == 0 && progress.reached > 0);
+            under_way < 2
+        });
+        assert_eq!(under_way, 2);
     }
 }

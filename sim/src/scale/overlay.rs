@@ -18,12 +18,21 @@ impl Overlay {
     /// Lets every node choose half as many neighbors as it shall have on average: a link counts for both of its ends.
     ///
     /// A node chooses among the ring successor of its own region, which is known in full, and a sample of nodes that
-    /// were drawn evenly from its region and from the whole mesh.
-    pub(super) fn choose(options: &Options, links: &Links, rng: &mut Rng) -> Self {
+    /// were drawn evenly from its region and from the whole mesh. `None` as soon as `goes_on`, which is asked now and
+    /// then, says no.
+    pub(super) fn choose(
+        options: &Options,
+        links: &Links,
+        rng: &mut Rng,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Option<Self> {
         let nodes = options.nodes as u32;
         let mut pairs = Vec::with_capacity(options.nodes * options.degree / 2);
         let mut candidates = Vec::with_capacity(1 + NEAR_SAMPLE + FAR_SAMPLE);
         for own in 0..nodes {
+            if own % NODES_PER_LOOK == NODES_PER_LOOK - 1 && !goes_on() {
+                return None;
+            }
             let region = options.region(own);
             let home = options.members(region);
             let size = (home.end - home.start) as usize;
@@ -41,7 +50,7 @@ impl Overlay {
         }
         pairs.sort_unstable();
         pairs.dedup();
-        Self::from_links(options.nodes, &pairs)
+        Some(Self::from_links(options.nodes, &pairs))
     }
 
     /// From links, each told once.
@@ -84,6 +93,8 @@ impl Overlay {
 
 /// So many nodes of its own region does a node choose among.
 const NEAR_SAMPLE: usize = 16;
+/// How many nodes choose between two looks at whether the run goes on: some milliseconds.
+const NODES_PER_LOOK: u32 = 1 << 12;
 /// So many nodes of the whole mesh does a node choose among.
 const FAR_SAMPLE: usize = 32;
 
@@ -94,7 +105,7 @@ mod tests {
     #[test]
     fn a_link_is_known_at_both_of_its_ends() {
         let options = Options { nodes: 300, regions: 3, ..Options::default() };
-        let overlay = Overlay::choose(&options, &Links::new(&options), &mut Rng::from_seed(1));
+        let overlay = Overlay::choose(&options, &Links::new(&options), &mut Rng::from_seed(1), &mut || true).unwrap();
         for a in 0..300 {
             assert!(overlay.of(a).is_sorted() && !overlay.of(a).contains(&a), "{:?}", overlay.of(a));
             assert!(overlay.of(a).iter().all(|b| overlay.link(*b, a).is_some()));

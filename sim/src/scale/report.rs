@@ -1,6 +1,7 @@
 //! What a run at scale has shown.
 
 use std::fmt;
+use std::ops::Add;
 use std::time::Duration;
 
 use super::options::Options;
@@ -15,6 +16,8 @@ pub struct Report {
     pub living: usize,
     /// Neighbors of a node, on average.
     pub degree: f64,
+    /// How many messages were measured: all that were asked for, unless the run was broken off.
+    pub measured: usize,
     /// Messages that reached every living node.
     pub complete: usize,
     /// Time until a message had reached the last node that it reached: mean over the messages.
@@ -47,6 +50,8 @@ pub struct Report {
     pub bytes: f64,
     /// What a node's tree machine takes up in memory at rest, in bytes, on average.
     pub node_bytes: f64,
+    /// How much simulated time passed.
+    pub virtual_time: Duration,
     /// What the run cost on this machine; differs between runs of one seed.
     pub cost: Cost,
 }
@@ -70,6 +75,16 @@ impl Report {
         self.complete == self.options.messages
     }
 
+    /// Simulated hours, added up over all nodes.
+    pub fn node_hours(&self) -> f64 {
+        self.virtual_time.as_secs_f64() * self.options.nodes as f64 / 3600.0
+    }
+
+    /// How many times faster than real time it ran.
+    pub fn speed(&self) -> f64 {
+        self.virtual_time.as_secs_f64() / self.cost.wall.as_secs_f64().max(1e-9)
+    }
+
     pub(super) fn new(options: &Options, measured: &[Counters], living: usize) -> Self {
         let messages = measured.len().max(1) as f64;
         let per_node = |count: fn(&Counters) -> u64| {
@@ -86,6 +101,7 @@ impl Report {
         Self {
             options: options.clone(),
             living,
+            measured: measured.len(),
             degree: 0.0,
             complete: measured.iter().filter(|counters| counters.times.len() + 1 == living).count(),
             all_mean: Duration::from_secs_f64(last().map(f64::from).sum::<f64>() / messages / 1e6),
@@ -95,7 +111,7 @@ impl Report {
             p99: quantile(99),
             hops_mean: hops as f64 / times.len().max(1) as f64,
             hops_max: measured.iter().map(|counters| counters.hops_max).max().unwrap_or_default(),
-            redundancy: measured.iter().map(|counters| counters.redundancy(living)).sum::<f64>() / messages,
+            redundancy: measured.iter().map(|counters| counters.redundancy(living)).fold(0.0, f64::add) / messages,
             redundancy_first: 0.0,
             announcements: per_node(|counters| counters.announcements),
             grafts: per_node(|counters| counters.grafts),
@@ -103,6 +119,7 @@ impl Report {
             rejected: measured.iter().map(|counters| counters.rejected).sum(),
             bytes: per_node(|counters| counters.bytes),
             node_bytes: 0.0,
+            virtual_time: Duration::ZERO,
             cost: Cost::default(),
         }
     }
@@ -117,13 +134,39 @@ impl fmt::Display for Report {
         if regions > 1 {
             write!(f, " inside, {} between", links(self.options.far))?;
         }
-        let Options { loss_permille, crashed, strategy, warm_up, .. } = self.options;
+        let Options { loss_permille, crashed, strategy, .. } = self.options;
         writeln!(f, "; {:.1} neighbors each ({strategy})", self.degree)?;
         writeln!(f, "  faults      {:.1} % loss, {crashed} crashed", f64::from(loss_permille) / 10.0)?;
+        match self.measured {
+            0 => writeln!(f, "  BROKEN OFF  before the first of {messages} messages was measured")?,
+            measured if measured < messages => {
+                writeln!(f, "  BROKEN OFF  after {measured} of {messages} messages; the figures are about these")?;
+                self.write_figures(f)?;
+            }
+            _ => self.write_figures(f)?,
+        }
         writeln!(
             f,
-            "  reached     all {} nodes by {} of {messages} messages, after {warm_up} others",
-            self.living, self.complete
+            "  speed       {:.2} simulated seconds, {:.3} node-hours; {:.2} x real time",
+            self.virtual_time.as_secs_f64(),
+            self.node_hours(),
+            self.speed()
+        )?;
+        write!(f, "  cost        {:.1} s real time", self.cost.wall.as_secs_f64())?;
+        write!(f, ", {:.1} s of it for choosing neighbors", self.cost.building.as_secs_f64())?;
+        if let Some(processor) = self.cost.processor {
+            write!(f, "; {:.1} s on the processor", processor.as_secs_f64())?;
+        }
+        self.cost.peak_memory.map_or(Ok(()), |bytes| write!(f, "; peak memory {} MB", bytes / 1_000_000))
+    }
+}
+
+impl Report {
+    fn write_figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "  reached     all {} nodes by {} of {} messages, after {} others",
+            self.living, self.complete, self.measured, self.options.warm_up
         )?;
         writeln!(f, "  to all      mean {} ms, max {} ms", ms(self.all_mean), ms(self.all_max))?;
         writeln!(f, "  to a node   p50 {} ms, p90 {} ms, p99 {} ms", ms(self.p50), ms(self.p90), ms(self.p99))?;
@@ -133,13 +176,7 @@ impl fmt::Display for Report {
             f,
             "  per node    {:.1} announcements, {:.3} grafts, {:.3} prunes, about {:.0} bytes a message; {:.0} bytes of state",
             self.announcements, self.grafts, self.prunes, self.bytes, self.node_bytes
-        )?;
-        write!(f, "  cost        {:.1} s real time", self.cost.wall.as_secs_f64())?;
-        write!(f, ", {:.1} s of it for choosing neighbors", self.cost.building.as_secs_f64())?;
-        if let Some(processor) = self.cost.processor {
-            write!(f, "; {:.1} s on the processor", processor.as_secs_f64())?;
-        }
-        self.cost.peak_memory.map_or(Ok(()), |bytes| write!(f, "; peak memory {} MB", bytes / 1_000_000))
+        )
     }
 }
 
