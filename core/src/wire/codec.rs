@@ -35,6 +35,11 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, Rejected> {
 
 /// Decodes a value that stands in exactly the form that [`encode`] gives it.
 ///
+/// Lengths tell: what bincode reads more than one way are its varints alone (numbers, lengths, variants), and every other
+/// form of a number is longer than the one that is written. So bytes that are as many as the value's own encoding are
+/// that encoding. This holds for what is made of numbers, text, lists and variants; a set or a map, whose order could
+/// vary at the same length, must not be read by this.
+///
 /// # Errors
 /// As [`decode`], and [`Rejected::NonCanonical`] for a number in more bytes than it needs, or bytes left over.
 #[inline]
@@ -42,10 +47,12 @@ pub fn decode_canonical<T: Decode<()> + Encode>(bytes: &[u8]) -> Result<T, Rejec
     if bytes.len() > CONTROL_MESSAGE_BYTES_MAX {
         return Err(Rejected::OverLimit);
     }
-    let (value, _) = bincode::decode_from_slice(bytes, CONFIG).map_err(rejected)?;
-    let mut same = Same { rest: bytes };
-    bincode::encode_into_writer(&value, &mut same, CONFIG).map_err(|_| Rejected::NonCanonical)?;
-    if same.rest.is_empty() { Ok(value) } else { Err(Rejected::NonCanonical) }
+    let (value, used) = bincode::decode_from_slice(bytes, CONFIG).map_err(rejected)?;
+    let mut shortest = Length(0);
+    bincode::encode_into_writer(&value, &mut shortest, CONFIG).map_err(|_| Rejected::NonCanonical)?;
+    let canonical = used == bytes.len() && shortest.0 == used;
+    debug_assert!(!canonical || encode(&value) == bytes, "two forms of one length");
+    if canonical { Ok(value) } else { Err(Rejected::NonCanonical) }
 }
 
 fn rejected(error: bincode::error::DecodeError) -> Rejected {
@@ -55,21 +62,14 @@ fn rejected(error: bincode::error::DecodeError) -> Rejected {
     }
 }
 
-/// Takes what is written only if it is what was expected: an encoding is compared without being made.
-struct Same<'a> {
-    rest: &'a [u8],
-}
+/// Counts what is written: the length of an encoding without the encoding.
+struct Length(usize);
 
-impl Writer for &mut Same<'_> {
+impl Writer for &mut Length {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        match self.rest.strip_prefix(bytes) {
-            Some(rest) => {
-                self.rest = rest;
-                Ok(())
-            }
-            None => Err(EncodeError::Other("it differs")),
-        }
+        self.0 += bytes.len();
+        Ok(())
     }
 }
 
@@ -97,7 +97,48 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<CONTROL_MESSAGE_BYTES_MA
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::record::{Body, Kind, LinkBody, LinksBody, NodeBody, Record, RecordId, Refuted};
+    use crate::shared::{Seen, Write};
+    use crate::{Label, PeerId};
+
+    fn records() -> [Record; 4] {
+        let peer = PeerId::from_public_key([9; 32]);
+        let link = LinkBody { neighbor: peer, label: Label(7), rtt_us: 300, loss_permille: 3 };
+        let refuted = Refuted { accuser: peer, version: 5 };
+        let addresses = ["127.0.0.1:7".parse().unwrap(), "[::1]:70".parse().unwrap()].to_vec();
+        let clock = vec![Seen { writer: peer, counter: 1 }];
+        let bodies = [
+            (Kind::Service, Body::Service),
+            (Kind::Node, Body::Node(NodeBody { name: "a".into(), addresses, region: "b".into() })),
+            (Kind::Links, Body::Links(LinksBody { links: vec![link; 2], accused: vec![peer], refuted: vec![refuted] })),
+            (Kind::Shared, Body::Shared(Write { clock, floor: 0, value: Some("v".into()) })),
+        ];
+        bodies.map(|(kind, body)| {
+            let id = RecordId { origin: peer, kind, key: "web".into() };
+            Record { id, version: 1, issued_ms: 200, expires_ms: 70_000, body }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_canonical_by_its_length_is_its_own_encoding(which in 0..4usize, at: u16, form in 0..5u8, byte: u8) {
+            let mut bytes = encode(&records()[which]);
+            let at = usize::from(at) % bytes.len();
+            // Longer forms of a number, and bytes that are simply other ones.
+            match form {
+                0 => drop(bytes.splice(at..=at, [251, bytes[at], 0])),
+                1 => drop(bytes.splice(at..=at, [252, bytes[at], 0, 0, 0])),
+                2 => drop(bytes.splice(at..=at, [253, bytes[at], 0, 0, 0, 0, 0, 0, 0])),
+                3 => bytes[at] = byte,
+                _ => bytes.insert(at, byte),
+            }
+            let same = decode::<Record>(&bytes).ok().filter(|record| encode(record) == bytes);
+            prop_assert_eq!(decode_canonical::<Record>(&bytes).ok(), same);
+        }
+    }
 
     #[test]
     fn only_the_shortest_form_is_canonical() {
