@@ -35,11 +35,6 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, Rejected> {
 
 /// Decodes a value that stands in exactly the form that [`encode`] gives it.
 ///
-/// Lengths tell: what bincode reads more than one way are its varints alone (numbers, lengths, variants), and every other
-/// form of a number is longer than the one that is written. So bytes that are as many as the value's own encoding are
-/// that encoding. This holds for what is made of numbers, text, lists and variants; a set or a map, whose order could
-/// vary at the same length, must not be read by this.
-///
 /// # Errors
 /// As [`decode`], and [`Rejected::NonCanonical`] for a number in more bytes than it needs, or bytes left over.
 #[inline]
@@ -47,12 +42,10 @@ pub fn decode_canonical<T: Decode<()> + Encode>(bytes: &[u8]) -> Result<T, Rejec
     if bytes.len() > CONTROL_MESSAGE_BYTES_MAX {
         return Err(Rejected::OverLimit);
     }
-    let (value, used) = bincode::decode_from_slice(bytes, CONFIG).map_err(rejected)?;
-    let mut shortest = Length(0);
-    bincode::encode_into_writer(&value, &mut shortest, CONFIG).map_err(|_| Rejected::NonCanonical)?;
-    let canonical = used == bytes.len() && shortest.0 == used;
-    debug_assert!(!canonical || encode(&value) == bytes, "two forms of one length");
-    if canonical { Ok(value) } else { Err(Rejected::NonCanonical) }
+    let (value, _) = bincode::decode_from_slice(bytes, CONFIG).map_err(rejected)?;
+    let mut same = Same { rest: bytes };
+    bincode::encode_into_writer(&value, &mut same, CONFIG).map_err(|_| Rejected::NonCanonical)?;
+    if same.rest.is_empty() { Ok(value) } else { Err(Rejected::NonCanonical) }
 }
 
 fn rejected(error: bincode::error::DecodeError) -> Rejected {
@@ -62,14 +55,21 @@ fn rejected(error: bincode::error::DecodeError) -> Rejected {
     }
 }
 
-/// Counts what is written: the length of an encoding without the encoding.
-struct Length(usize);
+/// Takes what is written only if it is what was expected: an encoding is compared without being made.
+struct Same<'a> {
+    rest: &'a [u8],
+}
 
-impl Writer for &mut Length {
+impl Writer for &mut Same<'_> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.0 += bytes.len();
-        Ok(())
+        match self.rest.strip_prefix(bytes) {
+            Some(rest) => {
+                self.rest = rest;
+                Ok(())
+            }
+            None => Err(EncodeError::Other("it differs")),
+        }
     }
 }
 
@@ -124,7 +124,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_canonical_by_its_length_is_its_own_encoding(which in 0..4usize, at: u16, form in 0..5u8, byte: u8) {
+        fn only_its_own_encoding_is_canonical_for_a_record(which in 0..4usize, at: u16, form in 0..5u8, byte: u8) {
             let mut bytes = encode(&records()[which]);
             let at = usize::from(at) % bytes.len();
             // Longer forms of a number, and bytes that are simply other ones.
