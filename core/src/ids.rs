@@ -1,5 +1,6 @@
 //! Names of things: nodes, links, labels.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -10,9 +11,7 @@ use serde::{Deserialize, Serialize};
 /// A node's identity: its Ed25519 public key (RFC 8032), 32 bytes.
 ///
 /// Written as 52 characters of lowercase base32 (RFC 4648 alphabet, no padding), which fits one DNS label.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, bincode::Encode, bincode::Decode,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, bincode::Encode, bincode::Decode)]
 #[serde(into = "String", try_from = "String")]
 pub struct PeerId([u8; 32]);
 
@@ -46,6 +45,22 @@ impl PeerId {
     pub fn tag(&self) -> Tag {
         let hash = blake3::derive_key("prunella 2026 frame tag", &self.0);
         Tag(u64::from_be_bytes(hash[..8].try_into().expect("BUG: eight bytes are eight bytes")))
+    }
+}
+
+/// As the bytes are ordered, but two words at a time: every map of nodes and of records is searched by it.
+impl Ord for PeerId {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let halves = |id: &Self| (word(id.0.first_chunk()), word(id.0.last_chunk()));
+        halves(self).cmp(&halves(other))
+    }
+}
+
+impl PartialOrd for PeerId {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -117,9 +132,7 @@ pub struct LinkId(pub u64);
 /// What tells one signed record from every other: the first 16 bytes of the BLAKE3 hash of its signed bytes.
 ///
 /// Two statements of one origin under one id and version have different items, so both can be asked for by name.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, bincode::Encode, bincode::Decode,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, bincode::Encode, bincode::Decode)]
 pub struct ItemId(pub [u8; 16]);
 
 impl ItemId {
@@ -134,6 +147,21 @@ impl ItemId {
     }
 }
 
+/// As the bytes are ordered, but as one number.
+impl Ord for ItemId {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for ItemId {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl fmt::Debug for ItemId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ItemId({})", data_encoding::HEXLOWER.encode(&self.0[..6]))
@@ -145,6 +173,12 @@ impl fmt::Debug for ItemId {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, bincode::Encode, bincode::Decode,
 )]
 pub struct Label(pub u16);
+
+/// Sixteen bytes as the number that is ordered as they are.
+#[inline]
+fn word(bytes: Option<&[u8; 16]>) -> u128 {
+    u128::from_be_bytes(*bytes.expect("BUG: an id is longer than a word"))
+}
 
 fn base32() -> Encoding {
     let mut spec = Specification::new();
@@ -176,5 +210,16 @@ mod tests {
         let tag = PeerId::from_public_key([9; 32]).tag();
         assert_eq!(Tag::from_address(&tag.address()), Some(tag));
         assert_eq!(Tag::from_address(&Ipv6Addr::LOCALHOST), None);
+    }
+
+    #[test]
+    fn ids_are_ordered_as_their_bytes_are() {
+        let mut bytes: Vec<[u8; 32]> = (0..32).map(|i| std::array::from_fn(|j| if i == j { 200 } else { 7 })).collect();
+        bytes.extend([[0; 32], [7; 32], [255; 32]]);
+        for (a, b) in bytes.iter().flat_map(|a| bytes.iter().map(move |b| (a, b))) {
+            assert_eq!(PeerId::from_public_key(*a).cmp(&PeerId::from_public_key(*b)), a.cmp(b));
+            let half = |bytes: &[u8; 32]| -> [u8; 16] { std::array::from_fn(|i| bytes[i]) };
+            assert_eq!(ItemId(half(a)).cmp(&ItemId(half(b))), half(a).cmp(&half(b)));
+        }
     }
 }

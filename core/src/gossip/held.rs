@@ -1,6 +1,6 @@
 //! The records held: the newest of each id, found by id and by item.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::limits::{PAST_ITEMS_MAX, RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
 use crate::planted::{self, PlantedBug};
@@ -22,10 +22,8 @@ pub(super) struct Held {
 /// What became of a record.
 #[derive(Debug, PartialEq)]
 pub(super) enum Applied {
-    /// It was new or newer, and took the place of an older one.
+    /// It was new, or took the place of an older one.
     News {
-        /// The item that is no longer held.
-        replaced: Option<ItemId>,
         /// The record that had to go: the origin's share is full, and keeps the smallest ids, so that all nodes keep
         /// the same ones.
         evicted: Option<Box<Verified<ProvenRecord>>>,
@@ -84,42 +82,43 @@ impl Held {
         (held.record.version == proven.record.version && held.item != proven.item).then_some(held)
     }
 
-    /// Takes a record in if it is newer than what is held. Of two with one version the smaller item stays, so that all
-    /// nodes keep the same one until the proof of it has spread.
-    pub(super) fn apply(&mut self, proven: Verified<ProvenRecord>) -> Applied {
-        let id = &proven.record.id;
-        let rank = |p: &ProvenRecord| (p.record.version, std::cmp::Reverse(p.item));
-        let is_old = |held: &ProvenRecord| {
-            rank(held) >= rank(&proven) && (held.item == proven.item || !planted::is(PlantedBug::VersionUncompared))
-        };
-        let mut evicted = None;
-        let replaced = match self.records.get(id) {
-            Some(held) if is_old(held) => {
-                self.past.insert_unless(proven.item, held.item);
+    /// Takes a record in if it is newer than what is held; `note` hears of it before it is stored. Of two with one version
+    /// the smaller item stays, so that all nodes keep the same one until the proof of it has spread.
+    pub(super) fn apply(
+        &mut self,
+        proven: Verified<ProvenRecord>,
+        note: impl FnOnce(&Verified<ProvenRecord>, Option<ItemId>),
+    ) -> Applied {
+        let item = proven.item;
+        if let Some(held) = self.records.get_mut(&proven.record.id) {
+            let replaced = held.item;
+            if is_old(held, &proven) {
+                self.past.insert_unless(item, replaced);
                 return Applied::Known;
             }
-            Some(held) => Some(held.item),
-            None => {
-                if self.share(&id.origin) >= RECORDS_PER_ORIGIN_MAX {
-                    let Some(largest) = self.largest_of(id).filter(|largest| id < largest) else {
-                        self.past.insert(proven.item);
-                        return Applied::NoRoom;
-                    };
-                    evicted = self.remove(&largest).map(Box::new);
-                } else if self.records.len() >= RECORDS_MAX {
-                    return Applied::NoRoom;
-                }
-                *self.per_origin.entry(id.origin).or_default() += 1;
-                None
-            }
-        };
-        if let Some(item) = replaced {
-            self.items.remove(&item);
-            self.past.insert(item);
+            note(&proven, Some(replaced));
+            let id = self.items.remove(&replaced).unwrap_or_else(|| proven.record.id.clone());
+            self.past.insert(replaced);
+            self.items.insert(item, id);
+            *held = proven;
+            return Applied::News { evicted: None };
         }
-        self.items.insert(proven.item, id.clone());
+        let mut evicted = None;
+        let id = &proven.record.id;
+        if self.share(&id.origin) >= RECORDS_PER_ORIGIN_MAX {
+            let Some(largest) = self.largest_of(id).filter(|largest| id < largest) else {
+                self.past.insert(item);
+                return Applied::NoRoom;
+            };
+            evicted = self.remove(&largest).map(Box::new);
+        } else if self.records.len() >= RECORDS_MAX {
+            return Applied::NoRoom;
+        }
+        note(&proven, None);
+        *self.per_origin.entry(id.origin).or_default() += 1;
+        self.items.insert(item, id.clone());
         self.records.insert(id.clone(), proven);
-        Applied::News { replaced, evicted }
+        Applied::News { evicted }
     }
 
     fn share(&self, origin: &PeerId) -> usize {
@@ -160,33 +159,53 @@ impl Held {
     }
 }
 
-/// Items that were held until lately, oldest first: neighbors may still announce them.
+/// Whether what is held is as new as `proven`, or newer.
+fn is_old(held: &ProvenRecord, proven: &ProvenRecord) -> bool {
+    let rank = |p: &ProvenRecord| (p.record.version, std::cmp::Reverse(p.item));
+    rank(held) >= rank(proven) && (held.item == proven.item || !planted::is(PlantedBug::VersionUncompared))
+}
+
+/// Items that were held until lately: neighbors may still announce them. Two generations, so that none has to be
+/// searched to make room: when the younger one is full, the older one goes as a whole.
 #[derive(Debug, Default)]
 struct Past {
-    order: VecDeque<ItemId>,
-    items: BTreeSet<ItemId>,
+    young: BTreeSet<ItemId>,
+    old: BTreeSet<ItemId>,
 }
 
 impl Past {
     fn contains(&self, item: &ItemId) -> bool {
-        self.items.contains(item)
+        self.young.contains(item) || self.old.contains(item)
     }
 
     fn insert(&mut self, item: ItemId) {
-        if !self.items.insert(item) {
-            return;
+        if self.young.len() >= PAST_ITEMS_MAX / 2 {
+            self.old = std::mem::take(&mut self.young);
         }
-        self.order.push_back(item);
-        if self.order.len() > PAST_ITEMS_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.items.remove(&oldest);
-        }
+        self.young.insert(item);
     }
 
     fn insert_unless(&mut self, item: ItemId, held: ItemId) {
         if item != held {
             self.insert(item);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_held_lately_is_known_and_what_is_long_gone_makes_room() {
+        let mut past = Past::default();
+        let item = |n: usize| ItemId::of(&n.to_le_bytes());
+        for n in 0..3 * PAST_ITEMS_MAX {
+            past.insert(item(n));
+            assert!(past.young.len() + past.old.len() <= PAST_ITEMS_MAX);
+        }
+        let newest = 3 * PAST_ITEMS_MAX - PAST_ITEMS_MAX / 2..3 * PAST_ITEMS_MAX;
+        assert!(newest.clone().all(|n| past.contains(&item(n))));
+        assert!(!past.contains(&item(0)));
     }
 }

@@ -39,20 +39,22 @@ impl Gossip {
 
     /// Holds a record if it is newer than what is held, and tells whom it concerns.
     pub(super) fn take_in(&mut self, proven: Verified<ProvenRecord>, now: Instant, effects: &mut Vec<Effect>) -> bool {
-        let (id, item) = (proven.record.id.clone(), proven.item);
-        let persist = Effect::Persist { id: id.clone(), signed: proven.signed.clone() };
-        let Applied::News { replaced, evicted } = self.held.apply(proven) else { return false };
+        let Self { held, members, repair, .. } = self;
+        let mut rare = None;
+        let applied = held.apply(proven, |proven, replaced| {
+            let record = &proven.record;
+            repair.changed(replaced, proven.item, now);
+            effects.push(Effect::Persist { id: record.id.clone(), signed: proven.signed.clone() });
+            members.note(&record.id, Some(record), now);
+            effects.extend(changed(&record.id, Some(&record.body)));
+            let is_rare = matches!(record.body, Body::Shared(_) | Body::Equivocation(_));
+            rare = is_rare.then(|| record.clone());
+        });
+        let Applied::News { evicted } = applied else { return false };
         if let Some(gone) = evicted {
             self.let_go(&gone, now, effects);
         }
-        self.repair.changed(replaced, item, now);
-        effects.push(persist);
-        let Self { held, members, .. } = self;
-        let Some(record) = held.get(&id).map(|proven| &proven.record) else { return true };
-        members.note(&record.id, Some(record), now);
-        effects.extend(changed(&record.id, Some(&record.body)));
-        if matches!(record.body, Body::Shared(_) | Body::Equivocation(_)) {
-            let record = record.clone();
+        if let Some(record) = rare {
             self.note_rare(&record, now, effects);
         }
         true

@@ -19,6 +19,8 @@ pub(super) struct Members {
     membership: Membership,
     accusations: Accusations,
     partition: PartitionDetector,
+    /// When it was last judged what is said of members.
+    judged: Option<Instant>,
     /// When it is counted who can be reached; set while that may have changed.
     count_at: Option<Instant>,
 }
@@ -71,12 +73,16 @@ impl Members {
             membership: Membership::new(seed),
             accusations: Accusations::new(me, now),
             partition: PartitionDetector::new(),
+            judged: None,
             count_at: None,
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let due = [self.membership.deadline(), self.accusations.deadline(), self.partition.deadline(), self.count_at];
+        // Under load every record would have a waking of its own: news that follow upon each other are judged together.
+        let rested = self.judged.map_or(Instant::BOOT, |at| at + JUDGE_EVERY);
+        let judge = self.membership.deadline().map(|at| at.max(rested));
+        let due = [judge, self.accusations.deadline(), self.partition.deadline(), self.count_at];
         due.into_iter().flatten().min()
     }
 
@@ -193,6 +199,7 @@ impl Gossip {
     pub(super) fn judge_members(&mut self, due: Option<Instant>, now: Instant, effects: &mut Vec<Effect>) {
         let members = &mut self.members;
         members.accusations.wake(due.unwrap_or(now), now);
+        members.judged = Some(now);
         for change in members.membership.wake(now) {
             members.accusations.judged(&change.peer, change.to, now);
             members.count_at.get_or_insert(now + COUNT_DELAY);
@@ -219,5 +226,7 @@ impl Gossip {
     }
 }
 
+/// Least time between two judgments; a verdict takes seconds, so a few milliseconds are nothing to it.
+const JUDGE_EVERY: Duration = Duration::from_millis(5);
 /// How long changes are gathered before it is counted again who can be reached.
 const COUNT_DELAY: Duration = Duration::from_millis(200);

@@ -97,7 +97,48 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<CONTROL_MESSAGE_BYTES_MA
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::record::{Body, Kind, LinkBody, LinksBody, NodeBody, Record, RecordId, Refuted};
+    use crate::shared::{Seen, Write};
+    use crate::{Label, PeerId};
+
+    fn records() -> [Record; 4] {
+        let peer = PeerId::from_public_key([9; 32]);
+        let link = LinkBody { neighbor: peer, label: Label(7), rtt_us: 300, loss_permille: 3 };
+        let refuted = Refuted { accuser: peer, version: 5 };
+        let addresses = ["127.0.0.1:7".parse().unwrap(), "[::1]:70".parse().unwrap()].to_vec();
+        let clock = vec![Seen { writer: peer, counter: 1 }];
+        let bodies = [
+            (Kind::Service, Body::Service),
+            (Kind::Node, Body::Node(NodeBody { name: "a".into(), addresses, region: "b".into() })),
+            (Kind::Links, Body::Links(LinksBody { links: vec![link; 2], accused: vec![peer], refuted: vec![refuted] })),
+            (Kind::Shared, Body::Shared(Write { clock, floor: 0, value: Some("v".into()) })),
+        ];
+        bodies.map(|(kind, body)| {
+            let id = RecordId { origin: peer, kind, key: "web".into() };
+            Record { id, version: 1, issued_ms: 200, expires_ms: 70_000, body }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn only_its_own_encoding_is_canonical_for_a_record(which in 0..4usize, at: u16, form in 0..5u8, byte: u8) {
+            let mut bytes = encode(&records()[which]);
+            let at = usize::from(at) % bytes.len();
+            // Longer forms of a number, and bytes that are simply other ones.
+            match form {
+                0 => drop(bytes.splice(at..=at, [251, bytes[at], 0])),
+                1 => drop(bytes.splice(at..=at, [252, bytes[at], 0, 0, 0])),
+                2 => drop(bytes.splice(at..=at, [253, bytes[at], 0, 0, 0, 0, 0, 0, 0])),
+                3 => bytes[at] = byte,
+                _ => bytes.insert(at, byte),
+            }
+            let same = decode::<Record>(&bytes).ok().filter(|record| encode(record) == bytes);
+            prop_assert_eq!(decode_canonical::<Record>(&bytes).ok(), same);
+        }
+    }
 
     #[test]
     fn only_the_shortest_form_is_canonical() {
