@@ -37,7 +37,7 @@ fn push(records: Vec<SignedRecord>) -> Vec<u8> {
 }
 
 fn summary() -> Vec<u8> {
-    codec::encode_message(&Control::Reconcile(reconcile::Message::Summary { root: [7; 32], items: 0 }))
+    codec::encode_message(&Control::Reconcile(reconcile::Message::Summary { root: [7; 32], items: 0, fresh: true }))
 }
 
 fn gate() -> Gate {
@@ -195,7 +195,7 @@ fn the_greeting_comes_first_and_once() {
     assert_eq!(gate.read(&hello, AT, &mut known), Ok(Said::Hello { incarnation: 4, label: Label(3) }));
     assert_eq!(gate.read(&hello, AT, &mut known), Err(Rejected::Malformed));
     let said = Said::Message {
-        message: Heard::Reconcile(reconcile::Message::Summary { root: [7; 32], items: 0 }),
+        message: Heard::Reconcile(reconcile::Message::Summary { root: [7; 32], items: 0, fresh: true }),
         bad: vec![],
     };
     assert_eq!(gate.read(&summary(), AT, &mut known), Ok(said));
