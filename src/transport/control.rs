@@ -101,8 +101,8 @@ impl<R: AsyncRead + Unpin> ControlReader<R> {
                 self.rejected_in_row = 0;
                 Heard::Said(said)
             }
-            // Neither says that the message is wrong: they do not count towards the closing of the link.
-            Err(reason @ (Rejected::Flood | Rejected::Distrusted)) => Heard::Rejected(reason),
+            // It does not say that the message is wrong: it does not count towards the closing of the link.
+            Err(Rejected::Flood) => Heard::Rejected(Rejected::Flood),
             Err(reason) => {
                 self.rejected_in_row += 1;
                 Heard::Rejected(reason)

@@ -331,6 +331,17 @@ fn a_neighbor_with_a_bad_name_is_ignored_until_it_is_forgotten() {
 }
 
 #[test]
+fn who_goes_on_sending_what_is_bad_is_not_forgiven_meanwhile() {
+    let mut mesh = Mesh::new(2);
+    mesh.link(1, 2, LinkState::Up);
+    for _ in 0..40 {
+        mesh.give(id(1), Input::Rejected { from: id(2), reason: Rejected::Unsigned });
+        mesh.run(60);
+    }
+    assert!(mesh.nodes[&id(1)].score(&id(2)).sum < 0.5);
+}
+
+#[test]
 fn two_lives_of_a_node_never_share_a_version() {
     let record = |seed| {
         let mut gossip = Gossip::new(Identity::from_secret(&[1; 32]), seed, Instant::BOOT);

@@ -202,18 +202,6 @@ fn the_greeting_comes_first_and_once() {
 }
 
 #[test]
-fn a_neighbor_that_is_not_trusted_is_ignored_until_it_is() {
-    let mut gate = gate();
-    let mut known = VerifiedCache::default();
-    gate.trust(false);
-    let bytes = push(vec![signed("web", UNIX_MS)]);
-    assert_eq!(gate.read(&bytes, AT, &mut known), Err(Rejected::Distrusted));
-    assert!(known.is_empty(), "nothing was looked at");
-    gate.trust(true);
-    assert_eq!(turned_away(&mut gate, &bytes, &mut known), []);
-}
-
-#[test]
 fn a_replay_is_news_again_after_a_while() {
     let mut gate = gate();
     let mut known = VerifiedCache::default();
