@@ -44,7 +44,7 @@ pub enum Rejected {
     /// More often than the rate allows.
     #[error("over the rate")]
     Flood,
-    /// From a node that is not trusted any more, or behind too much that was bad: not looked at.
+    /// Behind too much that was bad: not looked at.
     #[error("distrusted")]
     Distrusted,
 }

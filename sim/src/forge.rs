@@ -170,7 +170,7 @@ impl<'a> Forge<'a> {
     pub(crate) fn noise(&mut self) -> Utterance {
         let root = [self.below(256) as u8; 32];
         self.control(
-            &Control::Reconcile(Message::Summary { root, items: 0 }),
+            &Control::Reconcile(Message::Summary { root, items: 0, fresh: false }),
             Lie { name: "a flood", reasons: &[], records: 0 },
         )
     }

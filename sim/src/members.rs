@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use prunella_core::limits::{PAIR_FADES_AFTER, STABILITY_WAIT_MAX, SUSPICION_HOLD};
 use prunella_core::membership::verdict::Thresholds;
 use prunella_core::membership::{Change, Status};
 use prunella_core::node::Node;
@@ -147,6 +148,12 @@ impl Fault {
 /// How long after its end a fault may still be behind what somebody believes: accusations are taken back at once, but
 /// what was said while it lasted may reach those behind a mended wire a little later.
 const LATELY: Duration = Duration::from_secs(20);
-/// How long it may take until all have removed a node that has died: the sickest observers take longest to accuse, then
-/// the accusations stand for a while, and others in between may delay the removal.
-const MOURNING_MAX: Duration = Duration::from_secs(60);
+/// How long it may take until all have removed a node that has died. An observer that has forgotten the link, because its
+/// gossip was restarted and the link not yet up again, accuses nobody; it counts as an observer until the pair has faded.
+/// After that, as after the accusation of the sickest observer, which comes earlier, the accusations stand for a while,
+/// others in between may delay the removal, and news has to travel.
+const MOURNING_MAX: Duration = Duration::from_secs(
+    PAIR_FADES_AFTER.as_secs() + SUSPICION_HOLD.as_secs() + STABILITY_WAIT_MAX.as_secs() + NEWS_TRAVELS.as_secs(),
+);
+/// How long it may take until a change is noticed, told and has reached everybody, in calm weather.
+const NEWS_TRAVELS: Duration = Duration::from_secs(10);

@@ -78,7 +78,13 @@ impl World {
         let Some(node) = &state.process else { return };
         let mut wrong = None;
         for (id, link) in &state.links {
-            let report = node.link(&self.hosts[link.peer].peer_id());
+            let peer = self.hosts[link.peer].peer_id();
+            // What a role said last that has crashed and not started again is nobody's report: no one reads it, the next
+            // one asks afresh. That roles start again is demanded elsewhere.
+            if !node.runs(Role::Peer(peer)) {
+                continue;
+            }
+            let report = node.link(&peer);
             let up = report.as_ref().is_some_and(|r| r.state == LinkState::Up && r.link.is_some_and(|(l, _)| l == *id));
             // Nobody can be blamed for the answers that arrived while the process was held still.
             let silence = self.now.since(link.answered.max(state.resumed));

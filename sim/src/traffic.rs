@@ -102,15 +102,18 @@ impl World {
         }
     }
 
-    /// Asks again which pairs could reach each other at all, because a fault began or ended.
+    /// Asks again which pairs could reach each other at all, because a fault began or ended. Nobody owes a liar a way: as
+    /// soon as there is a proof against it, all that it says of its links is dropped, whoever that cuts off.
     pub(crate) fn judge_reachability(&mut self) {
         let adjacent = self.working_links();
+        let liars: BTreeSet<usize> = self.liars.iter().map(|liar| liar.host).collect();
         for pair in &mut self.pairs {
             // Whoever lives in another time believes nobody, and is believed by nobody.
             let on_time =
                 |host: usize| self.hosts[host].is_on_time() && self.hosts[host].clock_set + SETTLES < self.now;
-            let reachable =
-                on_time(pair.client) && on_time(pair.server) && reaches(&adjacent, pair.client, pair.server);
+            let (client, server) = pair.ends();
+            let owed = [client, server].iter().all(|end| on_time(*end) && !liars.contains(end));
+            let reachable = owed && reaches(&adjacent, client, server);
             if reachable != pair.reachable {
                 (pair.reachable, pair.last) = (reachable, None);
             }

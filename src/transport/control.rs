@@ -101,8 +101,8 @@ impl<R: AsyncRead + Unpin> ControlReader<R> {
                 self.rejected_in_row = 0;
                 Heard::Said(said)
             }
-            // Neither says that the message is wrong: they do not count towards the closing of the link.
-            Err(reason @ (Rejected::Flood | Rejected::Distrusted)) => Heard::Rejected(reason),
+            // It does not say that the message is wrong: it does not count towards the closing of the link.
+            Err(Rejected::Flood) => Heard::Rejected(Rejected::Flood),
             Err(reason) => {
                 self.rejected_in_row += 1;
                 Heard::Rejected(reason)
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::host::Machine;
 
-    const SUMMARY: Control = Control::Reconcile(Message::Summary { root: [1; 32], items: 0 });
+    const SUMMARY: Control = Control::Reconcile(Message::Summary { root: [1; 32], items: 0, fresh: true });
 
     fn summary() -> Vec<u8> {
         encoded(&SUMMARY).unwrap()
@@ -171,7 +171,7 @@ mod tests {
         let heard = heard(&bytes).await;
         assert_eq!(heard[0], Heard::Rejected(Rejected::Malformed));
         assert_eq!(heard[1], Heard::Rejected(Rejected::UnknownVersion));
-        let message = gossip::Heard::Reconcile(Message::Summary { root: [1; 32], items: 0 });
+        let message = gossip::Heard::Reconcile(Message::Summary { root: [1; 32], items: 0, fresh: true });
         assert_eq!(heard[2], Heard::Said(Said::Message { message, bad: vec![] }));
     }
 

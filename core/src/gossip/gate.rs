@@ -2,6 +2,10 @@
 //!
 //! It hears the bytes of one neighbor's messages, in order, and lets through what is within the rate, well-formed and
 //! proven; everything else is turned away by name and counted. Invariant: nothing reaches the role without it.
+//!
+//! It knows nothing of reputation: what a distrusted neighbor says is judged like anybody's, and then ignored by the role.
+//! Otherwise its faults would not be seen any more, and be forgiven while it goes on committing them. What the judging
+//! costs is bounded by the rate and by [`BAD_SIGNATURES_PER_PUSH_MAX`](crate::limits::BAD_SIGNATURES_PER_PUSH_MAX).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -64,7 +68,6 @@ pub struct Moment {
 pub struct Gate {
     bucket: TokenBucket,
     greeted: bool,
-    trusted: bool,
     recent: Recent,
     counts: [u64; Rejected::ALL.len()],
 }
@@ -75,7 +78,6 @@ impl Gate {
         Self {
             bucket: TokenBucket::full(messages_per_second, now),
             greeted: false,
-            trusted: true,
             recent: Recent::new(now),
             counts: [0; Rejected::ALL.len()],
         }
@@ -86,16 +88,11 @@ impl Gate {
         Self { greeted: true, ..Self::new(messages_per_second, now) }
     }
 
-    /// Whether the neighbor is believed from now on; one that is not is ignored, except for its greeting.
-    pub fn trust(&mut self, trusted: bool) {
-        self.trusted = trusted;
-    }
-
     /// Takes one message as it came, with its version byte.
     ///
     /// # Errors
-    /// Why the whole message was turned away: [`Rejected::Flood`] and [`Rejected::Distrusted`] say nothing about the
-    /// message itself, [`Rejected::UnknownSender`] is anything before the greeting. It is counted already.
+    /// Why the whole message was turned away: [`Rejected::Flood`] says nothing about the message itself,
+    /// [`Rejected::UnknownSender`] is anything before the greeting. It is counted already.
     pub fn read(&mut self, bytes: &[u8], at: Moment, known: &mut impl Known) -> Result<Said, Rejected> {
         let said = self.admit(at.now).and_then(|()| codec::decode_message(bytes)).and_then(|c| self.hear(c, at, known));
         if let Err(reason) = said {
@@ -116,13 +113,7 @@ impl Gate {
 
     /// Before a message is looked at.
     fn admit(&mut self, now: Instant) -> Result<(), Rejected> {
-        if !self.bucket.take(now) {
-            return Err(Rejected::Flood);
-        }
-        if self.greeted && !self.trusted {
-            return Err(Rejected::Distrusted);
-        }
-        Ok(())
+        if self.bucket.take(now) { Ok(()) } else { Err(Rejected::Flood) }
     }
 
     fn hear(&mut self, control: Control, at: Moment, known: &mut impl Known) -> Result<Said, Rejected> {

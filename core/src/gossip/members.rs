@@ -138,6 +138,9 @@ impl Members {
     }
 
     pub(super) fn on_link(&mut self, report: &LinkReport, now: Instant) {
+        if report.state.is_usable() {
+            self.accusations.met(report.peer, now);
+        }
         self.accusations.link(report.peer, report.state.is_usable() && !report.failing, now);
     }
 

@@ -223,8 +223,9 @@ const METRICS_EVERY: Duration = Duration::from_secs(10);
 /// a few round trips: most of them are in its second record.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest such time: shorter than [`SUSPICION_HOLD`], so that a withdrawal or a refutation is there before the
-/// removal.
-const PAUSE_MAX: Duration = Duration::from_secs(3);
+/// removal. And a link that is back is the only way for somebody whose other way breaks before that is told: it must
+/// not keep traffic waiting much longer than a break takes to be noticed.
+const PAUSE_MAX: Duration = Duration::from_millis(1500);
 /// How long nothing must have changed for the next change to be told at once again.
 const CALM_AFTER: Duration = Duration::from_secs(10);
 

@@ -2,8 +2,8 @@
 //!
 //! It hears how its own links are, what others' links records say of this node, and verdicts; whoever publishes the
 //! links record asks it for [`accused`](Accusations::accused) and [`refuted`](Accusations::refuted), when
-//! [`take_changed`](Accusations::take_changed) says so. Invariant: it accuses only a neighbor with which it had a link
-//! that worked, and refutes only an accuser with which it has a link that works.
+//! [`take_changed`](Accusations::take_changed) says so. Invariant: it accuses only a neighbor with which it had a link,
+//! and refutes only an accuser with which it has a link that works.
 //!
 //! An accuser that is refuted doubts itself first (its [`Health`] worsens), and says it again with a new version only if
 //! the neighbor is still silent after another, longer while: by then the refutation may be from before its end.
@@ -60,11 +60,20 @@ impl Accusations {
         Self { me, health: Health::new(now), neighbors, accusers, changed: false }
     }
 
+    /// There is a link to a neighbor. Its handshake was a round trip: from now on silence counts, though too few probes may
+    /// have returned for the link to work. Otherwise a neighbor that ends soon after this node has begun, or has met it
+    /// again after many failed dials, would have an observer that never accuses it.
+    pub fn met(&mut self, peer: PeerId, now: Instant) {
+        if !self.neighbors.contains_key(&peer) {
+            self.insert(peer, Link::Silent { since: now });
+        }
+    }
+
     /// How the link to a neighbor is: whether frames may be sent over it. A link that works withdraws an accusation at
     /// once. A neighbor with which there never was a link that worked is passed over.
     pub fn link(&mut self, peer: PeerId, usable: bool, now: Instant) {
         if usable {
-            let Some(neighbor) = self.neighbors.get_mut(&peer) else { return self.first_link(peer) };
+            let Some(neighbor) = self.neighbors.get_mut(&peer) else { return self.insert(peer, Link::Works) };
             let was = std::mem::replace(&mut neighbor.link, Link::Works);
             neighbor.down = None;
             self.changed |= matches!(was, Link::Accused(_));
@@ -196,10 +205,10 @@ impl Accusations {
         &self.health
     }
 
-    fn first_link(&mut self, peer: PeerId) {
+    fn insert(&mut self, peer: PeerId, link: Link) {
         // Beyond the limit a neighbor could not be listed either.
         if peer != self.me && self.neighbors.len() < NEIGHBORS_MAX {
-            self.neighbors.insert(peer, Neighbor { link: Link::Works, down: None });
+            self.neighbors.insert(peer, Neighbor { link, down: None });
         }
     }
 
@@ -273,11 +282,26 @@ mod tests {
     }
 
     #[test]
-    fn who_never_had_a_working_link_is_not_accused() {
+    fn who_never_had_a_link_is_not_accused() {
         let mut own = linked(2);
         own.link(peer(9), false, at(0));
         run(&mut own, at(60_000));
         assert!(accused(&own).is_empty());
+    }
+
+    #[test]
+    fn who_was_met_and_never_worked_is_accused_like_anybody_else() {
+        let mut own = linked(2);
+        own.met(peer(9), at(1000));
+        own.link(peer(9), false, at(1000));
+        own.met(peer(9), at(2000));
+        run(&mut own, at(3999));
+        assert!(accused(&own).is_empty());
+        run(&mut own, at(4000));
+        assert_eq!(accused(&own), [peer(9)]);
+        own.link(peer(9), true, at(5000));
+        own.met(peer(9), at(5001));
+        assert!(accused(&own).is_empty() && own.works(&peer(9)));
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub enum Message {
         root: [u8; 32],
         /// How many items it holds. Only a hint: how many cells are told at first follows from it.
         items: u32,
+        /// Whether the sender has told the receiver no root before, since it was started or the link came up: what the
+        /// receiver still waits for in a round or full sync with an earlier life of it will not come.
+        fresh: bool,
     },
     /// Coded cells of the sender's sketch.
     Cells {
@@ -212,7 +215,7 @@ mod tests {
         let split = |after, until, held: &[u8]| Part { after, until, ..part(5, held) };
         let at = |low| Some(item(5, low));
         for (message, expected) in [
-            (Message::Summary { root: ROOT, items: u32::MAX }, Ok(())),
+            (Message::Summary { root: ROOT, items: u32::MAX, fresh: true }, Ok(())),
             (cells(0, 1), Ok(())),
             (cells(0, max), Ok(())),
             (cells(0, 0), malformed),

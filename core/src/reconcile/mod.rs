@@ -101,16 +101,10 @@ impl<P: Copy + Ord> Reconciler<P> {
     /// it is going on, after [`RECONCILE_GREETINGS_MAX`](crate::limits::RECONCILE_GREETINGS_MAX) of them without an
     /// answer in a few seconds, or if there are [`NEIGHBORS_MAX`] other neighbors.
     pub fn greet(&mut self, peer: P, now: Instant) -> Option<Message> {
-        let summary = self.summary();
+        let (root, items) = (self.set.root(), self.set.len());
         let session = self.session(peer).ok()?;
         session.expire(now);
-        if !session.may_greet() {
-            return None;
-        }
-        if let Message::Summary { root, .. } = summary {
-            session.greet(root, now);
-        }
-        Some(summary)
+        session.may_greet().then(|| session.greet(root, items, now))
     }
 
     /// Takes a neighbor's message. `out` is what to do about it.
@@ -131,7 +125,7 @@ impl<P: Copy + Ord> Reconciler<P> {
         message.check()?;
         self.session(from)?.expire(now);
         match message {
-            Message::Summary { root, items } => self.on_summary(from, root, items, now, out),
+            Message::Summary { root, items, fresh } => self.on_summary(from, (root, items, fresh), now, out),
             Message::Cells { root, start, cells } => self.on_cells(from, (root, start, cells), now, out),
             Message::MoreCells { root, start } => self.on_more_cells(from, root, start, now, out),
             Message::Want(symbols) => self.on_want(from, &symbols, now, out),
@@ -157,10 +151,6 @@ impl<P: Copy + Ord> Reconciler<P> {
     /// The root that `peer` told last; `None` if it has told none.
     pub fn told_by(&self, peer: &P) -> Option<[u8; 32]> {
         self.sessions.get(peer).and_then(|session| session.theirs)
-    }
-
-    fn summary(&mut self) -> Message {
-        Message::Summary { root: self.set.root(), items: u32::try_from(self.set.len()).unwrap_or(u32::MAX) }
     }
 
     /// The session with `peer`, begun if there is none.

@@ -12,29 +12,30 @@ impl<P: Copy + Ord> Reconciler<P> {
     pub(super) fn on_summary(
         &mut self,
         from: P,
-        root: [u8; 32],
-        items: u32,
+        (root, items, fresh): ([u8; 32], u32, bool),
         now: Instant,
         out: &mut Vec<Outcome<P>>,
     ) -> Result<(), Rejected> {
-        let own = self.set.root();
-        let summary = self.summary();
+        let (own, held) = (self.set.root(), self.set.len());
         let session = self.session(from)?;
+        if fresh {
+            session.start_over();
+        }
         session.theirs = Some(root);
         let crossed = std::mem::take(&mut session.greeted);
         if root == own {
             session.settle();
             // So that it knows, too. It answers only if it has changed since: it has been told, and so have we.
             if session.ours != Some(own) {
-                session.greet(own, now);
-                out.push(Outcome::Send { to: from, message: summary });
+                let message = session.greet(own, held, now);
+                out.push(Outcome::Send { to: from, message });
             }
             return Ok(());
         }
         if session.is_engaged() || (crossed && session.ours >= Some(root)) {
             return Ok(());
         }
-        let difference = self.set.len().abs_diff(items as usize);
+        let difference = held.abs_diff(items as usize);
         // So many that no sketch holds them.
         if difference > SKETCH_CELLS_MAX && self.begin_sync(from, now, out) {
             return Ok(());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Message;
 use super::sketch::{Cell, Symbol};
 use crate::limits::{
     RECONCILE_GREETINGS_MAX, RECONCILE_PATIENCE, RECONCILE_TIMEOUT, SKETCH_CELLS_PER_SECOND, SYNC_LIFE_MAX, SYNC_PAUSE,
@@ -122,11 +123,20 @@ impl Session {
         !self.is_engaged() && self.unanswered.len() < RECONCILE_GREETINGS_MAX
     }
 
-    /// Notes that our `root` is told in a greeting.
-    pub(super) fn greet(&mut self, root: [u8; 32], now: Instant) {
-        self.ours = Some(root);
+    /// Greets: what to tell the neighbor of our `root`, and of how many items it is.
+    pub(super) fn greet(&mut self, root: [u8; 32], items: usize, now: Instant) -> Message {
+        let fresh = self.ours.replace(root).is_none();
         self.greeted = true;
         self.unanswered.push(now);
+        Message::Summary { root, items: u32::try_from(items).unwrap_or(u32::MAX), fresh }
+    }
+
+    /// The neighbor knows nothing of what was going on: no answer will come, and nothing given before counts as given.
+    /// What bounds how often it may ask for something stays.
+    pub(super) fn start_over(&mut self) {
+        (self.fetch, self.syncing, self.serving) = (None, None, None);
+        self.cells_told = 0;
+        self.under_way.clear();
     }
 
     /// Notes that cells answer a greeting of ours; `false` if there is none.

@@ -49,7 +49,7 @@ mod tests {
             .prop_map(|(bytes, signature, path)| SignedRecord { bytes, signature, path });
         let records = proptest::collection::vec(signed, 0..5);
         let items = proptest::collection::vec(any::<[u8; 16]>().prop_map(ItemId), 0..5);
-        let summary = (any::<[u8; 32]>(), any::<u32>());
+        let summary = (any::<[u8; 32]>(), any::<u32>(), any::<bool>());
         prop_oneof![
             (any::<u64>(), any::<u16>())
                 .prop_map(|(incarnation, label)| Control::Hello { incarnation, label: Label(label) }),
@@ -58,7 +58,11 @@ mod tests {
             items.clone().prop_map(Control::Announce),
             items.clone().prop_map(Control::Graft),
             Just(Control::Prune),
-            summary.prop_map(|(root, items)| Control::Reconcile(reconcile::Message::Summary { root, items })),
+            summary.prop_map(|(root, items, fresh)| Control::Reconcile(reconcile::Message::Summary {
+                root,
+                items,
+                fresh
+            })),
             items.prop_map(|items| Control::Reconcile(reconcile::Message::WantItems(items))),
         ]
     }
@@ -91,7 +95,8 @@ mod tests {
 
     #[test]
     fn each_bad_form_has_its_name() {
-        let summary = encode_message(&Control::Reconcile(reconcile::Message::Summary { root: [1; 32], items: 0 }));
+        let summary =
+            encode_message(&Control::Reconcile(reconcile::Message::Summary { root: [1; 32], items: 0, fresh: true }));
         let mut unknown = summary.clone();
         unknown[0] = VERSION + 1;
         assert_eq!(decode_message::<Control>(&unknown), Err(Rejected::UnknownVersion));

@@ -15,8 +15,8 @@ use crate::security::{Credentials, JOIN_ALPN, LINK_ALPN, join_client, quinn_clie
 use crate::transport::framing::framed;
 use crate::transport::{LinkEvent, NotSent};
 
-const SUMMARY: Control = Control::Reconcile(Message::Summary { root: [7; 32], items: 0 });
-const HEARD: Heard = Heard::Reconcile(Message::Summary { root: [7; 32], items: 0 });
+const SUMMARY: Control = Control::Reconcile(Message::Summary { root: [7; 32], items: 0, fresh: true });
+const HEARD: Heard = Heard::Reconcile(Message::Summary { root: [7; 32], items: 0, fresh: true });
 
 async fn received(node: &mut Node) -> (PeerId, Heard) {
     node.event(|event| match event {

@@ -64,7 +64,7 @@ fn noise(rng: &mut Rng, count: usize) -> Vec<Cell> {
 }
 
 fn summary(items: u32) -> Message {
-    Message::Summary { root: ROOT, items }
+    Message::Summary { root: ROOT, items, fresh: false }
 }
 
 fn groups() -> Message {
@@ -301,7 +301,7 @@ fn full_syncs_that_cross_become_one() {
         let mut out = Vec::new();
         let items = pair.ends[1 - end].items().len() as u32;
         let root = pair.ends[1 - end].root();
-        pair.ends[end].on_message(1 - end, Message::Summary { root, items }, pair.now, &mut out).unwrap();
+        pair.ends[end].on_message(1 - end, Message::Summary { root, items, fresh: true }, pair.now, &mut out).unwrap();
         for outcome in out {
             if let Outcome::Send { to, message } = outcome {
                 pair.send(to, message);
@@ -337,7 +337,11 @@ fn message() -> impl Strategy<Value = Message> {
         Part { bucket, after: None, until: None, items }
     });
     prop_oneof![
-        (root.clone(), any::<u32>()).prop_map(|(root, items)| Message::Summary { root, items }),
+        (root.clone(), any::<u32>(), any::<bool>()).prop_map(|(root, items, fresh)| Message::Summary {
+            root,
+            items,
+            fresh
+        }),
         cells.prop_map(|(root, start, count, seed)| {
             Message::Cells { root, start, cells: noise(&mut Rng::from_seed(seed), count) }
         }),

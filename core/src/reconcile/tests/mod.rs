@@ -8,7 +8,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::{RECONCILE_PATIENCE, RECONCILE_ROUNDS_MAX, RECONCILE_TIMEOUT, SKETCH_CELLS_MAX, SYNC_RETRY};
+use crate::limits::{
+    RECONCILE_PATIENCE, RECONCILE_ROUNDS_MAX, RECONCILE_TIMEOUT, SKETCH_CELLS_MAX, SYNC_PAUSE, SYNC_RETRY,
+};
 use crate::rng::Rng;
 use crate::wire::codec::encode_message;
 
@@ -169,6 +171,32 @@ proptest! {
         // About 1.4 cells of 12 bytes for each difference, half as many again because they come in steps, and 8 bytes
         // to ask for it; greetings, headers and the first cells.
         prop_assert!(pair.bytes <= 40 * (left + right) + 900, "{} bytes for {}", pair.bytes, left + right);
+    }
+
+    #[test]
+    fn a_neighbor_that_starts_again_is_not_kept_waiting(
+        seed: u64, both in 0..500usize, left in 0..3000usize, right in 0..300usize,
+        greeter in 0..2usize, starts_again in 0..2usize, delivered in 0..12usize,
+    ) {
+        let mut rng = Rng::from_seed(seed);
+        let (both, left, right) = (draw(&mut rng, both), draw(&mut rng, left), draw(&mut rng, right));
+        let [left, right] = [left, right].map(|own| both.iter().copied().chain(own).collect::<Vec<_>>());
+        let mut pair = Pair::new(left.clone(), right.clone());
+        pair.greet(greeter);
+        for message in 0..delivered {
+            pair.deliver((1 + greeter + message) % 2);
+        }
+        let mut after = Pair::new(left, right);
+        pair.ends[starts_again] = std::mem::take(&mut after.ends[starts_again]);
+        (pair.wire, pair.given) = Default::default();
+        // What bounds how often a neighbor may ask for something is no time-out.
+        pair.wait(SYNC_PAUSE);
+        // The first of its greetings may cross with one that was lost.
+        for _ in 0..2 {
+            pair.greet(starts_again);
+            pair.run();
+        }
+        prop_assert!(pair.roots_agree(), "long before the other end gives up what was under way");
     }
 
     #[test]
