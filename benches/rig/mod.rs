@@ -142,7 +142,17 @@ impl Node {
     /// Installs a route: over the link `first`, then along the labels.
     pub fn route(&self, to: &Node, path: u32, first: LinkId, labels: &[u16]) {
         let labels = labels.iter().copied().map(Label).collect();
-        self.port.install_route(to.id, Route { path, first, labels });
+        self.port.install_route(to.id, &Route { path, first, labels }, None);
+    }
+
+    /// As [`Node::route`], with copies over the link `second` and along its labels.
+    pub fn hedged_route(&self, to: &Node, path: u32, first: (LinkId, &[u16]), second: (LinkId, &[u16])) {
+        let route = |(first, labels): (LinkId, &[u16])| Route {
+            path,
+            first,
+            labels: labels.iter().copied().map(Label).collect(),
+        };
+        self.port.install_route(to.id, &route(first), Some(&route(second)));
     }
 
     /// The next event that `wanted` accepts; others are passed over.

@@ -94,6 +94,12 @@ pub const PATH_LABELS_MAX: usize = 8;
 pub const PATHS_DEFAULT: usize = 3;
 /// Most paths kept per active destination.
 pub const PATHS_MAX: usize = 8;
+/// Times per second, and destination, that traffic begins to be sent on a second path as well.
+pub const HEDGES_PER_SECOND: u32 = 2;
+/// The share of the bytes sent to a destination that copies may be, as one in so many.
+pub const COPIES_ONE_IN: u64 = 20;
+/// Bytes of copies that may be sent to a destination beyond that share.
+pub const COPIES_BURST_BYTES: u64 = 4 * 1024 * 1024;
 /// Most destinations with installed routes.
 pub const DESTINATIONS_MAX: usize = 1024;
 

@@ -133,6 +133,8 @@ pub enum Command {
         destination: PeerId,
         /// How.
         way: Way,
+        /// Where copies go as well, within the budget for them.
+        hedge: Option<Way>,
     },
     /// Take a route out of the datapath.
     WithdrawRoute {
@@ -239,8 +241,8 @@ impl Wire for gossip::Effect {
 impl Wire for pathfinder::Effect {
     fn wire(self, routes: &mut Vec<Route>) {
         let route = match self {
-            pathfinder::Effect::InstallRoute { destination, way } => {
-                Route::Shell(Command::InstallRoute { destination, way })
+            pathfinder::Effect::InstallRoute { destination, way, hedge } => {
+                Route::Shell(Command::InstallRoute { destination, way, hedge })
             }
             pathfinder::Effect::WithdrawRoute { destination } => Route::Shell(Command::WithdrawRoute { destination }),
             pathfinder::Effect::Probe { way, nonce } => Route::Shell(Command::ProbePath { way, nonce }),

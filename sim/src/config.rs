@@ -114,5 +114,8 @@ pub(crate) const LINK_PROBING: Probing = Probing {
 pub(crate) const PATH_PROBING: Probing =
     Probing { interval: Duration::from_millis(40), late_after: Duration::from_millis(120), ..LINK_PROBING };
 
+/// How much longer than usual a probe of the path in use may take: the configuration's default.
+pub(crate) const HEDGE_AFTER: Duration = Duration::from_millis(15);
+
 /// Disjoint paths per destination.
 pub(crate) const PATHS: usize = 3;

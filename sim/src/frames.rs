@@ -32,6 +32,11 @@ impl World {
             return false;
         }
         self.send_along(host, Kind::Data, &way, payload);
+        if let Some(hedge) = self.hosts[host].hedges.get(&destination).cloned()
+            && self.hosts[host].links.get(&hedge.first).is_some_and(|link| link.usable)
+        {
+            self.send_along(host, Kind::Copy, &hedge, payload);
+        }
         true
     }
 
@@ -106,7 +111,7 @@ impl World {
     }
 
     fn report_broken(&mut self, at: usize, ingress: LinkId, frame: &Frame<'_>, label: Label) {
-        if matches!(frame.kind(), Kind::Data | Kind::Probe) {
+        if frame.kind().is_payload() || frame.kind() == Kind::Probe {
             let [high, low] = label.0.to_be_bytes();
             let payload = [frame.cursor(), high, low];
             let own = Own { kind: Kind::PathError, labels: frame.way_back(), path: frame.path(), payload: &payload };
@@ -130,7 +135,7 @@ impl World {
                 self.on_echo(at, ingress, path, nonce, rtt);
             }
             Kind::PathError => self.tell(at, Route::Pathfinder(pathfinder::Input::PathBroken { path })),
-            Kind::Data => self.on_data(at, frame.payload()),
+            Kind::Data | Kind::Copy => self.on_data(at, frame.payload()),
         }
     }
 

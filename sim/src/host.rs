@@ -15,7 +15,7 @@ use prunella_core::record::{NodeBody, RecordId};
 use prunella_core::rng::Rng;
 use prunella_core::{Instant, Label, LinkId, PeerId, Rejected, TokenBucket, gossip, monitor};
 
-use crate::config::{LINK_PROBING, PATH_PROBING, PATHS};
+use crate::config::{HEDGE_AFTER, LINK_PROBING, PATH_PROBING, PATHS};
 use crate::disk::{Damage, Disk};
 use crate::event::Event;
 
@@ -43,6 +43,8 @@ pub(crate) struct Host {
     pub(crate) acknowledged: BTreeMap<RecordId, (u64, Instant)>,
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) routes: BTreeMap<PeerId, Way>,
+    /// Where copies go as well.
+    pub(crate) hedges: BTreeMap<PeerId, Way>,
     pub(crate) journal: Journal,
     /// The rules in force.
     pub(crate) rules: RuleSet,
@@ -124,6 +126,7 @@ impl Host {
             acknowledged: BTreeMap::new(),
             links: BTreeMap::new(),
             routes: BTreeMap::new(),
+            hedges: BTreeMap::new(),
             journal: Journal::default(),
             rules: RuleSet::default(),
             written_rules: Default::default(),
@@ -153,7 +156,7 @@ impl Host {
                 region: String::new(),
             },
             link_probing: LINK_PROBING,
-            pathfinder: pathfinder::Config { paths: PATHS, warm: 2, probing: PATH_PROBING },
+            pathfinder: pathfinder::Config { paths: PATHS, warm: 2, probing: PATH_PROBING, hedge_after: HEDGE_AFTER },
             monitor: monitor::Config { me: self.identity.peer(), neighbors_target: neighbors },
             seed: self.rng.next_u64(),
         }
@@ -183,6 +186,7 @@ impl Host {
         self.restart_at = None;
         self.links.clear();
         self.routes.clear();
+        self.hedges.clear();
         self.journal.kill();
         self.rules = RuleSet::default();
         self.dialing.clear();

@@ -26,8 +26,8 @@ pub(crate) enum News {
     RolesRestarted { host: usize },
     /// A node's link to a neighbor is in another state.
     Link { host: usize, peer: usize, state: LinkState },
-    /// A route was installed; the nodes on its way, as far as it leads.
-    Route { host: usize, to: usize, hops: Vec<usize> },
+    /// A route was installed; the nodes on its way, as far as it leads, and those on the way of the copies, if there are.
+    Route { host: usize, to: usize, hops: Vec<usize>, copies: Vec<usize> },
     /// A route was withdrawn.
     NoRoute { host: usize, to: usize },
     /// An incident began.
@@ -171,11 +171,12 @@ impl World {
 
     /// A route was installed.
     pub(crate) fn tell_route(&mut self, host: usize, to: usize) {
-        let hops = match self.walk(host, to) {
+        let hops = |walk| match walk {
             Some(Walk::Arrives(hops) | Walk::Ends(hops)) => hops,
             None => Vec::new(),
         };
-        self.spread_news(News::Route { host, to, hops });
+        let (hops, copies) = (hops(self.walk(host, to)), hops(self.walk_of_copies(host, to)));
+        self.spread_news(News::Route { host, to, hops, copies });
     }
 
     /// A node keeps a record: the first proof against somebody is worth telling.

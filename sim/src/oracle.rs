@@ -31,12 +31,18 @@ impl World {
         Some(self.follow(from, to, way).unwrap_or_else(|(walk, _)| walk))
     }
 
+    /// As [`World::walk`], for the copies that are sent while the route is in doubt.
+    pub fn walk_of_copies(&self, from: usize, to: usize) -> Option<Walk> {
+        let way = self.hosts[from].hedges.get(&self.hosts[to].peer_id())?;
+        Some(self.follow(from, to, way).unwrap_or_else(|(walk, _)| walk))
+    }
+
     /// Safety: no installed route loops, is too long, or leads to the wrong node. Asked whenever a route or a label
     /// table has changed; nothing else can make a difference.
     pub(crate) fn check_routes(&mut self) {
         let mut wrong = Vec::new();
         for (from, host) in self.hosts.iter().enumerate() {
-            for (destination, way) in &host.routes {
+            for (destination, way) in host.routes.iter().chain(&host.hedges) {
                 let to = self.index[destination];
                 if let Err((walk, why)) = self.follow(from, to, way) {
                     wrong.push(format!("the route from node {from} to node {to} {why}: {walk:?}"));

@@ -10,7 +10,7 @@ use prunella_core::node::{Node, Role};
 use prunella_core::pathfinder::{self, Way};
 use prunella_core::record::{RecordId, SignedRecord};
 use prunella_core::wiring::{Command, Route};
-use prunella_core::{Instant, gossip, peer};
+use prunella_core::{Instant, PeerId, gossip, peer};
 
 use crate::config::Bug;
 use crate::event::Event;
@@ -149,13 +149,10 @@ impl World {
                 self.registry.forget(host, &id);
                 self.write(host, id, None, None);
             }
-            Command::InstallRoute { destination, way } => {
-                self.hosts[host].routes.insert(destination, way);
-                self.tell_route(host, self.index[&destination]);
-                self.check_routes();
-            }
+            Command::InstallRoute { destination, way, hedge } => self.install_route(host, destination, way, hedge),
             Command::WithdrawRoute { destination } => {
                 self.hosts[host].routes.remove(&destination);
+                self.hosts[host].hedges.remove(&destination);
                 self.spread_news(News::NoRoute { host, to: self.index[&destination] });
             }
             Command::OpenIncident(incident) => {
@@ -194,6 +191,17 @@ impl World {
             _ => return,
         };
         self.spread_news(news);
+    }
+
+    fn install_route(&mut self, host: usize, destination: PeerId, way: Way, hedge: Option<Way>) {
+        let state = &mut self.hosts[host];
+        state.routes.insert(destination, way);
+        match hedge {
+            Some(hedge) => state.hedges.insert(destination, hedge),
+            None => state.hedges.remove(&destination),
+        };
+        self.tell_route(host, self.index[&destination]);
+        self.check_routes();
     }
 
     /// Whom an incident concerns, by number if it is a node.

@@ -135,6 +135,9 @@ impl Answers {
                 ("datagrams_lost_on_purpose", c.faulted),
                 ("probes_answered", c.probes_answered),
                 ("path_errors_sent", c.path_errors_sent),
+                ("copies_sent", c.copies_sent),
+                ("copies_over_budget", c.copies_over_budget),
+                ("copies_received", c.copies_received),
                 ("events_dropped", c.events_dropped),
                 ("control_messages_dropped", self.shell.links().dropped()),
             ]

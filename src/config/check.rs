@@ -89,6 +89,8 @@ fn probe(probe: &Probe) -> Result<(), Broken> {
     between("probe.path_interval_ms", probe.path_interval_ms, 5, INTERVAL_MS_MAX)?;
     between("probe.late_after_ms", probe.late_after_ms, probe.path_interval_ms + 1, INTERVAL_MS_MAX)
         .map_err(|broken| broken.because("probe.path_interval_ms", "more than `probe.path_interval_ms`"))?;
+    between("probe.hedge_after_ms", probe.hedge_after_ms, 0, probe.late_after_ms)
+        .map_err(|broken| broken.because("probe.late_after_ms", "at most `probe.late_after_ms`"))?;
     between("probe.dead_after_ms", probe.dead_after_ms, probe.late_after_ms + 1, SILENCE_MS_MAX)
         .map_err(|broken| broken.because("probe.late_after_ms", "more than `probe.late_after_ms`"))?;
     between("probe.dead_after_ms", probe.dead_after_ms, probe.link_interval_ms + 1, SILENCE_MS_MAX)

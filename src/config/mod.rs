@@ -109,6 +109,9 @@ pub struct Probe {
     pub idle_interval_ms: u64,
     /// Between two probes of a path in use, in milliseconds.
     pub path_interval_ms: u64,
+    /// How much longer than usual a path's probe may take before traffic is sent on the next path as well, in
+    /// milliseconds; 0: it never is.
+    pub hedge_after_ms: u64,
     /// Silence after which a path is late, in milliseconds.
     pub late_after_ms: u64,
     /// Silence after which a path or link is dead, in milliseconds.
@@ -243,6 +246,11 @@ impl Probe {
     /// Between two probes of a path in use.
     pub fn path_interval(&self) -> Duration {
         Duration::from_millis(self.path_interval_ms)
+    }
+
+    /// How much longer than usual a probe may take before traffic is sent on the next path as well; zero: it never is.
+    pub fn hedge_after(&self) -> Duration {
+        Duration::from_millis(self.hedge_after_ms)
     }
 
     /// Silence after which a path is late.

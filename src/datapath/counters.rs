@@ -31,6 +31,12 @@ pub struct Counters {
     pub probes_answered: u64,
     /// Path errors sent.
     pub path_errors_sent: u64,
+    /// Frames sent on a second path as well, because the first one was in doubt.
+    pub copies_sent: u64,
+    /// Frames that were not, because the budget for copies was used up.
+    pub copies_over_budget: u64,
+    /// Frames that came for this node on a second path as well. Sessions take each packet once.
+    pub copies_received: u64,
     /// Events that found their queue full.
     pub events_dropped: u64,
     /// Session packets that took the slow way because a batch mixed several sessions.
@@ -126,6 +132,9 @@ pub(super) struct PortCounts {
     pub(super) send_full: Count,
     pub(super) probes_answered: Count,
     pub(super) path_errors_sent: Count,
+    pub(super) copies_sent: Count,
+    pub(super) copies_over_budget: Count,
+    pub(super) copies_received: Count,
     pub(super) events_dropped: Count,
     pub(super) spilled: Count,
 }

@@ -10,7 +10,7 @@ use prunella_core::Tag;
 use prunella_core::frame::{HEADER_BYTES, Header, Kind, stamp};
 
 use super::port::Port;
-use super::tables::{Link, Way};
+use super::tables::{Destination, Link, Tables, Way};
 use super::underlay::SEND_BYTES_MAX;
 
 thread_local! {
@@ -40,7 +40,12 @@ impl Port {
         match known.and_then(|destination| tables.way(destination)) {
             Some((link, way)) => {
                 link.carry(now);
-                self.send_framed(link, way, transmit)
+                self.send_framed(link, way, Kind::Data, transmit)?;
+                if let Some(destination) = known {
+                    destination.count_sent(transmit.contents.len());
+                    self.send_copies(&tables, destination, way, transmit);
+                }
+                Ok(())
             }
             None => {
                 self.counts.no_route.add(segments(transmit) as u64);
@@ -50,7 +55,22 @@ impl Port {
         }
     }
 
-    fn send_framed(&self, link: &Link, way: Way, transmit: &Transmit<'_>) -> io::Result<()> {
+    /// While the way in use is in doubt, the same packets leave on another one too, as far as the budget for copies
+    /// reaches. The session at the other end takes each packet once, whichever comes first (RFC 9000, section 12.3).
+    fn send_copies(&self, tables: &Tables, destination: &Destination, first: Way, transmit: &Transmit<'_>) {
+        let Some((link, way)) = tables.second_way(destination, first) else { return };
+        let count = segments(transmit) as u64;
+        if !destination.may_copy(transmit.contents.len()) {
+            self.counts.copies_over_budget.add(count);
+            return;
+        }
+        // A copy that the socket cannot take now is not missed: its original has left.
+        if self.send_framed(link, way, Kind::Copy, transmit).is_ok() {
+            self.counts.copies_sent.add(count);
+        }
+    }
+
+    fn send_framed(&self, link: &Link, way: Way, kind: Kind, transmit: &Transmit<'_>) -> io::Result<()> {
         let (count, stride) = (segments(transmit), stride(transmit));
         let length = transmit.contents.len() + count * HEADER_BYTES;
         if length > SEND_BYTES_MAX {
@@ -58,8 +78,7 @@ impl Port {
             return Ok(());
         }
         let sequence = link.sequences(count);
-        let header =
-            Header { kind: Kind::Data, labels: way.labels, source: self.me, path: way.path, sequence }.encode();
+        let header = Header { kind, labels: way.labels, source: self.me, path: way.path, sequence }.encode();
         SCRATCH.with_borrow_mut(|scratch| {
             let frames = scratch[..length].chunks_mut(stride + HEADER_BYTES).zip(transmit.contents.chunks(stride));
             for ((frame, packet), sequence) in frames.zip(sequence..) {

@@ -131,21 +131,21 @@ impl Port {
         }
     }
 
-    /// Installs the route to a destination, in place of the one before. The next packet takes it.
+    /// Installs the route to a destination, in place of the one before. The next packet takes it. With a `hedge`, packets
+    /// are sent there as well, within a budget: a share of the traffic and a burst.
     ///
     /// # Panics
-    /// If the route has more labels than a frame can hold.
-    pub fn install_route(&self, destination: PeerId, route: Route) {
-        let labels = Labels::new(&route.labels).expect("BUG: a route has at most PATH_LABELS_MAX labels");
-        let way = Way { path: route.path, first: route.first, labels };
-        self.update_destination(destination.tag(), self.clock(), |d| d.installed = Some(way));
+    /// If a route has more labels than a frame can hold.
+    pub fn install_route(&self, destination: PeerId, route: &Route, hedge: Option<&Route>) {
+        let (way, hedge) = (Way::of(route), hedge.map(Way::of));
+        self.update_destination(destination.tag(), self.clock(), |d| (d.installed, d.hedge) = (Some(way), hedge));
     }
 
     /// Withdraws the installed route. A learned way, if there is one, stands in.
     pub fn withdraw_route(&self, destination: PeerId) {
         self.change(|tables| {
             if let Some(destination) = tables.destinations.get_mut(&destination.tag()) {
-                destination.installed = None;
+                (destination.installed, destination.hedge) = (None, None);
             }
         });
     }
@@ -206,6 +206,9 @@ impl Port {
             faulted: self.udp.faulted.read(),
             probes_answered: counts.probes_answered.read(),
             path_errors_sent: counts.path_errors_sent.read(),
+            copies_sent: counts.copies_sent.read(),
+            copies_over_budget: counts.copies_over_budget.read(),
+            copies_received: counts.copies_received.read(),
             events_dropped: counts.events_dropped.read(),
             spilled: counts.spilled.read(),
         }

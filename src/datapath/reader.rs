@@ -240,7 +240,7 @@ impl<'a> Sorting<'a> {
         let label = frame.next_label().expect("BUG: a frame without a next label has arrived");
         let Some(link) = self.tables.usable_link(label) else {
             self.port.counts.no_link.add(1);
-            if matches!(frame.kind(), Kind::Data | Kind::Probe) {
+            if frame.kind().is_payload() || frame.kind() == Kind::Probe {
                 self.port.report_broken(ingress, &frame, label, self.now)?;
             }
             return Ok(Fate::Done);
@@ -254,8 +254,9 @@ impl<'a> Sorting<'a> {
 
     fn arrive(&self, link: &Link, frame: &Frame<'_>, last: Option<Tag>) -> Result<Fate<'a>, Rejected> {
         match frame.kind() {
-            Kind::Data => {
+            kind @ (Kind::Data | Kind::Copy) => {
                 let source = frame.source();
+                self.port.counts.copies_received.add((kind == Kind::Copy).into());
                 if last != Some(source) {
                     self.port.data_arrived(self.tables, source, link.id, frame, self.now);
                 }

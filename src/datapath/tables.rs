@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prunella_core::frame::{FrameKey, Labels, ReplayWindow};
-use prunella_core::limits::REPLY_RATE_PER_SECOND;
+use prunella_core::limits::{COPIES_BURST_BYTES, COPIES_ONE_IN, REPLY_RATE_PER_SECOND};
 use prunella_core::{Label, LinkId, PeerId, Tag};
 
 use super::counters::{LinkCounts, LinkStats};
@@ -52,6 +52,17 @@ pub(super) struct Way {
     pub(super) path: u32,
     pub(super) first: LinkId,
     pub(super) labels: Labels,
+}
+
+impl Way {
+    /// The form of a route in which it is used.
+    ///
+    /// # Panics
+    /// If it has more labels than a frame can hold.
+    pub(super) fn of(route: &Route) -> Self {
+        let labels = Labels::new(&route.labels).expect("BUG: a route has at most PATH_LABELS_MAX labels");
+        Self { path: route.path, first: route.first, labels }
+    }
 }
 
 /// One installed link. A change of address makes a new one that shares the [`LinkState`].
@@ -144,6 +155,8 @@ impl Link {
 #[derive(Clone, Debug)]
 pub(super) struct Destination {
     pub(super) installed: Option<Way>,
+    /// Where copies go as well, while the installed way is in doubt.
+    pub(super) hedge: Option<Way>,
     /// The way back of the last data that came from there while no route was installed.
     pub(super) learned: Option<Way>,
     pub(super) activity: Arc<Activity>,
@@ -154,6 +167,10 @@ pub(super) struct Destination {
 pub(super) struct Activity {
     /// When data last went there or came from there, in nanoseconds of the port's clock.
     pub(super) last: AtomicU64,
+    /// Bytes of packets sent there, each counted once.
+    sent: AtomicU64,
+    /// Bytes of copies sent there.
+    copied: AtomicU64,
     /// Requests for a route.
     pub(super) wants: Limiter,
     /// Changes of the learned way.
@@ -164,14 +181,29 @@ impl Destination {
     pub(super) fn new(now: u64) -> Self {
         let activity = Activity {
             last: AtomicU64::new(now),
+            sent: AtomicU64::new(0),
+            copied: AtomicU64::new(0),
             wants: Limiter::every(WANT_INTERVAL),
             lessons: Limiter::every(LESSON_INTERVAL),
         };
-        Self { installed: None, learned: None, activity: Arc::new(activity) }
+        Self { installed: None, hedge: None, learned: None, activity: Arc::new(activity) }
     }
 
     pub(super) fn touch(&self, now: u64) {
         self.activity.last.store(now, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that are sent there for the first time.
+    pub(super) fn count_sent(&self, bytes: usize) {
+        self.activity.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Takes so many bytes out of the budget for copies, if there are as many left.
+    pub(super) fn may_copy(&self, bytes: usize) -> bool {
+        let Activity { sent, copied, .. } = &*self.activity;
+        let budget = COPIES_BURST_BYTES + sent.load(Ordering::Relaxed) / COPIES_ONE_IN;
+        let take = |spent: u64| Some(spent + bytes as u64).filter(|spent| *spent <= budget);
+        copied.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 }
 
@@ -203,10 +235,16 @@ impl Tables {
         self.by_label.get(&label)?.iter().find(|link| link.is_usable())
     }
 
-    /// The way to a destination on which data can leave now: the installed one if its link is usable, else the learned.
+    /// The way to a destination on which data can leave now: the installed one if its link is usable, else the one for
+    /// copies, else the learned.
     pub(super) fn way(&self, destination: &Destination) -> Option<(&Arc<Link>, Way)> {
-        let leaves = |way: Option<Way>| self.usable(way?);
-        leaves(destination.installed).or_else(|| leaves(destination.learned))
+        let ways = [destination.installed, destination.hedge, destination.learned];
+        ways.into_iter().flatten().find_map(|way| self.usable(way))
+    }
+
+    /// The way on which copies of what is sent on `first` leave now, if they are wanted.
+    pub(super) fn second_way(&self, destination: &Destination, first: Way) -> Option<(&Arc<Link>, Way)> {
+        destination.hedge.filter(|way| *way != first).and_then(|way| self.usable(way))
     }
 
     /// Whether data for a destination can leave on the installed route.
@@ -321,10 +359,36 @@ mod tests {
         let way = |first| Some(Way { path: 1, first: LinkId(first), labels: Labels::NONE });
         let destination = Destination { installed: way(1), learned: way(2), ..Destination::new(0) };
         assert_eq!(tables.way(&destination).unwrap().0.id, LinkId(1));
+        assert!(tables.second_way(&destination, way(1).unwrap()).is_none(), "nobody asked for copies");
         tables.link(LinkId(1)).unwrap().state.usable.store(false, Ordering::Relaxed);
         assert_eq!(tables.way(&destination).unwrap().0.id, LinkId(2));
         tables.drop_link(LinkId(2));
         assert!(tables.way(&destination).is_none(), "a link that may not be used is not used");
+    }
+
+    #[test]
+    fn copies_take_the_other_way_and_everything_takes_it_if_the_first_is_gone() {
+        let mut tables = Tables::default();
+        tables.put_link(link(1, 5, 1000));
+        tables.put_link(link(2, 6, 1001));
+        let way = |first| Some(Way { path: 1, first: LinkId(first), labels: Labels::NONE });
+        let destination = Destination { installed: way(1), hedge: way(2), ..Destination::new(0) };
+        let (_, first) = tables.way(&destination).unwrap();
+        assert_eq!(first.first, LinkId(1));
+        assert_eq!(tables.second_way(&destination, first).unwrap().0.id, LinkId(2));
+        tables.drop_link(LinkId(1));
+        let (_, first) = tables.way(&destination).unwrap();
+        assert_eq!(first.first, LinkId(2));
+        assert!(tables.second_way(&destination, first).is_none(), "there is no third");
+    }
+
+    #[test]
+    fn copies_are_a_share_of_what_is_sent_and_a_burst() {
+        let destination = Destination::new(0);
+        let burst = COPIES_BURST_BYTES as usize;
+        assert!(destination.may_copy(burst) && !destination.may_copy(1));
+        destination.count_sent(1000 * COPIES_ONE_IN as usize);
+        assert!(destination.may_copy(400) && destination.may_copy(600) && !destination.may_copy(1));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::oneshot;
 
 use prunella::datapath::{Event, Fault};
+use prunella_core::limits::{COPIES_BURST_BYTES, COPIES_ONE_IN};
 use prunella_core::frame::{FrameKey, HEADER_BYTES, Header, Kind, Labels, stamp};
 use prunella_core::{Label, Rejected, Tag};
 
@@ -119,6 +120,36 @@ async fn a_reroute_in_mid_stream_loses_and_reorders_nothing() {
 
     assert!(at_reroute > before.0, "the first half took the first relay");
     assert!(s.port.counters().forwarded > before.1 + 20_000, "the second half took the second relay");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_arrive_where_the_first_way_is_dark_and_cost_no_more_than_their_budget() {
+    let tls = Tls::new();
+    let (a, r, s, b) = (Node::start(1, &tls), Node::start(2, &tls), Node::start(3, &tls), Node::start(4, &tls));
+    let (dialed, accepted) = through(&a, &r, &b).await;
+    let (to_r, to_s, from_s) = (a.port.link_stats()[0].id, link(&a, &s, 11, 20), link(&s, &b, 21, 31));
+    b.route(&a, 2, from_s.right, &[20]);
+    a.hedged_route(&b, 1, (to_r, &[21]), (to_s.left, &[21]));
+
+    transfer(&dialed, &accepted, 32 << 20).await;
+    let counters = a.port.counters();
+    assert!(counters.copies_sent > 1000 && counters.copies_over_budget > 1000, "{counters:?}");
+    let most = (COPIES_BURST_BYTES + (64 << 20) / COPIES_ONE_IN) / 1000;
+    assert!(counters.copies_sent < most, "{counters:?}");
+    let received = b.port.counters().copies_received;
+    assert!(0 < received && received <= counters.copies_sent, "{received}");
+
+    // Anew, with a whole budget: what is lost on the first way arrives on the second.
+    a.port.withdraw_route(b.id);
+    let (c, d) = (Node::start(5, &tls), Node::start(6, &tls));
+    let (to_d, other) = (link(&a, &c, 12, 20), link(&c, &d, 21, 32));
+    let around = (link(&a, &s, 13, 22), link(&s, &d, 23, 33));
+    d.route(&a, 3, around.1.right, &[22]);
+    a.hedged_route(&d, 3, (to_d.left, &[21]), (around.0.left, &[23]));
+    a.port.set_fault(c.address(), Fault { drop_sent: true, drop_received: true });
+    let (dialed, accepted) = tokio::join!(a.dial(&d), d.accept());
+    transfer(&dialed, &accepted, 1 << 20).await;
+    assert_eq!(c.port.counters().forwarded, 0, "nothing went over {other:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,9 +16,16 @@ pub enum Kind {
     Echo = 3,
     /// A relay could not go on: its position on the path and the label that led nowhere.
     PathError = 4,
+    /// As [`Kind::Data`]: a packet that was sent on another path as well, while the sender doubts that one.
+    Copy = 5,
 }
 
 impl Kind {
+    /// Whether frames of this kind carry packets of sessions.
+    pub const fn is_payload(self) -> bool {
+        matches!(self, Kind::Data | Kind::Copy)
+    }
+
     /// Whether a frame of this kind with this path number watches over a link, and carries nothing: link probes and
     /// their echoes have the path number 0.
     pub(super) const fn is_link_probe(self, path: u32) -> bool {
@@ -35,6 +42,7 @@ impl TryFrom<u8> for Kind {
             2 => Ok(Kind::Probe),
             3 => Ok(Kind::Echo),
             4 => Ok(Kind::PathError),
+            5 => Ok(Kind::Copy),
             _ => Err(Rejected::Malformed),
         }
     }

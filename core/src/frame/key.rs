@@ -42,7 +42,7 @@ impl FrameKey {
 
     fn mac(&self, frame: &[u8]) -> u64 {
         let payload = &frame[HEADER_BYTES..];
-        if frame[at::KIND] == Kind::Data as u8 {
+        if matches!(frame[at::KIND], DATA | COPY) {
             // One call over one array: a streaming hasher costs twice as much for so few bytes.
             let mut input = [0; at::MAC + 2];
             input[..at::MAC].copy_from_slice(&frame[..at::MAC]);
@@ -56,6 +56,9 @@ impl FrameKey {
         hasher.finish()
     }
 }
+
+const DATA: u8 = Kind::Data as u8;
+const COPY: u8 = Kind::Copy as u8;
 
 impl fmt::Debug for FrameKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -38,7 +38,7 @@ impl<'a> Frame<'a> {
         let (cursor, count) = (header[at::CURSOR] >> 4, header[at::CURSOR] & 0x0f);
         let payload = bytes.len() - HEADER_BYTES;
         let fits = match kind {
-            Kind::Data => payload > 0,
+            Kind::Data | Kind::Copy => payload > 0,
             Kind::Probe | Kind::Echo => payload == PROBE_BYTES,
             Kind::PathError => payload == PATH_ERROR_BYTES,
         };
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn quic_and_frames_are_told_apart_by_the_first_byte() {
-        for kind in [Kind::Data, Kind::Probe, Kind::Echo, Kind::PathError] {
+        for kind in [Kind::Data, Kind::Probe, Kind::Echo, Kind::PathError, Kind::Copy] {
             assert!(!is_quic(kind as u8), "{kind:?}");
         }
         assert!(is_quic(0x40), "short header");

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::tracked::{State, Tracked};
 use super::{Config, Effect, PathChange, PathReport, PathState, PathView, SwitchCause};
 use crate::paths::Path;
-use crate::peer::Probing;
+use crate::limits::HEDGES_PER_SECOND;
 use crate::rng::Rng;
+use crate::token_bucket::TokenBucket;
 use crate::{Instant, LinkId, PeerId};
 
 /// A probe that came back.
@@ -22,6 +23,9 @@ pub(super) struct Destination {
     peer: PeerId,
     paths: Vec<Tracked>,
     in_use: Option<u32>,
+    /// The path that carries copies, while a probe of the one in use is overdue.
+    hedge: Option<u32>,
+    hedges: TokenBucket,
     /// The relays of the path last used, to tell what was left.
     last_relays: Option<Vec<PeerId>>,
     born: Instant,
@@ -41,6 +45,8 @@ impl Destination {
             peer,
             paths: Vec::new(),
             in_use: None,
+            hedge: None,
+            hedges: TokenBucket::full(HEDGES_PER_SECOND, now),
             last_relays: None,
             born: now,
             touched: now,
@@ -72,7 +78,9 @@ impl Destination {
             path: t.path.clone(),
             state: match t.state() {
                 _ if self.in_use == Some(t.way.path) => PathState::InUse,
+                _ if self.hedge == Some(t.way.path) => PathState::Hedge,
                 State::Good | State::Fresh => PathState::Warm,
+                State::Overdue => PathState::Overdue,
                 State::Late => PathState::Late,
                 State::Dead => PathState::Dead,
             },
@@ -102,25 +110,38 @@ impl Destination {
     }
 
     /// Decides which path carries the traffic, and says so if that changed.
-    pub(super) fn choose(&mut self, probing: &Probing, now: Instant, effects: &mut Vec<Effect>) {
+    pub(super) fn choose(&mut self, config: &Config, now: Instant, effects: &mut Vec<Effect>) {
         let current = self.paths.iter().position(|p| Some(p.way.path) == self.in_use);
         let best = self.best();
         match (current, best) {
             (None, None) => {
+                self.hedge = None;
                 if self.in_use.take().is_some() {
                     effects.push(Effect::WithdrawRoute { destination: self.peer });
                 }
-                self.tell_lost(now, probing, effects);
+                self.tell_lost(now, config, effects);
             }
             (None, Some(to)) => self.switch(to, SwitchCause::Gone, now, effects),
-            (Some(from), Some(to)) if from != to => {
-                if let Some(cause) = self.reason_to_leave(from, to, now) {
-                    self.switch(to, cause, now, effects);
-                }
-            }
-            (Some(_), _) => {}
+            (Some(from), Some(to)) => match self.reason_to_leave(from, to, now) {
+                Some(cause) => self.switch(to, cause, now, effects),
+                None => self.hedge_or_stop(from, to, now, effects),
+            },
+            (Some(_), None) => {}
         }
-        self.tell_found_or_lost(now, probing, effects);
+        self.tell_found_or_lost(now, config, effects);
+    }
+
+    /// While a probe of the path in use is overdue, traffic takes the best other path that works as well.
+    fn hedge_or_stop(&mut self, at: usize, best: usize, now: Instant, effects: &mut Vec<Effect>) {
+        let doubted = self.paths[at].state() == State::Overdue && self.paths[best].state() > State::Overdue;
+        let wanted = doubted.then(|| self.paths[best].way.path);
+        let begins = self.hedge.is_none() && wanted.is_some();
+        if wanted == self.hedge || begins && !self.hedges.take(now) {
+            return;
+        }
+        self.hedge = wanted;
+        let hedge = doubted.then(|| self.paths[best].way.clone());
+        effects.push(Effect::InstallRoute { destination: self.peer, way: self.paths[at].way.clone(), hedge });
     }
 
     /// The path to use: proven before unproven before late, then by cost (the order of the search).
@@ -129,6 +150,9 @@ impl Destination {
     }
 
     fn reason_to_leave(&self, from: usize, to: usize, now: Instant) -> Option<SwitchCause> {
+        if from == to {
+            return None;
+        }
         let (here, there) = (&self.paths[from], &self.paths[to]);
         match (here.state(), there.state()) {
             (State::Dead, s) if s > State::Dead => Some(SwitchCause::Broken),
@@ -157,8 +181,8 @@ impl Destination {
     fn switch(&mut self, to: usize, cause: SwitchCause, now: Instant, effects: &mut Vec<Effect>) {
         let target = &self.paths[to];
         let relays = target.relays();
-        effects.push(Effect::InstallRoute { destination: self.peer, way: target.way.clone() });
-        self.in_use = Some(target.way.path);
+        effects.push(Effect::InstallRoute { destination: self.peer, way: target.way.clone(), hedge: None });
+        (self.in_use, self.hedge) = (Some(target.way.path), None);
         let from = self.last_relays.replace(relays.clone());
         if let Some(from) = from.filter(|from| *from != relays) {
             // A path whose links are gone was closed or replaced, as is usual while a mesh forms; one that fails is
@@ -173,9 +197,9 @@ impl Destination {
         }
     }
 
-    fn tell_lost(&mut self, now: Instant, probing: &Probing, effects: &mut Vec<Effect>) {
+    fn tell_lost(&mut self, now: Instant, config: &Config, effects: &mut Vec<Effect>) {
         // A destination that was only just asked for gets the time in which a path would be declared dead.
-        if !self.lost && now.since(self.born) < probing.dead_after && self.last_relays.is_none() {
+        if !self.lost && now.since(self.born) < config.probing.dead_after && self.last_relays.is_none() {
             return;
         }
         self.found = false;
@@ -184,10 +208,10 @@ impl Destination {
         }
     }
 
-    fn tell_found_or_lost(&mut self, now: Instant, probing: &Probing, effects: &mut Vec<Effect>) {
+    fn tell_found_or_lost(&mut self, now: Instant, config: &Config, effects: &mut Vec<Effect>) {
         let state = self.paths.iter().find(|p| Some(p.way.path) == self.in_use).map(Tracked::state);
         match state {
-            Some(State::Dead) => self.tell_lost(now, probing, effects),
+            Some(State::Dead) => self.tell_lost(now, config, effects),
             Some(State::Good) if !std::mem::replace(&mut self.found, true) => {
                 self.lost = false;
                 effects.push(Effect::Report(PathReport { destination: self.peer, change: PathChange::Found }));
@@ -199,20 +223,20 @@ impl Destination {
     pub(super) fn on_probe_returned(
         &mut self,
         returned: Returned,
-        probing: &Probing,
+        config: &Config,
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
         if let Some(path) = self.paths.iter_mut().find(|p| p.way.path == returned.path) {
             path.on_returned(returned.nonce, returned.rtt, now);
-            self.choose(probing, now, effects);
+            self.choose(config, now, effects);
         }
     }
 
-    pub(super) fn on_broken(&mut self, id: u32, probing: &Probing, now: Instant, effects: &mut Vec<Effect>) {
+    pub(super) fn on_broken(&mut self, id: u32, config: &Config, now: Instant, effects: &mut Vec<Effect>) {
         if let Some(path) = self.paths.iter_mut().find(|p| p.way.path == id) {
             path.on_broken();
-            self.choose(probing, now, effects);
+            self.choose(config, now, effects);
         }
     }
 
@@ -221,16 +245,16 @@ impl Destination {
         for (rank, path) in self.paths.iter_mut().enumerate() {
             let warm = rank < config.warm || Some(path.way.path) == self.in_use;
             let interval = if warm { probing.interval } else { probing.interval * SPARE_FACTOR };
-            if let Some(nonce) = path.wake(probing, interval, rng, now) {
+            if let Some(nonce) = path.wake(config, interval, rng, now) {
                 effects.push(Effect::Probe { way: path.way.clone(), nonce });
             }
         }
-        self.choose(probing, now, effects);
+        self.choose(config, now, effects);
     }
 
-    pub(super) fn deadline(&self, probing: &Probing) -> Instant {
-        let patience = self.born + probing.dead_after;
-        self.paths.iter().map(|p| p.deadline(probing)).min().unwrap_or(if self.lost { FAR } else { patience })
+    pub(super) fn deadline(&self, config: &Config) -> Instant {
+        let patience = self.born + config.probing.dead_after;
+        self.paths.iter().map(|p| p.deadline(config)).min().unwrap_or(if self.lost { FAR } else { patience })
     }
 }
 

@@ -79,6 +79,8 @@ pub enum Effect {
         destination: PeerId,
         /// How.
         way: Way,
+        /// Where copies go as well, while a probe of that way is overdue.
+        hedge: Option<Way>,
     },
     /// There is no way any more; nothing comes back.
     WithdrawRoute {
@@ -160,6 +162,9 @@ pub struct Config {
     pub warm: usize,
     /// How paths that carry or may soon carry traffic are probed.
     pub probing: Probing,
+    /// How much longer than usual, at least, a probe of the path in use may take before traffic is sent on the next path
+    /// as well; zero: it never is.
+    pub hedge_after: Duration,
 }
 
 /// The role.
@@ -264,7 +269,7 @@ impl Pathfinder {
             self.search(destination).into_iter().filter_map(|p| self.first_link(&p).map(|link| (p, link))).collect();
         let Some(known) = self.destinations.get_mut(&destination) else { return };
         known.replace_paths(found, &mut self.next_path, now);
-        known.choose(&self.config.probing, now, effects);
+        known.choose(&self.config, now, effects);
     }
 
     fn on_link_reported(&mut self, report: LinkReport, now: Instant) {
@@ -343,15 +348,15 @@ impl Machine for Pathfinder {
                 }
             }
             Input::ProbeReturned { path, nonce, rtt } => {
-                let probing = self.config.probing;
+                let config = self.config;
                 if let Some(destination) = self.with_path(path) {
-                    destination.on_probe_returned(Returned { path, nonce, rtt }, &probing, now, effects);
+                    destination.on_probe_returned(Returned { path, nonce, rtt }, &config, now, effects);
                 }
             }
             Input::PathBroken { path } => {
-                let probing = self.config.probing;
+                let config = self.config;
                 if let Some(destination) = self.with_path(path) {
-                    destination.on_broken(path, &probing, now, effects);
+                    destination.on_broken(path, &config, now, effects);
                 }
             }
             Input::RerouteRequested { destination } => self.search_for(destination, now, effects),
@@ -371,8 +376,8 @@ impl Machine for Pathfinder {
         if !self.started {
             return Some(Instant::BOOT);
         }
-        let probing = &self.config.probing;
-        let destinations = self.destinations.values().map(|d| d.deadline(probing).min(d.touched() + IDLE_AFTER)).min();
+        let config = &self.config;
+        let destinations = self.destinations.values().map(|d| d.deadline(config).min(d.touched() + IDLE_AFTER)).min();
         [self.search_at, destinations].into_iter().flatten().min()
     }
 }

@@ -1,6 +1,7 @@
 //! The pathfinder role on a diamond: routes, failover, and calm when nothing is wrong.
 
 use super::*;
+use crate::limits::HEDGES_PER_SECOND;
 use crate::peer::LinkReport;
 
 const MS: Duration = Duration::from_millis(1);
@@ -41,7 +42,7 @@ impl Diamond {
     fn new() -> Self {
         let probing =
             Probing { interval: 40 * MS, idle_interval: 40 * MS, late_after: 120 * MS, dead_after: 1000 * MS };
-        let role = Pathfinder::new(id(1), Config { paths: 3, warm: 2, probing }, 1);
+        let role = Pathfinder::new(id(1), Config { paths: 3, warm: 2, probing, hedge_after: 15 * MS }, 1);
         let mut diamond = Self { role, now: Instant::BOOT, answering: vec![2, 3], seen: Vec::new() };
         for (origin, neighbors) in [(1, &[2, 3]), (2, &[1, 4]), (3, &[1, 4]), (4, &[2, 3])] {
             diamond.give(Input::LinksLearned { origin: id(origin), links: links(neighbors) });
@@ -113,6 +114,92 @@ fn traffic_leaves_a_silent_path_soon_after_it_is_late() {
         e,
         Effect::Report(PathReport { change: PathChange::Switched { cause: SwitchCause::Late, .. }, .. })
     )));
+}
+
+impl Diamond {
+    /// The first link on which copies leave, if any do.
+    fn hedge(&self) -> Option<u64> {
+        let views = self.role.paths(id(4));
+        views.iter().find(|v| v.state == PathState::Hedge).map(|v| v.way.clone().unwrap().first.0)
+    }
+
+    /// How often traffic began to be copied.
+    fn hedges(&self) -> usize {
+        self.seen.iter().filter(|e| matches!(e, Effect::InstallRoute { hedge: Some(_), .. })).count()
+    }
+
+    /// The path in use falls silent; returns it and when.
+    fn cut(&mut self) -> (u64, Instant) {
+        let before = self.in_use();
+        self.answering.retain(|link| *link != before);
+        (before, self.now)
+    }
+}
+
+#[test]
+fn traffic_takes_a_second_path_as_well_as_soon_as_a_probe_is_overdue() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let (before, cut) = diamond.cut();
+    while diamond.hedge().is_none() {
+        diamond.run(1);
+        assert!(diamond.now.since(cut) < 65 * MS, "a probe interval, a round trip and the slack: no hedge in time");
+    }
+    assert_eq!(diamond.in_use(), before, "nobody is judged yet");
+    assert_ne!(diamond.hedge(), Some(before));
+    diamond.run(200);
+    assert_ne!(diamond.in_use(), before);
+    assert_eq!(diamond.hedge(), None, "one path that works is enough");
+    assert_eq!(diamond.hedges(), 1);
+}
+
+#[test]
+fn copies_end_with_the_next_return() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let (before, _) = diamond.cut();
+    while diamond.hedge().is_none() {
+        diamond.run(1);
+    }
+    diamond.answering.push(before);
+    diamond.run(60);
+    assert_eq!((diamond.in_use(), diamond.hedge()), (before, None));
+    let last = diamond.seen.iter().rev().find(|e| matches!(e, Effect::InstallRoute { .. }));
+    assert!(matches!(last, Some(Effect::InstallRoute { hedge: None, .. })), "{last:?}");
+}
+
+#[test]
+fn a_path_that_keeps_losing_probes_is_not_hedged_all_the_time() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let (before, start) = diamond.cut();
+    while diamond.now.since(start) < Duration::from_secs(10) {
+        diamond.answering.push(before);
+        diamond.run(70);
+        diamond.answering.retain(|link| *link != before);
+        diamond.run(30);
+    }
+    let most = HEDGES_PER_SECOND as usize * 11;
+    assert!((5..=most).contains(&diamond.hedges()), "{} hedges", diamond.hedges());
+}
+
+#[test]
+fn a_process_that_is_late_itself_doubts_no_path() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let mut effects = Vec::new();
+    for _ in 0..50 {
+        // Woken 30 ms late each time, and only then does it read what came back meanwhile.
+        let held = std::mem::take(&mut effects);
+        diamond.now = diamond.role.deadline().unwrap() + 30 * MS;
+        diamond.role.wake(diamond.now, &mut effects);
+        diamond.absorb(held);
+    }
+    assert_eq!(diamond.hedges(), 0);
 }
 
 #[test]

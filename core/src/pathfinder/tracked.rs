@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Way;
+use super::{Config, Way};
 use crate::paths::Path;
-use crate::peer::{Probing, Rtt};
+use crate::peer::Rtt;
 use crate::rng::Rng;
 use crate::{Instant, LinkId, PeerId};
 
@@ -22,8 +22,12 @@ pub(super) struct Tracked {
     rtt: Rtt,
     nonce: u64,
     outstanding: VecDeque<(u64, Instant)>,
+    /// The newest probe that came back: what was sent before it and did not is lost, and says nothing of what is now.
+    returned: u64,
     /// Silence is counted from here.
     heard: Instant,
+    /// No probe is overdue before this and its usual time: this process was late itself.
+    excused: Instant,
     next_probe: Instant,
     returns: u32,
 }
@@ -33,8 +37,10 @@ pub(super) struct Tracked {
 pub(super) enum State {
     /// No round trip for long, or a relay said so.
     Dead,
-    /// Probes are overdue.
+    /// Probes have been overdue for long.
     Late,
+    /// A probe is overdue: a reason to send on another path as well, and to judge nobody.
+    Overdue,
     /// Not proven yet.
     Fresh,
     /// Round trips come back.
@@ -52,7 +58,9 @@ impl Tracked {
             rtt: Rtt::default(),
             nonce: 0,
             outstanding: VecDeque::new(),
+            returned: 0,
             heard: now,
+            excused: now,
             next_probe: now,
             returns: 0,
         }
@@ -79,6 +87,7 @@ impl Tracked {
         let Some(at) = self.outstanding.iter().position(|(n, _)| *n == nonce) else { return };
         self.outstanding.remove(at);
         self.rtt.sample(rtt);
+        self.returned = self.returned.max(nonce);
         self.heard = now;
         self.returns += 1;
         if self.state != State::Dead || self.returns >= RETURNS_TO_TRUST {
@@ -100,14 +109,19 @@ impl Tracked {
     }
 
     /// Judges the silence, and says whether a probe is due (and counts it as sent).
-    pub(super) fn wake(&mut self, probing: &Probing, interval: Duration, rng: &mut Rng, now: Instant) -> Option<u64> {
+    pub(super) fn wake(&mut self, config: &Config, interval: Duration, rng: &mut Rng, now: Instant) -> Option<u64> {
+        let probing = &config.probing;
         let due = self.next_probe <= now;
+        // Returns may wait in the mailbox of a process that was late: it doubts itself first.
+        if now.since(self.deadline(config)) > config.hedge_after / 2 {
+            self.excused = now;
+        }
         // Woken late by several intervals: this process was starved, and may have missed the returns by its own fault.
         if due && self.nonce > 0 && now.since(self.next_probe) > probing.interval {
             self.outstanding.clear();
             self.heard = self.heard.max(now);
         }
-        self.judge(probing, now);
+        self.judge(config, now);
         if !due {
             return None;
         }
@@ -120,33 +134,46 @@ impl Tracked {
         Some(self.nonce)
     }
 
-    fn judge(&mut self, probing: &Probing, now: Instant) {
+    fn judge(&mut self, config: &Config, now: Instant) {
+        let probing = &config.probing;
         let Some((_, oldest)) = self.outstanding.front() else { return };
         let silence = now.since(*oldest.max(&self.heard));
         if silence >= probing.dead_after && self.state != State::Dead {
             self.state = State::Dead;
             self.returns = 0;
-        } else if silence >= self.late_after(probing) && self.state >= State::Fresh {
+        } else if silence >= self.late_after(config) && self.state > State::Late {
             self.state = State::Late;
+        } else if self.state == State::Good && self.overdue_at(config).is_some_and(|at| at <= now) {
+            self.state = State::Overdue;
         }
         while self.outstanding.front().is_some_and(|(_, sent)| now.since(*sent) >= probing.dead_after) {
             self.outstanding.pop_front();
         }
     }
 
-    pub(super) fn deadline(&self, probing: &Probing) -> Instant {
+    pub(super) fn deadline(&self, config: &Config) -> Instant {
         let verdict =
             self.outstanding.front().map(|(_, oldest)| *oldest.max(&self.heard)).and_then(|since| match self.state {
-                State::Good | State::Fresh => Some(since + self.late_after(probing)),
-                State::Late => Some(since + probing.dead_after),
+                State::Good => self.overdue_at(config).into_iter().chain([since + self.late_after(config)]).min(),
+                State::Fresh | State::Overdue => Some(since + self.late_after(config)),
+                State::Late => Some(since + config.probing.dead_after),
                 State::Dead => None,
             });
         verdict.map_or(self.next_probe, |at| at.min(self.next_probe))
     }
 
+    /// When the oldest probe that may still return has taken longer than probes of this path do.
+    fn overdue_at(&self, config: &Config) -> Option<Instant> {
+        if config.hedge_after.is_zero() {
+            return None;
+        }
+        let (_, sent) = self.outstanding.iter().find(|(nonce, _)| *nonce > self.returned)?;
+        Some(*sent.max(&self.excused) + self.rtt.overdue_after(config.hedge_after)?)
+    }
+
     /// A far path may take its time: several of its own round trips.
-    fn late_after(&self, probing: &Probing) -> Duration {
-        probing.late_after.max(self.rtt.smoothed() * 4)
+    fn late_after(&self, config: &Config) -> Duration {
+        config.probing.late_after.max(self.rtt.smoothed() * 4)
     }
 }
 
@@ -174,9 +201,13 @@ impl PathView {
 pub enum PathState {
     /// Traffic takes it.
     InUse,
+    /// Traffic takes it as well, because a probe of the path in use is overdue.
+    Hedge,
     /// Probed and ready.
     Warm,
-    /// Its probes are overdue.
+    /// A probe is overdue.
+    Overdue,
+    /// Its probes have been overdue for long.
     Late,
     /// Its probes do not come back.
     Dead,
@@ -189,7 +220,9 @@ impl PathState {
     pub const fn name(self) -> &'static str {
         match self {
             PathState::InUse => "in-use",
+            PathState::Hedge => "hedge",
             PathState::Warm => "warm",
+            PathState::Overdue => "overdue",
             PathState::Late => "late",
             PathState::Dead => "dead",
             PathState::Spare => "spare",

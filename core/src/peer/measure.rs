@@ -4,19 +4,37 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// A smoothed round trip: the estimator of RFC 6298, section 2, with its gain of 1/8.
+/// A smoothed round trip and how much it varies: the estimator of RFC 6298, section 2, with its gains of 1/8 and 1/4.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Rtt(Option<Duration>);
+pub struct Rtt(Option<Measured>);
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Measured {
+    smoothed: Duration,
+    variation: Duration,
+}
 
 impl Rtt {
     /// Takes a measured round trip into account.
     pub fn sample(&mut self, rtt: Duration) {
-        self.0 = Some(self.0.map_or(rtt, |smoothed| (smoothed * 7 + rtt) / 8));
+        self.0 = Some(match self.0 {
+            None => Measured { smoothed: rtt, variation: rtt / 2 },
+            Some(Measured { smoothed, variation }) => Measured {
+                variation: (variation * 3 + smoothed.abs_diff(rtt)) / 4,
+                smoothed: (smoothed * 7 + rtt) / 8,
+            },
+        });
     }
 
     /// The smoothed round trip; zero before the first sample.
     pub fn smoothed(&self) -> Duration {
-        self.0.unwrap_or_default()
+        self.0.map_or(Duration::ZERO, |measured| measured.smoothed)
+    }
+
+    /// The time after which a return is overdue: the smoothed round trip and four times its variation, but at least
+    /// `slack` more than the round trip. `None` before the first sample.
+    pub fn overdue_after(&self, slack: Duration) -> Option<Duration> {
+        self.0.map(|Measured { smoothed, variation }| smoothed + (variation * 4).max(slack))
     }
 }
 

@@ -12,7 +12,7 @@ use prunella_core::wiring::{Command, Route};
 use prunella_core::{Instant, Label, LinkId, PeerId, monitor};
 
 use super::traffic::Traffic;
-use crate::config::{LINK_PROBING, PATH_PROBING, PATHS};
+use crate::config::{HEDGE_AFTER, LINK_PROBING, PATH_PROBING, PATHS};
 
 /// A host.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Host {
                 region: String::new(),
             },
             link_probing: LINK_PROBING,
-            pathfinder: pathfinder::Config { paths: PATHS, warm: 2, probing: PATH_PROBING },
+            pathfinder: pathfinder::Config { paths: PATHS, warm: 2, probing: PATH_PROBING, hedge_after: HEDGE_AFTER },
             monitor: monitor::Config { me: self.identity.peer(), neighbors_target: neighbors.len() },
             seed: self.rng.next_u64(),
         };

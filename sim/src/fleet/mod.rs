@@ -300,7 +300,7 @@ impl Fleet {
                 }
             }
             Command::SendControl { to, control } => self.send_control(host, self.index[&to], &control),
-            Command::InstallRoute { destination, way } => {
+            Command::InstallRoute { destination, way, .. } => {
                 self.hosts[host].routes.insert(destination, way);
             }
             Command::WithdrawRoute { destination } => {

@@ -162,7 +162,7 @@ pub(super) struct Tale {
     zero: Instant,
     lines: Vec<Line>,
     /// Which way each route led when it was last told.
-    ways: BTreeMap<(usize, usize), Vec<usize>>,
+    ways: BTreeMap<(usize, usize), (Vec<usize>, Vec<usize>)>,
     /// What each node last read under a shared key.
     read: BTreeMap<(usize, String), Vec<String>>,
     /// How ill each node last said to be.
@@ -200,8 +200,8 @@ impl Tale {
     pub(super) fn hear(&mut self, news: Vec<(Instant, News)>) {
         for (at, news) in news {
             match news {
-                News::Route { host, to, hops } => self.on_route(at, host, to, hops),
-                News::NoRoute { host, to } => self.on_route(at, host, to, Vec::new()),
+                News::Route { host, to, hops, copies } => self.on_route(at, (host, to), hops, copies),
+                News::NoRoute { host, to } => self.on_route(at, (host, to), Vec::new(), Vec::new()),
                 News::Shared { host, key, values } if self.has_read(host, &key, &values) => {}
                 // Getting better takes a step every second: only the end of it is news.
                 News::Health { host, ill } if self.is_better(host, ill) && ill > 0 => {}
@@ -256,15 +256,18 @@ impl Tale {
         self.ill.remove(&host);
     }
 
-    fn on_route(&mut self, at: Instant, host: usize, to: usize, hops: Vec<usize>) {
-        let before = self.ways.insert((host, to), hops.clone());
-        if before.as_ref() == Some(&hops) || !self.topics.contains(&Topic::Routes) {
+    fn on_route(&mut self, at: Instant, (host, to): (usize, usize), hops: Vec<usize>, copies: Vec<usize>) {
+        let before = self.ways.insert((host, to), (hops.clone(), copies.clone()));
+        if before.is_some_and(|before| before.0 == hops && before.1 == copies) || !self.topics.contains(&Topic::Routes) {
             return;
         }
         let to = self.names.of(to).to_owned();
-        let what = match hops.is_empty() {
-            true => format!("has no way to {to}"),
-            false => format!("sends to {to} over {}", self.names.way(&hops)),
+        let what = match (hops.is_empty(), copies.is_empty()) {
+            (true, _) => format!("has no way to {to}"),
+            (_, true) => format!("sends to {to} over {}", self.names.way(&hops)),
+            (_, false) => {
+                format!("sends to {to} over {}, and copies over {}", self.names.way(&hops), self.names.way(&copies))
+            }
         };
         self.say(at, host, what);
     }

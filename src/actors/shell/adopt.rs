@@ -13,6 +13,7 @@ use prunella_core::{PeerId, gossip, monitor, pathfinder, peer, planner, policy};
 use prunella_storage::{StoreError, Tree};
 
 use super::Shell;
+use crate::config::Paths;
 
 /// A machine and what it hears first.
 pub(super) type Newborn<M, I> = (M, Vec<I>);
@@ -74,7 +75,8 @@ impl Shell {
             late_after: probe.late_after(),
             dead_after: probe.dead_after(),
         };
-        let config = pathfinder::Config { paths: self.config.paths.count, warm: self.config.paths.warm, probing };
+        let Paths { count: paths, warm } = self.config.paths;
+        let config = pathfinder::Config { paths, warm, probing, hedge_after: probe.hedge_after() };
         let wanted = |destination| pathfinder::Input::Wanted { destination };
         let lost = self.journal.open_incidents().into_iter().filter_map(|incident| incident.kind.lost_destination());
         let first = self.routes.all().into_iter().chain(lost).map(wanted).collect();

@@ -21,6 +21,7 @@ use arc_swap::ArcSwap;
 use prunella_core::limits::BLAME_PER_SECOND;
 use prunella_core::membership::quorum::{PartitionEvent, Quorum};
 use prunella_core::membership::{Change, Evidence, Status};
+use prunella_core::pathfinder::Way;
 use prunella_core::policy::{Action, RuleSet};
 use prunella_core::record::{RecordId, SignedRecord};
 use prunella_core::rng::Rng;
@@ -275,15 +276,7 @@ impl Perform for Shell {
             Command::PartitionChanged { event, quorum } => tell_partition(event, quorum),
             Command::SharedChanged { key, values } => self.known.set_shared(key, values),
             Command::AnswerShared { ticket, refused } => self.writes.answer(ticket, refused),
-            Command::InstallRoute { destination, way } => {
-                let route = datapath::Route { path: way.path, first: way.first, labels: way.labels };
-                self.port.install_route(destination, route);
-                let moved = self.routes.has(&destination);
-                self.routes.installed(destination);
-                if let (true, Some(sessions)) = (moved, self.sessions.get()) {
-                    sessions.rerouted(destination);
-                }
-            }
+            Command::InstallRoute { destination, way, hedge } => self.install_route(destination, way, hedge),
             Command::WithdrawRoute { destination } => {
                 self.port.withdraw_route(destination);
                 self.routes.withdrawn(destination);
@@ -307,6 +300,21 @@ impl Perform for Shell {
 }
 
 impl Shell {
+    /// Sessions are told when their packets begin to take a path that they did not take before: what is under way on the
+    /// old one may be lost. When copies end, there is nothing to tell.
+    fn install_route(&self, destination: PeerId, way: Way, hedge: Option<Way>) {
+        let hedged = hedge.is_some();
+        let route = |way: Way| datapath::Route { path: way.path, first: way.first, labels: way.labels };
+        let path = way.path;
+        self.port.install_route(destination, &route(way), hedge.map(route).as_ref());
+        let before = self.routes.installed(destination, path);
+        if let (Some(before), Some(sessions)) = (before, self.sessions.get())
+            && (hedged || before != path)
+        {
+            sessions.rerouted(destination);
+        }
+    }
+
     fn keep_if_any(&self, batch: Option<Batch>) {
         if let Some(batch) = batch {
             self.directory.keep(batch);

@@ -1,6 +1,6 @@
 //! Which destinations have a route, and who waits for one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,14 +10,17 @@ use tokio::sync::Notify;
 /// Destinations with a route in the datapath.
 #[derive(Debug, Default)]
 pub struct Routes {
-    installed: Mutex<BTreeSet<PeerId>>,
+    /// By destination, the path's number.
+    installed: Mutex<BTreeMap<PeerId, u32>>,
     changed: Notify,
 }
 
 impl Routes {
-    pub(super) fn installed(&self, destination: PeerId) {
-        self.installed.lock().unwrap_or_else(PoisonError::into_inner).insert(destination);
+    /// Notes that a destination has a route now, and returns the path of the one before.
+    pub(super) fn installed(&self, destination: PeerId, path: u32) -> Option<u32> {
+        let before = self.installed.lock().unwrap_or_else(PoisonError::into_inner).insert(destination, path);
         self.changed.notify_waiters();
+        before
     }
 
     pub(super) fn withdrawn(&self, destination: PeerId) {
@@ -26,12 +29,12 @@ impl Routes {
 
     /// Every destination with a route, in ascending order.
     pub fn all(&self) -> Vec<PeerId> {
-        self.installed.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+        self.installed.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
     /// Whether there is a route to `destination`.
     pub fn has(&self, destination: &PeerId) -> bool {
-        self.installed.lock().unwrap_or_else(PoisonError::into_inner).contains(destination)
+        self.installed.lock().unwrap_or_else(PoisonError::into_inner).contains_key(destination)
     }
 
     /// Waits until there is a route to `destination`; false if there is none in time.
@@ -65,7 +68,7 @@ mod tests {
         let waiter = Arc::clone(&routes);
         let waiting = tokio::spawn(async move { waiter.wait_for(&destination, Duration::from_secs(5)).await });
         tokio::task::yield_now().await;
-        routes.installed(destination);
+        routes.installed(destination, 1);
         assert!(waiting.await.unwrap());
         routes.withdrawn(destination);
         assert!(!routes.wait_for(&destination, Duration::from_millis(1)).await);

@@ -26,6 +26,9 @@ pub(in crate::cli) struct Arguments {
     /// Rate limit of the bulk stream, in megabits per second
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) bulk_mbit: u32,
+    /// A key of every node's configuration and its value, for example probe.hedge_after_ms=0; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub(super) set: Vec<toml::Table>,
     /// Leave the mesh running at the end, and say how to open a shell on each node
     #[arg(long)]
     pub(super) keep: bool,
@@ -65,6 +68,10 @@ impl Arguments {
         let wanted = |kind: &FaultKind| self.faults.is_empty() || self.faults.contains(kind);
         FaultKind::ALL.into_iter().filter(wanted).collect()
     }
+}
+
+fn setting(text: &str) -> Result<toml::Table, String> {
+    text.parse().map_err(|_| "must be KEY=VALUE as in config.toml, with the section before the key".to_owned())
 }
 
 /// A TCP service of the user's, written `tcp://HOST:PORT`.
@@ -144,6 +151,14 @@ mod tests {
         assert_eq!(targets(""), (false, None));
         assert_eq!(targets("--json -"), (true, None));
         assert_eq!(targets("--json report.json"), (false, Some("report.json".into())));
+    }
+
+    #[test]
+    fn a_setting_is_written_as_in_the_configuration() {
+        let lab = parse("--set probe.hedge_after_ms=0 --set region=\"eu\"").unwrap();
+        assert_eq!(lab.set[0]["probe"]["hedge_after_ms"], 0.into());
+        assert_eq!(lab.set[1]["region"], "eu".into());
+        assert!(parse("--set probe").is_err());
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) async fn run(arguments: &Arguments, progress: Progress) -> Result<Con
     progress.say(format_args!("{} nodes in {}, seed {seed}", topology.nodes(), directory.path().display()));
 
     let servers = Servers::start(seed, arguments.service.as_ref()).await?;
-    let mut mesh = found(&Program::this()?, directory.path(), topology).await?;
+    let mut mesh = found(&Program::this()?, directory.path(), topology, &arguments.set).await?;
     progress.say(format_args!("{} nodes are up", topology.nodes()));
     mesh.await_links().await?;
     mesh.await_pairs().await?;

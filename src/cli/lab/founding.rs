@@ -13,11 +13,16 @@ use super::processes::{Program, system};
 use super::topology::Topology;
 use crate::api::{Error, ErrorKind};
 
-/// Founds a mesh in `dir`, joins every node of `topology` to it, and starts them all.
+/// Founds a mesh in `dir`, joins every node of `topology` to it, and starts them all, each with the settings in `set`.
 ///
 /// # Errors
 /// What the commands or the system say; [`ErrorKind::TimedOut`] if a node does not come up.
-pub(super) async fn found(program: &Program, dir: &Path, topology: Topology) -> Result<Mesh, Error> {
+pub(super) async fn found(
+    program: &Program,
+    dir: &Path,
+    topology: Topology,
+    set: &[Table],
+) -> Result<Mesh, Error> {
     let listens = free_addresses(topology.nodes()).map_err(|error| system("find free ports", &error))?;
     let founder = init(program, dir, listens[0]).await?;
     founder.prepare(&Table::from_iter([chaos()]))?;
@@ -29,7 +34,9 @@ pub(super) async fn found(program: &Program, dir: &Path, topology: Topology) -> 
 
     mesh.extend(joined);
     for number in 0..topology.nodes() {
-        mesh.nodes()[number].prepare(&settings(mesh.nodes(), topology, number, &listens))?;
+        let node = &mesh.nodes()[number];
+        node.prepare(&settings(mesh.nodes(), topology, number, &listens))?;
+        set.iter().try_for_each(|settings| node.prepare(settings))?;
     }
     for number in 0..topology.nodes() {
         mesh.start(number)?;

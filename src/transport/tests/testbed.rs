@@ -208,7 +208,7 @@ impl Node {
     }
 
     pub(super) fn route(&self, destination: PeerId, first: LinkId, labels: Vec<Label>) {
-        self.port.install_route(destination, Route { path: 1, first, labels });
+        self.port.install_route(destination, &Route { path: 1, first, labels }, None);
     }
 
     pub(super) fn deny(&self, from: PeerId, what: &str) {

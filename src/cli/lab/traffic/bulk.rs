@@ -1,4 +1,4 @@
-//! A bulk stream whose content is checked: the receiver answers the hash of what arrived.
+//! A bulk stream whose content is checked: the receiver answers the hash of what arrived, and how long it stood still.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,11 +7,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::super::draw::Draw;
 
-/// Hashes what arrives on each connection, and answers the hash (BLAKE3, 32 bytes) when the sender has finished.
+/// Hashes what arrives on each connection. When the sender has finished, the answer is the hash (BLAKE3, 32 bytes) and the
+/// longest time without anything new in between, in microseconds (8 bytes, big-endian).
 pub(super) async fn sink(listener: TcpListener) {
     super::task::serve(listener, |stream: TcpStream| async move {
         // The sender judges: without the right hash its stream was not intact.
@@ -23,13 +24,18 @@ pub(super) async fn sink(listener: TcpListener) {
 async fn receive(mut stream: TcpStream) -> std::io::Result<()> {
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; CHUNK_BYTES];
+    let (mut last, mut longest) = (None, Duration::ZERO);
     loop {
-        match stream.read(&mut buffer).await? {
-            0 => break,
-            read => hasher.update(&buffer[..read]),
-        };
+        let read = stream.read(&mut buffer).await?;
+        let now = Instant::now();
+        longest = longest.max(last.replace(now).map_or(Duration::ZERO, |last| now - last));
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
     }
     stream.write_all(hasher.finalize().as_bytes()).await?;
+    stream.write_u64(longest.as_micros() as u64).await?;
     stream.shutdown().await
 }
 
@@ -45,6 +51,8 @@ pub(super) struct Bulk {
 pub(in super::super) struct Sent {
     /// Content bytes handed to the connection.
     pub(in super::super) bytes: u64,
+    /// The longest time in which nothing new arrived; zero if that is not known.
+    pub(in super::super) gap: Duration,
     /// Why it did not arrive whole and unaltered; `None` if it did.
     pub(in super::super) damage: Option<String>,
 }
@@ -55,8 +63,9 @@ impl Bulk {
         let (stop, stopped) = oneshot::channel();
         let sender = tokio::spawn(async move {
             let mut bytes = 0;
-            let damage = send(target, content, mbit, stopped, &mut bytes).await.err();
-            Sent { bytes, damage: damage.map(|error| error.to_string()) }
+            let sent = send(target, content, mbit, stopped, &mut bytes).await;
+            let gap = *sent.as_ref().unwrap_or(&Duration::ZERO);
+            Sent { bytes, gap, damage: sent.err().map(|error| error.to_string()) }
         });
         Self { stop: Some(stop), sender }
     }
@@ -67,10 +76,14 @@ impl Bulk {
         drop(self.stop.take());
         match timeout(FINISH_TIMEOUT, &mut self.sender).await {
             Ok(Ok(sent)) => sent,
-            Ok(Err(error)) => Sent { bytes: 0, damage: Some(error.to_string()) },
-            Err(_) => Sent { bytes: 0, damage: Some("the end of the stream did not arrive within 15 s".to_owned()) },
+            Ok(Err(error)) => lost(error.to_string()),
+            Err(_) => lost("the end of the stream did not arrive within 15 s".to_owned()),
         }
     }
+}
+
+fn lost(damage: String) -> Sent {
+    Sent { bytes: 0, gap: Duration::ZERO, damage: Some(damage) }
 }
 
 impl Drop for Bulk {
@@ -79,13 +92,14 @@ impl Drop for Bulk {
     }
 }
 
+/// Sends until it is told to stop; gives the gap that the receiver has seen.
 async fn send(
     target: SocketAddr,
     mut content: Draw,
     mbit: u32,
     mut stopped: oneshot::Receiver<()>,
     bytes: &mut u64,
-) -> std::io::Result<()> {
+) -> std::io::Result<Duration> {
     let mut stream = TcpStream::connect(target).await?;
     let mut hasher = blake3::Hasher::new();
     let mut chunk = vec![0; bytes_per_tick(mbit)];
@@ -106,8 +120,11 @@ async fn send(
     stream.shutdown().await?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
-    if answer == hasher.finalize().as_bytes() {
-        return Ok(());
+    if let Some((hash, gap)) = answer.split_at_checked(blake3::OUT_LEN)
+        && hash == hasher.finalize().as_bytes()
+        && let Ok(gap) = gap.try_into()
+    {
+        return Ok(Duration::from_micros(u64::from_be_bytes(gap)));
     }
     let text = if answer.is_empty() { "no hash came back" } else { "the receiver hashed something else" };
     Err(std::io::Error::other(text))
@@ -120,7 +137,7 @@ fn bytes_per_tick(mbit: u32) -> usize {
 
 const TICK: Duration = Duration::from_millis(5);
 const CHUNK_BYTES: usize = 64 * 1024;
-/// More than a hash, so that a longer answer is not mistaken for one.
+/// More than a hash and a gap, so that a longer answer is not mistaken for one.
 const ANSWER_BYTES_MAX: u64 = 64;
 const FINISH_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -144,6 +161,7 @@ mod tests {
         let sent = bulk.finish().await;
         assert_eq!(sent.damage, None);
         assert!(sent.bytes >= bytes_per_tick(100) as u64, "{sent:?}");
+        assert!(sent.gap > Duration::ZERO, "ticks have time between them: {sent:?}");
     }
 
     #[tokio::test]
