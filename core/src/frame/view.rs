@@ -180,7 +180,7 @@ mod tests {
             Frame::parse(&mut bytes).err()
         };
         assert_eq!(broken(at::KIND, 0), Some(Rejected::Malformed), "no such kind");
-        assert_eq!(broken(at::KIND, 5), Some(Rejected::Malformed), "no such kind");
+        assert_eq!(broken(at::KIND, 6), Some(Rejected::Malformed), "no such kind");
         assert_eq!(broken(at::KIND, Kind::Probe as u8), Some(Rejected::Malformed), "a probe of one byte");
         assert_eq!(broken(at::KIND, Kind::PathError as u8), Some(Rejected::Malformed), "a path error of one byte");
         assert_eq!(broken(at::CURSOR, 0x21), Some(Rejected::Malformed), "cursor beyond the labels");

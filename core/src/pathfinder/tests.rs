@@ -288,8 +288,8 @@ fn changes_when_the_better_path_comes_and_goes(every_ms: u64, times: usize) -> (
         diamond.run(every_ms - 400);
         diamond.give(Input::Wanted { destination: id(4) });
     }
-    let installs = diamond.seen.iter().filter(|e| matches!(e, Effect::InstallRoute { .. })).count();
-    (installs, diamond)
+    let switched = |e: &&Effect| matches!(e, Effect::Report(r) if matches!(r.change, PathChange::Switched { .. }));
+    (diamond.seen.iter().filter(switched).count(), diamond)
 }
 
 #[test]
