@@ -287,7 +287,9 @@ impl Talk {
         let hash = |words: &mut Words<'_>| [words.byte(); 16];
         let start = |words: &mut Words<'_>| u16::from(words.byte()) * 9;
         match words.below(9) {
-            0 => Message::Summary { root: self.root(words), items: 1 << (words.byte() % 32) },
+            0 => {
+                Message::Summary { root: self.root(words), items: 1 << (words.byte() % 32), fresh: words.byte() < 128 }
+            }
             1 => {
                 let cell = |words: &mut Words<'_>| codec::decode(&[words.byte(); 12]).expect("a cell is 12 bytes");
                 Message::Cells { root: self.root(words), start: start(words), cells: words.many(40, cell) }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::tracked::{State, Tracked};
 use super::{Config, Effect, PathChange, PathReport, PathState, PathView, SwitchCause};
-use crate::paths::Path;
 use crate::limits::HEDGES_PER_SECOND;
+use crate::paths::Path;
 use crate::rng::Rng;
 use crate::token_bucket::TokenBucket;
 use crate::{Instant, LinkId, PeerId};

@@ -19,10 +19,9 @@ impl Rtt {
     pub fn sample(&mut self, rtt: Duration) {
         self.0 = Some(match self.0 {
             None => Measured { smoothed: rtt, variation: rtt / 2 },
-            Some(Measured { smoothed, variation }) => Measured {
-                variation: (variation * 3 + smoothed.abs_diff(rtt)) / 4,
-                smoothed: (smoothed * 7 + rtt) / 8,
-            },
+            Some(Measured { smoothed, variation }) => {
+                Measured { variation: (variation * 3 + smoothed.abs_diff(rtt)) / 4, smoothed: (smoothed * 7 + rtt) / 8 }
+            }
         });
     }
 

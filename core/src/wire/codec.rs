@@ -127,7 +127,7 @@ mod tests {
         fn only_its_own_encoding_is_canonical_for_a_record(which in 0..4usize, at: u16, form in 0..5u8, byte: u8) {
             let mut bytes = encode(&records()[which]);
             let at = usize::from(at) % bytes.len();
-            // Longer forms of a number, and bytes that are simply other ones.
+            // Longer forms of a number, and bytes of another value.
             match form {
                 0 => drop(bytes.splice(at..=at, [251, bytes[at], 0])),
                 1 => drop(bytes.splice(at..=at, [252, bytes[at], 0, 0, 0])),

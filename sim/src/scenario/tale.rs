@@ -258,7 +258,8 @@ impl Tale {
 
     fn on_route(&mut self, at: Instant, (host, to): (usize, usize), hops: Vec<usize>, copies: Vec<usize>) {
         let before = self.ways.insert((host, to), (hops.clone(), copies.clone()));
-        if before.is_some_and(|before| before.0 == hops && before.1 == copies) || !self.topics.contains(&Topic::Routes) {
+        if before.is_some_and(|before| before.0 == hops && before.1 == copies) || !self.topics.contains(&Topic::Routes)
+        {
             return;
         }
         let to = self.names.of(to).to_owned();

@@ -17,12 +17,7 @@ use crate::api::{Error, ErrorKind};
 ///
 /// # Errors
 /// What the commands or the system say; [`ErrorKind::TimedOut`] if a node does not come up.
-pub(super) async fn found(
-    program: &Program,
-    dir: &Path,
-    topology: Topology,
-    set: &[Table],
-) -> Result<Mesh, Error> {
+pub(super) async fn found(program: &Program, dir: &Path, topology: Topology, set: &[Table]) -> Result<Mesh, Error> {
     let listens = free_addresses(topology.nodes()).map_err(|error| system("find free ports", &error))?;
     let founder = init(program, dir, listens[0]).await?;
     founder.prepare(&Table::from_iter([chaos()]))?;

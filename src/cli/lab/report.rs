@@ -137,9 +137,8 @@ impl Report {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let header = [
-            "fault", "runs", "lost", "p50", "p99", "max", "stream", "p50", "p99", "max", "path before", "path after",
-        ];
+        let header =
+            ["fault", "runs", "lost", "p50", "p99", "max", "stream", "p50", "p99", "max", "path before", "path after"];
         let mut lines = vec![header.map(str::to_owned)];
         lines.extend(self.rows.iter().map(cells));
         let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
