@@ -18,9 +18,9 @@
 pub const HOP_COST_US: u64 = 250;
 /// What noticing and repairing one lost packet costs, in microseconds.
 pub const LOSS_COST_US: u64 = 20_000;
-/// The most that a link can cost, in microseconds (18 minutes): beyond it all links are equally useless. It keeps sums
+/// The most that a link can cost, in microseconds (67 seconds): beyond it all links are equally useless. It keeps sums
 /// over any path far from overflow.
-pub const LINK_COST_MAX_US: u64 = 1 << 30;
+pub const LINK_COST_MAX_US: u64 = 1 << 26;
 
 /// The expected time of delivery over a link, in microseconds, exact; at least [`HOP_COST_US`], at most
 /// [`LINK_COST_MAX_US`].

@@ -2,9 +2,11 @@
 
 use std::cmp::Reverse;
 
-use super::snapshot::{Route, Snapshot};
-use super::weight::Weight;
-use super::{Link, Path, Topology, detour, flow};
+use super::detour::Detour;
+use super::flow;
+use super::packed::{Node, Packed, Route};
+use super::tree::Trees;
+use super::{Path, Topology};
 use crate::PeerId;
 use crate::limits::{PATH_LABELS_MAX, PATHS_MAX};
 
@@ -18,43 +20,80 @@ use crate::limits::{PATH_LABELS_MAX, PATHS_MAX};
 /// No path has more relays than [`PATH_LABELS_MAX`]. Where that limit bites, "as many as possible" is only an attempt:
 /// finding the most disjoint paths under a length limit is NP-hard (Itai, Perl and Shiloach, "The complexity of finding
 /// maximum disjoint paths with length constraints", 1982). Then the better is taken of what least cost and fewest hops
-/// find, and gaps are filled as above. If there is any path of legal length, the answer is not empty.
+/// find, each of its paths is made as cheap as the others allow, and gaps are filled as above. If there is any path of legal length, the answer is not empty.
 pub fn disjoint_paths(topology: &Topology, from: PeerId, to: PeerId, k: usize) -> Vec<Path> {
-    let snapshot = topology.snapshot();
-    let (Some(source), Some(target)) = (snapshot.number(from), snapshot.number(to)) else { return Vec::new() };
-    if source == target {
-        return Vec::new();
+    match (topology.number(from), topology.number(to)) {
+        (Some(from), Some(to)) if from != to => answer(topology, &Trees::grown(topology.packed(), from), to, k, |_| {}),
+        _ => Vec::new(),
     }
-    let (ends, k) = ((source, target), k.min(PATHS_MAX));
-    let mut routes = disjoint_routes(&snapshot, ends, k);
-    while routes.len() < k {
-        let Some(route) = detour::next(&snapshot, ends, LINKS_MAX, &routes) else { break };
-        routes.push(route);
-    }
-    let mut paths: Vec<Path> = routes.iter().map(|route| snapshot.path(route)).collect();
+}
+
+/// What [`disjoint_paths`] answers, from the root of `trees`. `scanned` gets every node whose links, or whose neighbors'
+/// distances from the root, made a difference.
+pub(super) fn answer(
+    topology: &Topology,
+    trees: &Trees,
+    to: Node,
+    k: usize,
+    mut scanned: impl FnMut(Node),
+) -> Vec<Path> {
+    let question = Question { graph: topology.packed(), trees, to, k: k.min(PATHS_MAX) };
+    let routes = question.routes(&mut scanned);
+    let mut paths: Vec<Path> = routes.iter().map(|route| topology.path(route)).collect();
     paths.sort_by(|a, b| (a.cost, a.hops.len(), &a.hops).cmp(&(b.cost, b.hops.len(), &b.hops)));
     paths
 }
 
-/// The largest set of node-disjoint routes of legal length that the searches find; of equally large ones the cheapest.
-fn disjoint_routes(snapshot: &Snapshot, ends: (usize, usize), k: usize) -> Vec<Route> {
-    let mut sets = flow::disjoint_sets(snapshot, ends, k, by_cost);
-    if sets.iter().flatten().any(|route| !is_legal(route)) {
-        sets.extend(flow::disjoint_sets(snapshot, ends, k, by_hops));
-    }
-    for set in &mut sets {
-        set.retain(is_legal);
-    }
-    let total = |set: &[Route]| set.iter().map(|route| snapshot.cost(route)).sum::<u64>();
-    sets.into_iter().min_by_key(|set| (Reverse(set.len()), total(set))).unwrap_or_default()
+struct Question<'a> {
+    graph: &'a Packed,
+    trees: &'a Trees,
+    to: Node,
+    k: usize,
 }
 
-fn by_cost(link: &Link) -> Weight {
-    Weight::new(link.cost as i64, 1)
-}
+impl Question<'_> {
+    fn routes(&self, scanned: &mut impl FnMut(Node)) -> Vec<Route> {
+        let mut routes = self.disjoint_routes(scanned);
+        while routes.len() < self.k {
+            let Some(route) = self.detour().next(&routes, scanned) else { break };
+            routes.push(route);
+        }
+        routes
+    }
 
-fn by_hops(link: &Link) -> Weight {
-    Weight::new(1, link.cost as i64)
+    /// The largest set of node-disjoint routes of legal length that the searches find; of equally large ones the
+    /// cheapest.
+    fn disjoint_routes(&self, scanned: &mut impl FnMut(Node)) -> Vec<Route> {
+        let ends = (self.trees.root(), self.to);
+        let mut sets = flow::disjoint_sets(self.graph, self.trees.near(), ends, self.k, &mut *scanned);
+        if sets.iter().flatten().all(is_legal) {
+            return sets.pop().unwrap_or_default();
+        }
+        sets.extend(flow::disjoint_sets(self.graph, self.trees.few(self.graph), ends, self.k, &mut *scanned));
+        for set in &mut sets {
+            set.retain(is_legal);
+        }
+        let total = |set: &[Route]| set.iter().map(|route| self.graph.cost(route)).sum::<u64>();
+        let best = sets.into_iter().min_by_key(|set| (Reverse(set.len()), total(set))).unwrap_or_default();
+        self.cheapened(best, scanned)
+    }
+
+    /// The same number of disjoint routes, each as cheap as the others allow.
+    fn cheapened(&self, mut routes: Vec<Route>, scanned: &mut impl FnMut(Node)) -> Vec<Route> {
+        for at in 0..routes.len() {
+            let others: Vec<&Route> = routes.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, r)| r).collect();
+            if let Some(cheaper) = self.detour().beside(&others, scanned) {
+                routes[at] = cheaper;
+            }
+        }
+        routes
+    }
+
+    fn detour(&self) -> Detour<'_> {
+        let (graph, trees) = (self.graph, self.trees);
+        let ends = (trees.root(), self.to);
+        Detour { graph, near: trees.near(), few: trees.few(graph), ends, links_max: LINKS_MAX }
+    }
 }
 
 fn is_legal(route: &Route) -> bool {

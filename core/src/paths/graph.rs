@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
 use petgraph::visit::EdgeRef;
 
+use super::Path;
 use super::cost;
-use super::snapshot::Snapshot;
+use super::packed::{Node, Packed};
+use crate::limits::MEMBERS_MAX;
 use crate::record::LinkBody;
 use crate::{Label, PeerId};
 
@@ -18,8 +20,10 @@ use crate::{Label, PeerId};
 pub struct Topology {
     /// Only links that both ends report.
     graph: StableDiGraph<PeerId, Link>,
+    /// The same for searching, nodes numbered as there.
+    packed: Packed,
     /// Every node of the graph, with all that it said.
-    nodes: BTreeMap<PeerId, Node>,
+    nodes: BTreeMap<PeerId, Member>,
 }
 
 /// One direction of a link that both ends report.
@@ -32,7 +36,7 @@ pub struct Link {
 }
 
 #[derive(Clone, Debug)]
-struct Node {
+struct Member {
     index: NodeIndex,
     /// By neighbor: what this node says of its link to it.
     told: BTreeMap<PeerId, LinkBody>,
@@ -42,15 +46,24 @@ impl Topology {
     /// Takes what `origin` says of its links in place of what it said before, and tells whether nodes, links, labels or
     /// costs are now different.
     ///
-    /// Ignored are links to itself, links with the label zero, and links to several neighbors under one label. Of
-    /// several links to one neighbor the cheapest counts.
+    /// Ignored are links to itself, links with the label zero, and links to several neighbors under one label; of
+    /// several links to one neighbor the cheapest counts. Nodes beyond [`MEMBERS_MAX`] are ignored altogether.
     pub fn set_links(&mut self, origin: PeerId, links: &[LinkBody]) -> bool {
+        self.edit(origin, links, &mut Vec::new())
+    }
+
+    /// Does what [`Topology::set_links`] does, and adds to `edits` the ends of every link that is different now.
+    pub(super) fn edit(&mut self, origin: PeerId, links: &[LinkBody], edits: &mut Vec<(Node, Node)>) -> bool {
         let told = usable(origin, links);
+        let is_full = self.nodes.len() >= MEMBERS_MAX;
         let (before, appeared) = match self.nodes.get_mut(&origin) {
             Some(node) => (std::mem::replace(&mut node.told, told), false),
+            None if is_full => return false,
             None => {
                 let index = self.graph.add_node(origin);
-                self.nodes.insert(origin, Node { index, told });
+                self.packed.add(number(index), origin);
+                edits.push((number(index), number(index)));
+                self.nodes.insert(origin, Member { index, told });
                 (BTreeMap::new(), true)
             }
         };
@@ -59,13 +72,28 @@ impl Topology {
         touched.into_iter().fold(appeared, |changed, neighbor| {
             let out = self.agree(origin, neighbor);
             let back = self.agree(neighbor, origin);
+            if out || back {
+                edits.extend(self.number(origin).zip(self.number(neighbor)));
+            }
             changed | out | back
         })
     }
 
     /// Forgets `origin` and its links, and tells whether it was known.
     pub fn remove(&mut self, origin: PeerId) -> bool {
+        self.cut_off(origin, &mut Vec::new())
+    }
+
+    /// Does what [`Topology::remove`] does, and adds to `edits` the ends of every link that is gone.
+    pub(super) fn cut_off(&mut self, origin: PeerId, edits: &mut Vec<(Node, Node)>) -> bool {
         let Some(node) = self.nodes.remove(&origin) else { return false };
+        let gone = number(node.index);
+        edits.push((gone, gone));
+        for arc in self.packed.arcs(gone).to_vec() {
+            self.packed.set(gone, arc.to, None);
+            self.packed.set(arc.to, gone, None);
+            edits.push((gone, arc.to));
+        }
         self.graph.remove_node(node.index);
         true
     }
@@ -104,19 +132,28 @@ impl Topology {
         Some(self.graph[end])
     }
 
-    /// A numbered copy for searching.
-    pub(super) fn snapshot(&self) -> Snapshot {
-        let mut numbers = vec![0; self.nodes.values().map(|node| node.index.index() + 1).max().unwrap_or(0)];
-        for (number, node) in self.nodes.values().enumerate() {
-            numbers[node.index.index()] = number;
-        }
-        let links_of = |node: &Node| {
-            let edges = self.graph.edges(node.index);
-            let mut links: Vec<_> = edges.map(|edge| (numbers[edge.target().index()], *edge.weight())).collect();
-            links.sort_unstable_by_key(|(to, _)| *to);
-            links
+    /// The graph for searching.
+    pub(super) fn packed(&self) -> &Packed {
+        &self.packed
+    }
+
+    /// The number of `peer` in the graph for searching; `None` if it has not said what links it has.
+    pub(super) fn number(&self, peer: PeerId) -> Option<Node> {
+        self.nodes.get(&peer).map(|node| number(node.index))
+    }
+
+    /// The path that `route` stands for.
+    pub(super) fn path(&self, route: &[Node]) -> Path {
+        let index = |node: Node| NodeIndex::new(node as usize);
+        let label = |pair: &[Node]| {
+            let edge = self.graph.find_edge(index(pair[0]), index(pair[1])).expect("BUG: routes follow links");
+            self.graph[edge].label
         };
-        Snapshot::new(self.nodes.keys().copied().collect(), self.nodes.values().map(links_of).collect())
+        Path {
+            hops: route.iter().map(|node| self.packed.id(*node)).collect(),
+            labels: route[1..].windows(2).map(label).collect(),
+            cost: self.packed.cost(route),
+        }
     }
 
     /// Makes the edge `from -> to` what both ends say of it, and tells whether it is now different.
@@ -128,12 +165,21 @@ impl Topology {
                 let established = edge.map(|edge| self.graph[edge]);
                 let link = agreed(here, there, established);
                 self.graph.update_edge(a.index, b.index, link);
+                self.packed.set(number(a.index), number(b.index), Some(link.cost as u32));
                 established != Some(link)
             }
-            (_, _, Some(edge)) => self.graph.remove_edge(edge).is_some(),
+            (_, _, Some(edge)) => {
+                self.packed.set(number(a.index), number(b.index), None);
+                self.graph.remove_edge(edge).is_some()
+            }
             (_, _, None) => false,
         }
     }
+}
+
+/// The number of a node for searching.
+fn number(index: NodeIndex) -> Node {
+    index.index() as Node
 }
 
 /// The link that `here` sends over and `there` receives on.

@@ -1,7 +1,8 @@
 //! Paths through the mesh: the graph that the links form, and the best disjoint paths across it.
 //!
 //! [`Topology`] hears what nodes say of their links and keeps only those that both ends report. [`disjoint_paths`]
-//! answers with explicit paths for the sender to put into its frames. Everything here is pure: the same links at the
+//! answers with explicit paths for the sender to put into its frames; [`PathTable`] keeps the answers for one sender and
+//! many destinations up to date while links change. Everything here is pure: the same links at the
 //! same costs give the same paths, whatever the order in which they became known.
 
 pub mod cost;
@@ -9,13 +10,16 @@ mod detour;
 mod disjoint;
 mod flow;
 mod graph;
-mod snapshot;
+mod packed;
+mod table;
+mod tree;
 mod weight;
 
 use serde::{Deserialize, Serialize};
 
 pub use disjoint::disjoint_paths;
 pub use graph::{Link, Topology};
+pub use table::PathTable;
 
 use crate::{Label, PeerId};
 
