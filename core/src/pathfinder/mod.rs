@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use tracked::{PathState, PathView};
 
 use crate::limits::{DESTINATIONS_MAX, PATH_LABELS_MAX, PATHS_MAX};
-use crate::paths::{Path, Topology, disjoint_paths};
+use crate::paths::{Path, PathTable};
 use crate::peer::{LinkReport, LinkState, Probing};
 use crate::record::LinkBody;
 use crate::rng::Rng;
@@ -173,7 +173,7 @@ pub struct Pathfinder {
     me: PeerId,
     config: Config,
     rng: Rng,
-    topology: Topology,
+    table: PathTable,
     neighbors: BTreeMap<PeerId, (LinkId, LinkState)>,
     destinations: BTreeMap<PeerId, Destination>,
     tags: BTreeMap<Tag, PeerId>,
@@ -181,8 +181,10 @@ pub struct Pathfinder {
     tags_kept: usize,
     next_path: u32,
     started: bool,
-    /// When paths are searched again; set while the topology has changed since.
+    /// When paths are looked up again; set while the topology or the links to neighbors have changed since.
     search_at: Option<Instant>,
+    /// Whether links to neighbors have.
+    neighbors_changed: bool,
 }
 
 impl Pathfinder {
@@ -193,9 +195,9 @@ impl Pathfinder {
         let next_path = (rng.next_u64() as u32) | 1;
         Self {
             me,
-            config: Config { paths: config.paths.clamp(1, PATHS_MAX), ..config },
+            config,
             rng,
-            topology: Topology::default(),
+            table: PathTable::new(me, config.paths.clamp(1, PATHS_MAX)),
             neighbors: BTreeMap::new(),
             destinations: BTreeMap::new(),
             tags: BTreeMap::new(),
@@ -203,6 +205,7 @@ impl Pathfinder {
             next_path,
             started: false,
             search_at: None,
+            neighbors_changed: false,
         }
     }
 
@@ -210,7 +213,7 @@ impl Pathfinder {
     pub fn paths(&self, destination: PeerId) -> Vec<PathView> {
         match self.destinations.get(&destination) {
             Some(known) => known.views(),
-            None => self.search(destination).into_iter().map(PathView::spare).collect(),
+            None => self.table.search(destination).into_iter().map(PathView::spare).collect(),
         }
     }
 
@@ -222,13 +225,9 @@ impl Pathfinder {
         for relays in 0..=PATH_LABELS_MAX {
             edge.retain(|peer| *peer != self.me && !found.contains_key(peer));
             found.extend(edge.iter().map(|peer| (*peer, relays)));
-            edge = edge.iter().flat_map(|peer| self.topology.neighbors(*peer)).collect();
+            edge = edge.iter().flat_map(|peer| self.table.topology().neighbors(*peer)).collect();
         }
         found
-    }
-
-    fn search(&self, destination: PeerId) -> Vec<Path> {
-        disjoint_paths(&self.topology, self.me, destination, self.config.paths)
     }
 
     fn first_link(&self, path: &Path) -> Option<LinkId> {
@@ -260,13 +259,14 @@ impl Pathfinder {
 
     fn release(&mut self, peer: PeerId, effects: &mut Vec<Effect>) {
         self.destinations.remove(&peer);
+        self.table.forget(peer);
         effects.push(Effect::WithdrawRoute { destination: peer });
         effects.push(Effect::Report(PathReport { destination: peer, change: PathChange::Released }));
     }
 
     fn search_for(&mut self, destination: PeerId, now: Instant, effects: &mut Vec<Effect>) {
-        let found: Vec<(Path, LinkId)> =
-            self.search(destination).into_iter().filter_map(|p| self.first_link(&p).map(|link| (p, link))).collect();
+        let paths = self.table.paths(destination).to_vec();
+        let found = paths.into_iter().filter_map(|p| self.first_link(&p).map(|link| (p, link))).collect();
         let Some(known) = self.destinations.get_mut(&destination) else { return };
         known.replace_paths(found, &mut self.next_path, now);
         known.choose(&self.config, now, effects);
@@ -282,11 +282,12 @@ impl Pathfinder {
             self.tags.insert(report.peer.tag(), report.peer);
             // Nobody waits for a link of this node's own: what it knows first-hand counts at once.
             self.search_at = Some(now);
+            self.neighbors_changed = true;
         }
     }
 
     fn on_links_learned(&mut self, origin: PeerId, links: &[LinkBody], now: Instant) {
-        if self.topology.set_links(origin, links) {
+        if self.table.set_links(origin, links) {
             self.tags.insert(origin.tag(), origin);
             self.search_at.get_or_insert(now + SEARCH_DELAY);
         }
@@ -299,8 +300,11 @@ impl Pathfinder {
     fn run_due(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if self.search_at.is_some_and(|at| at <= now) {
             self.search_at = None;
-            let all: Vec<PeerId> = self.destinations.keys().copied().collect();
-            for destination in all {
+            let mut changed = self.table.refresh();
+            if std::mem::take(&mut self.neighbors_changed) {
+                changed = self.destinations.keys().copied().collect();
+            }
+            for destination in changed {
                 self.search_for(destination, now, effects);
             }
             self.forget_tags();
@@ -321,7 +325,7 @@ impl Pathfinder {
         if self.tags.len() <= 2 * self.tags_kept {
             return;
         }
-        let known: BTreeSet<PeerId> = self.topology.nodes().collect();
+        let known: BTreeSet<PeerId> = self.table.topology().nodes().collect();
         let (destinations, neighbors) = (&self.destinations, &self.neighbors);
         self.tags.retain(|_, p| known.contains(p) || destinations.contains_key(p) || neighbors.contains_key(p));
         self.tags_kept = self.tags.len();
@@ -387,5 +391,7 @@ const SEARCH_DELAY: Duration = Duration::from_millis(10);
 /// How long a destination is kept after the last traffic.
 const IDLE_AFTER: Duration = Duration::from_secs(60);
 
+#[cfg(test)]
+mod loops;
 #[cfg(test)]
 mod tests;

@@ -169,3 +169,189 @@ impl Nodes {
         self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use petgraph::algo::dijkstra;
+    use petgraph::graph::{NodeIndex, UnGraph};
+    use proptest::prelude::*;
+
+    use super::super::disjoint_paths;
+    use super::super::tree::{FAR, Tree};
+    use super::super::weight::Measure;
+    use super::*;
+    use crate::Label;
+
+    /// What happens to a topology.
+    #[derive(Clone, Debug)]
+    enum Edit {
+        /// A link has this round trip in microseconds from now on, or is gone.
+        Link(u8, u8, Option<u32>),
+        /// A node is gone, with all its links.
+        Node(u8),
+    }
+
+    /// The links that there are, as all nodes tell them.
+    struct World {
+        nodes: u8,
+        links: BTreeMap<(u8, u8), u32>,
+        table: PathTable,
+    }
+
+    impl World {
+        fn new(nodes: u8, k: usize) -> Self {
+            let mut world = Self { nodes, links: BTreeMap::new(), table: PathTable::new(peer(0), k) };
+            (0..nodes).for_each(|node| world.tell(node));
+            world
+        }
+
+        fn apply(&mut self, edit: &Edit) {
+            match *edit {
+                Edit::Link(a, b, rtt) if a != b && a.max(b) < self.nodes => {
+                    let pair = (a.min(b), a.max(b));
+                    match rtt {
+                        Some(rtt) => self.links.insert(pair, rtt),
+                        None => self.links.remove(&pair),
+                    };
+                    self.tell(a);
+                    self.tell(b);
+                }
+                Edit::Node(node) if node < self.nodes => {
+                    self.links.retain(|(a, b), _| *a != node && *b != node);
+                    self.table.remove(peer(node));
+                }
+                _ => {}
+            }
+        }
+
+        fn tell(&mut self, node: u8) {
+            let links: Vec<LinkBody> = (0..self.nodes).filter_map(|other| self.link(node, other)).collect();
+            self.table.set_links(peer(node), &links);
+        }
+
+        fn link(&self, from: u8, to: u8) -> Option<LinkBody> {
+            let rtt_us = *self.links.get(&(from.min(to), from.max(to)))?;
+            Some(LinkBody { neighbor: peer(to), label: Label(u16::from(to) + 1), rtt_us, loss_permille: 0 })
+        }
+
+        fn from_scratch(&self, to: u8) -> Vec<Path> {
+            disjoint_paths(self.table.topology(), peer(0), peer(to), self.table.k)
+        }
+    }
+
+    fn peer(n: u8) -> PeerId {
+        PeerId::from_public_key([n; 32])
+    }
+
+    fn edits(nodes: u8, count: usize) -> impl Strategy<Value = Vec<Edit>> {
+        // Few distinct round trips make ties, many make every choice matter.
+        let rtt =
+            prop_oneof![4 => prop_oneof![Just(1000u32), Just(2000), 0u32..200_000].prop_map(Some), 1 => Just(None)];
+        let link = (0..nodes, 0..nodes, rtt).prop_map(|(a, b, rtt)| Edit::Link(a, b, rtt));
+        // Long and thin graphs, so that some ways have more links than a path may have.
+        let near = (0..nodes, 1u8..3, prop::option::weighted(0.8, 0u32..9000))
+            .prop_map(move |(a, step, rtt)| Edit::Link(a, (a + step) % nodes, rtt));
+        prop::collection::vec(prop_oneof![6 => link, 12 => near, 1 => (0..nodes).prop_map(Edit::Node)], 0..count)
+    }
+
+    #[test]
+    fn a_change_elsewhere_leaves_an_answer_alone() {
+        let mut world = World::new(9, 2);
+        for (a, b) in [(0, 1), (1, 2), (0, 3), (3, 2), (2, 4), (4, 5), (5, 6), (6, 7), (7, 8)] {
+            world.apply(&Edit::Link(a, b, Some(1000)));
+        }
+        assert_eq!(world.table.paths(peer(2)).len(), 2);
+        world.apply(&Edit::Link(7, 8, Some(90_000)));
+        let touched = world.table.repair().unwrap();
+        assert!(!world.table.answers[&peer(2)].scanned.as_ref().unwrap().meets(&touched));
+        world.table.edits.clear();
+        world.apply(&Edit::Link(3, 2, Some(90_000)));
+        assert_eq!(world.table.refresh(), [peer(2)]);
+    }
+
+    #[test]
+    fn a_table_follows_its_own_node_and_unknown_ones() {
+        let mut world = World::new(3, 2);
+        assert!(world.table.paths(peer(9)).is_empty());
+        assert!(world.table.paths(peer(0)).is_empty(), "itself");
+        world.apply(&Edit::Link(0, 1, Some(1000)));
+        assert_eq!(world.table.paths(peer(1)).len(), 1);
+        world.apply(&Edit::Node(0));
+        assert_eq!(world.table.refresh(), [peer(1)]);
+        assert!(world.table.paths(peer(1)).is_empty());
+        world.apply(&Edit::Link(0, 1, Some(1000)));
+        world.nodes = 10;
+        world.apply(&Edit::Link(1, 9, Some(1000)));
+        assert_eq!(world.table.refresh(), [peer(1), peer(9)]);
+        world.table.forget(peer(9));
+        world.apply(&Edit::Link(1, 9, None));
+        assert!(world.table.refresh().is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn answers_that_are_kept_are_those_that_would_be_found_anew(
+            first in edits(24, 90),
+            then in prop::collection::vec(edits(24, 6), 1..10),
+            k in 1usize..=4,
+        ) {
+            let mut world = World::new(24, k);
+            first.iter().for_each(|edit| world.apply(edit));
+            for to in 1..24 {
+                world.table.paths(peer(to));
+            }
+            for batch in then {
+                let before: Vec<Vec<Path>> = (1..24).map(|to| world.table.answers[&peer(to)].paths.clone()).collect();
+                batch.iter().for_each(|edit| world.apply(edit));
+                let changed: BTreeSet<PeerId> = world.table.refresh().into_iter().collect();
+                for to in 1..24 {
+                    let found = world.from_scratch(to);
+                    prop_assert_eq!(changed.contains(&peer(to)), found != before[usize::from(to) - 1]);
+                    prop_assert_eq!(world.table.paths(peer(to)), found);
+                }
+            }
+        }
+
+        #[test]
+        fn repaired_distances_are_those_that_dijkstra_finds(
+            first in edits(24, 90),
+            then in prop::collection::vec(edits(24, 6), 1..20),
+            by_links: bool,
+        ) {
+            let measure = if by_links { Measure::LINKS } else { Measure::COST };
+            let mut world = World::new(24, 1);
+            first.iter().for_each(|edit| world.apply(edit));
+            world.apply(&Edit::Link(0, 1, Some(1000)));
+            world.table.edits.clear();
+            let root = world.table.topology.number(peer(0)).unwrap();
+            let graph = world.table.topology.packed();
+            let mut tree = if by_links { Tree::grown_by_links(graph, root) } else { Tree::grown(graph, root, measure) };
+            for batch in then {
+                let lasting = batch.iter().filter(|edit| !matches!(edit, Edit::Node(0)));
+                lasting.for_each(|edit| world.apply(edit));
+                let graph = world.table.topology.packed();
+                let before = tree.clone();
+                let mut moved = BTreeSet::new();
+                tree.repair(graph, &std::mem::take(&mut world.table.edits), |node| {
+                    moved.insert(node);
+                });
+                let links = (0..graph.len() as u32).flat_map(|a| graph.arcs(a).iter().map(move |arc| (a, arc.to, arc.cost)));
+                let mut judge = UnGraph::<(), u32>::from_edges(links.filter(|(a, b, _)| a < b));
+                for _ in judge.node_count()..graph.len() {
+                    judge.add_node(());
+                }
+                let right = dijkstra(&judge, NodeIndex::new(root as usize), None, |link| measure.weigh(*link.weight()));
+                for node in 0..graph.len() as u32 {
+                    let distance = right.get(&NodeIndex::new(node as usize)).copied().unwrap_or(FAR);
+                    prop_assert_eq!(tree.distance(node), distance);
+                    let known = if (node as usize) < before.len() { before.distance(node) } else { FAR };
+                    prop_assert!(moved.contains(&node) || known == distance);
+                }
+            }
+        }
+    }
+}

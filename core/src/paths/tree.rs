@@ -38,7 +38,7 @@ impl Trees {
 
     /// Distances by number of links.
     pub(super) fn few(&self, graph: &Packed) -> &Tree {
-        self.few.get_or_init(|| Tree::grown(graph, self.root, Measure::LINKS))
+        self.few.get_or_init(|| Tree::grown_by_links(graph, self.root))
     }
 
     /// Does what [`Tree::repair`] does to both.
@@ -73,6 +73,29 @@ impl Tree {
         tree
     }
 
+    /// The distances from `root` by [`Measure::LINKS`], level by level: within a level no order is needed.
+    pub(super) fn grown_by_links(graph: &Packed, root: Node) -> Self {
+        let mut tree = Self { measure: Measure::LINKS, distances: vec![FAR; graph.len()] };
+        tree.distances[root as usize] = 0;
+        let mut level = vec![root];
+        while !level.is_empty() {
+            let mut next = Vec::new();
+            for &node in &level {
+                let distance = tree.distance(node);
+                for arc in graph.arcs(node) {
+                    let onward = distance + tree.measure.weigh(arc.cost);
+                    let known = &mut tree.distances[arc.to as usize];
+                    if *known == FAR {
+                        next.push(arc.to);
+                    }
+                    *known = onward.min(*known);
+                }
+            }
+            level = next;
+        }
+        tree
+    }
+
     /// The measure that the distances are in.
     pub(super) fn measure(&self) -> Measure {
         self.measure
@@ -81,6 +104,12 @@ impl Tree {
     /// How far a node is.
     pub(super) fn distance(&self, node: Node) -> u64 {
         self.distances[node as usize]
+    }
+
+    /// More than every number that it has a distance for.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.distances.len()
     }
 
     /// Takes note that the links between these pairs have appeared, gone, or changed their cost, and calls `moved` with
