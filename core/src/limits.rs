@@ -100,6 +100,9 @@ pub const HEDGES_PER_SECOND: u32 = 2;
 pub const COPIES_ONE_IN: u64 = 20;
 /// Bytes of copies that may be sent to a destination beyond that share.
 pub const COPIES_BURST_BYTES: u64 = 4 * 1024 * 1024;
+/// Changes of the topology that are gathered before paths are searched from nothing rather than repaired, however small
+/// the mesh; in a large one, a quarter of its nodes.
+pub const TOPOLOGY_EDITS_MIN: usize = 256;
 /// Most destinations with installed routes.
 pub const DESTINATIONS_MAX: usize = 1024;
 

@@ -32,12 +32,11 @@ fn told(links: &Links, from: u8) -> Vec<LinkBody> {
 }
 
 /// A node that knows of each other node what it said at some time, and of its own links how they are now.
-fn node(me: u8, history: &[Links], heard: &[prop::sample::Index], effects: &mut Vec<Effect>) -> Pathfinder {
+fn node<'a>(me: u8, now: &'a Links, heard: impl Fn(u8) -> &'a Links, effects: &mut Vec<Effect>) -> Pathfinder {
     let probing = Probing { interval: 40 * MS, idle_interval: 40 * MS, late_after: 120 * MS, dead_after: 1000 * MS };
     let mut role = Pathfinder::new(id(me), Config { paths: 3, warm: 2, probing }, u64::from(me));
-    let now = history.last().expect("there is a present");
     for origin in 0..NODES {
-        let then = if origin == me { now } else { heard[usize::from(origin)].get(history) };
+        let then = if origin == me { now } else { heard(origin) };
         role.handle(Input::LinksLearned { origin: id(origin), links: told(then, origin) }, Instant::BOOT, effects);
     }
     for to in (0..NODES).filter(|to| rtt(now, me, *to).is_some()) {
@@ -106,7 +105,8 @@ proptest! {
         let now = history.last().unwrap();
         for me in 0..NODES {
             let mut effects = Vec::new();
-            node(me, &history, &heard[usize::from(me)], &mut effects);
+            let heard = |origin| heard[usize::from(me)][usize::from(origin)].get(&history);
+            node(me, now, heard, &mut effects);
             for effect in effects {
                 let Effect::InstallRoute { destination, way } = effect else { continue };
                 let visited = followed(now, me, &way);
@@ -124,7 +124,7 @@ proptest! {
         let now = history.last().unwrap();
         for me in 0..NODES {
             let mut effects = Vec::new();
-            let role = node(me, &history[history.len() - 1..], &[prop::sample::Index::default(); NODES as usize], &mut effects);
+            let role = node(me, now, |_| now, &mut effects);
             let routes: BTreeMap<PeerId, Way> = effects.into_iter().filter_map(|effect| match effect {
                 Effect::InstallRoute { destination, way } => Some((destination, way)),
                 _ => None,

@@ -11,6 +11,7 @@ mod disjoint;
 mod flow;
 mod graph;
 mod packed;
+mod queue;
 mod table;
 mod tree;
 mod weight;

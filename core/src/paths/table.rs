@@ -7,6 +7,7 @@ use super::packed::Node;
 use super::tree::Trees;
 use super::{Path, Topology};
 use crate::PeerId;
+use crate::limits::TOPOLOGY_EDITS_MIN;
 use crate::record::LinkBody;
 
 /// The disjoint paths from one node to each destination it was asked for, and the topology that they run through.
@@ -142,15 +143,12 @@ impl PathTable {
 
     /// So many changes are not worth repairing one by one, nor remembering.
     fn bound_edits(&mut self) {
-        if self.edits.len() > EDITS_MIN.max(self.topology.packed().len() / 4) {
+        if self.edits.len() > TOPOLOGY_EDITS_MIN.max(self.topology.packed().len() / 4) {
             self.edits.clear();
             self.trees = None;
         }
     }
 }
-
-/// Changes that are always gathered, however small the graph.
-const EDITS_MIN: usize = 256;
 
 /// A set of nodes, one bit for each.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,10 +5,9 @@
 //! distances are kept. They are the same however they were arrived at, so searches that are guided by them are too.
 
 use std::cell::OnceCell;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 use super::packed::{Node, Packed};
+use super::queue::Queue;
 use super::weight::Measure;
 
 /// The distances from one node, by either measure.
@@ -61,15 +60,12 @@ pub(super) struct Tree {
 /// The distance of a node to which no way leads.
 pub(super) const FAR: u64 = u64::MAX;
 
-/// Nodes whose distance was lowered and not yet passed on; the nearest first.
-type Queue = BinaryHeap<Reverse<(u64, Node)>>;
-
 impl Tree {
     /// The distances from `root`.
     pub(super) fn grown(graph: &Packed, root: Node, measure: Measure) -> Self {
         let mut tree = Self { measure, distances: vec![FAR; graph.len()] };
         tree.distances[root as usize] = 0;
-        tree.spread(graph, BinaryHeap::from([Reverse((0, root))]), |_| {});
+        tree.spread(graph, Queue::from_iter([(0, root)]), |_| {});
         tree
     }
 
@@ -123,21 +119,21 @@ impl Tree {
             let onward = graph.arcs(orphan).iter().filter(|arc| self.distance(arc.to) != FAR);
             if let Some(nearest) = onward.map(|arc| self.distance(arc.to) + self.measure.weigh(arc.cost)).min() {
                 self.distances[orphan as usize] = nearest;
-                queue.push(Reverse((nearest, orphan)));
+                queue.push(nearest, orphan);
             }
         }
         let ends = edits.iter().flat_map(|(a, b)| [*a, *b]).filter(|node| self.distance(*node) != FAR);
-        queue.extend(ends.map(|node| Reverse((self.distance(node), node))));
+        ends.for_each(|node| queue.push(self.distance(node), node));
         self.spread(graph, queue, moved);
     }
 
     /// The nodes that no neighbor explains any more: all of them are [`FAR`] now. Nearest first, so that a node's
     /// neighbors on shorter ways are judged before it is.
     fn orphans(&mut self, graph: &Packed, edits: &[(Node, Node)]) -> Vec<Node> {
-        let suspects = edits.iter().flat_map(|(a, b)| [*a, *b]).map(|node| Reverse((self.distance(node), node)));
-        let mut suspects: Queue = suspects.filter(|Reverse((distance, _))| !matches!(*distance, 0 | FAR)).collect();
+        let suspects = edits.iter().flat_map(|(a, b)| [*a, *b]).map(|node| (self.distance(node), node));
+        let mut suspects: Queue = suspects.filter(|(distance, _)| !matches!(*distance, 0 | FAR)).collect();
         let mut orphans = Vec::new();
-        while let Some(Reverse((distance, node))) = suspects.pop() {
+        while let Some((distance, node)) = suspects.pop() {
             if self.distance(node) == FAR || self.is_explained(graph, node) {
                 continue;
             }
@@ -145,7 +141,7 @@ impl Tree {
             orphans.push(node);
             for arc in graph.arcs(node) {
                 if self.distance(arc.to) == distance + self.measure.weigh(arc.cost) {
-                    suspects.push(Reverse((self.distance(arc.to), arc.to)));
+                    suspects.push(self.distance(arc.to), arc.to);
                 }
             }
         }
@@ -163,7 +159,7 @@ impl Tree {
 
     /// Dijkstra's algorithm from the nodes in the queue: lowers whatever they make nearer.
     fn spread(&mut self, graph: &Packed, mut queue: Queue, mut lowered: impl FnMut(Node)) {
-        while let Some(Reverse((distance, node))) = queue.pop() {
+        while let Some((distance, node)) = queue.pop() {
             if distance > self.distances[node as usize] {
                 continue;
             }
@@ -173,7 +169,7 @@ impl Tree {
                 if onward < *known {
                     *known = onward;
                     lowered(arc.to);
-                    queue.push(Reverse((onward, arc.to)));
+                    queue.push(onward, arc.to);
                 }
             }
         }

@@ -17,8 +17,8 @@ impl Measure {
     pub(super) const LINKS: Self = Self { cost_shift: 0, per_link: 1 << COST_BITS };
 
     /// The weight of one link of this cost.
-    pub(super) fn weigh(self, cost: u32) -> u64 {
-        (u64::from(cost) << self.cost_shift) + self.per_link
+    pub(super) const fn weigh(self, cost: u32) -> u64 {
+        ((cost as u64) << self.cost_shift) + self.per_link
     }
 }
 
