@@ -289,7 +289,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(100))]
+        #![proptest_config(ProptestConfig::with_cases(48))]
 
         #[test]
         fn answers_that_are_kept_are_those_that_would_be_found_anew(
@@ -299,16 +299,16 @@ mod tests {
         ) {
             let mut world = World::new(24, k);
             first.iter().for_each(|edit| world.apply(edit));
-            for to in 1..24 {
+            for to in (1..24).step_by(3) {
                 world.table.paths(peer(to));
             }
             for batch in then {
-                let before: Vec<Vec<Path>> = (1..24).map(|to| world.table.answers[&peer(to)].paths.clone()).collect();
+                let before = world.table.answers.clone();
                 batch.iter().for_each(|edit| world.apply(edit));
                 let changed: BTreeSet<PeerId> = world.table.refresh().into_iter().collect();
-                for to in 1..24 {
+                for to in (1..24).step_by(3) {
                     let found = world.from_scratch(to);
-                    prop_assert_eq!(changed.contains(&peer(to)), found != before[usize::from(to) - 1]);
+                    prop_assert_eq!(changed.contains(&peer(to)), found != before[&peer(to)].paths);
                     prop_assert_eq!(world.table.paths(peer(to)), found);
                 }
             }
