@@ -234,7 +234,7 @@ mod tests {
             Some(LinkBody { neighbor: peer(to), label: Label(u16::from(to) + 1), rtt_us, loss_permille: 0 })
         }
 
-        fn from_scratch(&self, to: u8) -> Vec<Path> {
+        fn found_anew(&self, to: u8) -> Vec<Path> {
             disjoint_paths(self.table.topology(), peer(0), peer(to), self.table.k)
         }
     }
@@ -307,7 +307,7 @@ mod tests {
                 batch.iter().for_each(|edit| world.apply(edit));
                 let changed: BTreeSet<PeerId> = world.table.refresh().into_iter().collect();
                 for to in (1..24).step_by(3) {
-                    let found = world.from_scratch(to);
+                    let found = world.found_anew(to);
                     prop_assert_eq!(changed.contains(&peer(to)), found != before[&peer(to)].paths);
                     prop_assert_eq!(world.table.paths(peer(to)), found);
                 }
