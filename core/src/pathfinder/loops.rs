@@ -34,7 +34,8 @@ fn told(links: &Links, from: u8) -> Vec<LinkBody> {
 /// A node that knows of each other node what it said at some time, and of its own links how they are now.
 fn node<'a>(me: u8, now: &'a Links, heard: impl Fn(u8) -> &'a Links, effects: &mut Vec<Effect>) -> Pathfinder {
     let probing = Probing { interval: 40 * MS, idle_interval: 40 * MS, late_after: 120 * MS, dead_after: 1000 * MS };
-    let mut role = Pathfinder::new(id(me), Config { paths: 3, warm: 2, probing }, u64::from(me));
+    let config = Config { paths: 3, warm: 2, probing, hedge_after: 15 * MS };
+    let mut role = Pathfinder::new(id(me), config, u64::from(me));
     for origin in 0..NODES {
         let then = if origin == me { now } else { heard(origin) };
         role.handle(Input::LinksLearned { origin: id(origin), links: told(then, origin) }, Instant::BOOT, effects);
@@ -108,12 +109,14 @@ proptest! {
             let heard = |origin| heard[usize::from(me)][usize::from(origin)].get(&history);
             node(me, now, heard, &mut effects);
             for effect in effects {
-                let Effect::InstallRoute { destination, way } = effect else { continue };
-                let visited = followed(now, me, &way);
-                let distinct: BTreeSet<u8> = visited.iter().copied().collect();
-                prop_assert_eq!(distinct.len(), visited.len(), "{:?}", visited);
-                if visited.len() == way.labels.len() + 2 {
-                    prop_assert_eq!(id(visited[visited.len() - 1]), destination, "a frame that gets through arrives");
+                let Effect::InstallRoute { destination, way, hedge } = effect else { continue };
+                for way in [Some(way), hedge].into_iter().flatten() {
+                    let visited = followed(now, me, &way);
+                    let distinct: BTreeSet<u8> = visited.iter().copied().collect();
+                    prop_assert_eq!(distinct.len(), visited.len(), "{:?}", visited);
+                    if visited.len() == way.labels.len() + 2 {
+                        prop_assert_eq!(id(visited[visited.len() - 1]), destination, "a frame that gets through arrives");
+                    }
                 }
             }
         }
@@ -126,7 +129,7 @@ proptest! {
             let mut effects = Vec::new();
             let role = node(me, now, |_| now, &mut effects);
             let routes: BTreeMap<PeerId, Way> = effects.into_iter().filter_map(|effect| match effect {
-                Effect::InstallRoute { destination, way } => Some((destination, way)),
+                Effect::InstallRoute { destination, way, .. } => Some((destination, way)),
                 _ => None,
             }).collect();
             prop_assert!(role.reachable().keys().eq(routes.keys()));
