@@ -15,6 +15,9 @@ impl Role for Pathfinder {
             PathfinderQuery::Paths { destination, reply } => {
                 let _ = reply.send(self.paths(destination));
             }
+            PathfinderQuery::Why { destination, now, reply } => {
+                let _ = reply.send(self.why(destination, now));
+            }
             PathfinderQuery::Reachable(reply) => {
                 let _ = reply.send(self.reachable());
             }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use prunella_core::gossip;
 use prunella_core::membership::roster::Counts;
-use prunella_core::pathfinder::{PathState, PathView};
 use prunella_core::peer::LinkReport;
 use prunella_core::policy;
 use prunella_core::wiring::Route;
@@ -20,8 +19,8 @@ use tokio::sync::watch;
 use super::error::{Error, ErrorKind};
 use super::server::{Answer, Handler};
 use super::vocabulary::{
-    ActorInfo, Failure, ForwardInfo, HopInfo, IncidentInfo, LinkInfo, MemberCounts, PathInfo, PeerInfo, Reach, Request,
-    Response, ServiceInfo, Status,
+    ActorInfo, Failure, ForwardInfo, IncidentInfo, LinkInfo, MemberCounts, PeerInfo, Reach, Request, Response,
+    ServiceInfo, Status,
 };
 use crate::actors::shell::Shell;
 use crate::config::read_rules;
@@ -62,7 +61,7 @@ impl Answers {
             Request::Members => self.members().await.map(Response::Members),
             Request::Reputation { peer } => self.reputation(&peer).await,
             Request::Links => Ok(Response::Links { links: self.links().await }),
-            Request::Paths { destination } => self.paths(&destination).await,
+            Request::Paths { destination, why } => self.paths(&destination, why).await,
             Request::Actors => Ok(Response::Actors { actors: self.actors() }),
             Request::Services => Ok(self.services()),
             Request::Incidents => Ok(Response::Incidents { incidents: self.incidents() }),
@@ -168,12 +167,6 @@ impl Answers {
         answered(asked, "pathfinder")
     }
 
-    async fn paths_to(&self, destination: PeerId) -> Result<Vec<PathView>, Error> {
-        let actor = self.shell.directory.pathfinder().ok_or_else(|| away("pathfinder"))?;
-        let query = |reply| Mail::Query(PathfinderQuery::Paths { destination, reply });
-        answered(actor.call(query, Some(CALL_PATIENCE)).await, "pathfinder")
-    }
-
     async fn links(&self) -> Vec<LinkInfo> {
         let addresses: BTreeMap<PeerId, SocketAddr> = self.shell.links().addresses().into_iter().collect();
         let stats: BTreeMap<_, _> = self.shell.port.link_stats().into_iter().map(|s| (s.peer, s)).collect();
@@ -204,19 +197,6 @@ impl Answers {
             Ok(CallResult::Success(report)) => Some(report),
             _ => None,
         }
-    }
-
-    async fn paths(&self, destination: &str) -> Result<Response, Error> {
-        let destination = self.find(destination)?;
-        let views = self.paths_to(destination).await?;
-        let info = |view: PathView| PathInfo {
-            names: view.path.hops.iter().map(|hop| self.shell.known.name(hop)).collect(),
-            hops: view.path.hops,
-            state: view.state.name().to_owned(),
-            cost: view.path.cost,
-            rtt_us: view.rtt.as_micros() as u64,
-        };
-        Ok(Response::Paths { destination, paths: views.into_iter().map(info).collect() })
     }
 
     fn actors(&self) -> Vec<ActorInfo> {
@@ -280,36 +260,6 @@ impl Answers {
             actions: e.actions,
         };
         self.shell.journal.entries().into_iter().take(INCIDENTS_TOLD).map(info).collect()
-    }
-
-    async fn ping(&self, destination: &str, timeout_ms: u64) -> Result<Response, Error> {
-        let peer = self.find(destination)?;
-        let name = self.shell.known.name(&peer);
-        let late = || Error::new(ErrorKind::TimedOut, format!("{name} did not answer within {timeout_ms} ms"));
-        let ping = tokio::time::timeout(Duration::from_millis(timeout_ms), self.sessions.ping(peer));
-        let rtt = ping.await.map_err(|_| late())?.map_err(|error| session_error(&name, error))?;
-        let views = self.paths_to(peer).await.unwrap_or_default();
-        let in_use = views.into_iter().find(|view| view.state == PathState::InUse);
-        let via = in_use.map(|view| view.path.relays().to_vec()).unwrap_or_default();
-        Ok(Response::Ping { peer, rtt_us: rtt.as_micros() as u64, via })
-    }
-
-    async fn trace(&self, destination: &str) -> Result<Response, Error> {
-        let destination = self.find(destination)?;
-        let name = self.shell.known.name(&destination);
-        self.shell.route_to(destination).await.map_err(|reason| Error::new(ErrorKind::NoPath, reason))?;
-        let views = self.paths_to(destination).await?;
-        let view = views.into_iter().find(|view| view.state == PathState::InUse);
-        let (way, path) = view
-            .and_then(|view| view.way.map(|way| (way, view.path)))
-            .ok_or_else(|| Error::new(ErrorKind::NoPath, format!("no path to {name} is in use; try again")))?;
-        let mut hops = Vec::new();
-        for (i, hop) in path.hops.iter().skip(1).enumerate() {
-            let rtt = self.shell.probe_once(way.first, &way.labels[..i], HOP_PATIENCE).await;
-            let name = self.shell.known.name(hop);
-            hops.push(HopInfo { peer: *hop, name, rtt_us: rtt.map(|rtt| rtt.as_micros() as u64) });
-        }
-        Ok(Response::Trace { destination, hops })
     }
 
     fn expose(&self, name: String, target: &str) -> Result<Response, Error> {
@@ -479,7 +429,5 @@ const TREE_ORDER: [&str; 12] = [
 ];
 /// How long an actor gets to answer a question.
 pub(super) const CALL_PATIENCE: Duration = Duration::from_secs(1);
-/// How long one hop of a trace gets to answer.
-const HOP_PATIENCE: Duration = Duration::from_secs(1);
 /// Incidents told at once, the newest, so that the answer fits a line.
 const INCIDENTS_TOLD: usize = 200;

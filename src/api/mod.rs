@@ -10,6 +10,7 @@ mod line;
 mod logging;
 mod member_answers;
 pub mod node;
+mod path_answers;
 mod renewal;
 pub mod server;
 pub mod setup;

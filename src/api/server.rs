@@ -228,7 +228,7 @@ mod tests {
         fn handle(&self, request: Request) -> Answer<'_> {
             Box::pin(async move {
                 match request {
-                    Request::Paths { destination } => Response::Policy { source: destination, rules: Vec::new() },
+                    Request::Paths { destination, .. } => Response::Policy { source: destination, rules: Vec::new() },
                     Request::Peers => {
                         Response::Policy { source: "x".repeat(CONTROL_LINE_BYTES_MAX), rules: Vec::new() }
                     }
@@ -271,7 +271,7 @@ mod tests {
     }
 
     fn paths(destination: &str) -> Request {
-        Request::Paths { destination: destination.to_owned() }
+        Request::Paths { destination: destination.to_owned(), why: false }
     }
 
     #[tokio::test]

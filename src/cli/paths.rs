@@ -11,9 +11,12 @@ pub(super) struct Arguments {
     /// A node's name, its peer id, or a beginning of it
     #[arg(value_name = "NODE")]
     destination: String,
+    /// Tell of each path what speaks for it and against it: its links, their costs, and what decided
+    #[arg(long)]
+    why: bool,
 }
 
 pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(), Failure> {
     let doing = format!("list the paths to {}", arguments.destination);
-    session.show(&doing, &Request::Paths { destination: arguments.destination }).await
+    session.show(&doing, &Request::Paths { destination: arguments.destination, why: arguments.why }).await
 }

@@ -1,9 +1,9 @@
 //! What actors send to each other: a role's inputs, its wake-up, and questions with a way back. Reply ports live only here.
 
-use prunella_core::pathfinder::PathView;
+use prunella_core::pathfinder::{PathView, Why};
 use prunella_core::peer::LinkReport;
 use prunella_core::reputation::Score;
-use prunella_core::{PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
+use prunella_core::{Instant, PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
 use prunella_storage::Batch;
 use ractor::RpcReplyPort;
 
@@ -45,6 +45,15 @@ pub enum PathfinderQuery {
         destination: PeerId,
         /// The way back.
         reply: RpcReplyPort<Vec<PathView>>,
+    },
+    /// Which paths lead to a node, and why does traffic take the one that it takes?
+    Why {
+        /// Whither.
+        destination: PeerId,
+        /// The time of the question.
+        now: Instant,
+        /// The way back.
+        reply: RpcReplyPort<Vec<(PathView, Why)>>,
     },
     /// Which nodes can be reached, and over how many relays?
     Reachable(RpcReplyPort<std::collections::BTreeMap<PeerId, usize>>),

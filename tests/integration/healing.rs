@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prunella::api::vocabulary::Reach;
+use prunella::api::vocabulary::{PathInfo, Reach};
 use prunella::api::{Request, Response};
 use prunella::config::MeshConfig;
 use rustix::process::Signal;
@@ -169,3 +169,23 @@ async fn services(node: &Node) -> Vec<String> {
 
 /// Longer than this, nobody may notice that something broke on the way.
 const GAP_MAX: Duration = Duration::from_millis(1200);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_says_why_traffic_takes_the_path_that_it_takes() {
+    let mesh = Mesh::found(Plan::diamond()).await;
+    mesh.nodes[2].expose("echo", echo_server().await).await;
+    let echo = Echo::start(mesh.nodes[0].forward("echo").await).await;
+    mesh.paths(0, 2, 2).await;
+    let request = Request::Paths { destination: mesh.nodes[2].peer.clone(), why: true };
+    let Ok(Response::Paths { paths, .. }) = mesh.nodes[0].ask(&request).await else { panic!("no answer") };
+    let why = |path: &PathInfo| path.why.clone().unwrap();
+    let chosen = paths.iter().find(|path| path.state == "in-use").unwrap();
+    assert_eq!(why(chosen).verdict, "chosen");
+    for path in &paths {
+        let links = why(path).links;
+        assert_eq!(links.len(), path.hops.len() - 1);
+        assert_eq!(links.iter().map(|link| link.cost).sum::<u64>(), path.cost);
+        assert_eq!(why(path).shared, 0, "a diamond's paths are disjoint");
+    }
+    echo.finish().await;
+}

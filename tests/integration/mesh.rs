@@ -288,7 +288,7 @@ impl Node {
     }
 
     pub(crate) async fn paths(&self, destination: &str) -> Result<Vec<PathInfo>, String> {
-        match self.told(&Request::Paths { destination: destination.to_owned() }).await? {
+        match self.told(&Request::Paths { destination: destination.to_owned(), why: false }).await? {
             Response::Paths { paths, .. } => Ok(paths),
             other => panic!("{other:?}"),
         }

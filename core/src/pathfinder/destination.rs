@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::tracked::{State, Tracked};
-use super::{Config, Effect, PathChange, PathReport, PathState, PathView, SwitchCause};
+use super::{Config, Effect, PathChange, PathReport, PathState, PathView, SwitchCause, Verdict};
 use crate::limits::HEDGES_PER_SECOND;
 use crate::paths::Path;
 use crate::rng::Rng;
@@ -16,6 +16,14 @@ pub(super) struct Returned {
     pub(super) path: u32,
     pub(super) nonce: u64,
     pub(super) rtt: Duration,
+}
+
+/// What a path is judged by besides itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) now: Instant,
+    /// How long a better path must have worked before traffic moves to it.
+    pub(super) hold: Duration,
 }
 
 #[derive(Debug)]
@@ -90,6 +98,20 @@ impl Destination {
         self.paths.iter().map(view).collect()
     }
 
+    /// What decided for or against each path, in their order.
+    pub(super) fn verdicts(&self, now: Instant) -> Vec<Verdict> {
+        let in_use = self.paths.iter().find(|path| Some(path.way.path) == self.in_use);
+        let standing = Standing { now, hold: self.hold(now) };
+        let verdict = |path: &Tracked| match in_use {
+            Some(used) if used.way.path == path.way.path => match path.state() {
+                State::Good | State::Fresh => Verdict::Chosen,
+                _ => Verdict::Least,
+            },
+            _ => Verdict::beside(path, in_use, standing),
+        };
+        self.paths.iter().map(verdict).collect()
+    }
+
     /// Takes the result of a search; paths that stay keep what their probes have shown.
     pub(super) fn replace_paths(&mut self, found: Vec<(Path, LinkId)>, next_id: &mut u32, now: Instant) {
         let mut old = std::mem::take(&mut self.paths);
@@ -160,7 +182,8 @@ impl Destination {
             // Both work: only a notably better path is worth a change, so that measurements do not make routes flap, and
             // only one that has worked for long enough, so that a link that comes and goes does not.
             (State::Good | State::Fresh, State::Good)
-                if there.path.cost * 10 < here.path.cost * 7 && there.good_for(now) >= self.hold(now) =>
+                if there.path.cost * 1000 < here.path.cost * BETTER_PERMILLE
+                    && there.good_for(now) >= self.hold(now) =>
             {
                 Some(SwitchCause::Better)
             }
@@ -258,6 +281,8 @@ impl Destination {
     }
 }
 
+/// The share of the cost of a path that works below which another one is worth a change, in thousandths.
+pub(super) const BETTER_PERMILLE: u64 = 700;
 /// How long a better path must have worked after the path in use failed for the first time.
 const HOLD_MIN: Duration = Duration::from_secs(1);
 /// The longest that a better path must have worked.

@@ -6,6 +6,7 @@
 
 mod destination;
 mod tracked;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use tracked::{PathState, PathView};
+pub use why::{LinkWhy, Verdict, Why};
 
 use crate::limits::{DESTINATIONS_MAX, PATH_LABELS_MAX, PATHS_MAX};
 use crate::paths::{Path, PathTable};
@@ -215,6 +217,22 @@ impl Pathfinder {
             Some(known) => known.views(),
             None => self.table.search(destination).into_iter().map(PathView::spare).collect(),
         }
+    }
+
+    /// The paths to a destination as [`Pathfinder::paths`] tells them, each with what speaks for it and against it.
+    pub fn why(&self, destination: PeerId, now: Instant) -> Vec<(PathView, Why)> {
+        let views = self.paths(destination);
+        let verdicts = match self.destinations.get(&destination) {
+            Some(known) => known.verdicts(now),
+            None => vec![Verdict::Unwatched; views.len()],
+        };
+        let paths: Vec<Path> = views.iter().map(|view| view.path.clone()).collect();
+        let before = |at: usize| paths[..at].iter().collect::<Vec<_>>();
+        let why = |(at, (view, verdict)): (usize, (PathView, Verdict))| {
+            let why = Why::of(verdict, &view.path, &before(at), self.table.topology());
+            (view, why)
+        };
+        views.into_iter().zip(verdicts).enumerate().map(why).collect()
     }
 
     /// Every node of the topology that a path leads to, with the number of relays on the shortest one.

@@ -307,6 +307,53 @@ fn traffic_goes_back_to_a_better_path_that_has_worked_for_long_enough() {
     assert_eq!(diamond.in_use(), 2);
 }
 
+/// The verdicts on the paths over 2 and over 3.
+fn verdicts(diamond: &Diamond) -> [Verdict; 2] {
+    let why = diamond.role.why(id(4), diamond.now);
+    [2, 3].map(|relay| why.iter().find(|(view, _)| view.path.hops[1] == id(relay)).unwrap().1.verdict)
+}
+
+#[test]
+fn every_path_says_why_it_is_used_or_not() {
+    let mut diamond = Diamond::new();
+    assert_eq!(verdicts(&diamond), [Verdict::Unwatched; 2]);
+    diamond.answering = vec![2];
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(20);
+    assert_eq!(verdicts(&diamond), [Verdict::Chosen, Verdict::Unproven]);
+    diamond.answering = vec![2, 3];
+    diamond.run(500);
+    assert_eq!(verdicts(&diamond), [Verdict::Chosen, Verdict::Dearer(1000)]);
+    diamond.answering = vec![2];
+    diamond.run(2000);
+    assert_eq!(verdicts(&diamond), [Verdict::Chosen, Verdict::Dead]);
+
+    let (_, mut flapping) = changes_when_the_better_path_comes_and_goes(600, 1);
+    let [Verdict::OnProbation { good_for, hold }, Verdict::Chosen] = verdicts(&flapping) else {
+        panic!("{:?}", verdicts(&flapping))
+    };
+    assert!(good_for < 200 * MS && hold == 1000 * MS, "{good_for:?} of {hold:?}");
+    flapping.run(2000);
+    assert!(matches!(verdicts(&flapping), [Verdict::Chosen, Verdict::Dearer(2000..)]), "{:?}", verdicts(&flapping));
+}
+
+#[test]
+fn a_path_tells_what_its_links_cost_and_what_it_shares() {
+    let mut diamond = Diamond::new();
+    // All ways to 5 lead over 4.
+    diamond.give(Input::LinksLearned { origin: id(4), links: links(&[2, 3, 5]) });
+    diamond.give(Input::LinksLearned { origin: id(5), links: links(&[4]) });
+    let why = diamond.role.why(id(5), diamond.now);
+    let [(first, ahead), (second, behind)] = why.as_slice() else { panic!("{why:?}") };
+    assert_eq!((ahead.shared, behind.shared), (0, 2), "relay 4 and the link behind it");
+    for (view, why) in [(first, ahead), (second, behind)] {
+        assert_eq!(why.links.iter().map(|link| link.cost).sum::<u64>(), view.path.cost);
+        let hops: Vec<PeerId> = why.links.iter().map(|link| link.to).collect();
+        assert_eq!(hops, view.path.hops[1..]);
+        assert!(why.links.iter().all(|link| link.measured.rtt_us == 1000 && link.measured.loss_permille == 0));
+    }
+}
+
 #[test]
 fn reachable_counts_relays() {
     let diamond = Diamond::new();

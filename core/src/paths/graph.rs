@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
 use petgraph::visit::EdgeRef;
+use serde::Serialize;
 
 use super::Path;
 use super::cost;
@@ -33,6 +34,15 @@ pub struct Link {
     pub label: Label,
     /// What it costs to send over it, in microseconds of expected delivery; never zero.
     pub cost: u64,
+}
+
+/// What the ends of a link measured, the worse of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Measured {
+    /// The smoothed round trip, in microseconds.
+    pub rtt_us: u32,
+    /// The share of lost probes, in thousandths.
+    pub loss_permille: u16,
 }
 
 #[derive(Clone, Debug)]
@@ -114,6 +124,12 @@ impl Topology {
         self.graph.find_edge(from.index, to.index).map(|edge| self.graph[edge])
     }
 
+    /// What the ends of the link from one node to another measured; `None` unless both report it.
+    pub fn measured(&self, from: PeerId, to: PeerId) -> Option<Measured> {
+        let (here, there) = (self.nodes.get(&from)?.told.get(&to)?, self.nodes.get(&to)?.told.get(&from)?);
+        Some(Measured::worse(here, there))
+    }
+
     /// The neighbors of `peer` by links that both ends report, in ascending order.
     pub fn neighbors(&self, peer: PeerId) -> Vec<PeerId> {
         let Some(node) = self.nodes.get(&peer) else { return Vec::new() };
@@ -182,9 +198,16 @@ fn number(index: NodeIndex) -> Node {
     index.index() as Node
 }
 
+impl Measured {
+    fn worse(here: &LinkBody, there: &LinkBody) -> Self {
+        Self { rtt_us: here.rtt_us.max(there.rtt_us), loss_permille: here.loss_permille.max(there.loss_permille) }
+    }
+}
+
 /// The link that `here` sends over and `there` receives on.
 fn agreed(here: &LinkBody, there: &LinkBody, established: Option<Link>) -> Link {
-    let exact = cost::expected_us(here.rtt_us.max(there.rtt_us), here.loss_permille.max(there.loss_permille));
+    let Measured { rtt_us, loss_permille } = Measured::worse(here, there);
+    let exact = cost::expected_us(rtt_us, loss_permille);
     let cost = match established {
         Some(link) => cost::settled(link.cost, exact),
         None => cost::rounded(exact),

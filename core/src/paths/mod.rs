@@ -19,7 +19,7 @@ mod weight;
 use serde::{Deserialize, Serialize};
 
 pub use disjoint::disjoint_paths;
-pub use graph::{Link, Topology};
+pub use graph::{Link, Measured, Topology};
 pub use table::PathTable;
 
 use crate::{Label, PeerId};

@@ -51,7 +51,7 @@ impl Control {
 
     /// The paths to `destination`, best first.
     pub(super) async fn paths(&self, destination: &str) -> Result<Vec<PathInfo>, Error> {
-        match self.ask(&Request::Paths { destination: destination.to_owned() }).await? {
+        match self.ask(&Request::Paths { destination: destination.to_owned(), why: false }).await? {
             Response::Paths { paths, .. } => Ok(paths),
             other => Err(unexpected(&other)),
         }

@@ -5,7 +5,7 @@ use super::page::Page;
 use super::quantity::{bytes, percent, round_trip, span};
 use super::table::{Column, Table};
 use crate::api::PeerId;
-use crate::api::vocabulary::{HopInfo, LinkInfo, PathInfo, PeerInfo, Reach};
+use crate::api::vocabulary::{HopInfo, LinkInfo, PathInfo, PathWhy, PeerInfo, Reach};
 
 pub(super) fn peers(peers: &[PeerInfo], page: &mut Page) {
     let [name, peer, state] = ["NAME", "PEER", "STATE"].map(Column::Left);
@@ -67,6 +67,59 @@ pub(super) fn paths(destination: PeerId, paths: &[PathInfo], page: &mut Page) {
         table.row([info.state.clone(), round_trip(info.rtt_us), info.cost.to_string(), hops.join(" → ")]);
     }
     table.write(page, &format!("no path to {}", destination.short()));
+    for info in paths {
+        if let Some(why) = &info.why {
+            reasons(info, why, page);
+        }
+    }
+}
+
+/// One path's links, and what decided for it or against it.
+fn reasons(path: &PathInfo, why: &PathWhy, page: &mut Page) {
+    let name = |peer: PeerId| {
+        let at = path.hops.iter().position(|hop| *hop == peer);
+        called(at.and_then(|at| path.names.get(at)).map_or("", String::as_str), peer)
+    };
+    let hops: Vec<String> = path.hops.iter().map(|hop| name(*hop)).collect();
+    page.line("");
+    page.line(&format!("{}: {}", hops.join(" → "), verdict(why)));
+    if why.shared > 0 {
+        page.line(&format!("  relays and links shared with the paths before it: {}", why.shared));
+    }
+    for link in &why.links {
+        page.line(&format!(
+            "  {} → {}: round trip {}, loss {}, cost {}",
+            name(link.from),
+            name(link.to),
+            round_trip(link.rtt_us.into()),
+            percent(link.loss_permille),
+            link.cost
+        ));
+    }
+}
+
+/// What decided, as people say it.
+fn verdict(why: &PathWhy) -> String {
+    let share = why.cost_permille.unwrap_or_default() as f64 / 10.0;
+    let seconds = |ms: u64| ms as f64 / 1000.0;
+    match why.verdict.as_str() {
+        "chosen" => "in use: it works, and no other costs so much less that it is worth a change".to_owned(),
+        "least" => "in use for want of one that works better".to_owned(),
+        "unwatched" => "not probed: nobody talks to the node".to_owned(),
+        "dearer" => format!("works, and costs {share:.0} % of the path in use"),
+        "hardly-cheaper" => format!("works, but at {share:.0} % of the cost a change is not worth it"),
+        "on-probation" => {
+            let (good_for, hold) = why.probation_ms.unwrap_or_default();
+            let (good_for, hold) = (seconds(good_for), seconds(hold));
+            format!("works and is better, but has only for {good_for:.1} s of {hold:.1} s since the path in use failed")
+        }
+        "next" => "works and is better: traffic is about to move".to_owned(),
+        "unproven" => "no probe has come back yet".to_owned(),
+        "overdue" => "a probe is overdue".to_owned(),
+        "late" => "probes have been overdue for long".to_owned(),
+        "dead" => "no probe comes back".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 pub(super) fn ping(peer: PeerId, rtt_us: u64, via: &[PeerId], page: &mut Page) {
@@ -88,6 +141,7 @@ pub(super) fn trace(destination: PeerId, hops: &[HopInfo], page: &mut Page) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::vocabulary::PathLinkInfo;
 
     fn peer(byte: u8) -> PeerId {
         PeerId::from_public_key([byte; 32])
@@ -149,10 +203,42 @@ b         aibaeaqcai  up     1.50 ms  2.5 %         5.0 s  2.0 KiB      10 B    
             state: "in-use".into(),
             cost: 12,
             rtt_us: 0,
+            why: None,
         }];
         let expected = "STATE   RTT  COST  PATH\nin-use    -    12  a → aibaeaqcai\n";
         assert_eq!(drawn(|page| paths(peer(2), &known, page)), expected);
         assert_eq!(drawn(|page| paths(peer(2), &[], page)), "no path to aibaeaqcai\n");
+    }
+
+    #[test]
+    fn a_path_says_why_it_is_not_used() {
+        let link =
+            |from, to| PathLinkInfo { from: peer(from), to: peer(to), rtt_us: 2000, loss_permille: 0, cost: 1250 };
+        let why = PathWhy {
+            verdict: "hardly-cheaper".into(),
+            cost_permille: Some(812),
+            probation_ms: None,
+            shared: 1,
+            links: vec![link(1, 2), link(2, 3)],
+        };
+        let known = [PathInfo {
+            hops: vec![peer(1), peer(2), peer(3)],
+            names: vec!["a".into(), "b".into(), "c".into()],
+            state: "warm".into(),
+            cost: 2500,
+            rtt_us: 4000,
+            why: Some(why),
+        }];
+        let expected = "\
+STATE      RTT  COST  PATH
+warm   4.00 ms  2500  a → b → c
+
+a → b → c: works, but at 81 % of the cost a change is not worth it
+  relays and links shared with the paths before it: 1
+  a → b: round trip 2.00 ms, loss 0.0 %, cost 1250
+  b → c: round trip 2.00 ms, loss 0.0 %, cost 1250
+";
+        assert_eq!(drawn(|page| paths(peer(3), &known, page)), expected);
     }
 
     #[test]

@@ -3,10 +3,14 @@
 //!
 //! On the control socket each is one line of JSON, at most `limits::CONTROL_LINE_BYTES_MAX` long.
 
+mod path;
+
 use std::net::SocketAddr;
 
 use prunella_core::PeerId;
 use serde::{Deserialize, Serialize};
+
+pub use path::{PathInfo, PathLinkInfo, PathWhy};
 
 use super::error::Error;
 
@@ -31,6 +35,9 @@ pub enum Request {
     Paths {
         /// A peer id, a prefix of one, or a node's name.
         destination: String,
+        /// Whether to tell of each path what speaks for it and against it.
+        #[serde(default)]
+        why: bool,
     },
     /// The actors; [`Response::Actors`].
     Actors,
@@ -383,21 +390,6 @@ pub struct LinkInfo {
     pub probed_every_ms: u64,
     /// Whether more than 40 % of the last ten attempts to reach the neighbor failed.
     pub failing: bool,
-}
-
-/// A path to a destination.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PathInfo {
-    /// From this node to the destination, both included.
-    pub hops: Vec<PeerId>,
-    /// The same by name.
-    pub names: Vec<String>,
-    /// `in-use`, `warm` (probed, ready), `late`, `dead` or `spare`.
-    pub state: String,
-    /// The path's cost (lower is better).
-    pub cost: u64,
-    /// Smoothed round trip of its probes, in microseconds; 0 while unknown.
-    pub rtt_us: u64,
 }
 
 /// An actor or a supervisor.
