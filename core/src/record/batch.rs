@@ -2,10 +2,12 @@
 //!
 //! The tree is Merkle's (A Digital Signature Based on a Conventional Encryption Function, 1987), in the shape of RFC
 //! 9162, section 2.1: a node without a sibling stands for itself one level up. Leaves and inner nodes are hashed in
-//! different domains, as there: a leaf with BLAKE3's plain mode, an inner node with its keyed mode, so that no inner
-//! node can be passed off as a record, and an inner node costs a single compression.
+//! different domains, as there: a leaf with BLAKE3's plain mode, an inner node as a parent in BLAKE3's own tree, keyed
+//! (the BLAKE3 paper, sections 2.4 and 2.5), so that no inner node can be passed off as a record, and an inner node
+//! costs a single compression.
 
 use bincode::{Decode, Encode};
+use blake3::hazmat::{Mode, merge_subtrees_non_root};
 use serde::{Deserialize, Serialize};
 
 use crate::Rejected;
@@ -190,10 +192,7 @@ pub(super) fn leaf(bytes: &[u8]) -> Hash {
 }
 
 fn node(left: &Hash, right: &Hash) -> Hash {
-    let mut both = [0; 64];
-    both[..32].copy_from_slice(left);
-    both[32..].copy_from_slice(right);
-    *blake3::keyed_hash(NODE_KEY, &both).as_bytes()
+    merge_subtrees_non_root(left, right, Mode::KeyedHash(NODE_KEY))
 }
 
 /// The domain of inner nodes.

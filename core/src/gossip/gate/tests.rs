@@ -1,5 +1,7 @@
 //! The gate: each bad input by its name, its counter, its effect on the score, and what it leaves in memory.
 
+use blake3::hazmat::{Mode, merge_subtrees_non_root};
+
 use super::*;
 use crate::identity::Identity;
 use crate::limits::{CONTROL_MESSAGE_BYTES_MAX, CONTROL_RATE_PER_SECOND};
@@ -88,8 +90,8 @@ fn wrong_origin() -> Vec<SignedRecord> {
     let other = service(&neighbor(), "b", UNIX_MS).sign(&neighbor()).signed.bytes.clone();
     // The hashes of RFC 9162's shape, by hand: two leaves and their parent.
     let leaves = [*blake3::hash(&records[0].bytes).as_bytes(), *blake3::hash(&other).as_bytes()];
-    let root = blake3::keyed_hash(b"prunella 2026 record batch node\0", &leaves.concat());
-    let statement = [b"prunella batch v1\0".as_slice(), &2u16.to_le_bytes(), root.as_bytes()].concat();
+    let root = merge_subtrees_non_root(&leaves[0], &leaves[1], Mode::KeyedHash(b"prunella 2026 record batch node\0"));
+    let statement = [b"prunella batch v1\0".as_slice(), &2u16.to_le_bytes(), &root].concat();
     let signature = me().sign(&statement).to_vec();
     records[1].bytes = other;
     for (record, sibling) in records.iter_mut().zip([leaves[1], leaves[0]]) {
