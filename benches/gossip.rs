@@ -116,7 +116,7 @@ fn links(nodes: &[Identity], i: usize, version: u64) -> Verified<ProvenRecord> {
         loss_permille: 0,
     };
     let links = (1..=4).chain(NODES - 4..NODES).map(link).collect();
-    say(&nodes[i], Kind::Links, "", Body::Links(LinksBody { links, ..LinksBody::default() }), version)
+    say(&nodes[i], Kind::Links, "", Body::Links(LinksBody { links }), version)
 }
 
 fn say(me: &Identity, kind: Kind, key: &str, body: Body, version: u64) -> Verified<ProvenRecord> {

@@ -261,6 +261,7 @@ mod tests {
             loss_permille: 0,
             established: 1,
             probed_every: Duration::ZERO,
+            carries_until: Instant::BOOT,
             failing: false,
         })
     }

@@ -2,7 +2,9 @@
 
 use prunella_core::limits::{BROADCAST_IDS_MAX, PUSH_RECORDS_MAX, SKETCH_CELLS_MAX, SYNC_ITEMS_MAX};
 use prunella_core::reconcile::{Cell, Message, Symbol};
-use prunella_core::record::{Body, Kind, LIFE_BITS, LinkBody, LinksBody, Record, RecordId, SignedRecord};
+use prunella_core::record::{
+    Body, JudgmentsBody, Kind, LIFE_BITS, LinkBody, LinksBody, Record, RecordId, SignedRecord,
+};
 use prunella_core::wire::{Control, codec};
 use prunella_core::{ItemId, Label, PeerId, Rejected};
 
@@ -121,9 +123,12 @@ impl<'a> Forge<'a> {
         accused.sort_unstable();
         let link = |neighbor: &PeerId| LinkBody { neighbor: *neighbor, label: Label(7), rtt_us: 1, loss_permille: 0 };
         let links = accused.iter().map(link).collect();
-        let record = self.own(Kind::Links, "", Body::Links(LinksBody { links, accused, ..LinksBody::default() }));
-        let signed = self.sign(record);
-        self.push(vec![signed], Lie { name: "a false accusation", reasons: &[], records: 0 })
+        let links = self.own(Kind::Links, "", Body::Links(LinksBody { links }));
+        let [silent, failing] = if self.below(2) == 0 { [accused, Vec::new()] } else { [Vec::new(), accused] };
+        let body = JudgmentsBody { silent, failing, ..JudgmentsBody::default() };
+        let judgments = self.own(Kind::Judgments, "", Body::Judgments(body));
+        let signed = [links, judgments].map(|record| self.sign(record));
+        self.push(signed.into(), Lie { name: "a false accusation", reasons: &[], records: 0 })
     }
 
     /// A greeting on a link on which everybody has been greeted.
@@ -141,7 +146,7 @@ impl<'a> Forge<'a> {
             let neighbor = self.anybody();
             links.push(LinkBody { neighbor, label, rtt_us: 1, loss_permille: 0 });
         }
-        let record = self.own(Kind::Links, "", Body::Links(LinksBody { links, ..LinksBody::default() }));
+        let record = self.own(Kind::Links, "", Body::Links(LinksBody { links }));
         let signed = self.sign(record);
         self.push(vec![signed], Lie { name: "links that are not there", reasons: &[], records: 0 })
     }

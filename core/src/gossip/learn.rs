@@ -1,8 +1,8 @@
 //! What becomes of a record that arrives: it is taken in, or not, and whom that concerns.
 
-use super::held::Applied;
+use super::held::{Applied, Held};
 use super::{Effect, Gossip};
-use crate::record::{Body, Kind, LinksBody, ProvenRecord, Record, RecordId};
+use crate::record::{Body, Kind, ProvenRecord, Record, RecordId};
 use crate::{Instant, Verified};
 
 impl Gossip {
@@ -39,18 +39,19 @@ impl Gossip {
 
     /// Holds a record if it is newer than what is held, and tells whom it concerns.
     pub(super) fn take_in(&mut self, proven: Verified<ProvenRecord>, now: Instant, effects: &mut Vec<Effect>) -> bool {
-        let Self { held, members, repair, .. } = self;
+        let Self { held, repair, .. } = self;
         let mut rare = None;
+        let id = proven.record.id.clone();
         let applied = held.apply(proven, |proven, replaced| {
             let record = &proven.record;
             repair.changed(replaced, proven.item, now);
             effects.push(Effect::Persist { id: record.id.clone(), signed: proven.signed.clone() });
-            members.note(&record.id, Some(record), now);
-            effects.extend(changed(&record.id, Some(&record.body)));
             let is_rare = matches!(record.body, Body::Shared(_) | Body::Equivocation(_));
             rare = is_rare.then(|| record.clone());
         });
         let Applied::News { evicted } = applied else { return false };
+        self.members.note(&id, &self.held, now);
+        effects.extend(changed(&self.held, &id));
         if let Some(gone) = evicted {
             self.let_go(&gone, now, effects);
         }
@@ -71,27 +72,26 @@ impl Gossip {
     /// Tells whom it concerns that a record is not held any more.
     pub(super) fn let_go(&mut self, gone: &ProvenRecord, now: Instant, effects: &mut Vec<Effect>) {
         self.repair.dropped(gone.item);
-        self.members.note(&gone.record.id, None, now);
+        self.members.note(&gone.record.id, &self.held, now);
         if gone.record.id.kind == Kind::Equivocation {
             self.acquit(&gone.record.id);
         }
-        effects.extend(changed(&gone.record.id, None));
+        effects.extend(changed(&self.held, &gone.record.id));
         self.forget_shared(&gone.record.id, effects);
         effects.push(Effect::Forget { id: gone.record.id.clone() });
     }
 }
 
-/// What the other roles are told of a record, if it concerns one; no body: it is not held any more.
-pub(super) fn changed(id: &RecordId, body: Option<&Body>) -> Option<Effect> {
+/// What the other roles are told of the record with this id, as it is held now, if it concerns one.
+pub(super) fn changed(held: &Held, id: &RecordId) -> Option<Effect> {
+    let body = held.get(id).map(|proven| &proven.record.body);
     Some(match id.kind {
         Kind::Node => Effect::NodeChanged {
             peer: id.origin,
             body: body.and_then(|b| if let Body::Node(node) = b { Some(node.clone()) } else { None }),
         },
-        Kind::Links => Effect::LinksChanged {
-            origin: id.origin,
-            links: body.and_then(links_of).map(|b| b.links.clone()).unwrap_or_default(),
-        },
+        Kind::Links => Effect::LinksChanged { origin: id.origin, links: held.links(&id.origin).unwrap_or_default() },
+        Kind::Judgments => Effect::LinksChanged { origin: id.origin, links: held.links(&id.origin)? },
         Kind::Service => Effect::ServiceChanged {
             provider: id.origin,
             name: id.key.clone(),
@@ -100,8 +100,4 @@ pub(super) fn changed(id: &RecordId, body: Option<&Body>) -> Option<Effect> {
         // A shared value is told with all others under its key.
         Kind::Equivocation | Kind::Shared => return None,
     })
-}
-
-fn links_of(body: &Body) -> Option<&LinksBody> {
-    if let Body::Links(links) = body { Some(links) } else { None }
 }

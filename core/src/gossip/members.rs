@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::held::Held;
 use super::{Effect, Gossip};
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::membership::roster::Counts;
-use crate::membership::{Accusations, Membership, PartitionDetector, Status};
+use crate::membership::{Accusations, Membership, PartitionDetector, Status, Testimony};
 use crate::peer::LinkReport;
-use crate::record::{Body, Kind, LinksBody, NodeBody, Record, RecordId};
+use crate::record::{Body, Kind, NodeBody, RecordId};
 use crate::{Instant, PeerId};
 
 /// What the role knows of members: what records say of them, and what this node says of its neighbors.
@@ -99,24 +100,33 @@ impl Members {
         self.accusations.health().may_accuse()
     }
 
-    /// A record is held from now on, or no longer.
-    pub(super) fn note(&mut self, id: &RecordId, record: Option<&Record>, now: Instant) {
-        match (id.kind, record.map(|record| (&record.body, record.version))) {
-            (Kind::Links, Some((Body::Links(body), version))) => self.on_links(id.origin, version, body, now),
-            (Kind::Links, _) => self.on_links_gone(&id.origin, now),
-            (Kind::Node, Some((Body::Node(body), _))) => self.on_node(id.origin, Some(body), now),
-            (Kind::Node, _) => self.on_node(id.origin, None, now),
-            (Kind::Service | Kind::Equivocation | Kind::Shared, _) => {}
+    /// A record with this id is held from now on, or no longer.
+    pub(super) fn note(&mut self, id: &RecordId, held: &Held, now: Instant) {
+        let record = held.get(id).map(|proven| &proven.record);
+        match id.kind {
+            Kind::Links | Kind::Judgments => {
+                if let Some(record) = record.filter(|_| id.kind == Kind::Judgments && id.origin == self.me) {
+                    self.accusations.published(record.version);
+                }
+                match held.testimony(&id.origin) {
+                    Some((version, testimony)) => self.on_told(id.origin, version, &testimony, now),
+                    None if id.kind == Kind::Links => self.on_links_gone(&id.origin, now),
+                    None => {}
+                }
+            }
+            Kind::Node => {
+                let body = record.and_then(|r| if let Body::Node(body) = &r.body { Some(body) } else { None });
+                self.on_node(id.origin, body, now);
+            }
+            Kind::Service | Kind::Equivocation | Kind::Shared => {}
         }
     }
 
-    fn on_links(&mut self, origin: PeerId, version: u64, body: &LinksBody, now: Instant) {
-        // The tables have room for every record that may be held; a version that is not newer was not applied.
-        let _ = self.membership.told(origin, version, body, now);
-        if origin == self.me {
-            self.accusations.published(version);
-        } else {
-            self.accusations.told(origin, version, body, now);
+    fn on_told(&mut self, origin: PeerId, version: u64, testimony: &Testimony, now: Instant) {
+        // The tables have room for every record that may be held.
+        let _ = self.membership.told(origin, version, testimony, now);
+        if origin != self.me {
+            self.accusations.told(origin, version, testimony, now);
         }
         self.count_at.get_or_insert(now + COUNT_DELAY);
     }
@@ -213,18 +223,16 @@ impl Gossip {
         for event in counted.into_iter().chain(held) {
             effects.push(Effect::PartitionChanged { event, quorum: members.partition.quorum() });
         }
-        self.tell_judgments(now, effects);
+        self.judge_neighbors();
+        self.publish_links_soon(now, effects);
     }
 
-    /// Publishes whom this node accuses and contradicts, if that has changed.
-    pub(super) fn tell_judgments(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        if !self.members.accusations.take_changed() {
-            return;
-        }
-        let accused = self.members.accusations.accused().collect();
-        let refuted = self.members.accusations.refuted().collect();
-        if self.own_links.judge(accused, refuted) {
-            self.publish_links_soon(now, effects);
+    /// Takes over whom this node accuses and contradicts, if that has changed.
+    pub(super) fn judge_neighbors(&mut self) {
+        let accusations = &mut self.members.accusations;
+        if accusations.take_changed() {
+            let (accused, refuted) = (accusations.accused().collect(), accusations.refuted().collect());
+            self.own_links.judge(accused, refuted, accusations.is_unsaid());
         }
     }
 }

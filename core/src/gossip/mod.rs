@@ -10,6 +10,7 @@ mod held;
 mod learn;
 mod loaded;
 mod members;
+mod own_links;
 mod publish;
 mod repair;
 mod shared;
@@ -38,7 +39,7 @@ use crate::{Instant, ItemId, Machine, PeerId, Rejected};
 use held::Held;
 use learn::changed;
 use members::Members;
-use publish::OwnLinks;
+use own_links::OwnLinks;
 use repair::Repair;
 use shared::SharedState;
 use spread::Outbox;
@@ -241,10 +242,9 @@ impl Gossip {
             self.on_link_unusable(report.peer, now);
         }
         self.members.on_link(report, now);
-        if self.own_links.update(report, now) {
-            self.publish_links_soon(now, effects);
-        }
-        self.tell_judgments(now, effects);
+        self.own_links.update(report, now);
+        self.judge_neighbors();
+        self.publish_links_soon(now, effects);
     }
 
     fn upkeep(&mut self, now: Instant, effects: &mut Vec<Effect>) {
@@ -256,7 +256,9 @@ impl Gossip {
     }
 
     fn resync(&self, effects: &mut Vec<Effect>) {
-        effects.extend(self.records().filter_map(|record| changed(&record.id, Some(&record.body))));
+        // Judgments are told with the links that they are about.
+        let records = self.records().filter(|record| record.id.kind != Kind::Judgments);
+        effects.extend(records.filter_map(|record| changed(&self.held, &record.id)));
         self.resync_shared(effects);
     }
 
@@ -320,7 +322,7 @@ impl Machine for Gossip {
     fn wake(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let due = self.deadline();
         self.trust.advance(now);
-        if self.own_links.is_due(now) {
+        if self.own_links.wake(now) {
             self.publish_links(now, effects);
         }
         if self.next_upkeep <= now {

@@ -118,5 +118,5 @@ impl Gossip {
 }
 
 fn accuses(proven: &ProvenRecord) -> bool {
-    matches!(&proven.record.body, Body::Links(body) if !body.accused.is_empty())
+    matches!(&proven.record.body, Body::Judgments(body) if !(body.silent.is_empty() && body.failing.is_empty()))
 }

@@ -9,6 +9,7 @@ use crate::record::ProvenRecord;
 use crate::{Label, LinkId, Verified};
 
 const UNIX_MS: u64 = 1_800_000_000_000;
+const FAR_AWAY: Instant = Instant::from_millis(1 << 40);
 
 struct Mesh {
     nodes: BTreeMap<PeerId, Gossip>,
@@ -104,6 +105,7 @@ fn id(i: u8) -> PeerId {
     Identity::from_secret(&[i; 32]).peer()
 }
 
+/// A link that carries frames: what becomes of it is told at once.
 fn report(to: u8, state: LinkState) -> LinkReport {
     LinkReport {
         peer: id(to),
@@ -113,6 +115,7 @@ fn report(to: u8, state: LinkState) -> LinkReport {
         loss_permille: 0,
         established: 1,
         probed_every: Duration::ZERO,
+        carries_until: FAR_AWAY,
         failing: false,
     }
 }
@@ -241,7 +244,8 @@ fn a_node_overrules_what_its_older_self_said() {
 fn expired_records_go() {
     let mut mesh = Mesh::new(2);
     mesh.link(1, 2, LinkState::Up);
-    mesh.now = Instant::from_millis(6 * 3600 * 1000 + 1);
+    mesh.run(1);
+    mesh.now = Instant::from_millis(6 * 3600 * 1000 + 1001);
     let gossip = mesh.nodes.get_mut(&id(1)).unwrap();
     let mut effects = Vec::new();
     gossip.wake(mesh.now, &mut effects);

@@ -1,7 +1,7 @@
 //! What this node says about its neighbors: whom it accuses, and which accusations of itself it refutes.
 //!
-//! It hears how its own links are, what others' links records say of this node, and verdicts; whoever publishes the
-//! links record asks it for [`accused`](Accusations::accused) and [`refuted`](Accusations::refuted), when
+//! It hears how its own links are, what others say of this node, and verdicts; whoever publishes its judgments asks it
+//! for [`accused`](Accusations::accused) and [`refuted`](Accusations::refuted), when
 //! [`take_changed`](Accusations::take_changed) says so. Invariant: it accuses only a neighbor with which it had a link,
 //! and refutes only an accuser with which it has a link that works.
 //!
@@ -11,9 +11,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Health, Status};
+use super::{Health, Status, Testimony};
 use crate::limits::{ACCUSATION_RETENTION, ACCUSE_AFTER, LINKS_PER_NODE_MAX, NEIGHBORS_MAX};
-use crate::record::{LinksBody, Refuted};
+use crate::record::Refuted;
 use crate::{Instant, PeerId};
 
 /// The accusations and refutations of one node.
@@ -22,7 +22,7 @@ pub struct Accusations {
     me: PeerId,
     health: Health,
     neighbors: BTreeMap<PeerId, Neighbor>,
-    /// Who accuses this node, and in which version of its record.
+    /// Who accuses this node, and in which version of its judgments.
     accusers: BTreeMap<PeerId, u64>,
     changed: bool,
 }
@@ -47,7 +47,7 @@ enum Link {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Accusation {
-    /// The first version of this node's record that says it; `None` until it is published.
+    /// The first version of this node's judgments that says it; `None` until it is published.
     version: Option<u64>,
     /// When it was refuted; it is stated again after a while.
     refuted: Option<Instant>,
@@ -97,8 +97,8 @@ impl Accusations {
         }
     }
 
-    /// Another node's links record was applied.
-    pub fn told(&mut self, origin: PeerId, version: u64, body: &LinksBody, now: Instant) {
+    /// Another node's links record was applied, or its judgments, whose version it is; 0 if there are none.
+    pub fn told(&mut self, origin: PeerId, version: u64, body: &Testimony, now: Instant) {
         if origin == self.me {
             return;
         }
@@ -134,7 +134,7 @@ impl Accusations {
         }
     }
 
-    /// This node's links record was published in this version, with what was to be said then.
+    /// This node's judgments were published in this version, with what was to be said then.
     pub fn published(&mut self, version: u64) {
         for neighbor in self.neighbors.values_mut() {
             if let Link::Accused(accusation) = &mut neighbor.link {
@@ -195,9 +195,15 @@ impl Accusations {
         wrong.map(|(accuser, version)| Refuted { accuser: *accuser, version: *version })
     }
 
-    /// Whether a new links record is to be published; asking answers it.
+    /// Whether new judgments are to be published; asking answers it.
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
+    }
+
+    /// Whether an accusation waits for a version: it is new, or said again after a refutation.
+    pub fn is_unsaid(&self) -> bool {
+        let waits = |n: &Neighbor| matches!(&n.link, Link::Accused(accusation) if accusation.version.is_none());
+        self.neighbors.values().any(waits)
     }
 
     /// How far this node trusts its own senses.
@@ -248,8 +254,8 @@ mod tests {
         own
     }
 
-    fn says(accused: &[u8], refuted: &[(u8, u64)]) -> LinksBody {
-        LinksBody {
+    fn says(accused: &[u8], refuted: &[(u8, u64)]) -> Testimony {
+        Testimony {
             links: Vec::new(),
             accused: accused.iter().map(|n| peer(*n)).collect(),
             refuted: refuted.iter().map(|(n, version)| Refuted { accuser: peer(*n), version: *version }).collect(),

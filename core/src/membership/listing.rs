@@ -9,11 +9,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Testimony;
 use super::lists::CELLS_MAX;
 use super::roster::{ACCUSED, ACCUSES, LISTED, LISTED_BACK, MUTUAL, RECORD, REFUTED, Roster, SLOT_MASK, Slot};
 use crate::limits::{CLOCK_SKEW_MAX, LINKS_PER_NODE_MAX, PAIR_FADES_AFTER};
 use crate::record::LIFE_BITS;
-use crate::record::LinksBody;
 use crate::{Instant, PeerId, Rejected};
 
 /// The links records that are held, as pairs of neighbors in the roster.
@@ -50,16 +50,12 @@ impl Listing {
         }
     }
 
-    /// Takes in a record.
-    pub(super) fn take_in(&mut self, origin: PeerId, version: u64, body: &LinksBody) -> Result<(), Rejected> {
+    /// Takes in what an origin says now.
+    pub(super) fn take_in(&mut self, origin: PeerId, version: u64, body: &Testimony) -> Result<(), Rejected> {
         if body.links.len() + body.accused.len() > LINKS_PER_NODE_MAX {
             return Err(Rejected::OverLimit);
         }
         let owner = self.roster.enter(origin)?;
-        let renewed = self.roster.has(owner, RECORD);
-        if renewed && version <= self.roster.version(owner) {
-            return Err(Rejected::Stale);
-        }
         self.roster.set_version(owner, version);
         if self.roster.set(owner, RECORD, true) {
             self.touched.insert(owner);
@@ -82,7 +78,7 @@ impl Listing {
 
     /// Writes the cells for `body` to `self.new`: ascending, each neighbor once. Whom there is no room to enter is left
     /// out; it cannot be a member either.
-    fn read(&mut self, owner: Slot, body: &LinksBody) {
+    fn read(&mut self, owner: Slot, body: &Testimony) {
         self.new.clear();
         let links = body.links.iter().map(|link| (link.neighbor, LISTED));
         for (neighbor, flag) in links.chain(body.accused.iter().map(|peer| (*peer, LISTED | ACCUSES))) {
@@ -102,7 +98,7 @@ impl Listing {
         });
     }
 
-    fn read_refutations(&mut self, owner: Slot, version: u64, body: &LinksBody) {
+    fn read_refutations(&mut self, owner: Slot, version: u64, body: &Testimony) {
         self.forget_refutations(owner);
         // What its origin could not have seen yet is not refuted, or a node could refute its own end in advance.
         let seen = version.saturating_add((CLOCK_SKEW_MAX.as_millis() as u64) << LIFE_BITS);

@@ -1,6 +1,6 @@
 //! Membership: who is alive, suspect or down, decided from what several neighbors say.
 //!
-//! It hears every links record as it is applied, who made itself known by a node record, and time; it answers with
+//! It hears every links record and every judgment as it is applied, who made itself known by a node record, and time; it answers with
 //! [`Change`]s. Invariant: nobody is removed by the word of fewer than H of its observers, and a verdict depends on the
 //! records held and on how long they have said so, never on the order in which those of one moment arrived. So nodes
 //! that hold the same records come to the same verdict without a round of consensus.
@@ -32,7 +32,7 @@
 //!   has one that is down. Rapid counts suspects as accusing each other (its implicit alerts); an abstention needs no guess.
 //! - A removed node comes back by itself when its observers report it working for long enough
 //!   ([`RETURN_AFTER_MIN`](crate::limits::RETURN_AFTER_MIN), doubled by each removal). In Rapid it has to join anew.
-//! - Lifeguard's buddy system piggybacks a suspicion on the next probe of the suspect. Here the suspicion is part of a
+//! - Lifeguard's buddy system piggybacks a suspicion on the next probe of the suspect. Here the suspicion is a
 //!   record that is pushed to everybody, the suspect included, so no further message is needed.
 //!
 //! # The pieces
@@ -50,6 +50,7 @@ mod lists;
 pub mod quorum;
 pub mod roster;
 mod standing;
+mod testimony;
 pub mod verdict;
 
 #[cfg(test)]
@@ -64,6 +65,7 @@ pub use health::Health;
 pub use quorum::PartitionDetector;
 pub use roster::Roster;
 pub use standing::Membership;
+pub use testimony::Testimony;
 
 /// What the mesh makes of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Testimony;
 use super::case::{Case, Judgment};
 use super::listing::Listing;
 use super::roster::{
@@ -10,7 +11,6 @@ use super::roster::{
 };
 use super::verdict::{Level, Tally, Thresholds};
 use super::{Change, Evidence, Status};
-use crate::record::LinksBody;
 use crate::{Instant, PeerId, Rejected};
 
 /// The status of every member.
@@ -51,12 +51,14 @@ impl Membership {
         }
     }
 
-    /// An origin's links record was applied; a record of this node's own counts like any other.
+    /// An origin's links record was applied, or, while it is held, its judgments were; what this node says itself counts
+    /// like any other's word. `version` is that of the judgments; 0 if there are none. Whoever holds the records has
+    /// compared versions: what is told last counts.
     ///
     /// # Errors
-    /// [`Rejected::Stale`] if a version as new is held, [`Rejected::OverLimit`] if it lists too many neighbors or there
-    /// is no room for one more member. Nothing has changed then.
-    pub fn told(&mut self, origin: PeerId, version: u64, body: &LinksBody, now: Instant) -> Result<(), Rejected> {
+    /// [`Rejected::OverLimit`] if it lists too many neighbors or there is no room for one more member. Nothing has
+    /// changed then.
+    pub fn told(&mut self, origin: PeerId, version: u64, body: &Testimony, now: Instant) -> Result<(), Rejected> {
         self.advance(now);
         self.listing.take_in(origin, version, body)
     }

@@ -25,6 +25,7 @@ fn report(peer: u8, state: LinkState) -> Input {
         loss_permille: 0,
         established: 1,
         probed_every: Duration::ZERO,
+        carries_until: Instant::BOOT,
         failing: false,
     })
 }

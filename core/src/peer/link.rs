@@ -44,9 +44,9 @@ pub(super) struct Link {
     /// When the first probe since `heard` was sent: nobody is silent who was not asked.
     asked: Option<Instant>,
     /// Until when it counts as carrying frames.
-    carries_until: Instant,
+    pub(super) carries_until: Instant,
     hurried: bool,
-    returns: u32,
+    pub(super) returns: u32,
     /// The shortest round trip so far, which tells how far away the neighbor is.
     nearest: Option<Duration>,
     returns_since_down: u32,

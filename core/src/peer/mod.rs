@@ -108,6 +108,7 @@ pub struct Peer {
     window: ProbeWindow,
     dial: Dial,
     established: u64,
+    carries_until: Instant,
     next_report: Instant,
 }
 
@@ -130,6 +131,7 @@ impl Peer {
             window: ProbeWindow::default(),
             dial: Dial { next: None, in_flight: false, attempts: 0 },
             established: 0,
+            carries_until: now,
             next_report: now,
         }
     }
@@ -145,6 +147,7 @@ impl Peer {
             loss_permille: link.map_or(0, |l| l.loss.permille()),
             established: self.established,
             probed_every: link.map_or(Duration::ZERO, |l| l.pace(&self.probing)),
+            carries_until: self.carries_until,
             failing: self.window.is_failing(),
         }
     }
@@ -189,11 +192,11 @@ impl Peer {
         if !link.on_returned(nonce, rtt, &self.probing, &mut self.window, now) {
             return;
         }
-        let recovers = link.recovers();
+        let (recovers, measured) = (link.recovers(), link.returns == 1);
         if recovers {
             effects.push(Effect::SetUsable { link: id, usable: true });
         }
-        if recovers || self.window.is_failing() != was_failing {
+        if recovers || measured || self.window.is_failing() != was_failing {
             self.tell(now, effects);
         }
     }
@@ -248,6 +251,7 @@ impl Machine for Peer {
             Input::Carrying { link } => {
                 if let Some(link) = self.link.as_mut().filter(|l| l.id == link) {
                     link.on_carrying(now);
+                    self.carries_until = link.carries_until;
                 }
             }
             Input::RedialRequested => match &self.link {

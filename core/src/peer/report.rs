@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{Label, LinkId, PeerId};
+use crate::{Instant, Label, LinkId, PeerId};
 
 /// How a neighbor's link is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,6 +23,9 @@ pub struct LinkReport {
     pub established: u64,
     /// The time between two probes as it is now: longer while the link is at rest; zero while there is no connection.
     pub probed_every: Duration,
+    /// Until when it counts as carrying frames other than probes of the link itself, whatever becomes of the connection:
+    /// a path that somebody uses, or keeps warm, leads over it.
+    pub carries_until: Instant,
     /// Whether more than 40 % of the last ten attempts to reach the neighbor failed (see
     /// [`ProbeWindow`](super::ProbeWindow)): reason to accuse it, even if single probes return. It says nothing about
     /// whether frames may be sent; `state` does.

@@ -282,9 +282,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_is_twelve_bytes_on_the_wire() {
+    fn a_cell_is_ten_bytes_on_the_wire() {
         let length = |cells| encode_message(&Message::Cells { root: ROOT, start: 0, cells }).len();
-        assert_eq!(length(vec![Cell::default(); 11]) - length(vec![Cell::default(); 1]), 120);
+        assert_eq!(length(vec![Cell::default(); 11]) - length(vec![Cell::default(); 1]), 100);
     }
 
     proptest! {

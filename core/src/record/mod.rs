@@ -42,12 +42,14 @@ pub enum Kind {
     Equivocation,
     /// What the origin wrote under a key that everybody may write. Key: the shared key.
     Shared,
+    /// What the origin makes of its neighbors. Key empty.
+    Judgments,
 }
 
 impl Kind {
     /// Whether such a record is worth keeping through the end of a process: links are told anew by then.
     pub const fn outlives_processes(self) -> bool {
-        !matches!(self, Kind::Links)
+        !matches!(self, Kind::Links | Kind::Judgments)
     }
 }
 
@@ -97,6 +99,8 @@ pub enum Body {
     Equivocation(Box<Equivocation>),
     /// For [`Kind::Shared`].
     Shared(Write),
+    /// For [`Kind::Judgments`].
+    Judgments(JudgmentsBody),
 }
 
 /// What a node says of itself.
@@ -113,10 +117,19 @@ pub struct NodeBody {
 /// What a node says of its neighbors.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct LinksBody {
-    /// Every link that is up.
+    /// Every link that is up, and those that are down for moments only and were at rest.
     pub links: Vec<LinkBody>,
-    /// Neighbors that do not answer any more, ascending. One such statement alone says little.
-    pub accused: Vec<PeerId>,
+}
+
+/// What a node makes of its neighbors. It stands beside the links, because it is short and told when a node dies: by
+/// every neighbor, to everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct JudgmentsBody {
+    /// Neighbors that do not answer any more, ascending: accused, and whatever the origin's links record says of a link
+    /// to them does not hold. One accusation alone says little.
+    pub silent: Vec<PeerId>,
+    /// Neighbors that answer too seldom, ascending: accused as well, though frames may be sent to them.
+    pub failing: Vec<PeerId>,
     /// Accusations that the origin contradicts because it has round trips with the accuser, ascending.
     pub refuted: Vec<Refuted>,
 }
@@ -126,7 +139,7 @@ pub struct LinksBody {
 pub struct Refuted {
     /// Whose.
     pub accuser: PeerId,
-    /// The version of the accuser's record that says it; what a later version says is not contradicted.
+    /// The version of the accuser's judgments that says it; what a later version says is not contradicted.
     pub version: u64,
 }
 
@@ -154,9 +167,10 @@ impl Record {
         }
         let key_free = self.id.key.is_empty();
         match (self.id.kind, &self.body) {
-            (Kind::Node, Body::Withdrawn) | (Kind::Links, Body::Withdrawn) if key_free => Ok(()),
+            (Kind::Node | Kind::Links | Kind::Judgments, Body::Withdrawn) if key_free => Ok(()),
             (Kind::Node, Body::Node(node)) if key_free => node.check(),
             (Kind::Links, Body::Links(body)) if key_free => body.check(),
+            (Kind::Judgments, Body::Judgments(body)) if key_free => body.check(),
             (Kind::Service, Body::Service | Body::Withdrawn) if is_service_name(&self.id.key) => Ok(()),
             // What it proves is checked with its signatures, by [`Equivocation::check`].
             (Kind::Equivocation, Body::Equivocation(_)) => Ok(()),
@@ -178,12 +192,29 @@ impl NodeBody {
 }
 
 impl LinksBody {
+    /// The links, less those to these neighbors, ascending.
+    pub(crate) fn less<'a>(&'a self, silent: &'a [PeerId]) -> impl Iterator<Item = LinkBody> + 'a {
+        self.links.iter().filter(|link| silent.binary_search(&link.neighbor).is_err()).copied()
+    }
+
     fn check(&self) -> Result<(), Rejected> {
-        if self.links.len() + self.accused.len() > LINKS_PER_NODE_MAX || self.refuted.len() > LINKS_PER_NODE_MAX {
+        if self.links.len() <= LINKS_PER_NODE_MAX { Ok(()) } else { Err(Rejected::OverLimit) }
+    }
+}
+
+impl JudgmentsBody {
+    /// Whether the origin has nothing against anybody.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn check(&self) -> Result<(), Rejected> {
+        if self.silent.len() + self.failing.len() > LINKS_PER_NODE_MAX || self.refuted.len() > LINKS_PER_NODE_MAX {
             return Err(Rejected::OverLimit);
         }
-        let ascending = self.accused.is_sorted_by(|a, b| a < b) && self.refuted.is_sorted_by(|a, b| a < b);
-        if ascending { Ok(()) } else { Err(Rejected::Malformed) }
+        let ascending = |list: &[PeerId]| list.is_sorted_by(|a, b| a < b);
+        let sound = ascending(&self.silent) && ascending(&self.failing) && self.refuted.is_sorted_by(|a, b| a < b);
+        if sound { Ok(()) } else { Err(Rejected::Malformed) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rows of the table, and figures over many nodes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prunella_sim::fleet::{Count, Fleet, Kind};
@@ -76,5 +77,21 @@ pub(crate) fn bytes(what: &str, fleet: &Fleet, hosts: &[usize], during: Duration
             rows.push(Row::new(format!("    {kind:?}"), measured, ""));
         }
     }
+    rows.extend(records(fleet, hosts, seconds));
     rows
+}
+
+/// Rows of the records that were pushed and given, by kind.
+fn records(fleet: &Fleet, hosts: &[usize], seconds: f64) -> Vec<Row> {
+    let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for (name, count, bytes) in hosts.iter().flat_map(|host| fleet.traffic(*host).records.each()) {
+        let sum = sums.entry(name).or_default();
+        *sum = (sum.0 + count, sum.1 + bytes);
+    }
+    let each = |value: u64| value as f64 / hosts.len() as f64;
+    let row = |(name, (count, bytes)): (&str, (u64, u64))| {
+        let (b, n, size) = (each(bytes) / seconds, each(count), bytes as f64 / count as f64);
+        Row::new(format!("    records: {name}"), format!("{b:.1} B/s, {n:.1} a node, {size:.0} B each"), "")
+    };
+    sums.into_iter().filter(|(_, (count, _))| *count > 0).map(row).collect()
 }

@@ -1,7 +1,8 @@
 //! What can happen, and the queue that puts it in order.
 
+use std::cmp::Ordering;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
 use prunella_core::{Instant, LinkId};
 
@@ -103,25 +104,49 @@ impl Event {
 /// Events ordered by time; those of one moment in the order in which they were pushed.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    order: BinaryHeap<Reverse<(Instant, u64)>>,
-    events: BTreeMap<u64, Event>,
+    waiting: BinaryHeap<Reverse<Waiting>>,
     pushed: u64,
 }
+
+/// An event and its place in the order, by which alone it is compared.
+#[derive(Debug)]
+struct Waiting {
+    place: (Instant, u64),
+    event: Event,
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place.cmp(&other.place)
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl Eq for Waiting {}
 
 impl Queue {
     pub(super) fn push(&mut self, at: Instant, event: Event) {
         self.pushed += 1;
-        self.order.push(Reverse((at, self.pushed)));
-        self.events.insert(self.pushed, event);
+        self.waiting.push(Reverse(Waiting { place: (at, self.pushed), event }));
     }
 
     /// The next event, if it happens before or at `until`.
     pub(super) fn pop(&mut self, until: Instant) -> Option<(Instant, Event)> {
-        if self.order.peek()?.0.0 > until {
+        if self.waiting.peek()?.0.place.0 > until {
             return None;
         }
-        let Reverse((at, number)) = self.order.pop()?;
-        self.events.remove(&number).map(|event| (at, event))
+        self.waiting.pop().map(|Reverse(waiting)| (waiting.place.0, waiting.event))
     }
 }
 

@@ -124,6 +124,7 @@ impl Fleet {
         }
         let number = stream.first + stream.waiting.len() as u64;
         stream.waiting.push_back((codec::encode_message(control), false));
+        self.hosts[from].traffic.records.add(control);
         self.transmit(link.0, to, Kind::of(control), Part { number, attempt: 0 });
     }
 

@@ -29,7 +29,7 @@ use prunella_core::{Instant, PeerId, gossip, peer};
 
 pub use network::{Condition, Latency, Network};
 pub use shape::{grid, plane};
-pub use traffic::{Count, Kind, Traffic};
+pub use traffic::{Count, Kind, Records, Traffic};
 
 use event::{Event, Queue};
 use host::Host;

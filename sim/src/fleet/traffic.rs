@@ -1,7 +1,7 @@
 //! What every node has sent and received, by kind.
 
 use prunella_core::reconcile::Message;
-use prunella_core::wire::Control;
+use prunella_core::wire::{Control, codec};
 
 /// What a packet is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,7 +115,34 @@ pub struct Traffic {
     pub sent: Count,
     /// What arrived at it.
     pub received: Count,
+    /// Records in what it sent.
+    pub records: Records,
 }
+
+/// How many records of each kind, and their bytes with signatures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Records([(u64, u64); RECORD_KINDS.len()]);
+
+impl Records {
+    pub(super) fn add(&mut self, control: &Control) {
+        let (Control::Push(records) | Control::Give(records)) = control else { return };
+        for record in records {
+            // An encoded record begins with its origin and its kind.
+            let kind = record.bytes.get(ORIGIN_BYTES).map_or(0, |kind| usize::from(*kind));
+            let Some((count, bytes)) = self.0.get_mut(kind) else { continue };
+            (*count, *bytes) = (*count + 1, *bytes + codec::encode(record).len() as u64);
+        }
+    }
+
+    /// Name, number and bytes of each kind.
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
+        RECORD_KINDS.into_iter().zip(self.0).map(|(name, (count, bytes))| (name, count, bytes))
+    }
+}
+
+/// In the order in which they are encoded.
+const RECORD_KINDS: [&str; 6] = ["node", "links", "service", "equivocation", "shared", "judgments"];
+const ORIGIN_BYTES: usize = 32;
 
 /// IPv4 and UDP headers.
 const IP_UDP_BYTES: u64 = 28;

@@ -79,6 +79,7 @@ impl Mesh {
                     loss_permille: 0,
                     established: 1,
                     probed_every: Duration::ZERO,
+                    carries_until: Instant::BOOT,
                     failing: false,
                 }),
             );

@@ -1,12 +1,12 @@
 //! Claims: what is taken, what is turned away, and under which name.
 
 use super::*;
+use crate::PeerId;
 use crate::identity::Identity;
 use crate::limits::{BATCH_RECORDS_MAX, RECORD_LIFE_MAX, RECORD_PROOF_BYTES_MAX};
 use crate::record::{
-    Body, Equivocation, Kind, LinkBody, LinksBody, NodeBody, RecordId, Refuted, SignatureKey, VerifiedCache,
+    Body, Equivocation, JudgmentsBody, Kind, NodeBody, RecordId, Refuted, SignatureKey, VerifiedCache,
 };
-use crate::{Label, PeerId};
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
@@ -352,22 +352,18 @@ fn a_proof_ends_a_records_life_after_what_it_proves() {
 #[test]
 fn the_largest_proof_is_within_its_limit() {
     let (me, liar) = (identity(1), identity(2));
-    let links = |loss_permille| {
-        let link = |i: u8| LinkBody {
-            neighbor: PeerId::from_public_key([i; 32]),
-            label: Label(u16::MAX),
-            rtt_us: u32::MAX,
-            loss_permille,
-        };
-        let refuted = |i: u8| Refuted { accuser: PeerId::from_public_key([i; 32]), version: u64::MAX };
-        let body =
-            LinksBody { links: (0..64).map(link).collect(), accused: vec![], refuted: (0..64).map(refuted).collect() };
-        let id = RecordId { origin: liar.peer(), kind: Kind::Links, key: String::new() };
-        let record = Record { id, version: 1, issued_ms: NOW_MS, expires_ms: NOW_MS + 1000, body: Body::Links(body) };
+    let judgments = |silent: u8| {
+        let peer = |i: u8| PeerId::from_public_key([i; 32]);
+        let refuted = |i: u8| Refuted { accuser: peer(i), version: u64::MAX };
+        let (silent, failing) = ((0..silent).map(peer).collect(), (silent..64).map(peer).collect());
+        let body = JudgmentsBody { silent, failing, refuted: (0..64).map(refuted).collect() };
+        let id = RecordId { origin: liar.peer(), kind: Kind::Judgments, key: String::new() };
+        let (issued_ms, expires_ms) = (NOW_MS, NOW_MS + 1000);
+        let record = Record { id, version: 1, issued_ms, expires_ms, body: Body::Judgments(body) };
         let rest = services(&liar, BATCH_RECORDS_MAX - 1);
         Record::sign_batch([vec![record], rest].concat(), &liar).remove(0)
     };
-    let (a, b) = (links(999), links(1000));
+    let (a, b) = (judgments(3), judgments(4));
     let proof_bytes = codec::encode(&a.signed).len() - a.signed.bytes.len();
     assert!(proof_bytes <= RECORD_PROOF_BYTES_MAX, "{proof_bytes} bytes around a record");
     assert!(codec::encode(&a.signed).len() <= a.signed.wire_bytes());

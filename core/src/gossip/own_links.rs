@@ -1,0 +1,314 @@
+//! This node's links and judgments as they are, and as they were last told: what must be told, and when.
+//!
+//! Whatever is told of links costs every node of the mesh a record, so less is told than happens. Of a node that starts,
+//! the links come up within a few round trips and are told together. A link that carried frames and is gone is told at
+//! once. A link at rest that is gone is told as if it were up for [`LINGERS`]: either it is back by then, or its end is
+//! accused by then, which says the same in fewer bytes. No path that is in use, or kept warm, leads over a link at rest,
+//! and whoever tries one meanwhile is told by the relay that the path is broken.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::limits::{ACCUSE_AFTER, LINKS_PER_NODE_MAX, SUSPICION_HOLD};
+use crate::peer::LinkReport;
+use crate::record::{JudgmentsBody, LinkBody, LinksBody, Refuted};
+use crate::{Instant, PeerId};
+
+/// What this node has to say of its neighbors.
+#[derive(Debug, Default)]
+pub(super) struct OwnLinks {
+    now: BTreeMap<PeerId, LinkBody>,
+    /// Links at rest that went down a moment ago, and until when they are told as if they were up.
+    lingering: BTreeMap<PeerId, (LinkBody, Instant)>,
+    accused: Vec<PeerId>,
+    refuted: Vec<Refuted>,
+    /// An accusation must be said again, though it is the same.
+    restated: bool,
+    links_told: Option<LinksBody>,
+    judgments_told: JudgmentsBody,
+    /// When they are told again; set while they differ from what was told.
+    due: Option<Instant>,
+    /// When they were last told, and the least time from then until the next telling.
+    spoke: Instant,
+    pause: Duration,
+}
+
+/// Bodies that take the place of what was told.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Told {
+    pub(super) links: Option<LinksBody>,
+    pub(super) judgments: Option<JudgmentsBody>,
+}
+
+impl OwnLinks {
+    /// Takes a report into account.
+    pub(super) fn update(&mut self, report: &LinkReport, now: Instant) {
+        match report.link.filter(|_| report.state.is_usable()) {
+            Some((_, label)) => {
+                let rtt_us = u32::try_from(report.rtt.as_micros()).unwrap_or(u32::MAX);
+                let link = LinkBody { neighbor: report.peer, label, rtt_us, loss_permille: report.loss_permille };
+                self.now.insert(report.peer, link);
+                self.lingering.remove(&report.peer);
+            }
+            None => {
+                let gone = self.now.remove(&report.peer).filter(|_| report.carries_until <= now);
+                self.lingering.extend(gone.map(|link| (report.peer, (link, now + LINGERS))));
+            }
+        }
+        // Without any link nobody hears it, but this node itself has to know at once that it is alone.
+        if self.now.is_empty() {
+            self.lingering.clear();
+        }
+        if self.links_told.is_none() {
+            self.due.get_or_insert(now + GATHER);
+        } else if self.due.is_none() && self.has_other_metrics() {
+            self.due = Some(now + METRICS_EVERY);
+        }
+    }
+
+    /// Takes over whom this node accuses and contradicts; `restated`: some of it must be said again in any case.
+    pub(super) fn judge(&mut self, accused: Vec<PeerId>, refuted: Vec<Refuted>, restated: bool) {
+        self.lingering.retain(|peer, _| accused.binary_search(peer).is_err());
+        (self.accused, self.refuted) = (accused, refuted);
+        self.restated |= restated;
+    }
+
+    /// Whether it is time to tell something; to be asked after every change. A first change is told at once, further ones
+    /// after pauses that double. A link that comes and goes, and what is said about it, would otherwise cost everybody
+    /// several records per second (the idea of RFC 8405, for what is sent instead of for what is computed).
+    pub(super) fn is_time(&mut self, now: Instant) -> bool {
+        if self.links_told.is_none() || !(self.has_other_links() || self.has_other_judgments()) {
+            return false;
+        }
+        let free = self.spoke + self.pause;
+        if free > now {
+            self.due = Some(self.due.map_or(free, |due| due.min(free)));
+        }
+        free <= now
+    }
+
+    /// When to wake it; `None` while nothing has to be told.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.lingering.values().map(|(_, until)| *until).chain(self.due).min()
+    }
+
+    /// Whether its time has come: something is to be told now.
+    pub(super) fn wake(&mut self, now: Instant) -> bool {
+        self.lingering.retain(|_, (_, until)| *until > now);
+        self.due.is_some_and(|at| at <= now) || self.is_time(now)
+    }
+
+    /// What is to be told: nothing, if all that differed is as it was.
+    pub(super) fn tell(&mut self, now: Instant) -> Told {
+        let links = self.links_told.is_none() || self.has_other_links() || self.has_other_metrics();
+        let told = Told {
+            links: links.then(|| self.tell_links()),
+            judgments: self.has_other_judgments().then(|| self.tell_judgments()),
+        };
+        self.due = None;
+        if told != Told::default() {
+            let calm = now.since(self.spoke) >= CALM_AFTER;
+            self.pause = if calm { PAUSE_MIN } else { (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX) };
+            self.spoke = now;
+        }
+        told
+    }
+
+    /// The links as they are, which are told now in any case.
+    pub(super) fn tell_links(&mut self) -> LinksBody {
+        let links: Vec<LinkBody> = self.listed().copied().take(LINKS_PER_NODE_MAX).collect();
+        let mut body = LinksBody { links };
+        body.links.sort_unstable_by_key(|link| link.neighbor);
+        self.links_told.insert(body).clone()
+    }
+
+    /// The judgments as they are, which are told now in any case.
+    pub(super) fn tell_judgments(&mut self) -> JudgmentsBody {
+        self.restated = false;
+        self.judgments_told = self.judgments();
+        self.judgments_told.clone()
+    }
+
+    /// The links as last told.
+    pub(super) fn links_told(&self) -> LinksBody {
+        self.links_told.clone().unwrap_or_default()
+    }
+
+    /// The judgments as last told.
+    pub(super) const fn judgments_told(&self) -> &JudgmentsBody {
+        &self.judgments_told
+    }
+
+    fn listed(&self) -> impl Iterator<Item = &LinkBody> {
+        self.now.values().chain(self.lingering.values().map(|(link, _)| link))
+    }
+
+    fn judgments(&self) -> JudgmentsBody {
+        let accused = self.accused.iter().copied().take(LINKS_PER_NODE_MAX);
+        let (failing, silent) = accused.partition(|peer| self.now.contains_key(peer));
+        let refuted = self.refuted.iter().copied().take(LINKS_PER_NODE_MAX).collect();
+        JudgmentsBody { silent, failing, refuted }
+    }
+
+    fn has_other_judgments(&self) -> bool {
+        self.restated || self.judgments() != self.judgments_told
+    }
+
+    /// Whether other links are up, or under other labels, than was told. Of links to silent neighbors the judgments tell.
+    fn has_other_links(&self) -> bool {
+        let Some(told) = &self.links_told else { return true };
+        let silent = |peer: &PeerId| !self.now.contains_key(peer) && self.accused.binary_search(peer).is_ok();
+        let told: BTreeMap<_, _> = told.links.iter().map(|link| (link.neighbor, link.label)).collect();
+        let count = self.listed().take(LINKS_PER_NODE_MAX).count();
+        told.keys().filter(|peer| !silent(peer)).count() != count
+            || !self.listed().take(LINKS_PER_NODE_MAX).all(|link| told.get(&link.neighbor) == Some(&link.label))
+    }
+
+    fn has_other_metrics(&self) -> bool {
+        let told = self.links_told.iter().flat_map(|told| &told.links);
+        told.filter_map(|link| Some((self.now.get(&link.neighbor)?, link))).any(|(x, y)| differs_notably(x, y))
+    }
+}
+
+/// Whether routes could change by it: a quarter of the round trip (and 200 microseconds), or two percent of loss.
+fn differs_notably(a: &LinkBody, b: &LinkBody) -> bool {
+    let rtt = a.rtt_us.abs_diff(b.rtt_us);
+    (rtt > 200 && rtt > b.rtt_us / 4) || a.loss_permille.abs_diff(b.loss_permille) > 20
+}
+
+/// How long a link at rest that is gone is told as if it were up: until its end is accused, if this node is well.
+const LINGERS: Duration = ACCUSE_AFTER.saturating_add(Duration::from_secs(1));
+/// How long the links of a node that starts are gathered before they are told for the first time.
+const GATHER: Duration = Duration::from_millis(100);
+/// Least time between two records that differ in measurements only.
+const METRICS_EVERY: Duration = Duration::from_secs(10);
+/// Least time between a first record and the next.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest such time: shorter than [`SUSPICION_HOLD`], so that a withdrawal or a refutation is there before the
+/// removal. And a link that is back is the only way for somebody whose other way breaks before that is told: it must
+/// not keep traffic waiting much longer than a break takes to be noticed.
+const PAUSE_MAX: Duration = Duration::from_millis(1500);
+/// How long nothing must have changed for the next change to be told at once again.
+const CALM_AFTER: Duration = Duration::from_secs(10);
+
+const _: () = assert!(PAUSE_MAX.as_nanos() < SUSPICION_HOLD.as_nanos(), "who may be removed is heard first");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::LinkState;
+    use crate::{Label, LinkId};
+
+    fn peer(n: u8) -> PeerId {
+        PeerId::from_public_key([n; 32])
+    }
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_millis(ms)
+    }
+
+    fn report(n: u8, state: LinkState, carries_until: Instant) -> LinkReport {
+        LinkReport {
+            peer: peer(n),
+            link: Some((LinkId(1), Label(n.into()))),
+            state,
+            rtt: Duration::from_millis(1),
+            loss_permille: 0,
+            established: 1,
+            probed_every: Duration::ZERO,
+            carries_until,
+            failing: false,
+        }
+    }
+
+    /// Links to 1 to 3, at rest, and told at 1 s.
+    fn own() -> OwnLinks {
+        let mut own = OwnLinks::default();
+        (1..=3).for_each(|n| own.update(&report(n, LinkState::Up, at(0)), at(0)));
+        own.tell(at(1000));
+        own
+    }
+
+    fn neighbors(links: Option<LinksBody>) -> Vec<PeerId> {
+        links.expect("links are told").links.iter().map(|link| link.neighbor).collect()
+    }
+
+    #[test]
+    fn the_links_of_a_node_that_starts_are_told_together() {
+        let mut own = OwnLinks::default();
+        for n in 1..=3 {
+            own.update(&report(n, LinkState::Up, at(0)), at(10 * u64::from(n)));
+            assert!(!own.is_time(at(10 * u64::from(n))));
+        }
+        assert_eq!(own.deadline(), Some(at(110)));
+        assert!(own.wake(at(110)));
+        assert_eq!(neighbors(own.tell(at(110)).links), [1, 2, 3].map(peer));
+        assert_eq!((own.deadline(), own.is_time(at(111))), (None, false));
+    }
+
+    #[test]
+    fn a_link_that_carries_is_told_at_once_when_it_is_gone() {
+        let mut own = own();
+        own.update(&report(2, LinkState::Down, at(20_001)), at(20_000));
+        assert!(own.is_time(at(20_000)));
+        assert_eq!(neighbors(own.tell(at(20_000)).links), [1, 3].map(peer));
+    }
+
+    #[test]
+    fn a_link_at_rest_that_is_gone_is_told_by_the_accusation_alone() {
+        let mut own = own();
+        own.update(&report(2, LinkState::Down, at(20_000)), at(20_000));
+        assert!(!own.is_time(at(20_000)));
+        own.judge(vec![peer(2)], vec![], true);
+        assert!(own.is_time(at(23_000)));
+        let told = own.tell(at(23_000));
+        assert_eq!(told.links, None);
+        assert_eq!(told.judgments.map(|body| body.silent), Some(vec![peer(2)]));
+        assert_eq!((own.deadline(), own.wake(at(60_000))), (None, false));
+    }
+
+    #[test]
+    fn it_is_told_after_a_while_if_nobody_is_accused_and_never_if_it_is_back() {
+        let (mut lost, mut back) = (own(), own());
+        for own in [&mut lost, &mut back] {
+            own.update(&report(2, LinkState::Down, at(0)), at(20_000));
+            assert_eq!(own.deadline(), Some(at(24_000)));
+        }
+        back.update(&report(2, LinkState::Up, at(0)), at(22_000));
+        assert!(!back.is_time(at(22_000)) && back.deadline().is_none());
+        assert!(lost.wake(at(24_000)));
+        assert_eq!(neighbors(lost.tell(at(24_000)).links), [1, 3].map(peer));
+    }
+
+    #[test]
+    fn when_an_accusation_ends_without_a_link_the_links_are_told_again() {
+        let mut own = own();
+        own.update(&report(2, LinkState::Down, at(0)), at(20_000));
+        own.judge(vec![peer(2)], vec![], true);
+        own.tell(at(23_000));
+        own.judge(vec![], vec![], false);
+        let told = own.tell(at(700_000));
+        assert_eq!(told.judgments, Some(JudgmentsBody::default()));
+        assert_eq!(neighbors(told.links), [1, 3].map(peer), "or the old record would hold again");
+    }
+
+    #[test]
+    fn who_fails_keeps_its_link_and_is_accused() {
+        let mut own = own();
+        own.judge(vec![peer(2)], vec![], true);
+        let told = own.tell(at(23_000));
+        assert_eq!((told.links, told.judgments.map(|body| body.failing)), (None, Some(vec![peer(2)])));
+        own.update(&report(2, LinkState::Down, at(0)), at(30_000));
+        assert_eq!(own.tell(at(30_000)).judgments.map(|body| body.silent), Some(vec![peer(2)]));
+    }
+
+    #[test]
+    fn the_last_link_is_missed_at_once() {
+        let mut own = own();
+        for n in 1..=3 {
+            own.update(&report(n, LinkState::Down, at(0)), at(20_000));
+            assert_eq!(own.is_time(at(20_000)), n == 3);
+        }
+        assert!(neighbors(own.tell(at(20_000)).links).is_empty());
+    }
+}
