@@ -206,6 +206,7 @@ impl Gossip {
     /// The role of the node with this identity, knowing nothing yet.
     pub fn new(identity: Identity, seed: u64, now: Instant) -> Self {
         let mut rng = Rng::from_seed(seed);
+        let begins = now + Duration::from_millis(rng.below(STARTS_WITHIN_MS) as u64);
         Self {
             members: Members::new(identity.peer(), rng.next_u64(), now),
             identity,
@@ -215,9 +216,9 @@ impl Gossip {
             held: Held::default(),
             tree: Broadcast::new(),
             outbox: Outbox::default(),
-            repair: Repair::new(now),
+            repair: Repair::new(begins, now),
             trust: Trust::default(),
-            own_links: OwnLinks::default(),
+            own_links: OwnLinks::new(begins),
             node: None,
             services: BTreeMap::new(),
             shared: SharedState::default(),
@@ -341,6 +342,9 @@ impl Machine for Gossip {
     }
 }
 
+/// Within which time after its start a role begins to speak by itself, at a moment drawn at random. Of nodes that start
+/// together, as after a blackout, the first ones find the tree's links, and the others need them.
+const STARTS_WITHIN_MS: usize = 300;
 /// Time between two looks for what has expired or must be renewed.
 const UPKEEP_EVERY: Duration = Duration::from_secs(10);
 

@@ -24,6 +24,8 @@ pub(super) struct OwnLinks {
     refuted: Vec<Refuted>,
     /// An accusation must be said again, though it is the same.
     restated: bool,
+    /// When they may be told for the first time.
+    begins: Instant,
     links_told: Option<LinksBody>,
     judgments_told: JudgmentsBody,
     /// When they are told again; set while they differ from what was told.
@@ -41,6 +43,11 @@ pub(super) struct Told {
 }
 
 impl OwnLinks {
+    /// Nothing to say, and nothing said before `begins`.
+    pub(super) fn new(begins: Instant) -> Self {
+        Self { begins, ..Self::default() }
+    }
+
     /// Takes a report into account.
     pub(super) fn update(&mut self, report: &LinkReport, now: Instant) {
         match report.link.filter(|_| report.state.is_usable()) {
@@ -60,7 +67,7 @@ impl OwnLinks {
             self.lingering.clear();
         }
         if self.links_told.is_none() {
-            self.due.get_or_insert(now + GATHER);
+            self.due.get_or_insert((now + GATHER).max(self.begins + GATHER));
         } else if self.due.is_none() && self.has_other_metrics() {
             self.due = Some(now + METRICS_EVERY);
         }

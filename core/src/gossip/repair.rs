@@ -17,6 +17,8 @@ use crate::{Instant, ItemId, PeerId, Rejected, Verified};
 pub(super) struct Repair {
     reconciler: Reconciler<PeerId>,
     neighbors: BTreeSet<PeerId>,
+    /// When this node begins to greet by itself.
+    begins: Instant,
     /// When the neighbors that do not hold the same are told the root again; `None` while all do.
     greet_at: Option<Instant>,
     greeted: Instant,
@@ -24,9 +26,10 @@ pub(super) struct Repair {
 }
 
 impl Repair {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(begins: Instant, now: Instant) -> Self {
         let reconciler = Reconciler::default();
-        Self { reconciler, neighbors: BTreeSet::new(), greet_at: None, greeted: now, next_round: now + ROUND_EVERY }
+        let next_round = now + ROUND_EVERY;
+        Self { reconciler, neighbors: BTreeSet::new(), begins, greet_at: None, greeted: now, next_round }
     }
 
     pub(super) fn root(&self) -> [u8; 32] {
@@ -37,8 +40,15 @@ impl Repair {
         self.neighbors.contains(peer)
     }
 
-    pub(super) fn neighbor_up(&mut self, peer: PeerId) {
+    /// A neighbor's link is usable; whether it is to be greeted at once. A node that has only just started waits a
+    /// moment: its first neighbors may greet it, and the others have nothing to tell it then.
+    pub(super) fn neighbor_up(&mut self, peer: PeerId, now: Instant) -> bool {
         self.neighbors.insert(peer);
+        let begun = now >= self.begins;
+        if !begun {
+            self.greet_at = Some(self.greet_at.map_or(self.begins, |at| at.min(self.begins)));
+        }
+        begun
     }
 
     pub(super) fn neighbor_down(&mut self, peer: &PeerId) {

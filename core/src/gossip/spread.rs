@@ -23,8 +23,9 @@ impl Gossip {
         }
         // The table of peers is as large as the tree's, so there is room.
         if self.tree.neighbor_up(peer, rtt).is_ok() {
-            self.repair.neighbor_up(peer);
-            self.greet(peer, now, effects);
+            if self.repair.neighbor_up(peer, now) {
+                self.greet(peer, now, effects);
+            }
         }
     }
 

@@ -27,6 +27,7 @@ impl Mesh {
             mesh.give(id(i), Input::Clock { unix_ms: UNIX_MS });
             mesh.give(id(i), Input::Announce(body(&format!("n{i}"))));
         }
+        mesh.run(1);
         mesh
     }
 
@@ -245,7 +246,7 @@ fn expired_records_go() {
     let mut mesh = Mesh::new(2);
     mesh.link(1, 2, LinkState::Up);
     mesh.run(1);
-    mesh.now = Instant::from_millis(6 * 3600 * 1000 + 1001);
+    mesh.now = Instant::from_millis(6 * 3600 * 1000 + 2001);
     let gossip = mesh.nodes.get_mut(&id(1)).unwrap();
     let mut effects = Vec::new();
     gossip.wake(mesh.now, &mut effects);

@@ -168,9 +168,9 @@ proptest! {
         prop_assert_eq!(pair.ends[0].items().len(), both + left + right);
         prop_assert_eq!(pair.full_syncs, 0);
         prop_assert_eq!(pair.records, left + right);
-        // About 1.4 cells of 12 bytes for each difference, half as many again because they come in steps, and 8 bytes
+        // About 1.4 cells of 10 bytes for each difference, half as many again because they come in steps, and 8 bytes
         // to ask for it; greetings, headers and the first cells.
-        prop_assert!(pair.bytes <= 40 * (left + right) + 900, "{} bytes for {}", pair.bytes, left + right);
+        prop_assert!(pair.bytes <= 36 * (left + right) + 900, "{} bytes for {}", pair.bytes, left + right);
     }
 
     #[test]
