@@ -6,7 +6,7 @@ use super::own_links::Told;
 use super::{Effect, Gossip};
 use crate::Instant;
 use crate::limits::{CLOCK_SKEW_MAX, RECORD_LIFE_MAX, SHARED_LIFE, SHARED_TOMBSTONE_LIFE};
-use crate::record::{Body, Kind, Record, RecordId};
+use crate::record::{Body, JudgmentsBody, Kind, Record, RecordId};
 use crate::shared::Write;
 
 impl Gossip {
@@ -40,9 +40,16 @@ impl Gossip {
         if let Some(body) = links {
             self.say(self.own_id(Kind::Links, ""), Body::Links(body), now, effects);
         }
-        if let Some(body) = judgments {
+        if let Some(body) = judgments.or_else(|| self.judgments_of_an_earlier_life()) {
             self.say(self.own_id(Kind::Judgments, ""), Body::Judgments(body), now, effects);
         }
+    }
+
+    /// What this role has to say instead, if it took over judgments from its store that it does not share.
+    fn judgments_of_an_earlier_life(&mut self) -> Option<JudgmentsBody> {
+        let held = self.held.get(&self.own_id(Kind::Judgments, ""))?;
+        let is_own = held.record.body == Body::Judgments(self.own_links.judgments_told().clone());
+        (!is_own).then(|| self.own_links.tell_judgments())
     }
 
     /// Says again what holds now under an id of this node's own.

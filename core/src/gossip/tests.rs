@@ -383,6 +383,32 @@ fn a_restarted_role_hears_again_what_its_store_does_not_hold() {
 }
 
 #[test]
+fn a_restarted_role_takes_back_what_its_earlier_life_accused() {
+    let mut mesh = Mesh::new(3);
+    for (a, b) in [(1, 2), (1, 3), (2, 3)] {
+        mesh.link(a, b, LinkState::Up);
+    }
+    mesh.run(5);
+    mesh.give(id(1), Input::LinkReported(report(2, LinkState::Down)));
+    mesh.run(5);
+    let silent = |mesh: &Mesh, node: u8| {
+        let own = mesh.nodes[&id(node)].records().find(|r| r.id.origin == id(1) && r.id.kind == Kind::Judgments);
+        let Body::Judgments(body) = &own.unwrap().body else { panic!() };
+        body.silent.clone()
+    };
+    assert_eq!(silent(&mesh, 3), [id(2)]);
+    let records = mesh.nodes[&id(1)].held.iter().cloned().collect();
+    mesh.nodes.insert(id(1), Gossip::new(Identity::from_secret(&[1; 32]), 100, mesh.now));
+    mesh.give(id(1), Input::Clock { unix_ms: UNIX_MS + mesh.now.as_millis() });
+    mesh.give(id(1), Input::Loaded(Loaded { records, spoken: 0 }));
+    mesh.give(id(1), Input::Announce(body("n1")));
+    mesh.link(1, 2, LinkState::Up);
+    mesh.link(1, 3, LinkState::Up);
+    mesh.run(1);
+    assert!(silent(&mesh, 1).is_empty() && silent(&mesh, 3).is_empty());
+}
+
+#[test]
 fn what_was_said_with_a_clock_ahead_is_said_again_when_it_is_right() {
     let mut mesh = Mesh::new(1);
     mesh.give(id(1), Input::Clock { unix_ms: UNIX_MS + 30 * 3_600_000 });
