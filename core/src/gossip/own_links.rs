@@ -77,7 +77,7 @@ impl OwnLinks {
     pub(super) fn judge(&mut self, accused: Vec<PeerId>, refuted: Vec<Refuted>, restated: bool) {
         self.lingering.retain(|peer, _| accused.binary_search(peer).is_err());
         (self.accused, self.refuted) = (accused, refuted);
-        self.restated |= restated;
+        self.restated = restated;
     }
 
     /// Whether it is time to tell something; to be asked after every change. A first change is told at once, further ones

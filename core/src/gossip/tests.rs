@@ -373,6 +373,7 @@ fn a_restarted_role_hears_again_what_its_store_does_not_hold() {
         mesh.give(id(1), Input::Clock { unix_ms });
         mesh.give(id(1), Input::Loaded(Loaded { records: kept, spoken: 0 }));
         mesh.give(id(1), Input::Announce(body("n1")));
+        mesh.run(1);
         for to in 2..=5 {
             mesh.give(id(1), Input::LinkReported(report(to, LinkState::Up)));
         }

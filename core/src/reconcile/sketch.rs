@@ -9,9 +9,9 @@
 //!
 //! Unlike the paper's, a cell has no count. That it holds a single item shows in its checksum, and in that this item
 //! belongs into that cell; on which side the item is, in whether this node has it. The checksum is short, so that a cell
-//! is. A chance match (one in 2^16, times the probability that the item belongs there) does no harm: an item that was
-//! taken out of cells in which it was not is one more item that is found in the end, and two findings of one item cancel
-//! out. Peeling counts only if every cell is empty in the end, and then the cells are those of the items found.
+//! is. A chance match (one in 2^16, times the probability that the item belongs there) can cost further cells, or a full
+//! sync, but makes no wrong difference: what is found twice cancels out, peeling counts only if every cell is empty in the
+//! end, and then the cells are those of the items found.
 //!
 //! A sketch proves nothing: two items with the same symbol cancel out, so whoever can make items can hide one (finding
 //! such a pair takes about 2^32 hashes). Items whose indices leave out nearly all cells are cheaper to find and make a
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chance_match_of_a_checksum_hides_nothing() {
+    fn a_chance_match_of_a_checksum_makes_no_wrong_difference() {
         let mut rng = Rng::from_seed(4);
         let mut matches = 0;
         // Three symbols of which one cell holds two that look like a single other one.
@@ -276,7 +276,8 @@ mod tests {
             let mut expected: Vec<_> = [&a, &b, &third].map(|coded| Symbol(coded.cell.symbol)).into();
             [a, b, third].iter().for_each(|coded| coded.toggle(&mut cells, |_, _| ()));
             expected.sort_unstable();
-            assert_eq!(peel(cells), Some(expected));
+            let found = peel(cells);
+            assert!(found.is_none() || found == Some(expected), "{found:?}");
         }
     }
 

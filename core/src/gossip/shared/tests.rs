@@ -60,6 +60,8 @@ impl Mesh {
     }
 
     fn link(&mut self, a: u8, b: u8, up: bool) {
+        // A node that has only just started does not greet at once.
+        self.now = self.now + Duration::from_secs(1);
         self.links.retain(|link| *link != (a, b));
         if up {
             self.links.push((a, b));

@@ -59,8 +59,8 @@ fn given(outcomes: &[Outcome<usize>]) -> usize {
 }
 
 fn noise(rng: &mut Rng, count: usize) -> Vec<Cell> {
-    let bytes: Vec<u8> = (0..count * 2).flat_map(|_| rng.next_u64().to_be_bytes()).take(count * 12).collect();
-    bytes.chunks(12).map(|cell| crate::wire::codec::decode(cell).unwrap()).collect()
+    let bytes: Vec<u8> = (0..count * 2).flat_map(|_| rng.next_u64().to_be_bytes()).take(count * 10).collect();
+    bytes.chunks(10).map(|cell| crate::wire::codec::decode(cell).unwrap()).collect()
 }
 
 fn summary(items: u32) -> Message {
