@@ -22,10 +22,8 @@ impl Gossip {
             return self.tree.set_rtt(peer, rtt);
         }
         // The table of peers is as large as the tree's, so there is room.
-        if self.tree.neighbor_up(peer, rtt).is_ok() {
-            if self.repair.neighbor_up(peer, now) {
-                self.greet(peer, now, effects);
-            }
+        if self.tree.neighbor_up(peer, rtt).is_ok() && self.repair.neighbor_up(peer, now) {
+            self.greet(peer, now, effects);
         }
     }
 
