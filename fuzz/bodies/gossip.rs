@@ -10,8 +10,8 @@ use prunella_core::limits::{CONTROL_MESSAGE_BYTES_MAX, RECORDS_MAX, RECORDS_PER_
 use prunella_core::peer::{LinkReport, LinkState};
 use prunella_core::reconcile::{BucketSummary, Message, Part, Symbol};
 use prunella_core::record::{
-    Body, Equivocation, Kind, LinkBody, LinksBody, NodeBody, ProvenRecord, Record, RecordId, Refuted, SignedRecord,
-    VerifiedCache,
+    Body, Equivocation, JudgmentsBody, Kind, LinkBody, LinksBody, NodeBody, ProvenRecord, Record, RecordId, Refuted,
+    SignedRecord, VerifiedCache,
 };
 use prunella_core::shared::{Seen, Write};
 use prunella_core::wire::{Control, codec};
@@ -187,6 +187,8 @@ impl Talk {
             loss_permille: 0,
             established: 1,
             probed_every: Duration::from_millis(200),
+            // Some carry frames, and others rest.
+            carries_until: self.now + Duration::from_secs(2) * (to as u32 % 2),
             failing: false,
         }));
     }
@@ -291,7 +293,7 @@ impl Talk {
                 Message::Summary { root: self.root(words), items: 1 << (words.byte() % 32), fresh: words.byte() < 128 }
             }
             1 => {
-                let cell = |words: &mut Words<'_>| codec::decode(&[words.byte(); 12]).expect("a cell is 12 bytes");
+                let cell = |words: &mut Words<'_>| codec::decode(&[words.byte(); 10]).expect("a cell is 10 bytes");
                 Message::Cells { root: self.root(words), start: start(words), cells: words.many(40, cell) }
             }
             2 => Message::MoreCells { root: self.root(words), start: start(words) },
@@ -364,7 +366,14 @@ impl Talk {
                 let body = NodeBody { name: "n".repeat(words.below(70)), ..NodeBody::default() };
                 (Kind::Node, String::new(), Body::Node(body))
             }
-            1 => (Kind::Links, String::new(), Body::Links(self.links(words))),
+            1 => {
+                let (links, judgments) = (self.links(words), self.judgments(words));
+                if links.links.is_empty() {
+                    (Kind::Judgments, String::new(), Body::Judgments(judgments))
+                } else {
+                    (Kind::Links, String::new(), Body::Links(links))
+                }
+            }
             2 => (Kind::Service, format!("s{}", words.byte()), Body::Service),
             3 => (Kind::Service, format!("s{}", words.byte()), Body::Withdrawn),
             4 => {
@@ -397,13 +406,17 @@ impl Talk {
             rtt_us: u32::from(words.byte()) << 20,
             loss_permille: u16::from(words.byte()) * 5,
         };
-        let links = words.many(4, link);
-        let mut accused = words.many(3, |words| self.peer(words));
+        LinksBody { links: words.many(4, link) }
+    }
+
+    fn judgments(&self, words: &mut Words<'_>) -> JudgmentsBody {
+        let mut silent = words.many(3, |words| self.peer(words));
         let refuted = |words: &mut Words<'_>| Refuted { accuser: self.peer(words), version: u64::from(words.byte()) };
         let mut refuted = words.many(3, refuted);
-        accused.sort_unstable();
-        accused.dedup();
+        silent.sort_unstable();
+        silent.dedup();
         refuted.sort_unstable();
-        LinksBody { links, accused, refuted }
+        let failing = silent.split_off(silent.len().div_ceil(2));
+        JudgmentsBody { silent, failing, refuted }
     }
 }

@@ -100,21 +100,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::{Body, Kind, LinkBody, LinksBody, NodeBody, Record, RecordId, Refuted};
+    use crate::record::{Body, JudgmentsBody, Kind, LinkBody, LinksBody, NodeBody, Record, RecordId, Refuted};
     use crate::shared::{Seen, Write};
     use crate::{Label, PeerId};
 
-    fn records() -> [Record; 4] {
+    fn records() -> [Record; 5] {
         let peer = PeerId::from_public_key([9; 32]);
         let link = LinkBody { neighbor: peer, label: Label(7), rtt_us: 300, loss_permille: 3 };
         let refuted = Refuted { accuser: peer, version: 5 };
         let addresses = ["127.0.0.1:7".parse().unwrap(), "[::1]:70".parse().unwrap()].to_vec();
+        let judgments = JudgmentsBody { silent: vec![peer], failing: vec![peer], refuted: vec![refuted] };
         let clock = vec![Seen { writer: peer, counter: 1 }];
         let bodies = [
             (Kind::Service, Body::Service),
             (Kind::Node, Body::Node(NodeBody { name: "a".into(), addresses, region: "b".into() })),
-            (Kind::Links, Body::Links(LinksBody { links: vec![link; 2], accused: vec![peer], refuted: vec![refuted] })),
+            (Kind::Links, Body::Links(LinksBody { links: vec![link; 2] })),
             (Kind::Shared, Body::Shared(Write { clock, floor: 0, value: Some("v".into()) })),
+            (Kind::Judgments, Body::Judgments(judgments)),
         ];
         bodies.map(|(kind, body)| {
             let id = RecordId { origin: peer, kind, key: "web".into() };
@@ -124,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_its_own_encoding_is_canonical_for_a_record(which in 0..4usize, at: u16, form in 0..5u8, byte: u8) {
+        fn only_its_own_encoding_is_canonical_for_a_record(which in 0..5usize, at: u16, form in 0..5u8, byte: u8) {
             let mut bytes = encode(&records()[which]);
             let at = usize::from(at) % bytes.len();
             // Longer forms of a number, and bytes of another value.
