@@ -4,7 +4,9 @@
 //! the links come up within a few round trips and are told together. A link that carried frames and is gone is told at
 //! once. A link at rest that is gone is told as if it were up for [`LINGERS`]: either it is back by then, or its end is
 //! accused by then, which says the same in fewer bytes. No path that is in use, or kept warm, leads over a link at rest,
-//! and whoever tries one meanwhile is told by the relay that the path is broken.
+//! and whoever tries one meanwhile is told by the relay that the path is broken. When many links are gone at once, it is
+//! not a neighbor that has ended but the mesh that falls apart, or this node's own wire that is cut: who counts whom it
+//! can reach has to know soon, so that is told at once, too.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +22,8 @@ pub(super) struct OwnLinks {
     now: BTreeMap<PeerId, LinkBody>,
     /// Links at rest that went down a moment ago, and until when they are told as if they were up.
     lingering: BTreeMap<PeerId, (LinkBody, Instant)>,
+    /// Until when a link that is gone is told at once, because many are.
+    hasty_until: Instant,
     accused: Vec<PeerId>,
     refuted: Vec<Refuted>,
     /// An accusation must be said again, though it is the same.
@@ -58,13 +62,15 @@ impl OwnLinks {
                 self.lingering.remove(&report.peer);
             }
             None => {
-                let gone = self.now.remove(&report.peer).filter(|_| report.carries_until <= now);
+                let gone = self.now.remove(&report.peer).filter(|_| report.carries_until.max(self.hasty_until) <= now);
                 self.lingering.extend(gone.map(|link| (report.peer, (link, now + LINGERS))));
             }
         }
         // Without any link nobody hears it, but this node itself has to know at once that it is alone.
-        if self.now.is_empty() {
+        let few = if self.now.is_empty() { 0 } else { (self.listed().count() / 4).max(1) };
+        if self.lingering.len() > few {
             self.lingering.clear();
+            self.hasty_until = now + LINGERS;
         }
         if self.links_told.is_none() {
             self.due.get_or_insert((now + GATHER).max(self.begins + GATHER));
@@ -311,11 +317,28 @@ mod tests {
 
     #[test]
     fn the_last_link_is_missed_at_once() {
-        let mut own = own();
+        let mut own = OwnLinks::default();
+        own.update(&report(1, LinkState::Up, at(0)), at(0));
+        own.tell(at(1000));
+        own.update(&report(1, LinkState::Down, at(0)), at(20_000));
+        assert!(own.is_time(at(20_000)));
+        assert!(neighbors(own.tell(at(20_000)).links).is_empty());
+    }
+
+    #[test]
+    fn more_than_a_quarter_of_the_links_is_missed_at_once_and_what_follows_too() {
+        let mut own = OwnLinks::default();
+        (1..=8).for_each(|n| own.update(&report(n, LinkState::Up, at(0)), at(0)));
+        own.tell(at(1000));
         for n in 1..=3 {
             own.update(&report(n, LinkState::Down, at(0)), at(20_000));
             assert_eq!(own.is_time(at(20_000)), n == 3);
         }
-        assert!(neighbors(own.tell(at(20_000)).links).is_empty());
+        assert_eq!(neighbors(own.tell(at(20_000)).links), [4, 5, 6, 7, 8].map(peer));
+        own.update(&report(4, LinkState::Down, at(0)), at(23_000));
+        assert!(own.is_time(at(23_000)));
+        own.tell(at(23_000));
+        own.update(&report(5, LinkState::Down, at(0)), at(40_000));
+        assert!(!own.is_time(at(40_000)), "it is one neighbor again");
     }
 }
