@@ -22,6 +22,8 @@ pub(super) struct OwnLinks {
     now: BTreeMap<PeerId, LinkBody>,
     /// Links at rest that went down a moment ago, and until when they are told as if they were up.
     lingering: BTreeMap<PeerId, (LinkBody, Instant)>,
+    /// Links that went down a moment ago, and until when that is so.
+    ended: BTreeMap<PeerId, Instant>,
     /// Until when a link that is gone is told at once, because many are.
     hasty_until: Instant,
     accused: Vec<PeerId>,
@@ -60,22 +62,29 @@ impl OwnLinks {
                 let link = LinkBody { neighbor: report.peer, label, rtt_us, loss_permille: report.loss_permille };
                 self.now.insert(report.peer, link);
                 self.lingering.remove(&report.peer);
+                self.ended.remove(&report.peer);
             }
-            None => {
-                let gone = self.now.remove(&report.peer).filter(|_| report.carries_until.max(self.hasty_until) <= now);
-                self.lingering.extend(gone.map(|link| (report.peer, (link, now + LINGERS))));
-            }
-        }
-        // Without any link nobody hears it, but this node itself has to know at once that it is alone.
-        let few = if self.now.is_empty() { 0 } else { (self.listed().count() / 4).max(1) };
-        if self.lingering.len() > few {
-            self.lingering.clear();
-            self.hasty_until = now + LINGERS;
+            None => self.end(report, now),
         }
         if self.links_told.is_none() {
             self.due.get_or_insert((now + GATHER).max(self.begins + GATHER));
         } else if self.due.is_none() && self.has_other_metrics() {
             self.due = Some(now + METRICS_EVERY);
+        }
+    }
+
+    fn end(&mut self, report: &LinkReport, now: Instant) {
+        let Some(link) = self.now.remove(&report.peer) else { return };
+        self.ended.retain(|_, until| *until > now);
+        self.ended.insert(report.peer, now + LINGERS);
+        if report.carries_until.max(self.hasty_until) <= now {
+            self.lingering.insert(report.peer, (link, now + LINGERS));
+        }
+        // Without any link nobody hears it, but this node itself has to know at once that it is alone.
+        let few = if self.now.is_empty() { 0 } else { ((self.now.len() + self.ended.len()) / 4).max(1) };
+        if self.ended.len() > few {
+            self.lingering.clear();
+            self.hasty_until = now + LINGERS;
         }
     }
 
@@ -323,6 +332,16 @@ mod tests {
         own.update(&report(1, LinkState::Down, at(0)), at(20_000));
         assert!(own.is_time(at(20_000)));
         assert!(neighbors(own.tell(at(20_000)).links).is_empty());
+    }
+
+    #[test]
+    fn links_that_carried_count_when_many_are_gone() {
+        let mut own = own();
+        own.update(&report(1, LinkState::Down, at(20_001)), at(20_000));
+        own.tell(at(20_000));
+        own.update(&report(2, LinkState::Down, at(0)), at(20_500));
+        assert!(own.is_time(at(20_500)));
+        assert_eq!(neighbors(own.tell(at(20_500)).links), [peer(3)]);
     }
 
     #[test]
