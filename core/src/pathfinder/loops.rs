@@ -49,6 +49,7 @@ fn node<'a>(me: u8, now: &'a Links, heard: impl Fn(u8) -> &'a Links, effects: &m
             loss_permille: 0,
             established: 1,
             probed_every: Duration::ZERO,
+            carries_until: Instant::BOOT,
             failing: false,
         };
         role.handle(Input::LinkReported(report), Instant::BOOT, effects);
