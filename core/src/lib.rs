@@ -12,9 +12,11 @@
 //! - [`broadcast`] is how urgent records spread, [`reconcile`] how missing ones are found, [`selection`] whom a node
 //!   chooses as neighbors.
 //! - [`membership`] decides who is alive, suspect or down from what several observers say.
+//! - [`incident`] has the words of the healing loop, [`analysis`] finds what incidents have in common.
 //! - [`rejected`] names why something was turned away, [`reputation`] what that means for whoever sent it.
 //! - [`limits`] bounds everything.
 
+pub mod analysis;
 pub mod broadcast;
 pub mod executor;
 pub mod frame;

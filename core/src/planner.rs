@@ -72,6 +72,7 @@ impl Planner {
             IncidentKind::ActorFailed { .. } => vec![Step::Wait],
             // The pathfinder has moved the traffic already: there is nothing left to do.
             IncidentKind::PathSwitched { .. } => vec![],
+            _ => vec![],
         };
         steps.sort_by_key(|step| std::cmp::Reverse(self.success_permille(kind, step)));
         steps
@@ -164,7 +165,7 @@ mod tests {
 
     fn link_down(id: u64) -> Incident {
         let kind = IncidentKind::LinkDown { peer: PeerId::from_public_key([1; 32]) };
-        Incident { id, kind, evidence: String::new(), opened: Instant::BOOT }
+        Incident::new(id, kind, crate::incident::Evidence::Adopted, Instant::BOOT)
     }
 
     fn feed(planner: &mut Planner, input: Input, ms: u64) -> Vec<Effect> {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::incident::{Incident, Outcome, Step};
+use crate::incident::{Incident, Outcome, Step, Subject};
 use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::pathfinder::Way;
@@ -162,6 +162,15 @@ pub enum Command {
         /// Its number.
         incident: u64,
     },
+    /// Write down what an incident follows from.
+    ExplainIncident {
+        /// Its number.
+        incident: u64,
+        /// The number of the incident that stands for the cause.
+        root: u64,
+        /// The part to blame.
+        culprit: Subject,
+    },
     /// Write down what is being done about an incident.
     TellStep {
         /// Its number.
@@ -213,10 +222,13 @@ impl Wire for gossip::Effect {
                 if !addresses.is_empty() {
                     routes.push(Route::Peer(peer, peer::Input::AddressesLearned(addresses)));
                 }
-                routes.push(Route::Monitor(monitor::Input::NodeLearned { peer, known: body.is_some() }));
+                let region = body.as_ref().map(|b| b.region.clone()).unwrap_or_default();
+                routes.push(Route::Monitor(monitor::Input::NodeLearned { peer, known: body.is_some(), region }));
                 Route::Shell(Command::NodeChanged { peer, body })
             }
             gossip::Effect::LinksChanged { origin, links } => {
+                let neighbors = links.iter().map(|link| link.neighbor).collect();
+                routes.push(Route::Monitor(monitor::Input::LinksLearned { origin, neighbors }));
                 Route::Pathfinder(pathfinder::Input::LinksLearned { origin, links })
             }
             gossip::Effect::ServiceChanged { provider, name, exposed } => {
@@ -267,6 +279,9 @@ impl Wire for monitor::Effect {
                 routes.push(Route::Executor(executor::Input::Cleared { incident }));
                 routes.push(Route::Planner(planner::Input::Cleared { incident }));
                 routes.push(Route::Shell(Command::CloseIncident { incident }));
+            }
+            monitor::Effect::Explain { incident, root, culprit } => {
+                routes.push(Route::Shell(Command::ExplainIncident { incident, root, culprit }));
             }
             monitor::Effect::ResyncWanted => {
                 routes.push(Route::Gossip(gossip::Input::ResyncRequested));

@@ -185,6 +185,8 @@ impl Talk {
             state,
             rtt: Duration::from_micros(100),
             loss_permille: 0,
+            probes_returned: 0,
+            probes_lost: 0,
             established: 1,
             probed_every: Duration::from_millis(200),
             // Some carry frames, and others rest.

@@ -8,6 +8,7 @@ use prunella_core::gossip::Gate;
 use prunella_core::identity::Identity;
 use prunella_core::incident::{Incident, Outcome};
 use prunella_core::limits::BLAME_PER_SECOND;
+use prunella_core::monitor::RTT_LIMIT;
 use prunella_core::node::{Adopted, Neighbor, Node, NodeConfig};
 use prunella_core::pathfinder::{self, Way};
 use prunella_core::policy::RuleSet;
@@ -157,7 +158,7 @@ impl Host {
             },
             link_probing: LINK_PROBING,
             pathfinder: pathfinder::Config { paths: PATHS, warm: 2, probing: PATH_PROBING, hedge_after: HEDGE_AFTER },
-            monitor: monitor::Config { me: self.identity.peer(), neighbors_target: neighbors },
+            monitor: monitor::Config { me: self.identity.peer(), neighbors_target: neighbors, rtt_limit: RTT_LIMIT },
             seed: self.rng.next_u64(),
         }
     }

@@ -129,7 +129,7 @@ impl World {
         for (node, host) in self.hosts.iter().enumerate() {
             let excused = |kind| self.is_liar(node) || self.is_beyond_reach(node, kind);
             for incident in host.journal.open.values().filter(|incident| !excused(&incident.kind)) {
-                let subject = self.subject(&incident.kind.subject());
+                let subject = self.subject(&incident.kind.subject().to_string());
                 wrong.push(format!(
                     "node {node}: {} {subject} since {} is open",
                     incident.kind.name(),

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use prunella_core::monitor;
+use prunella_core::wiring::Route;
 use prunella_storage::{Batch, Store, StoreError};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
+use tokio::time::Instant;
 
 use super::directory::{Directory, Mailbox};
 use super::stats::Place;
@@ -35,6 +38,7 @@ struct Knowledge;
 
 struct Running {
     mailbox: Mailbox<KnowledgeMsg>,
+    directory: Arc<Directory>,
     store: Arc<dyn Store>,
     host: Arc<dyn Host>,
 }
@@ -48,7 +52,7 @@ impl Actor for Knowledge {
         let stats = start.directory.register.at(&start.place);
         let mailbox = Mailbox::open(myself, stats);
         start.directory.enter(|slots| slots.knowledge = Some(mailbox.clone()));
-        Ok(Running { mailbox, store: start.store, host: start.host })
+        Ok(Running { mailbox, directory: start.directory, store: start.store, host: start.host })
     }
 
     async fn handle(
@@ -61,8 +65,11 @@ impl Actor for Knowledge {
         match message {
             KnowledgeMsg::Keep(batch) => {
                 let store = Arc::clone(&running.store);
+                let began = Instant::now();
                 // A store that cannot write is a lost resource: the actor fails, and its supervisor decides.
                 unblocked(&*running.host, move || keep(&*store, &batch)).await??;
+                let wrote = monitor::Input::StoreWrote { took: began.elapsed() };
+                running.directory.deliver(Route::Monitor(wrote));
                 Ok(())
             }
             KnowledgeMsg::Fail(Failure::Panic) => panic!("chaos asked knowledge to panic"),

@@ -23,6 +23,17 @@ use crate::datapath::DatapathError;
 pub use machine::Machine;
 pub use wall_clock::WallClock;
 
+/// What a process uses of its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time since it began, on all processors.
+    pub processor: Duration,
+    /// Resident memory, in bytes.
+    pub memory: u64,
+    /// Open file descriptors.
+    pub descriptors: u64,
+}
+
 /// A machine on which a node can run.
 pub trait Host: Send + Sync + 'static {
     /// A socket bound to `address`; if its port is 0, the host chooses. Called within the node's runtime.
@@ -46,6 +57,11 @@ pub trait Host: Send + Sync + 'static {
     /// Whether work that blocks is done on threads of its own; if not, it is done where it is wanted.
     fn has_threads(&self) -> bool {
         true
+    }
+
+    /// What this process uses of the machine; `None` where nobody knows.
+    fn usage(&self) -> Option<Usage> {
+        None
     }
 
     /// A random number.

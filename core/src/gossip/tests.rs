@@ -114,6 +114,8 @@ fn report(to: u8, state: LinkState) -> LinkReport {
         state,
         rtt: Duration::from_micros(100),
         loss_permille: 0,
+        probes_returned: 0,
+        probes_lost: 0,
         established: 1,
         probed_every: Duration::ZERO,
         carries_until: FAR_AWAY,

@@ -23,6 +23,8 @@ fn report(peer: u8, state: LinkState) -> Input {
         state,
         rtt: MS,
         loss_permille: 0,
+        probes_returned: 0,
+        probes_lost: 0,
         established: 1,
         probed_every: Duration::ZERO,
         carries_until: Instant::BOOT,

@@ -37,18 +37,23 @@ impl Rtt {
     }
 }
 
-/// The share of lost probes: an exponentially weighted mean with a gain of 1/16.
+/// The share of lost probes: an exponentially weighted mean with a gain of 1/16; and how many there were of each.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(super) struct Loss(u32);
+pub(super) struct Loss {
+    millionths: u32,
+    pub(super) returned: u64,
+    pub(super) lost: u64,
+}
 
 impl Loss {
     pub(super) fn sample(&mut self, lost: bool) {
         let target = if lost { 1_000_000 } else { 0 };
-        self.0 = (self.0 * 15 + target) / 16;
+        self.millionths = (self.millionths * 15 + target) / 16;
+        *if lost { &mut self.lost } else { &mut self.returned } += 1;
     }
 
     pub(super) fn permille(&self) -> u16 {
-        (self.0 / 1000) as u16
+        (self.millionths / 1000) as u16
     }
 }
 

@@ -145,6 +145,8 @@ impl Peer {
             state: link.map_or(LinkState::Dialing, |l| l.state),
             rtt: link.map_or(Duration::ZERO, |l| l.rtt.smoothed()),
             loss_permille: link.map_or(0, |l| l.loss.permille()),
+            probes_returned: link.map_or(0, |l| l.loss.returned),
+            probes_lost: link.map_or(0, |l| l.loss.lost),
             established: self.established,
             probed_every: link.map_or(Duration::ZERO, |l| l.pace(&self.probing)),
             carries_until: self.carries_until,

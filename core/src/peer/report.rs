@@ -19,6 +19,10 @@ pub struct LinkReport {
     pub rtt: Duration,
     /// Lost probes, in thousandths.
     pub loss_permille: u16,
+    /// Probes of this connection that returned.
+    pub probes_returned: u64,
+    /// Probes of this connection that are given up as lost.
+    pub probes_lost: u64,
     /// How often a link to this neighbor was established.
     pub established: u64,
     /// The time between two probes as it is now: longer while the link is at rest; zero while there is no connection.

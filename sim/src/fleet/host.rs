@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use prunella_core::identity::Identity;
+use prunella_core::monitor::RTT_LIMIT;
 use prunella_core::node::{Adopted, Neighbor, Node, NodeConfig};
 use prunella_core::pathfinder::{self, Way};
 use prunella_core::record::NodeBody;
@@ -82,7 +83,11 @@ impl Host {
             },
             link_probing: LINK_PROBING,
             pathfinder: pathfinder::Config { paths: PATHS, warm: 2, probing: PATH_PROBING, hedge_after: HEDGE_AFTER },
-            monitor: monitor::Config { me: self.identity.peer(), neighbors_target: neighbors.len() },
+            monitor: monitor::Config {
+                me: self.identity.peer(),
+                neighbors_target: neighbors.len(),
+                rtt_limit: RTT_LIMIT,
+            },
             seed: self.rng.next_u64(),
         };
         let dialable =

@@ -307,7 +307,7 @@ impl Tale {
                 (host, Topic::Links, format!("link to {} is {is}", name(peer)))
             }
             News::Raised { host, incident } => {
-                let evidence = self.names.in_words(&incident.evidence);
+                let evidence = self.names.in_words(&incident.evidence.to_string());
                 (host, Topic::Incidents, format!("raises {}: {evidence}", self.incident(&incident)))
             }
             News::Cleared { host, incident } => {
@@ -358,7 +358,7 @@ impl Tale {
         let kind = incident.kind.name();
         match &incident.kind {
             IncidentKind::FewNeighbors => kind.to_owned(),
-            other => format!("{kind} {}", self.names.in_words(&other.subject())),
+            other => format!("{kind} {}", self.names.in_words(&other.subject().to_string())),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use prunella_core::executor::Executor;
 use prunella_core::gossip::Gossip;
-use prunella_core::monitor::Monitor;
+use prunella_core::monitor::{Monitor, RTT_LIMIT};
 use prunella_core::pathfinder::Pathfinder;
 use prunella_core::peer::{Peer, Probing};
 use prunella_core::planner::Planner;
@@ -87,7 +87,7 @@ impl Shell {
     pub fn monitor(&self) -> Newborn<Monitor, monitor::Input> {
         let neighbors = &self.config.neighbors;
         let target = if neighbors.peers.is_empty() { neighbors.target } else { neighbors.peers.len() };
-        let config = monitor::Config { me: self.credentials.peer(), neighbors_target: target };
+        let config = monitor::Config { me: self.credentials.peer(), neighbors_target: target, rtt_limit: RTT_LIMIT };
         let open = self.journal.open_incidents();
         (Monitor::new(config, self.journal.next_id(), open, self.clock.now()), Vec::new())
     }

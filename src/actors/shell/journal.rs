@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prunella_core::Instant;
-use prunella_core::incident::{Incident, Outcome, Step};
+use prunella_core::incident::{Incident, Outcome, Step, Subject};
 use prunella_core::limits::INCIDENTS_MAX;
 use prunella_storage::{Batch, Store, StoreError, Tree};
 use serde::{Deserialize, Serialize};
@@ -96,8 +96,8 @@ impl Journal {
         let entry = Entry {
             id: incident.id,
             kind: incident.kind.name().to_owned(),
-            subject: incident.kind.subject(),
-            evidence: incident.evidence.clone(),
+            subject: incident.kind.subject().to_string(),
+            evidence: incident.evidence.to_string(),
             opened_unix_ms: unix_ms.saturating_sub(ago),
             lasted_ms: None,
             actions: Vec::new(),
@@ -135,6 +135,10 @@ impl Journal {
             "incident is over"
         );
         Some(kept(entry))
+    }
+
+    pub(super) fn explain(&self, incident: u64, root: u64, culprit: &Subject) -> Option<Batch> {
+        self.write(incident, format!("follows from #{root}: {}", culprit.name()))
     }
 
     pub(super) fn tell_step(&self, incident: u64, step: &Step) -> Option<Batch> {
@@ -189,14 +193,14 @@ const ACTIONS_MAX: usize = 32;
 #[cfg(test)]
 mod tests {
     use prunella_core::PeerId;
-    use prunella_core::incident::IncidentKind;
+    use prunella_core::incident::{Evidence, IncidentKind};
     use prunella_storage::MemoryStore;
 
     use super::*;
 
     fn incident(id: u64) -> Incident {
         let kind = IncidentKind::LinkDown { peer: PeerId::from_public_key([1; 32]) };
-        Incident { id, kind, evidence: "silence".into(), opened: Instant::from_millis(10) }
+        Incident::new(id, kind, Evidence::Silence { loss_permille: 0 }, Instant::from_millis(10))
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod known;
 mod pump;
 mod roster;
 mod routes;
+mod sampler;
 mod traces;
 mod writes;
 
@@ -290,6 +291,9 @@ impl Perform for Shell {
                 self.directory.keep(self.journal.open(incident, self.clock.now(), self.unix_ms()));
             }
             Command::CloseIncident { incident } => self.keep_if_any(self.journal.close(incident, self.clock.now())),
+            Command::ExplainIncident { incident, root, culprit } => {
+                self.keep_if_any(self.journal.explain(incident, root, &culprit));
+            }
             Command::TellStep { incident, step } => self.keep_if_any(self.journal.tell_step(incident, &step)),
             Command::RecordOutcome { incident, outcome } => {
                 self.directory.keep(self.journal.record(incident, outcome));

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Shell;
+use super::sampler::sample;
 use crate::datapath::Event;
 use crate::transport::LinkEvent;
 
@@ -22,8 +23,15 @@ pub struct Events {
     pub port: mpsc::Receiver<Event>,
 }
 
-/// Carries events until a source ends: then the node is stopping.
-pub async fn pump(shell: Arc<Shell>, mut events: Events) {
+/// Carries events, and samples, until a source ends: then the node is stopping.
+pub async fn pump(shell: Arc<Shell>, events: Events) {
+    tokio::select! {
+        () = sample(&shell) => {}
+        () = carry(&shell, events) => {}
+    }
+}
+
+async fn carry(shell: &Shell, mut events: Events) {
     let mut activity = interval(ACTIVITY_EVERY);
     let mut clock = interval(CLOCK_EVERY);
     for ticker in [&mut activity, &mut clock] {

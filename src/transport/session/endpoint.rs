@@ -1,5 +1,6 @@
 //! The session endpoint: QUIC over the mesh. Its driver is also what reads the node's UDP socket.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -105,6 +106,19 @@ pub enum SessionError {
     NotRunning,
 }
 
+/// What the sessions with one peer have sent since they were opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The peer.
+    pub peer: PeerId,
+    /// Packets sent.
+    pub packets: u64,
+    /// Packets that are known to be lost.
+    pub lost: u64,
+    /// Acknowledgments heard.
+    pub acknowledgments: u64,
+}
+
 /// The node's sessions. Cheap to clone.
 #[derive(Clone)]
 pub struct Sessions {
@@ -170,6 +184,21 @@ impl Sessions {
     /// The peers to which a session is open that this node dialed, in their order.
     pub fn peers(&self) -> Vec<PeerId> {
         self.pool.peers()
+    }
+
+    /// What the living sessions have sent so far, and what came of it: one sum for each peer, whoever dialed. A sum gets
+    /// smaller when a session ends.
+    pub fn sent(&self) -> Vec<Sent> {
+        let mut sums: BTreeMap<PeerId, Sent> = BTreeMap::new();
+        let dialed = self.pool.peers().into_iter().filter_map(|peer| Some((peer, self.pool.living(peer)?)));
+        for (peer, session) in dialed.chain(self.guests.all()) {
+            let stats = session.stats();
+            let sum = sums.entry(peer).or_insert(Sent { peer, packets: 0, lost: 0, acknowledgments: 0 });
+            sum.packets += stats.path.sent_packets;
+            sum.lost += stats.path.lost_packets;
+            sum.acknowledgments += stats.frame_rx.acks;
+        }
+        sums.into_values().collect()
     }
 
     /// Traffic for `peer` takes another path from now on: call it after the route was installed. What was lost with the

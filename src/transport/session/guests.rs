@@ -50,6 +50,12 @@ impl Guests {
         self.lock().get(&peer).cloned().unwrap_or_default()
     }
 
+    /// Every session that a peer dialed, and whose it is.
+    pub(super) fn all(&self) -> Vec<(PeerId, Connection)> {
+        let all = self.lock();
+        all.iter().flat_map(|(peer, sessions)| sessions.iter().map(|session| (*peer, session.clone()))).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PeerId, Vec<Connection>>> {
         self.by_peer.lock().expect("BUG: nothing panics while it holds the guests")
     }

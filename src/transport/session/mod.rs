@@ -9,5 +9,5 @@ mod pool;
 mod reroute;
 mod stream;
 
-pub use endpoint::{Gate, Inbox, RouteHook, Routing, SessionError, SessionSetup, Sessions};
+pub use endpoint::{Gate, Inbox, RouteHook, Routing, Sent, SessionError, SessionSetup, Sessions};
 pub use stream::Inbound;

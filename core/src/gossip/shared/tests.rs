@@ -79,6 +79,8 @@ impl Mesh {
                     state,
                     rtt,
                     loss_permille: 0,
+                    probes_returned: 0,
+                    probes_lost: 0,
                     established: 1,
                     probed_every: Duration::ZERO,
                     carries_until: Instant::BOOT,

@@ -1,0 +1,208 @@
+//! What the role raises and clears.
+
+use super::*;
+
+fn link(state: LinkState) -> Input {
+    let peer = PeerId::from_public_key([1; 32]);
+    Input::LinkReported(LinkReport {
+        peer,
+        link: None,
+        state,
+        rtt: Duration::ZERO,
+        loss_permille: 0,
+        probes_returned: 0,
+        probes_lost: 0,
+        established: 1,
+        probed_every: Duration::ZERO,
+        failing: false,
+    })
+}
+
+fn feed(monitor: &mut Monitor, input: Input, ms: u64) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    monitor.handle(input, Instant::from_millis(ms), &mut effects);
+    effects
+}
+
+fn config(neighbors_target: usize) -> Config {
+    Config { me: PeerId::from_public_key([9; 32]), neighbors_target, rtt_limit: RTT_LIMIT }
+}
+
+fn monitor(target: usize) -> Monitor {
+    let mut monitor = Monitor::new(config(target), 1, [], Instant::BOOT);
+    monitor.wake(Instant::BOOT, &mut Vec::new());
+    monitor
+}
+
+#[test]
+fn a_link_that_goes_down_is_one_incident_until_it_is_up() {
+    let mut monitor = monitor(0);
+    assert_eq!(feed(&mut monitor, link(LinkState::Up), 1), []);
+    let raised = feed(&mut monitor, link(LinkState::Down), 2);
+    assert!(matches!(&raised[..], [Effect::Raise(i)] if i.kind.name() == "link-down"), "{raised:?}");
+    assert_eq!(feed(&mut monitor, link(LinkState::Dialing), 3), []);
+    assert_eq!(feed(&mut monitor, link(LinkState::Up), 4), [Effect::Clear { incident: 1 }]);
+}
+
+#[test]
+fn too_few_links_are_an_incident_after_a_while() {
+    let mut monitor = monitor(4);
+    let mut effects = Vec::new();
+    monitor.wake(Instant::from_millis(5000), &mut effects);
+    assert_eq!(effects, [], "alone in the mesh, there is nobody to link to");
+    for peer in [1, 9] {
+        let peer = PeerId::from_public_key([peer; 32]);
+        assert_eq!(feed(&mut monitor, Input::NodeLearned { peer, known: true, region: String::new() }, 5000), []);
+    }
+    monitor.wake(Instant::from_millis(5900), &mut effects);
+    assert_eq!(effects, []);
+    monitor.wake(Instant::from_millis(6000), &mut effects);
+    assert!(matches!(&effects[..], [Effect::Raise(i)] if i.kind == IncidentKind::FewNeighbors), "{effects:?}");
+    assert_eq!(feed(&mut monitor, link(LinkState::Up), 6100), [Effect::Clear { incident: 1 }]);
+}
+
+#[test]
+fn a_switch_is_told_and_ends_by_itself() {
+    let mut monitor = monitor(0);
+    let change = PathChange::Switched { from: vec![], to: vec![], cause: SwitchCause::Late };
+    let report = PathReport { destination: PeerId::from_public_key([2; 32]), change };
+    assert_eq!(feed(&mut monitor, Input::PathReported(report), 0).len(), 1);
+    let mut effects = Vec::new();
+    let at = monitor.deadline().unwrap();
+    monitor.wake(at, &mut effects);
+    assert_eq!(effects, [Effect::Clear { incident: 1 }]);
+}
+
+#[test]
+fn a_change_to_a_better_path_is_no_incident() {
+    let mut monitor = monitor(0);
+    let change = PathChange::Switched { from: vec![], to: vec![], cause: SwitchCause::Better };
+    let report = PathReport { destination: PeerId::from_public_key([2; 32]), change };
+    assert_eq!(feed(&mut monitor, Input::PathReported(report), 0), []);
+}
+
+#[test]
+fn an_adopted_incident_ends_as_its_own() {
+    let kind = IncidentKind::LinkDown { peer: PeerId::from_public_key([1; 32]) };
+    let open = Incident::new(7, kind, Evidence::Adopted, Instant::BOOT);
+    let mut monitor = Monitor::new(config(0), 8, [open], Instant::BOOT);
+    let effects = feed(&mut monitor, link(LinkState::Up), 5);
+    assert!(effects.contains(&Effect::Clear { incident: 7 }), "{effects:?}");
+}
+
+fn sampled(late_ms: u64, actors: &[(&str, u64, u64)]) -> Input {
+    let process = ProcessSample { late: Duration::from_millis(late_ms), ..ProcessSample::default() };
+    let actor = |(name, handled, waiting): &(&str, u64, u64)| ActorSample {
+        actor: (*name).to_owned(),
+        handled: *handled,
+        waiting: *waiting,
+        oldest: None,
+    };
+    Input::ProcessSampled { process, actors: actors.iter().map(actor).collect() }
+}
+
+/// The names of the kinds that were raised.
+fn raised(effects: &[Effect]) -> Vec<&'static str> {
+    effects.iter().filter_map(|e| if let Effect::Raise(i) = e { Some(i.kind.name()) } else { None }).collect()
+}
+
+#[test]
+fn a_stuck_actor_is_found_and_is_well_when_it_moves() {
+    let mut monitor = monitor(0);
+    let mut told = Vec::new();
+    (1..300).for_each(|i| told.extend(feed(&mut monitor, sampled(0, &[("gossip", 5, 3), ("policy", i, 1)]), i * 10)));
+    assert_eq!(raised(&told), ["actor-stuck"]);
+    let effects = feed(&mut monitor, sampled(0, &[("gossip", 6, 2), ("policy", 300, 1)]), 3000);
+    assert_eq!(effects, [Effect::Clear { incident: 1 }]);
+}
+
+#[test]
+fn an_actor_that_is_gone_is_not_stuck() {
+    let mut monitor = monitor(0);
+    (1..300).for_each(|i| drop(feed(&mut monitor, sampled(0, &[("peer/x", 5, 3)]), i * 10)));
+    assert_eq!(feed(&mut monitor, sampled(0, &[]), 3000), [Effect::Clear { incident: 1 }]);
+}
+
+#[test]
+fn a_process_that_is_starved_accuses_nobody_but_its_host() {
+    let mut monitor = monitor(0);
+    let mut told = Vec::new();
+    for i in 1..200 {
+        let ms = i * 310;
+        told.extend(feed(&mut monitor, sampled(300, &[("gossip", 5, 3)]), ms));
+        told.extend(feed(&mut monitor, Input::StoreWrote { took: Duration::from_millis(20 + 500 * (i / 100)) }, ms));
+        let session = PathSample { destination: PeerId::from_public_key([2; 32]), sent: i, lost: 0, acknowledged: 0 };
+        told.extend(feed(&mut monitor, Input::PathsSampled(vec![session]), ms));
+    }
+    assert_eq!(raised(&told), ["starved"]);
+}
+
+#[test]
+fn a_lossy_link_is_told_while_it_is_up_and_ends_when_it_is_clean() {
+    let mut monitor = monitor(0);
+    let report = |returned: u64, lost: u64| {
+        let Input::LinkReported(report) = link(LinkState::Up) else { unreachable!() };
+        Input::LinkReported(LinkReport { probes_returned: returned, probes_lost: lost, ..report })
+    };
+    let mut told = Vec::new();
+    (0..10).for_each(|s| told.extend(feed(&mut monitor, report(s * 7, s * 3), s * 1000)));
+    assert_eq!(raised(&told), ["link-lossy"]);
+    let effects: Vec<_> = (10..20).flat_map(|s| feed(&mut monitor, report(s * 10, 27), s * 1000)).collect();
+    assert_eq!(effects, [Effect::Clear { incident: 1 }]);
+}
+
+#[test]
+fn payload_that_does_not_arrive_is_told_although_the_path_works() {
+    let mut monitor = monitor(0);
+    let destination = PeerId::from_public_key([2; 32]);
+    feed(&mut monitor, Input::PathReported(PathReport { destination, change: PathChange::Found }), 0);
+    let mut told = Vec::new();
+    for i in 1..60 {
+        let session = PathSample { destination, sent: i * 3, lost: 0, acknowledged: 10 };
+        told.extend(feed(&mut monitor, Input::PathsSampled(vec![session]), i * 100));
+    }
+    assert_eq!(raised(&told), ["payload-lost"]);
+    let released = PathReport { destination, change: PathChange::Released };
+    assert_eq!(feed(&mut monitor, Input::PathReported(released), 7000), [Effect::Clear { incident: 1 }]);
+}
+
+#[test]
+fn a_slow_disk_is_told_and_forgiven_when_nobody_writes() {
+    let mut monitor = monitor(0);
+    let wrote = |ms| Input::StoreWrote { took: Duration::from_millis(ms) };
+    (0..20).for_each(|i| assert_eq!(feed(&mut monitor, wrote(15), i * 100), []));
+    let told: Vec<_> = (20..24).flat_map(|i| feed(&mut monitor, wrote(900), i * 1000)).collect();
+    assert_eq!(raised(&told), ["store-slow"]);
+    let mut effects = Vec::new();
+    let at = monitor.deadline().unwrap();
+    monitor.wake(at, &mut effects);
+    assert_eq!(effects, [Effect::Clear { incident: 1 }]);
+}
+
+#[test]
+fn what_is_lost_together_is_explained_by_one_incident_that_ends_with_it() {
+    let mut monitor = monitor(0);
+    let peers: Vec<PeerId> = (1..=3).map(|i| PeerId::from_public_key([i; 32])).collect();
+    let report = |peer: PeerId, state| {
+        let Input::LinkReported(report) = link(state) else { unreachable!() };
+        Input::LinkReported(LinkReport { peer, ..report })
+    };
+    peers.iter().for_each(|peer| drop(feed(&mut monitor, report(*peer, LinkState::Up), 1)));
+    peers.iter().for_each(|peer| drop(feed(&mut monitor, report(*peer, LinkState::Down), 1000)));
+    let mut effects = Vec::new();
+    monitor.wake(monitor.deadline().unwrap(), &mut effects);
+    assert_eq!(raised(&effects), ["cut-off"]);
+    let explained = |e: &&Effect| matches!(e, Effect::Explain { root: 4, culprit: Subject::Host, .. });
+    assert_eq!(effects.iter().filter(explained).count(), 3, "{effects:?}");
+    let told: Vec<_> = peers.iter().flat_map(|peer| feed(&mut monitor, report(*peer, LinkState::Up), 5000)).collect();
+    assert_eq!(told.iter().filter(|e| matches!(e, Effect::Clear { .. })).count(), 4, "{told:?}");
+}
+
+#[test]
+fn a_certificate_that_runs_out_is_told_until_it_is_renewed() {
+    let mut monitor = monitor(0);
+    let checked = |left| Input::CertificateChecked { left: Duration::from_secs(left), life: Duration::from_secs(400) };
+    assert_eq!(feed(&mut monitor, checked(100), 0), []);
+    assert_eq!(raised(&feed(&mut monitor, checked(99), 1)), ["certificate-expiring"]);
+    assert_eq!(feed(&mut monitor, checked(400), 2), [Effect::Clear { incident: 1 }]);
+}

@@ -1,0 +1,35 @@
+//! One actor under watch.
+
+use crate::Instant;
+use crate::incident::IncidentKind;
+use crate::monitor::detectors::{Doubt, Standstill};
+use crate::monitor::sample::ActorSample;
+
+use super::Finding;
+
+/// Whether an actor moves.
+#[derive(Debug)]
+pub(in crate::monitor) struct ActorWatch {
+    standstill: Standstill,
+    /// When it was last heard of.
+    pub(in crate::monitor) heard: Instant,
+}
+
+impl ActorWatch {
+    pub(in crate::monitor) fn new(now: Instant) -> Self {
+        Self { standstill: Standstill::new(now), heard: now }
+    }
+
+    pub(in crate::monitor) fn observe(
+        &mut self,
+        sample: &ActorSample,
+        doubt: &Doubt,
+        now: Instant,
+        found: &mut Vec<Finding>,
+    ) {
+        self.heard = now;
+        if let Some(verdict) = self.standstill.observe(sample.handled, sample.waiting, doubt, now) {
+            found.push((IncidentKind::ActorStuck { actor: sample.actor.clone() }, verdict));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The sampler: tells the monitor how this process, its actors, links and sessions are, at a steady pace.
+//!
+//! How late it is itself is the first thing that it tells: a process that was not run has no verdict about others.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use prunella_core::monitor;
+use prunella_core::monitor::sample::{ActorSample, LinkSample, PathSample, ProcessSample};
+use prunella_core::wiring::Route;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::Shell;
+use crate::actors::stats::{Place, Stats};
+use crate::datapath::LinkStats;
+use crate::host::Usage;
+use crate::security::CERTIFICATE_LIFE;
+use crate::transport::Sent;
+
+/// Samples for as long as it is polled.
+pub(super) async fn sample(shell: &Shell) {
+    // Where there is no other thread there is no lateness either: time waits for whoever runs.
+    let every = if shell.host.has_threads() { PROCESS_EVERY } else { COUNTERS_EVERY };
+    let mut ticker = interval(every);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut counters_at, mut usage_at, mut certificate_at) = (Instant::now(), Instant::now(), Instant::now());
+    loop {
+        let due = ticker.tick().await;
+        let now = Instant::now();
+        let usage = is_due(&mut usage_at, USAGE_EVERY, now).then(|| shell.host.usage()).flatten();
+        shell.tell_process(now.saturating_duration_since(due), usage);
+        if is_due(&mut counters_at, COUNTERS_EVERY, now) {
+            shell.tell_links();
+            shell.tell_sessions();
+        }
+        if is_due(&mut certificate_at, CERTIFICATE_EVERY, now) {
+            shell.tell_certificate();
+        }
+    }
+}
+
+/// Whether it is time, and if so, when the next time is.
+fn is_due(at: &mut Instant, every: Duration, now: Instant) -> bool {
+    let due = *at <= now;
+    if due {
+        *at = now + every;
+    }
+    due
+}
+
+impl Shell {
+    fn tell_monitor(&self, input: monitor::Input) {
+        self.directory.deliver(Route::Monitor(input));
+    }
+
+    fn tell_process(&self, late: Duration, usage: Option<Usage>) {
+        let process = ProcessSample {
+            late,
+            unix_ms: self.unix_ms(),
+            processor: usage.map(|usage| usage.processor),
+            memory: usage.map(|usage| usage.memory),
+            descriptors: usage.map(|usage| usage.descriptors),
+        };
+        let running = self.directory.register.all().into_iter().filter(|(_, s)| s.running.load(Ordering::Relaxed));
+        let actor = |(place, stats): (Place, Arc<Stats>)| {
+            let handled = stats.handled.load(Ordering::Relaxed);
+            ActorSample { actor: place.name, handled, waiting: stats.waiting(), oldest: None }
+        };
+        let actors = running.map(actor).collect();
+        self.tell_monitor(monitor::Input::ProcessSampled { process, actors });
+    }
+
+    fn tell_links(&self) {
+        let sample = |link: LinkStats| LinkSample {
+            peer: link.peer,
+            sent: link.frames_sent,
+            sent_bytes: link.bytes_sent,
+            heard: link.frames_received,
+            heard_bytes: link.bytes_received,
+            rejected: link.rejected,
+        };
+        let samples: Vec<LinkSample> = self.port.link_stats().into_iter().map(sample).collect();
+        if !samples.is_empty() {
+            self.tell_monitor(monitor::Input::LinksSampled(samples));
+        }
+    }
+
+    fn tell_sessions(&self) {
+        let Some(sessions) = self.sessions.get() else { return };
+        let sample = |sent: Sent| PathSample {
+            destination: sent.peer,
+            sent: sent.packets,
+            lost: sent.lost,
+            acknowledged: sent.acknowledgments,
+        };
+        let samples: Vec<PathSample> = sessions.sent().into_iter().map(sample).collect();
+        if !samples.is_empty() {
+            self.tell_monitor(monitor::Input::PathsSampled(samples));
+        }
+    }
+
+    fn tell_certificate(&self) {
+        let until = Duration::from_secs(self.credentials.certificate_expiry_unix());
+        let left = until.saturating_sub(self.host.unix_time());
+        self.tell_monitor(monitor::Input::CertificateChecked { left, life: CERTIFICATE_LIFE });
+    }
+}
+
+/// How often the process and its actors are sampled.
+const PROCESS_EVERY: Duration = Duration::from_millis(10);
+/// How often the counters of links and sessions are.
+const COUNTERS_EVERY: Duration = Duration::from_millis(100);
+/// How often the operating system is asked what the process uses.
+const USAGE_EVERY: Duration = Duration::from_secs(1);
+/// How often the certificate is looked at.
+const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
