@@ -85,6 +85,8 @@ pub const REPUTATIONS_MAX: usize = 1024;
 pub const INCIDENTS_MAX: usize = 512;
 /// Most actors under watch: one for every neighbor, and the others.
 pub const ACTORS_WATCHED_MAX: usize = NEIGHBORS_MAX + 64;
+/// Most of the known mesh that one node may quarantine, in percent.
+pub const QUARANTINED_PERCENT_MAX: usize = 10;
 /// Most plans in execution at once.
 pub const PLANS_MAX: usize = 16;
 
@@ -249,6 +251,7 @@ const _: () = assert!(
     2 * SHARED_LIFE.as_secs() <= SHARED_TOMBSTONE_LIFE.as_secs(),
     "a removal outlives every renewal of what it removed"
 );
+const _: () = assert!(QUARANTINED_PERCENT_MAX < 50, "a quorum is left whomever this node quarantines");
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");
 const _: () = assert!(RECORDS_MAX <= MEMBERS_MAX, "every origin of a record can be a member");
 const _: () = assert!(

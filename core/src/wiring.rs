@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::incident::{Incident, Outcome, Step, Subject};
+use crate::incident::{Incident, Outcome, Plan, Step, Subject};
 use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::pathfinder::Way;
@@ -171,6 +171,23 @@ pub enum Command {
         /// The part to blame.
         culprit: Subject,
     },
+    /// Write down what is planned about an incident, and how that was ranked.
+    TellPlan(Plan),
+    /// Nothing has helped against an incident: call a person.
+    Escalate {
+        /// Its number.
+        incident: u64,
+        /// How many plans were tried.
+        plans: u32,
+    },
+    /// Do what only the shell can; comes back as `executor::Input::StepRefused` if it cannot. A quarantine that took
+    /// effect, or ended, comes back as `planner::Input::Quarantined`.
+    Repair {
+        /// For which incident.
+        incident: u64,
+        /// What.
+        step: Step,
+    },
     /// Write down what is being done about an incident.
     TellStep {
         /// Its number.
@@ -222,6 +239,7 @@ impl Wire for gossip::Effect {
                 if !addresses.is_empty() {
                     routes.push(Route::Peer(peer, peer::Input::AddressesLearned(addresses)));
                 }
+                routes.push(Route::Planner(planner::Input::NodeLearned { peer, known: body.is_some() }));
                 let region = body.as_ref().map(|b| b.region.clone()).unwrap_or_default();
                 routes.push(Route::Monitor(monitor::Input::NodeLearned { peer, known: body.is_some(), region }));
                 Route::Shell(Command::NodeChanged { peer, body })
@@ -238,6 +256,7 @@ impl Wire for gossip::Effect {
             gossip::Effect::PartitionChanged { event, quorum } => {
                 // What is governed is governed by the verdict, whoever comes to it and wherever it is kept.
                 routes.push(Route::Gossip(gossip::Input::QuorumChanged(quorum)));
+                routes.push(Route::Planner(planner::Input::QuorumChanged(quorum)));
                 Route::Shell(Command::PartitionChanged { event, quorum })
             }
             gossip::Effect::SharedChanged { key, values } => Route::Shell(Command::SharedChanged { key, values }),
@@ -281,6 +300,7 @@ impl Wire for monitor::Effect {
                 routes.push(Route::Shell(Command::CloseIncident { incident }));
             }
             monitor::Effect::Explain { incident, root, culprit } => {
+                routes.push(Route::Planner(planner::Input::Explained { incident, root }));
                 routes.push(Route::Shell(Command::ExplainIncident { incident, root, culprit }));
             }
             monitor::Effect::ResyncWanted => {
@@ -293,8 +313,15 @@ impl Wire for monitor::Effect {
 
 impl Wire for planner::Effect {
     fn wire(self, routes: &mut Vec<Route>) {
-        let planner::Effect::Adopt(plan) = self;
-        routes.push(Route::Executor(executor::Input::Adopted(plan)));
+        match self {
+            planner::Effect::Adopt(plan) => {
+                routes.push(Route::Shell(Command::TellPlan(plan.clone())));
+                routes.push(Route::Executor(executor::Input::Adopted(plan)));
+            }
+            planner::Effect::Escalate { incident, plans } => {
+                routes.push(Route::Shell(Command::Escalate { incident, plans }));
+            }
+        }
     }
 }
 
@@ -309,7 +336,11 @@ impl Wire for executor::Effect {
                     Step::Reroute { destination } => {
                         routes.push(Route::Pathfinder(pathfinder::Input::RerouteRequested { destination }));
                     }
+                    Step::SwitchPath { destination } => {
+                        routes.push(Route::Pathfinder(pathfinder::Input::SwitchRequested { destination }));
+                    }
                     Step::FindNeighbors => routes.push(Route::Shell(Command::FindNeighbors)),
+                    step => routes.push(Route::Shell(Command::Repair { incident, step })),
                 }
             }
             executor::Effect::Record { incident, outcome } => {

@@ -141,6 +141,13 @@ pub enum Evidence {
         /// How much is left.
         left: Duration,
     },
+    /// A learned detector finds it unusual.
+    Unusual {
+        /// The detector's name.
+        by: String,
+        /// How unusual, in thousandths.
+        score_permille: u16,
+    },
     /// Other incidents have this in common.
     Explains {
         /// How many of them do.
@@ -209,6 +216,7 @@ impl fmt::Display for Evidence {
                 write!(f, "{count} frames within {} {}", ms(*within), reason.name())
             }
             Evidence::Expiry { left } => write!(f, "expires in {} s", left.as_secs()),
+            Evidence::Unusual { by, score_permille } => write!(f, "{by} finds it unusual, {score_permille}‰"),
             Evidence::Explains { hits, of } => write!(f, "{hits} of {of} things that depend on it are in trouble"),
         }
     }

@@ -53,6 +53,11 @@ pub enum IncidentKind {
         /// The neighbor.
         peer: PeerId,
     },
+    /// A learned detector finds a link unusual.
+    LinkUnusual {
+        /// The neighbor.
+        peer: PeerId,
+    },
     /// Fewer links are up than the configuration asks for.
     FewNeighbors,
     /// A node does not answer anybody: the cause of what is wrong with its links and with the paths through it.
@@ -115,6 +120,7 @@ impl IncidentKind {
             IncidentKind::PayloadLost { .. } => "payload-lost",
             IncidentKind::PathChurn { .. } => "path-churn",
             IncidentKind::BreachAhead { .. } => "breach-ahead",
+            IncidentKind::LinkUnusual { .. } => "link-unusual",
             IncidentKind::FewNeighbors => "few-neighbors",
             IncidentKind::NodeUnreachable { .. } => "node-unreachable",
             IncidentKind::RelayFailing { .. } => "relay-failing",
@@ -144,6 +150,7 @@ impl IncidentKind {
             | IncidentKind::LinkSlow { peer }
             | IncidentKind::LinkOneWay { peer }
             | IncidentKind::BreachAhead { peer }
+            | IncidentKind::LinkUnusual { peer }
             | IncidentKind::Refusals { peer } => Subject::Link(*peer),
             IncidentKind::PathSwitched { destination }
             | IncidentKind::PathLost { destination }
@@ -166,7 +173,9 @@ impl IncidentKind {
     /// How bad it is, as far as the kind says.
     pub const fn severity(&self) -> Severity {
         match self {
-            IncidentKind::PathSwitched { .. } | IncidentKind::BreachAhead { .. } => Severity::Notice,
+            IncidentKind::PathSwitched { .. } | IncidentKind::BreachAhead { .. } | IncidentKind::LinkUnusual { .. } => {
+                Severity::Notice
+            }
             IncidentKind::PathLost { .. }
             | IncidentKind::PayloadLost { .. }
             | IncidentKind::RegionUnreachable { .. }

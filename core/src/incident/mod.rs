@@ -15,7 +15,7 @@ use crate::Instant;
 
 pub use evidence::{Evidence, Quantity};
 pub use kind::{IncidentKind, Severity};
-pub use plan::{Outcome, Plan, Step};
+pub use plan::{Candidate, Outcome, Phases, Plan, Step, Withheld};
 pub use subject::Subject;
 
 /// Something is wrong.

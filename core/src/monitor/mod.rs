@@ -28,7 +28,7 @@ use crate::peer::{LinkReport, LinkState};
 use crate::{Instant, Machine, PeerId};
 
 use desk::Desk;
-use detectors::Verdict;
+use detectors::{Edge, Learned, Slot};
 use review::Review;
 use sample::{ActorSample, LinkSample, PathSample, ProcessSample};
 use watches::{ActorWatch, Finding, LinkWatch, PathWatch, ProcessWatch, StoreWatch};
@@ -150,6 +150,7 @@ pub struct Monitor {
     paths: BTreeMap<PeerId, PathWatch>,
     actors: BTreeMap<String, ActorWatch>,
     store: StoreWatch,
+    learned: Option<Slot>,
     started: bool,
     /// When too few links become an incident; set while there are too few and none is open.
     few_at: Option<Instant>,
@@ -171,9 +172,15 @@ impl Monitor {
             paths: BTreeMap::new(),
             actors: BTreeMap::new(),
             store: StoreWatch::new(),
+            learned: None,
             started: false,
             few_at: None,
         }
+    }
+
+    /// Puts a learned detector into the slot for one; an earlier one goes.
+    pub fn plug_in(&mut self, detector: Box<dyn Learned>) {
+        self.learned = Some(Slot::new(detector));
     }
 
     /// What this process is like now, as far as it was sampled.
@@ -210,6 +217,10 @@ impl Monitor {
         if self.links.len() < NEIGHBORS_MAX || self.links.contains_key(&peer) {
             let watch = self.links.entry(peer).or_insert_with(|| LinkWatch::new(peer, limit));
             watch.on_reported(report, &self.process.doubt, now, &mut found);
+            if let Some(slot) = self.learned.as_mut().filter(|_| self.process.doubt.is_trusted(now)) {
+                let edge = slot.observe(peer, &watch.figures);
+                found.extend(edge.map(|edge| (IncidentKind::LinkUnusual { peer }, edge)));
+            }
         }
         self.apply(found, now, effects);
     }
@@ -217,6 +228,9 @@ impl Monitor {
     fn on_peer_forgotten(&mut self, peer: PeerId, now: Instant, effects: &mut Vec<Effect>) {
         self.states.remove(&peer);
         self.links.remove(&peer);
+        if let Some(slot) = &mut self.learned {
+            slot.forget(&peer);
+        }
         self.topology.set_link(peer, false);
         self.desk.clear_all_of(&Subject::Link(peer), effects);
         self.count_links(now, effects);
@@ -309,7 +323,7 @@ impl Monitor {
             self.actors.iter().filter(|(_, watch)| watch.heard < now).map(|(name, _)| name.clone()).collect();
         for actor in gone {
             self.actors.remove(&actor);
-            found.push((IncidentKind::ActorStuck { actor }, Verdict::Well));
+            found.push((IncidentKind::ActorStuck { actor }, Edge::Well));
         }
     }
 
@@ -322,14 +336,14 @@ impl Monitor {
     }
 
     fn apply(&mut self, found: Vec<Finding>, now: Instant, effects: &mut Vec<Effect>) {
-        for (kind, verdict) in found {
-            match verdict {
+        for (kind, edge) in found {
+            match edge {
                 // Nobody will say that the clock is well again: it was set once.
-                Verdict::Wrong(evidence) if kind == IncidentKind::ClockJumped => {
+                Edge::Wrong(evidence) if kind == IncidentKind::ClockJumped => {
                     self.desk.raise_for(JUMP_TOLD_FOR, kind, evidence, now, effects);
                 }
-                Verdict::Wrong(evidence) => drop(self.desk.raise(kind, evidence, now, effects)),
-                Verdict::Well => self.desk.clear(&kind, effects),
+                Edge::Wrong(evidence) => drop(self.desk.raise(kind, evidence, now, effects)),
+                Edge::Well => self.desk.clear(&kind, effects),
             }
         }
     }
@@ -427,5 +441,7 @@ const JUMP_TOLD_FOR: Duration = Duration::from_secs(5);
 /// A certificate expires soon when less than this part of its life is left: it is renewed at half of it.
 const EXPIRES_SOON_PART: u32 = 4;
 
+#[cfg(test)]
+mod scenes;
 #[cfg(test)]
 mod tests;

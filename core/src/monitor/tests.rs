@@ -206,3 +206,31 @@ fn a_certificate_that_runs_out_is_told_until_it_is_renewed() {
     assert_eq!(raised(&feed(&mut monitor, checked(99), 1)), ["certificate-expiring"]);
     assert_eq!(feed(&mut monitor, checked(400), 2), [Effect::Clear { incident: 1 }]);
 }
+
+#[test]
+fn a_learned_detector_is_asked_like_every_other() {
+    /// Has learned that round trips are short.
+    #[derive(Debug)]
+    struct Short;
+
+    impl Learned for Short {
+        fn name(&self) -> &str {
+            "short"
+        }
+
+        fn score(&mut self, _: &PeerId, figures: &LinkFigures) -> u16 {
+            if figures.rtt > Duration::from_millis(5) { 1000 } else { 0 }
+        }
+    }
+
+    let mut monitor = monitor(0);
+    monitor.plug_in(Box::new(Short));
+    let report = |rtt_ms| {
+        let Input::LinkReported(report) = link(LinkState::Up) else { unreachable!() };
+        Input::LinkReported(LinkReport { rtt: Duration::from_millis(rtt_ms), ..report })
+    };
+    let told: Vec<_> = (0..4).flat_map(|s| feed(&mut monitor, report(6), s * 1000)).collect();
+    assert_eq!(raised(&told), ["link-unusual"]);
+    let over: Vec<_> = (4..10).flat_map(|s| feed(&mut monitor, report(1), s * 1000)).collect();
+    assert_eq!(over, [Effect::Clear { incident: 1 }]);
+}

@@ -263,6 +263,13 @@ impl Destination {
         }
     }
 
+    /// The path in use counts as broken until its probes return, whatever they say now.
+    pub(super) fn on_switch_requested(&mut self, config: &Config, now: Instant, effects: &mut Vec<Effect>) {
+        if let Some(path) = self.in_use {
+            self.on_broken(path, config, now, effects);
+        }
+    }
+
     pub(super) fn wake(&mut self, config: &Config, rng: &mut Rng, now: Instant, effects: &mut Vec<Effect>) {
         let probing = &config.probing;
         for (rank, path) in self.paths.iter_mut().enumerate() {

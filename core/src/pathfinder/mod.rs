@@ -65,6 +65,11 @@ pub enum Input {
         /// The path's id.
         path: u32,
     },
+    /// A plan wants the path in use to a destination left for another: its probes return, and payload is lost on it.
+    SwitchRequested {
+        /// Which.
+        destination: PeerId,
+    },
     /// A plan wants other paths tried to a destination.
     RerouteRequested {
         /// Which.
@@ -379,6 +384,12 @@ impl Machine for Pathfinder {
                 let config = self.config;
                 if let Some(destination) = self.with_path(path) {
                     destination.on_broken(path, &config, now, effects);
+                }
+            }
+            Input::SwitchRequested { destination } => {
+                let config = self.config;
+                if let Some(destination) = self.destinations.get_mut(&destination) {
+                    destination.on_switch_requested(&config, now, effects);
                 }
             }
             Input::RerouteRequested { destination } => self.search_for(destination, now, effects),

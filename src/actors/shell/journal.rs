@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prunella_core::Instant;
-use prunella_core::incident::{Incident, Outcome, Step, Subject};
+use prunella_core::incident::{Incident, Outcome, Plan, Step, Subject};
 use prunella_core::limits::INCIDENTS_MAX;
 use prunella_storage::{Batch, Store, StoreError, Tree};
 use serde::{Deserialize, Serialize};
@@ -141,13 +141,32 @@ impl Journal {
         self.write(incident, format!("follows from #{root}: {}", culprit.name()))
     }
 
+    /// The ranking, with its numbers, so that a person can see why this was tried before that.
+    pub(super) fn tell_plan(&self, plan: &Plan) -> Option<Batch> {
+        let mut told: Vec<String> = plan.candidates.iter().map(ToString::to_string).collect();
+        told.extend(plan.withheld.iter().map(|(candidate, why)| format!("not {}: {}", candidate.name(), why.name())));
+        self.write(plan.incident, format!("plan: {}", told.join("; ")))
+    }
+
+    pub(super) fn escalate(&self, incident: u64, plans: u32) -> Option<Batch> {
+        let told = self.pages().entries.get(&incident).map(|entry| (entry.kind.clone(), entry.subject.clone()));
+        let (kind, subject) = told?;
+        tracing::error!(id = incident, kind, subject, plans, "nothing helps: a person is needed");
+        self.write(incident, format!("a person is needed: {plans} plans did not help"))
+    }
+
     pub(super) fn tell_step(&self, incident: u64, step: &Step) -> Option<Batch> {
         self.write(incident, format!("{}: begun", step.name()))
     }
 
     pub(super) fn record(&self, incident: u64, outcome: Outcome) -> Batch {
-        let verdict = if outcome.helped { "helped" } else { "did not help" };
-        let text = format!("{}: {verdict} after {} ms", outcome.step, outcome.took_ms);
+        let text = match &outcome.refused {
+            Some(reason) => format!("{}: not possible: {reason}", outcome.step),
+            None => {
+                let verdict = if outcome.helped { "helped" } else { "did not help" };
+                format!("{}: {verdict} after {} ms", outcome.step, outcome.took_ms)
+            }
+        };
         let mut batch = self.write(incident, text).unwrap_or_default();
         let mut pages = self.pages();
         let slot = pages.next_outcome % OUTCOMES_MAX;
@@ -193,7 +212,7 @@ const ACTIONS_MAX: usize = 32;
 #[cfg(test)]
 mod tests {
     use prunella_core::PeerId;
-    use prunella_core::incident::{Evidence, IncidentKind};
+    use prunella_core::incident::{Evidence, IncidentKind, Phases};
     use prunella_storage::MemoryStore;
 
     use super::*;
@@ -206,7 +225,9 @@ mod tests {
     #[test]
     fn a_story_survives_in_the_store() {
         let (journal, store) = (Journal::default(), MemoryStore::default());
-        let outcome = Outcome { kind: "link-down".into(), step: "wait".into(), helped: true, took_ms: 5 };
+        let (kind, step) = ("link-down".into(), "wait".into());
+        let phases = Phases { planned_us: 40, executing_us: 90, verified_us: Some(5000), ..Phases::default() };
+        let outcome = Outcome { kind, step, helped: true, took_ms: 5, refused: None, phases };
         for batch in [
             Some(journal.open(incident(1), Instant::from_millis(10), 1_800_000_000_000)),
             journal.tell_step(1, &Step::Wait),
@@ -232,5 +253,12 @@ mod tests {
         let entries = journal.entries();
         assert_eq!(entries.len(), INCIDENTS_MAX);
         assert_eq!(entries.last().unwrap().id, 0, "the open one stays");
+    }
+
+    #[test]
+    fn outcomes_of_earlier_versions_are_read() {
+        let json = br#"{"kind":"link-down","step":"wait","helped":true,"took_ms":70}"#;
+        let outcome: Outcome = serde_json::from_slice(json).unwrap();
+        assert_eq!((outcome.took_ms, outcome.refused, outcome.phases), (70, None, Phases::default()));
     }
 }

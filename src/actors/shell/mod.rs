@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use prunella_core::incident::Step;
 use prunella_core::limits::BLAME_PER_SECOND;
 use prunella_core::membership::quorum::{PartitionEvent, Quorum};
 use prunella_core::membership::{Change, Evidence, Status};
@@ -29,7 +30,7 @@ use prunella_core::rng::Rng;
 use prunella_core::selection::{Candidate, choose};
 use prunella_core::wire::codec;
 use prunella_core::wiring::{Command, Route};
-use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, pathfinder};
+use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, executor, pathfinder};
 use prunella_storage::{Batch, Store, Tree};
 
 pub use gate::RulesGate;
@@ -294,6 +295,9 @@ impl Perform for Shell {
             Command::ExplainIncident { incident, root, culprit } => {
                 self.keep_if_any(self.journal.explain(incident, root, &culprit));
             }
+            Command::TellPlan(plan) => self.keep_if_any(self.journal.tell_plan(&plan)),
+            Command::Escalate { incident, plans } => self.keep_if_any(self.journal.escalate(incident, plans)),
+            Command::Repair { incident, step } => self.repair(incident, step),
             Command::TellStep { incident, step } => self.keep_if_any(self.journal.tell_step(incident, &step)),
             Command::RecordOutcome { incident, outcome } => {
                 self.directory.keep(self.journal.record(incident, outcome));
@@ -316,6 +320,18 @@ impl Shell {
             && (hedged || before != path)
         {
             sessions.rerouted(destination);
+        }
+    }
+
+    /// Does what a plan wants, or says at once that it cannot.
+    fn repair(&self, incident: u64, step: Step) {
+        let done = match &step {
+            Step::RestartActor { actor } => self.directory.fail(actor, None),
+            _ => false,
+        };
+        if !done {
+            let reason = "this node does not offer it".to_owned();
+            self.directory.deliver(Route::Executor(executor::Input::StepRefused { incident, step, reason }));
         }
     }
 

@@ -1,8 +1,8 @@
 //! How far this process may trust what it did not hear: a process that was starved accuses nobody.
 //!
 //! After Lifeguard's local health (Dadgar et al., DSN-W 2018, section IV): a score that grows with every late wake and
-//! stretches time-outs, and beyond that a time in which no verdict about anybody else is given at all. Membership has its
-//! own, slower score ([`crate::membership`]): there a wrong verdict costs the whole mesh, here one incident.
+//! stretches time-outs, and beyond that a time in which nobody else is accused at all. Membership has its
+//! own, slower score ([`crate::membership`]): there a wrong accusation costs the whole mesh, here one incident.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Doubt {
         }
     }
 
-    /// Whether verdicts about others may be given now.
+    /// Whether others may be accused now.
     pub fn is_trusted(&self, now: Instant) -> bool {
         now >= self.until
     }

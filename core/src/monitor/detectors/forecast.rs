@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Hold, Trend, Verdict};
+use super::{Edge, Hold, Trend};
 use crate::Instant;
 use crate::incident::Evidence;
 
@@ -25,16 +25,16 @@ impl Forecast {
     }
 
     /// The value is this now.
-    pub fn observe(&mut self, value: Duration, now: Instant) -> Option<Verdict> {
+    pub fn observe(&mut self, value: Duration, now: Instant) -> Option<Edge> {
         self.trend.observe(u64::try_from(value.as_nanos()).unwrap_or(u64::MAX), now);
         let reached_in = self.reached_in();
         let ahead = reached_in.is_some_and(|wait| wait <= HORIZON);
         match self.hold.observe(ahead)? {
             true => {
                 let reached_in = reached_in.unwrap_or_default();
-                Some(Verdict::Wrong(Evidence::Ramp { now: value, limit: self.limit, reached_in }))
+                Some(Edge::Wrong(Evidence::Ramp { now: value, limit: self.limit, reached_in }))
             }
-            false => Some(Verdict::Well),
+            false => Some(Edge::Well),
         }
     }
 
@@ -54,7 +54,7 @@ impl Forecast {
 }
 
 /// Points that the line is laid through, and how many are needed.
-const POINTS: usize = 12;
+const POINTS: usize = 8;
 const POINTS_MIN: usize = 6;
 /// How monotonic a ramp must be.
 const TAU_PERMILLE: i64 = 800;
@@ -78,9 +78,9 @@ mod tests {
         let mut forecast = Forecast::new(Duration::from_millis(200));
         let told = (0..40).find_map(|second| {
             let value = Duration::from_millis(20 + 5 * second);
-            forecast.observe(value, at(second)).map(|verdict| (second, verdict))
+            forecast.observe(value, at(second)).map(|edge| (second, edge))
         });
-        let Some((second, Verdict::Wrong(Evidence::Ramp { reached_in, .. }))) = told else { panic!("{told:?}") };
+        let Some((second, Edge::Wrong(Evidence::Ramp { reached_in, .. }))) = told else { panic!("{told:?}") };
         let breach = 36;
         assert!((20..34).contains(&second), "{second}");
         assert!(reached_in.as_secs().abs_diff(breach - second) <= 1, "{reached_in:?} from {second}");
@@ -97,8 +97,8 @@ mod tests {
         fn noise_on_a_plateau_is_no_ramp(noise in proptest::collection::vec(0u64..20_000, 0..100)) {
             let mut forecast = Forecast::new(Duration::from_millis(200));
             for (second, us) in noise.iter().enumerate() {
-                let verdict = forecast.observe(Duration::from_micros(50_000 + us), at(second as u64));
-                prop_assert_eq!(verdict, None);
+                let edge = forecast.observe(Duration::from_micros(50_000 + us), at(second as u64));
+                prop_assert_eq!(edge, None);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! must rise almost without exception (Kendall's tau) and by more than work explains. A process that fills its caches
 //! rises too, which is why the amounts are large: a seeping leak is found after minutes, not seconds.
 
-use super::{Trend, Verdict};
+use super::{Edge, Trend};
 use crate::Instant;
 use crate::incident::{Evidence, Quantity};
 
@@ -43,7 +43,7 @@ impl Growth {
     }
 
     /// So much of it is used now; to be told about once a second.
-    pub fn observe(&mut self, used: u64, now: Instant) -> Option<Verdict> {
+    pub fn observe(&mut self, used: u64, now: Instant) -> Option<Edge> {
         self.short.observe(used, now);
         if self.samples.is_multiple_of(LONG_EVERY) {
             self.long.observe(used, now);
@@ -59,12 +59,12 @@ impl Growth {
             (self.alarm, self.samples) = (None, 0);
             self.short.clear();
             self.long.clear();
-            return Some(Verdict::Well);
+            return Some(Edge::Well);
         }
         let grown = self.grown(&self.short, SHORT_MIN, self.borne.burst);
         let (from, to, within) = grown.or_else(|| self.grown(&self.long, LONG_MIN, self.borne.seep))?;
         self.alarm = Some(Alarm { well_below: from + (to - from) / 2, highest: to, level_for: 0 });
-        Some(Verdict::Wrong(Evidence::Growth { of: self.of, from, to, within }))
+        Some(Edge::Wrong(Evidence::Growth { of: self.of, from, to, within }))
     }
 
     fn grown(&self, trend: &Trend, least: usize, borne: u64) -> Option<(u64, u64, std::time::Duration)> {
@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    fn observe(growth: &mut Growth, used: u64, second: u64) -> Option<Verdict> {
+    fn observe(growth: &mut Growth, used: u64, second: u64) -> Option<Edge> {
         growth.observe(used, Instant::from_millis(second * 1000))
     }
 
@@ -107,14 +107,14 @@ mod tests {
         (0..30).for_each(|second| assert_eq!(observe(&mut growth, 40, second), None));
         let found = (30..40).find(|second| observe(&mut growth, 40 + (second - 29) * 100, *second).is_some());
         assert!(found.is_some_and(|second| second <= 36), "{found:?}");
-        assert_eq!(observe(&mut growth, 45, 41), Some(Verdict::Well), "it was given back");
+        assert_eq!(observe(&mut growth, 45, 41), Some(Edge::Well), "it was given back");
     }
 
     #[test]
     fn seeping_is_found_too() {
         let mut growth = descriptors();
         let found = (0..1000).find_map(|second| Some((second, observe(&mut growth, 40 + second / 3, second)?)));
-        let Some((second, Verdict::Wrong(Evidence::Growth { from: 40, .. }))) = found else { panic!("{found:?}") };
+        let Some((second, Edge::Wrong(Evidence::Growth { from: 40, .. }))) = found else { panic!("{found:?}") };
         assert!((300..=500).contains(&second), "{second}");
     }
 
@@ -122,7 +122,7 @@ mod tests {
     fn a_new_level_is_no_leak_for_long() {
         let mut growth = descriptors();
         (0..10).for_each(|second| drop(observe(&mut growth, 40 + second * 100, second)));
-        let well = (10..100).find(|second| observe(&mut growth, 1000, *second) == Some(Verdict::Well));
+        let well = (10..100).find(|second| observe(&mut growth, 1000, *second) == Some(Edge::Well));
         assert!(well.is_some(), "it has stopped growing");
     }
 

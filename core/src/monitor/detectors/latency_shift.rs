@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::Verdict;
+use super::Edge;
 use crate::incident::Evidence;
 
 /// What is borne however unusual it is.
@@ -52,7 +52,7 @@ impl LatencyShift {
     }
 
     /// It took so long.
-    pub fn observe(&mut self, took: Duration) -> Option<Verdict> {
+    pub fn observe(&mut self, took: Duration) -> Option<Edge> {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).min(NANOS_MAX);
         self.recent = if self.seen == 0 { took } else { (self.recent * 3 + took) / 4 };
         self.seen = self.seen.saturating_add(1);
@@ -76,7 +76,7 @@ impl LatencyShift {
         }
         (self.raised, self.in_alarm, self.well) = (true, 0, 0);
         let (now, usual) = (Duration::from_nanos(took), Duration::from_nanos(self.usual));
-        Some(Verdict::Wrong(Evidence::Slower { now, usual }))
+        Some(Edge::Wrong(Evidence::Slower { now, usual }))
     }
 
     /// What is usual; zero before the first sample.
@@ -89,7 +89,7 @@ impl LatencyShift {
         self.raised
     }
 
-    fn observe_in_alarm(&mut self, took: u64) -> Option<Verdict> {
+    fn observe_in_alarm(&mut self, took: u64) -> Option<Edge> {
         self.in_alarm += 1;
         // Half way back is not back.
         let back = took <= self.limit(1 + self.tolerance.factor.saturating_sub(1) / 2, self.tolerance.shift / 2);
@@ -107,7 +107,7 @@ impl LatencyShift {
             };
         }
         (self.raised, self.sum_milli) = (false, 0);
-        Some(Verdict::Well)
+        Some(Edge::Well)
     }
 
     /// What is longer than this is suspect, or not yet well.
@@ -152,7 +152,7 @@ mod tests {
         LatencyShift::new(Tolerance { shift: Duration::from_millis(20), factor: 2 })
     }
 
-    fn feed(shift: &mut LatencyShift, ms: u64, times: usize) -> Vec<Verdict> {
+    fn feed(shift: &mut LatencyShift, ms: u64, times: usize) -> Vec<Edge> {
         (0..times).filter_map(|_| shift.observe(Duration::from_millis(ms))).collect()
     }
 
@@ -163,9 +163,9 @@ mod tests {
         assert_eq!(feed(&mut shift, 100, 2), []);
         let usual = shift.usual();
         let evidence = Evidence::Slower { now: Duration::from_millis(100), usual };
-        assert_eq!(feed(&mut shift, 100, 1), [Verdict::Wrong(evidence)]);
+        assert_eq!(feed(&mut shift, 100, 1), [Edge::Wrong(evidence)]);
         assert_eq!(usual, Duration::from_millis(10), "it does not excuse itself");
-        assert_eq!(feed(&mut shift, 10, 3), [Verdict::Well]);
+        assert_eq!(feed(&mut shift, 10, 3), [Edge::Well]);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::Verdict;
+use super::Edge;
 use crate::Instant;
 use crate::incident::Evidence;
 
@@ -27,7 +27,7 @@ pub struct LossShift {
 
 impl LossShift {
     /// So many probes were lost, and so many returned, since the last time.
-    pub fn observe(&mut self, lost: u64, returned: u64, now: Instant) -> Option<Verdict> {
+    pub fn observe(&mut self, lost: u64, returned: u64, now: Instant) -> Option<Edge> {
         let (lost, returned) = (lost.min(BATCH_MAX), returned.min(BATCH_MAX));
         self.sum_milli = (self.sum_milli + lost * LOST_MILLI).saturating_sub(returned * RETURNED_MILLI);
         (self.lost, self.all) = (self.lost + lost, self.all + lost + returned);
@@ -40,13 +40,13 @@ impl LossShift {
             let calm = self.clean >= CLEAN_AT_REST && now.since(self.lost_at) >= CALM;
             return (self.clean >= CLEAN || calm).then(|| {
                 *self = Self::default();
-                Verdict::Well
+                Edge::Well
             });
         }
         if self.sum_milli >= ALARM_MILLI {
             self.raised = true;
             let permille = (self.lost * 1000 / self.all.max(1)) as u16;
-            return Some(Verdict::Wrong(Evidence::Loss { permille, of: self.all }));
+            return Some(Edge::Wrong(Evidence::Loss { permille, of: self.all }));
         }
         if self.sum_milli == 0 {
             (self.lost, self.all) = (0, 0);
@@ -84,7 +84,7 @@ mod tests {
         let (mut shift, mut rng) = (LossShift::default(), Rng::from_seed(seed));
         (1..=most).find(|_| {
             let lost = rng.below(1000) < permille;
-            matches!(shift.observe(u64::from(lost), u64::from(!lost), Instant::BOOT), Some(Verdict::Wrong(_)))
+            matches!(shift.observe(u64::from(lost), u64::from(!lost), Instant::BOOT), Some(Edge::Wrong(_)))
         })
     }
 
@@ -100,10 +100,10 @@ mod tests {
     #[test]
     fn the_all_clear_needs_a_clean_stretch() {
         let (mut shift, now) = (LossShift::default(), Instant::BOOT);
-        assert!(matches!(shift.observe(4, 0, now), Some(Verdict::Wrong(Evidence::Loss { permille: 1000, of: 4 }))));
+        assert!(matches!(shift.observe(4, 0, now), Some(Edge::Wrong(Evidence::Loss { permille: 1000, of: 4 }))));
         assert_eq!(shift.observe(0, 29, now), None);
         assert_eq!(shift.observe(1, 0, now), None, "one more loss, and the count begins anew");
-        assert_eq!((shift.observe(0, 29, now), shift.observe(0, 1, now)), (None, Some(Verdict::Well)));
+        assert_eq!((shift.observe(0, 29, now), shift.observe(0, 1, now)), (None, Some(Edge::Well)));
     }
 
     #[test]
@@ -111,6 +111,6 @@ mod tests {
         let mut shift = LossShift::default();
         shift.observe(4, 0, Instant::BOOT);
         assert_eq!(shift.observe(0, 10, Instant::from_millis(14_000)), None);
-        assert_eq!(shift.observe(0, 1, Instant::from_millis(15_000)), Some(Verdict::Well));
+        assert_eq!(shift.observe(0, 1, Instant::from_millis(15_000)), Some(Edge::Well));
     }
 }

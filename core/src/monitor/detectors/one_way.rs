@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Doubt, Timeout, Verdict};
+use super::{Doubt, Edge, Timeout};
 use crate::Instant;
 use crate::incident::Evidence;
 
@@ -28,10 +28,10 @@ impl OneWay {
     }
 
     /// Whether probes return, as the peer role sees it.
-    pub fn answered(&mut self, answered: bool, now: Instant) -> Option<Verdict> {
+    pub fn answered(&mut self, answered: bool, now: Instant) -> Option<Edge> {
         if answered {
             self.unanswered = None;
-            return std::mem::take(&mut self.raised).then_some(Verdict::Well);
+            return std::mem::take(&mut self.raised).then_some(Edge::Well);
         }
         if self.unanswered.is_none() {
             self.unanswered = Some((Timeout::new(ONE_WAY_AFTER, now), now));
@@ -41,7 +41,7 @@ impl OneWay {
     }
 
     /// So many frames came over the link in all.
-    pub fn heard(&mut self, frames: u64, doubt: &Doubt, now: Instant) -> Option<Verdict> {
+    pub fn heard(&mut self, frames: u64, doubt: &Doubt, now: Instant) -> Option<Edge> {
         if frames < self.heard {
             // Another connection counts anew.
             self.heard_before = 0;
@@ -54,7 +54,7 @@ impl OneWay {
             return None;
         }
         self.raised = true;
-        Some(Verdict::Wrong(Evidence::OneWay { heard, unanswered: now.since(*since) }))
+        Some(Edge::Wrong(Evidence::OneWay { heard, unanswered: now.since(*since) }))
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
         one_way.answered(false, at(0));
         let found = (1..30).find(|i| one_way.heard(500 + i, &doubt, at(*i)).is_some());
         assert_eq!(found, Some(10));
-        assert_eq!(one_way.answered(true, at(40)), Some(Verdict::Well));
+        assert_eq!(one_way.answered(true, at(40)), Some(Edge::Well));
     }
 
     #[test]

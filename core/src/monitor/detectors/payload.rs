@@ -10,7 +10,7 @@ use crate::Instant;
 use crate::incident::Evidence;
 use crate::monitor::ring::Ring;
 
-use super::{Doubt, Hold, Verdict};
+use super::{Doubt, Edge, Hold};
 
 /// What was sent to one destination, and what came of it.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl PayloadGap {
 
     /// So many packets were sent in all, so many of them are known to be lost, and so many acknowledgments came. Numbers
     /// smaller than the last ones are those of another session.
-    pub fn observe(&mut self, sent: u64, lost: u64, acknowledged: u64, doubt: &Doubt, now: Instant) -> Option<Verdict> {
+    pub fn observe(&mut self, sent: u64, lost: u64, acknowledged: u64, doubt: &Doubt, now: Instant) -> Option<Edge> {
         let counts = [sent, lost, acknowledged];
         let is_other = |(_, last): &(Instant, [u64; 3])| last.iter().zip(counts).any(|(last, now)| *last > now);
         // Acknowledgments that wait to be read are not missing.
@@ -53,9 +53,9 @@ impl PayloadGap {
         match self.hold.observe(!answered)? {
             true => {
                 let lost = if silent { sent } else { lost };
-                Some(Verdict::Wrong(Evidence::Unacknowledged { sent, lost, within }))
+                Some(Edge::Wrong(Evidence::Unacknowledged { sent, lost, within }))
             }
-            false => Some(Verdict::Well),
+            false => Some(Edge::Well),
         }
     }
 }
@@ -90,9 +90,9 @@ mod tests {
         let (mut gap, doubt) = (PayloadGap::new(), Doubt::default());
         assert!((0..50).all(|i| gap.observe(i * 10, 0, i * 5, &doubt, at(i)).is_none()));
         let found = (50..100).find_map(|i| Some((i, gap.observe(500 + i / 4, 0, 245, &doubt, at(i))?)));
-        let Some((tick, Verdict::Wrong(Evidence::Unacknowledged { .. }))) = found else { panic!("{found:?}") };
+        let Some((tick, Edge::Wrong(Evidence::Unacknowledged { .. }))) = found else { panic!("{found:?}") };
         assert!(tick <= 50 + 25, "{tick}");
-        let well = (100..110).find(|i| gap.observe(600 + i, 0, 245 + i, &doubt, at(*i)) == Some(Verdict::Well));
+        let well = (100..110).find(|i| gap.observe(600 + i, 0, 245 + i, &doubt, at(*i)) == Some(Edge::Well));
         assert!(well.is_some());
     }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Accrual, Doubt, Timeout, Verdict};
+use super::{Accrual, Doubt, Edge, Timeout};
 use crate::Instant;
 use crate::incident::Evidence;
 
@@ -32,7 +32,7 @@ impl Standstill {
     }
 
     /// It has handled so many messages in all, and so many wait.
-    pub fn observe(&mut self, handled: u64, waiting: u64, doubt: &Doubt, now: Instant) -> Option<Verdict> {
+    pub fn observe(&mut self, handled: u64, waiting: u64, doubt: &Doubt, now: Instant) -> Option<Edge> {
         let moved = self.handled != Some(handled);
         if moved || waiting == 0 {
             // A gap in which this process did not run was not the actor's.
@@ -42,7 +42,7 @@ impl Standstill {
             self.handled = Some(handled);
             (self.moved_at, self.busy) = (now, waiting > 0);
             self.unmoved.reset(now);
-            return std::mem::take(&mut self.raised).then_some(Verdict::Well);
+            return std::mem::take(&mut self.raised).then_some(Edge::Well);
         }
         if !self.busy {
             // The message came after the last look: the wait begins with it.
@@ -55,7 +55,7 @@ impl Standstill {
             return None;
         }
         self.raised = true;
-        Some(Verdict::Wrong(Evidence::Standstill { waiting, unmoved }))
+        Some(Edge::Wrong(Evidence::Standstill { waiting, unmoved }))
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
         let stuck_at = (2..400).find(|i| standstill.observe(10, 1 + i / 10, &doubt, at(i * 10)).is_some());
         assert_eq!(stuck_at, Some(202), "two seconds after the first message that waited");
         assert_eq!(standstill.observe(10, 60, &doubt, at(5000)), None, "it is told once");
-        assert_eq!(standstill.observe(11, 59, &doubt, at(5010)), Some(Verdict::Well));
+        assert_eq!(standstill.observe(11, 59, &doubt, at(5010)), Some(Edge::Well));
     }
 
     #[test]

@@ -28,8 +28,8 @@ impl ActorWatch {
         found: &mut Vec<Finding>,
     ) {
         self.heard = now;
-        if let Some(verdict) = self.standstill.observe(sample.handled, sample.waiting, doubt, now) {
-            found.push((IncidentKind::ActorStuck { actor: sample.actor.clone() }, verdict));
+        if let Some(edge) = self.standstill.observe(sample.handled, sample.waiting, doubt, now) {
+            found.push((IncidentKind::ActorStuck { actor: sample.actor.clone() }, edge));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::incident::{Evidence, IncidentKind};
-use crate::monitor::detectors::{Doubt, Forecast, Hold, LatencyShift, LossShift, OneWay, Tolerance, Verdict};
+use crate::monitor::detectors::{Doubt, Edge, Forecast, Hold, LatencyShift, LossShift, OneWay, Tolerance};
 use crate::monitor::sample::LinkSample;
 use crate::peer::{LinkReport, LinkState};
 use crate::{Instant, PeerId, Rejected};
@@ -82,8 +82,8 @@ impl LinkWatch {
         }
         let probes = (report.probes_returned, report.probes_lost);
         if let Some((returned, lost)) = self.probes.filter(|(r, l)| *r <= probes.0 && *l <= probes.1) {
-            let verdict = self.loss.observe(probes.1 - lost, probes.0 - returned, now);
-            found.extend(verdict.map(|v| (IncidentKind::LinkLossy { peer }, v)));
+            let edge = self.loss.observe(probes.1 - lost, probes.0 - returned, now);
+            found.extend(edge.map(|v| (IncidentKind::LinkLossy { peer }, v)));
             if probes.0 > returned {
                 found.extend(self.latency.observe(report.rtt).map(|v| (IncidentKind::LinkSlow { peer }, v)));
                 found.extend(self.ahead.observe(report.rtt, now).map(|v| (IncidentKind::BreachAhead { peer }, v)));
@@ -101,8 +101,8 @@ impl LinkWatch {
         found: &mut Vec<Finding>,
     ) {
         let peer = self.peer;
-        let verdict = self.one_way.heard(sample.heard, doubt, now);
-        found.extend(verdict.map(|v| (IncidentKind::LinkOneWay { peer }, v)));
+        let edge = self.one_way.heard(sample.heard, doubt, now);
+        found.extend(edge.map(|v| (IncidentKind::LinkOneWay { peer }, v)));
         let Some((at, last)) = &self.sampled else {
             self.sampled = Some((now, sample));
             return;
@@ -122,8 +122,8 @@ impl LinkWatch {
         let per_second = rate(refused(worst), 0);
         if let Some(raised) = self.refusals.observe(per_second >= REFUSALS_PER_SECOND) {
             let evidence = Evidence::Refused { reason: Rejected::ALL[worst], count: refused(worst), within };
-            let verdict = if raised { Verdict::Wrong(evidence) } else { Verdict::Well };
-            found.push((IncidentKind::Refusals { peer }, verdict));
+            let edge = if raised { Edge::Wrong(evidence) } else { Edge::Well };
+            found.push((IncidentKind::Refusals { peer }, edge));
         }
         self.sampled = Some((now, sample));
     }

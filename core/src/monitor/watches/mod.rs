@@ -17,8 +17,8 @@ pub(super) use store::StoreWatch;
 pub use link::LinkFigures;
 pub use process::ProcessFigures;
 
-use super::detectors::Verdict;
+use super::detectors::Edge;
 use crate::incident::IncidentKind;
 
 /// What a watch has found.
-pub(super) type Finding = (IncidentKind, Verdict);
+pub(super) type Finding = (IncidentKind, Edge);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::Instant;
 use crate::PeerId;
 use crate::incident::{Evidence, IncidentKind};
-use crate::monitor::detectors::{Doubt, PayloadGap, Verdict};
+use crate::monitor::detectors::{Doubt, Edge, PayloadGap};
 use crate::monitor::ring::Ring;
 use crate::monitor::sample::PathSample;
 
@@ -42,7 +42,7 @@ impl PathWatch {
         if self.switches.is_full() && within <= CHURN_WITHIN && !self.churns {
             self.churns = true;
             let evidence = Evidence::Churn { switches: self.switches.len(), within };
-            found.push((IncidentKind::PathChurn { destination: self.destination }, Verdict::Wrong(evidence)));
+            found.push((IncidentKind::PathChurn { destination: self.destination }, Edge::Wrong(evidence)));
         }
     }
 
@@ -56,15 +56,15 @@ impl PathWatch {
         if self.lost {
             return;
         }
-        let verdict = self.gap.observe(sample.sent, sample.lost, sample.acknowledged, doubt, now);
-        found.extend(verdict.map(|v| (IncidentKind::PayloadLost { destination: self.destination }, v)));
+        let edge = self.gap.observe(sample.sent, sample.lost, sample.acknowledged, doubt, now);
+        found.extend(edge.map(|v| (IncidentKind::PayloadLost { destination: self.destination }, v)));
     }
 
     pub(in crate::monitor) fn wake(&mut self, now: Instant, found: &mut Vec<Finding>) {
         if self.deadline().is_some_and(|at| at <= now) {
             self.churns = false;
             self.switches.clear();
-            found.push((IncidentKind::PathChurn { destination: self.destination }, Verdict::Well));
+            found.push((IncidentKind::PathChurn { destination: self.destination }, Edge::Well));
         }
     }
 

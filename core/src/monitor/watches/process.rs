@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::Instant;
 use crate::incident::{Evidence, IncidentKind, Quantity};
-use crate::monitor::detectors::{Doubt, Growth, Leaks, Verdict};
+use crate::monitor::detectors::{Doubt, Edge, Growth, Leaks};
 use crate::monitor::ring::Ring;
 use crate::monitor::sample::ProcessSample;
 
@@ -59,7 +59,7 @@ impl ProcessWatch {
         self.doubt.woke(sample.late, now);
         self.on_late(sample.late, now, found);
         if let Some(by_ms) = self.jump(sample.unix_ms, now) {
-            found.push((IncidentKind::ClockJumped, Verdict::Wrong(Evidence::Jump { by_ms })));
+            found.push((IncidentKind::ClockJumped, Edge::Wrong(Evidence::Jump { by_ms })));
         }
         if let Some(used) = sample.processor {
             self.on_processor(used, now);
@@ -87,10 +87,10 @@ impl ProcessWatch {
         let within = self.times.oldest().map(|first| now.since(*first)).unwrap_or_default();
         if !self.starved && median >= STARVED_LATE && within >= STARVED_FOR && self.late.len() >= STARVED_SAMPLES {
             self.starved = true;
-            found.push((IncidentKind::Starved, Verdict::Wrong(Evidence::Lateness { median, within })));
+            found.push((IncidentKind::Starved, Edge::Wrong(Evidence::Lateness { median, within })));
         } else if self.starved && median < STARVED_LATE / 4 {
             self.starved = false;
-            found.push((IncidentKind::Starved, Verdict::Well));
+            found.push((IncidentKind::Starved, Edge::Well));
         }
     }
 
@@ -149,12 +149,12 @@ mod tests {
             ms += 410;
             watch.observe(&sample(400, 0), Instant::from_millis(ms), &mut found);
         }
-        assert!(matches!(&found[..], [(IncidentKind::Starved, Verdict::Wrong(_))]), "{found:?}");
+        assert!(matches!(&found[..], [(IncidentKind::Starved, Edge::Wrong(_))]), "{found:?}");
         for _ in 0..40 {
             ms += 10;
             watch.observe(&sample(0, 0), Instant::from_millis(ms), &mut found);
         }
-        assert_eq!(found.pop(), Some((IncidentKind::Starved, Verdict::Well)));
+        assert_eq!(found.pop(), Some((IncidentKind::Starved, Edge::Well)));
     }
 
     #[test]
@@ -163,6 +163,6 @@ mod tests {
         for (now, unix) in [(0, 50_000), (10, 50_010), (20, 50_700), (30, 45_000)] {
             watch.observe(&sample(0, unix), Instant::from_millis(now), &mut found);
         }
-        assert_eq!(found, [(IncidentKind::ClockJumped, Verdict::Wrong(Evidence::Jump { by_ms: -5710 }))]);
+        assert_eq!(found, [(IncidentKind::ClockJumped, Edge::Wrong(Evidence::Jump { by_ms: -5710 }))]);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::Instant;
 use crate::incident::IncidentKind;
-use crate::monitor::detectors::{Doubt, LatencyShift, Tolerance, Verdict};
+use crate::monitor::detectors::{Doubt, Edge, LatencyShift, Tolerance};
 
 use super::Finding;
 
@@ -34,14 +34,14 @@ impl StoreWatch {
         if took >= BORNE.shift {
             self.slow_at = now;
         }
-        found.extend(self.latency.observe(took).map(|verdict| (IncidentKind::StoreSlow, verdict)));
+        found.extend(self.latency.observe(took).map(|edge| (IncidentKind::StoreSlow, edge)));
     }
 
     /// A store that nobody writes to is not slow for ever.
     pub(in crate::monitor) fn wake(&mut self, now: Instant, found: &mut Vec<Finding>) {
         if self.deadline().is_some_and(|at| at <= now) {
             self.latency = LatencyShift::new(BORNE);
-            found.push((IncidentKind::StoreSlow, Verdict::Well));
+            found.push((IncidentKind::StoreSlow, Edge::Well));
         }
     }
 

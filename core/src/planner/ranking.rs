@@ -1,0 +1,84 @@
+//! The ranking: what could be done about a kind of incident, the best first.
+
+use super::knowledge::Knowledge;
+use crate::incident::{Candidate, IncidentKind, Step};
+
+/// The candidates for a kind of incident: by expected effect less cost and risk, and of equals the one that is named
+/// first.
+pub(super) fn rank(kind: &IncidentKind, knowledge: &Knowledge) -> Vec<Candidate> {
+    let candidate = |steps: Vec<Step>| {
+        let name = steps.last().map_or("", Step::name);
+        let (tried, helped) = knowledge.of(kind, name);
+        let cost = steps.iter().map(cost).sum();
+        let risk = steps.iter().map(risk).max().unwrap_or_default();
+        Candidate { steps, tried, helped, cost, risk }
+    };
+    let mut candidates: Vec<Candidate> = possible(kind).into_iter().map(candidate).collect();
+    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.score()));
+    candidates
+}
+
+/// What could help at all. Nothing: the incident is told, and needs no repair, or there is none.
+fn possible(kind: &IncidentKind) -> Vec<Vec<Step>> {
+    let one_each = |steps: Vec<Step>| steps.into_iter().map(|step| vec![step]).collect();
+    match kind {
+        IncidentKind::LinkDown { peer }
+        | IncidentKind::LinkOneWay { peer }
+        | IncidentKind::NodeUnreachable { peer } => {
+            one_each(vec![Step::Wait, Step::Redial { peer: *peer }, Step::FindNeighbors])
+        }
+        IncidentKind::LinkLossy { .. } | IncidentKind::LinkSlow { .. } | IncidentKind::BreachAhead { .. } => {
+            one_each(vec![Step::Wait, Step::Rebalance])
+        }
+        IncidentKind::PathLost { destination } => {
+            one_each(vec![Step::Reroute { destination: *destination }, Step::FindNeighbors])
+        }
+        IncidentKind::PayloadLost { destination } => one_each(vec![
+            Step::SwitchPath { destination: *destination },
+            Step::Reroute { destination: *destination },
+            Step::FindNeighbors,
+        ]),
+        IncidentKind::PathChurn { .. } => one_each(vec![Step::Wait, Step::Rebalance]),
+        IncidentKind::RelayFailing { peer } => one_each(vec![Step::Wait, Step::Quarantine { peer: *peer }]),
+        IncidentKind::RegionUnreachable { .. } => one_each(vec![Step::Wait, Step::FindNeighbors]),
+        IncidentKind::CutOff => one_each(vec![Step::Wait, Step::FindNeighbors, Step::Rejoin]),
+        IncidentKind::FewNeighbors => one_each(vec![Step::FindNeighbors]),
+        IncidentKind::ActorFailed { .. } => one_each(vec![Step::Wait]),
+        IncidentKind::ActorStuck { actor } => one_each(vec![Step::RestartActor { actor: actor.clone() }]),
+        IncidentKind::StoreSlow => one_each(vec![Step::Wait, Step::RebuildStore]),
+        IncidentKind::Leak { .. } => one_each(vec![Step::ShedLoad]),
+        IncidentKind::Starved => one_each(vec![Step::Wait, Step::ShedLoad]),
+        IncidentKind::Refusals { peer } => {
+            one_each(vec![Step::Wait, Step::Redial { peer: *peer }, Step::Quarantine { peer: *peer }])
+        }
+        IncidentKind::CertificateExpiring => one_each(vec![Step::RotateCertificate]),
+        // The pathfinder has moved the traffic already; a clock is not set back; and unusual is not wrong.
+        IncidentKind::PathSwitched { .. } | IncidentKind::ClockJumped | IncidentKind::LinkUnusual { .. } => Vec::new(),
+    }
+}
+
+/// What a step costs those who are well: messages, interrupted work, capacity.
+const fn cost(step: &Step) -> u32 {
+    match step {
+        Step::Wait => 0,
+        Step::Reroute { .. } | Step::SwitchPath { .. } | Step::TakeLoad | Step::Readmit { .. } => 10,
+        Step::Redial { .. } => 20,
+        Step::FindNeighbors => 40,
+        Step::Rebalance | Step::RotateCertificate => 60,
+        Step::RestartActor { .. } => 80,
+        Step::ShedLoad | Step::Quarantine { .. } => 150,
+        Step::RebuildStore | Step::Rejoin => 250,
+    }
+}
+
+/// What a step may break if the diagnosis is wrong.
+const fn risk(step: &Step) -> u32 {
+    match step {
+        Step::Rebalance => 50,
+        Step::RestartActor { .. } => 30,
+        Step::ShedLoad => 100,
+        Step::Quarantine { .. } => 250,
+        Step::RebuildStore | Step::Rejoin => 250,
+        _ => 0,
+    }
+}
