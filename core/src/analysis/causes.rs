@@ -21,6 +21,9 @@ pub(super) fn candidates(symptoms: &[Symptom], topology: &Topology, now: Instant
     found
 }
 
+/// Whether a symptom follows from a cause.
+type Follows = Box<dyn Fn(&Symptom) -> bool>;
+
 struct View<'a> {
     symptoms: &'a [Symptom],
     topology: &'a Topology,
@@ -30,7 +33,7 @@ struct View<'a> {
 impl View<'_> {
     /// An incident that is open already and explains others.
     fn open_cause(&self, root: &Symptom) -> Option<Cause> {
-        let (culprit, follows): (Subject, Box<dyn Fn(&Symptom) -> bool>) = match &root.kind {
+        let (culprit, follows): (Subject, Follows) = match &root.kind {
             IncidentKind::LinkDown { peer } | IncidentKind::LinkOneWay { peer } => {
                 let peer = *peer;
                 let follows = move |s: &Symptom| {

@@ -217,6 +217,18 @@ fn a_relays_word_that_a_path_is_broken_moves_traffic_at_once() {
 }
 
 #[test]
+fn a_path_that_a_plan_gives_up_is_left_although_its_probes_return() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let before = diamond.in_use();
+    diamond.give(Input::SwitchRequested { destination: id(4) });
+    assert_ne!(diamond.in_use(), before);
+    diamond.run(3000);
+    assert_ne!(diamond.in_use(), before, "a path as good as that one is not worth going back");
+}
+
+#[test]
 fn a_link_of_its_own_that_goes_down_moves_traffic_at_once() {
     let mut diamond = Diamond::new();
     diamond.give(Input::Wanted { destination: id(4) });

@@ -44,6 +44,8 @@ fn possible(kind: &IncidentKind) -> Vec<Vec<Step>> {
         IncidentKind::CutOff => one_each(vec![Step::Wait, Step::FindNeighbors, Step::Rejoin]),
         IncidentKind::FewNeighbors => one_each(vec![Step::FindNeighbors]),
         IncidentKind::ActorFailed { .. } => one_each(vec![Step::Wait]),
+        // Who waits for the disk is not helped by a restart, and everything stands on it.
+        IncidentKind::ActorStuck { actor } if actor == WRITER => one_each(vec![Step::Wait]),
         IncidentKind::ActorStuck { actor } => one_each(vec![Step::RestartActor { actor: actor.clone() }]),
         IncidentKind::StoreSlow => one_each(vec![Step::Wait, Step::RebuildStore]),
         IncidentKind::Leak { .. } => one_each(vec![Step::ShedLoad]),
@@ -82,3 +84,6 @@ const fn risk(step: &Step) -> u32 {
         _ => 0,
     }
 }
+
+/// The actor that writes to the store.
+const WRITER: &str = "knowledge";
