@@ -187,6 +187,7 @@ impl Talk {
             loss_permille: 0,
             probes_returned: 0,
             probes_lost: 0,
+            heard: None,
             established: 1,
             probed_every: Duration::from_millis(200),
             // Some carry frames, and others rest.

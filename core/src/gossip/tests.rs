@@ -116,6 +116,7 @@ fn report(to: u8, state: LinkState) -> LinkReport {
         loss_permille: 0,
         probes_returned: 0,
         probes_lost: 0,
+        heard: None,
         established: 1,
         probed_every: Duration::ZERO,
         carries_until: FAR_AWAY,

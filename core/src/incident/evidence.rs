@@ -15,6 +15,8 @@ pub enum Evidence {
     Adopted,
     /// The probes of a link do not return.
     Silence {
+        /// For how long.
+        silent: Duration,
         /// Lost probes, in thousandths.
         loss_permille: u16,
     },
@@ -61,6 +63,8 @@ pub enum Evidence {
         from: Vec<PeerId>,
         /// The relays of the path that is used now.
         to: Vec<PeerId>,
+        /// For how long the path that was left had been silent; zero if it is gone.
+        silent: Duration,
     },
     /// Traffic moved again and again.
     Churn {
@@ -89,11 +93,6 @@ pub enum Evidence {
         waiting: u64,
         /// For how long nothing was handled.
         unmoved: Duration,
-    },
-    /// A write has not come back.
-    Hanging {
-        /// For how long.
-        since: Duration,
     },
     /// More and more is used.
     Growth {
@@ -157,6 +156,36 @@ pub enum Evidence {
     },
 }
 
+impl Evidence {
+    /// For how long it had been wrong already when it was noticed, as far as what was seen tells: the time since the last
+    /// sign that all was well. `None` where nothing tells, or where noticing takes no time.
+    pub fn detected_after(&self) -> Option<Duration> {
+        let after = match self {
+            Evidence::Silence { silent, .. } | Evidence::Switched { silent, .. } => *silent,
+            Evidence::OneWay { unanswered, .. } => *unanswered,
+            Evidence::Standstill { unmoved, .. } => *unmoved,
+            Evidence::Unacknowledged { within, .. }
+            | Evidence::Churn { within, .. }
+            | Evidence::Growth { within, .. }
+            | Evidence::Lateness { within, .. }
+            | Evidence::Refused { within, .. } => *within,
+            Evidence::Adopted
+            | Evidence::ConnectionEnded { .. }
+            | Evidence::Loss { .. }
+            | Evidence::Slower { .. }
+            | Evidence::NoPath
+            | Evidence::Links { .. }
+            | Evidence::Failed { .. }
+            | Evidence::Ramp { .. }
+            | Evidence::Jump { .. }
+            | Evidence::Expiry { .. }
+            | Evidence::Unusual { .. }
+            | Evidence::Explains { .. } => return None,
+        };
+        Some(after).filter(|after| !after.is_zero())
+    }
+}
+
 /// Something finite that a process uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Quantity {
@@ -180,7 +209,9 @@ impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Evidence::Adopted => f.write_str("seen before the monitor was restarted"),
-            Evidence::Silence { loss_permille } => write!(f, "probes do not return; loss {loss_permille}‰"),
+            Evidence::Silence { silent, loss_permille } => {
+                write!(f, "no probe has returned for {}; loss {loss_permille}‰", ms(*silent))
+            }
             Evidence::ConnectionEnded { loss_permille } => write!(f, "the connection ended; loss {loss_permille}‰"),
             Evidence::Loss { permille, of } => write!(f, "{permille}‰ of {of} probes are lost"),
             Evidence::Slower { now, usual } => write!(f, "takes {}, used to take {}", ms(*now), ms(*usual)),
@@ -190,9 +221,10 @@ impl fmt::Display for Evidence {
             Evidence::Unacknowledged { sent, lost, within } => {
                 write!(f, "probes return, {lost} of {sent} packets lost within {}", ms(*within))
             }
-            Evidence::Switched { why, from, to } => {
+            Evidence::Switched { why, from, to, silent } => {
                 let why = format!("{why:?}").to_lowercase();
-                write!(f, "{why}: from {} to {}", Relays(from), Relays(to))
+                write!(f, "{why}: from {} to {}", Relays(from), Relays(to))?;
+                if silent.is_zero() { Ok(()) } else { write!(f, ", silent for {}", ms(*silent)) }
             }
             Evidence::Churn { switches, within } => write!(f, "{switches} switches within {}", ms(*within)),
             Evidence::NoPath => f.write_str("no path's probes return"),
@@ -201,7 +233,6 @@ impl fmt::Display for Evidence {
             Evidence::Standstill { waiting, unmoved } => {
                 write!(f, "{waiting} messages wait, none handled for {}", ms(*unmoved))
             }
-            Evidence::Hanging { since } => write!(f, "a write has not come back for {}", ms(*since)),
             Evidence::Growth { of, from, to, within } => {
                 write!(f, "{} grew from {from} to {to} within {}", of.name(), ms(*within))
             }
@@ -251,9 +282,11 @@ mod tests {
     fn evidence_reads_the_same_every_time() {
         let told = |evidence: Evidence| evidence.to_string();
         let relay = PeerId::from_public_key([1; 32]);
-        let switched = Evidence::Switched { why: SwitchCause::Late, from: vec![], to: vec![relay, relay] };
-        assert_eq!(told(switched), format!("late: from direct to {0},{0}", relay.short()));
-        assert_eq!(told(Evidence::Silence { loss_permille: 7 }), "probes do not return; loss 7‰");
+        let silent = Duration::from_millis(124);
+        let switched = Evidence::Switched { why: SwitchCause::Late, from: vec![], to: vec![relay, relay], silent };
+        assert_eq!(told(switched), format!("late: from direct to {0},{0}, silent for 124 ms", relay.short()));
+        let silence = Evidence::Silence { silent, loss_permille: 7 };
+        assert_eq!(told(silence), "no probe has returned for 124 ms; loss 7‰");
         let slower = Evidence::Slower { now: Duration::from_millis(80), usual: Duration::from_micros(1250) };
         assert_eq!(told(slower), "takes 80 ms, used to take 1.250 ms");
         let growth = Evidence::Growth { of: Quantity::Descriptors, from: 20, to: 90, within: Duration::from_secs(4) };

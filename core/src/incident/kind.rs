@@ -187,6 +187,8 @@ impl IncidentKind {
             | IncidentKind::ActorFailed { .. }
             | IncidentKind::ActorStuck { .. }
             | IncidentKind::StoreSlow
+            | IncidentKind::Leak { .. }
+            | IncidentKind::Starved
             | IncidentKind::CertificateExpiring => Severity::Major,
             _ => Severity::Minor,
         }

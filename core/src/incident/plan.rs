@@ -118,18 +118,16 @@ pub enum Step {
     },
     /// Dial nodes that are known but not neighbors.
     FindNeighbors,
-    /// Exchange the worst neighbor for another node.
-    Rebalance,
     /// Restart an actor.
     RestartActor {
         /// Which.
         actor: String,
     },
-    /// Take on less: refuse to relay, and new sessions.
+    /// Take on less. No plan contains it: nothing performs it yet.
     ShedLoad,
     /// Take on everything again.
     TakeLoad,
-    /// Deal with a node no more, as far as policy allows that decision.
+    /// Deal with a node no more, as far as policy allows that decision. No plan contains it: nothing performs it yet.
     Quarantine {
         /// Whom.
         peer: PeerId,
@@ -141,10 +139,6 @@ pub enum Step {
     },
     /// Ask for a new certificate.
     RotateCertificate,
-    /// Write the store anew from what is in memory.
-    RebuildStore,
-    /// Leave the mesh and join it again.
-    Rejoin,
 }
 
 impl Step {
@@ -156,15 +150,12 @@ impl Step {
             Step::Reroute { .. } => "reroute",
             Step::SwitchPath { .. } => "switch-path",
             Step::FindNeighbors => "find-neighbors",
-            Step::Rebalance => "rebalance",
             Step::RestartActor { .. } => "restart-actor",
             Step::ShedLoad => "shed-load",
             Step::TakeLoad => "take-load",
             Step::Quarantine { .. } => "quarantine",
             Step::Readmit { .. } => "readmit",
             Step::RotateCertificate => "rotate-certificate",
-            Step::RebuildStore => "rebuild-store",
-            Step::Rejoin => "rejoin",
         }
     }
 
@@ -172,9 +163,9 @@ impl Step {
     pub const fn patience(&self) -> Duration {
         Duration::from_secs(match self {
             Step::Wait | Step::Reroute { .. } | Step::SwitchPath { .. } | Step::RestartActor { .. } => 2,
-            Step::Redial { .. } | Step::FindNeighbors | Step::Rebalance => 6,
+            Step::Redial { .. } | Step::FindNeighbors => 6,
             Step::ShedLoad | Step::TakeLoad | Step::Quarantine { .. } | Step::Readmit { .. } => 10,
-            Step::RotateCertificate | Step::RebuildStore | Step::Rejoin => 30,
+            Step::RotateCertificate => 30,
         })
     }
 
@@ -189,7 +180,13 @@ impl Step {
 
     /// Whether it may do harm if the diagnosis is wrong.
     pub const fn is_risky(&self) -> bool {
-        matches!(self, Step::Quarantine { .. } | Step::RebuildStore | Step::Rejoin | Step::ShedLoad)
+        matches!(self, Step::Quarantine { .. } | Step::ShedLoad)
+    }
+
+    /// Whether somebody performs it. What nobody does is never planned; the budget and the executor know it already, so
+    /// that whoever builds it finds the guards in place.
+    pub const fn is_performed(&self) -> bool {
+        !matches!(self, Step::ShedLoad | Step::TakeLoad | Step::Quarantine { .. } | Step::Readmit { .. })
     }
 }
 

@@ -204,7 +204,8 @@ impl Monitor {
             // A neighbor that never answered is not an incident of the link; too few neighbors may be one.
             LinkState::Dialing if before.is_none() && report.established == 0 => {}
             LinkState::Down if report.established > 0 => {
-                self.desk.raise(kind, Evidence::Silence { loss_permille }, now, effects);
+                let silent = report.heard.map_or(Duration::ZERO, |heard| now.since(heard));
+                self.desk.raise(kind, Evidence::Silence { silent, loss_permille }, now, effects);
             }
             LinkState::Dialing if report.established > 0 => {
                 self.desk.raise(kind, Evidence::ConnectionEnded { loss_permille }, now, effects);
@@ -278,14 +279,15 @@ impl Monitor {
                 self.desk.clear(&IncidentKind::PayloadLost { destination }, effects);
                 self.desk.clear(&IncidentKind::PathChurn { destination }, effects);
             }
-            PathChange::Switched { from, to, cause } => {
+            PathChange::Switched { from, to, cause, silent } => {
                 self.topology.set_relays(destination, Some(to.clone()));
                 // Who moves to a better path had nothing wrong with the path that was left.
                 if cause != SwitchCause::Better {
                     path.on_switched(now, &mut found);
                     // The switch was the repair: the incident is told, and ends when the new path has held for a while.
                     let kind = IncidentKind::PathSwitched { destination };
-                    self.desk.raise_for(SWITCH_HOLDS, kind, Evidence::Switched { why: cause, from, to }, now, effects);
+                    let evidence = Evidence::Switched { why: cause, from, to, silent };
+                    self.desk.raise_for(SWITCH_HOLDS, kind, evidence, now, effects);
                 }
             }
         }

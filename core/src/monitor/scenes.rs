@@ -165,7 +165,12 @@ impl Scene {
         self.tell(Input::PathsSampled(vec![session]), ms);
         self.tell(Input::StoreWrote { took: measured.store }, ms);
         if measured.switches {
-            let change = PathChange::Switched { from: vec![], to: vec![id(2)], cause: SwitchCause::Late };
+            let change = PathChange::Switched {
+                from: vec![],
+                to: vec![id(2)],
+                cause: SwitchCause::Late,
+                silent: Duration::ZERO,
+            };
             self.tell(Input::PathReported(PathReport { destination: id(20), change }), ms);
         }
     }
@@ -192,6 +197,7 @@ impl Scene {
                 loss_permille: 0,
                 probes_returned: self.counts[6],
                 probes_lost: if i == 1 { measured.lost } else { 0 },
+                heard: None,
                 established: 1,
                 probed_every: Duration::from_millis(200),
                 failing: false,

@@ -12,6 +12,7 @@ fn link(state: LinkState) -> Input {
         loss_permille: 0,
         probes_returned: 0,
         probes_lost: 0,
+        heard: None,
         established: 1,
         probed_every: Duration::ZERO,
         failing: false,
@@ -64,7 +65,7 @@ fn too_few_links_are_an_incident_after_a_while() {
 #[test]
 fn a_switch_is_told_and_ends_by_itself() {
     let mut monitor = monitor(0);
-    let change = PathChange::Switched { from: vec![], to: vec![], cause: SwitchCause::Late };
+    let change = PathChange::Switched { from: vec![], to: vec![], cause: SwitchCause::Late, silent: Duration::ZERO };
     let report = PathReport { destination: PeerId::from_public_key([2; 32]), change };
     assert_eq!(feed(&mut monitor, Input::PathReported(report), 0).len(), 1);
     let mut effects = Vec::new();
@@ -76,7 +77,7 @@ fn a_switch_is_told_and_ends_by_itself() {
 #[test]
 fn a_change_to_a_better_path_is_no_incident() {
     let mut monitor = monitor(0);
-    let change = PathChange::Switched { from: vec![], to: vec![], cause: SwitchCause::Better };
+    let change = PathChange::Switched { from: vec![], to: vec![], cause: SwitchCause::Better, silent: Duration::ZERO };
     let report = PathReport { destination: PeerId::from_public_key([2; 32]), change };
     assert_eq!(feed(&mut monitor, Input::PathReported(report), 0), []);
 }

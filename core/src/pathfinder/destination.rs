@@ -204,6 +204,8 @@ impl Destination {
     fn switch(&mut self, to: usize, cause: SwitchCause, now: Instant, effects: &mut Vec<Effect>) {
         let target = &self.paths[to];
         let relays = target.relays();
+        let left = self.paths.iter().find(|path| Some(path.way.path) == self.in_use);
+        let silent = left.map_or(Duration::ZERO, |path| path.silent(now));
         effects.push(Effect::InstallRoute { destination: self.peer, way: target.way.clone(), hedge: None });
         (self.in_use, self.hedge) = (Some(target.way.path), None);
         let from = self.last_relays.replace(relays.clone());
@@ -215,7 +217,7 @@ impl Destination {
                 self.failures = if rested { 1 } else { self.failures.saturating_add(1) };
                 self.failed_at = now;
             }
-            let change = PathChange::Switched { from, to: relays, cause };
+            let change = PathChange::Switched { from, to: relays, cause, silent };
             effects.push(Effect::Report(PathReport { destination: self.peer, change }));
         }
     }

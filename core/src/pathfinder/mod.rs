@@ -138,6 +138,8 @@ pub enum PathChange {
         to: Vec<PeerId>,
         /// Why.
         cause: SwitchCause,
+        /// For how long no probe of the path that was left had returned; zero if that path is gone.
+        silent: Duration,
     },
     /// No path works.
     Lost,

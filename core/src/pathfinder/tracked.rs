@@ -98,6 +98,11 @@ impl Tracked {
         }
     }
 
+    /// For how long no probe has returned.
+    pub(super) fn silent(&self, now: Instant) -> Duration {
+        now.since(self.heard)
+    }
+
     /// For how long it has worked without a doubt.
     pub(super) fn good_for(&self, now: Instant) -> Duration {
         if self.state == State::Good { now.since(self.good_since) } else { Duration::ZERO }

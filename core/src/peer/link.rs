@@ -76,6 +76,11 @@ impl Link {
         }
     }
 
+    /// The last return, or the moment from which this node could have heard one.
+    pub(super) fn heard(&self) -> Instant {
+        self.heard
+    }
+
     /// Notes that frames other than its own probes pass over it.
     pub(super) fn on_carrying(&mut self, now: Instant) {
         self.carries_until = now + CARRIES_FOR;

@@ -147,6 +147,7 @@ impl Peer {
             loss_permille: link.map_or(0, |l| l.loss.permille()),
             probes_returned: link.map_or(0, |l| l.loss.returned),
             probes_lost: link.map_or(0, |l| l.loss.lost),
+            heard: link.map(Link::heard),
             established: self.established,
             probed_every: link.map_or(Duration::ZERO, |l| l.pace(&self.probing)),
             carries_until: self.carries_until,

@@ -23,6 +23,8 @@ pub struct LinkReport {
     pub probes_returned: u64,
     /// Probes of this connection that are given up as lost.
     pub probes_lost: u64,
+    /// When a probe of this connection last returned, or when the first could have; `None` while there is no connection.
+    pub heard: Option<Instant>,
     /// How often a link to this neighbor was established.
     pub established: u64,
     /// The time between two probes as it is now: longer while the link is at rest; zero while there is no connection.

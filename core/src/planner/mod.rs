@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::incident::{Candidate, Incident, IncidentKind, Outcome, Plan, Withheld};
+use crate::incident::{Candidate, Incident, IncidentKind, Outcome, Plan, Severity, Withheld};
 use crate::limits::{INCIDENTS_MAX, PLANS_MAX};
 use crate::membership::quorum::Quorum;
 use crate::{Instant, Machine, PeerId};
@@ -70,7 +70,8 @@ pub enum Input {
 pub enum Effect {
     /// Carry this out; comes back as `Learned` for each step, and `Exhausted` if nothing helped.
     Adopt(Plan),
-    /// Nothing has helped, again and again: a person is needed. Said once for each incident; nothing comes back.
+    /// Nothing has helped, again and again: a person is needed. Said once for each incident that users may notice
+    /// ([`Severity::Major`]); nothing comes back.
     Escalate {
         /// The incident's number.
         incident: u64,
@@ -90,6 +91,7 @@ pub struct Planner {
 #[derive(Debug)]
 struct Case {
     kind: IncidentKind,
+    severity: Severity,
     detected: Instant,
     analyzed: Option<Instant>,
     root: Option<u64>,
@@ -101,8 +103,8 @@ struct Case {
 
 impl Case {
     fn new(incident: Incident, now: Instant) -> Self {
-        let Incident { kind, opened: detected, .. } = incident;
-        Self { kind, detected, analyzed: None, root: None, attempts: 0, escalated: false, plan_at: Some(now) }
+        let Incident { kind, severity, opened: detected, .. } = incident;
+        Self { kind, severity, detected, analyzed: None, root: None, attempts: 0, escalated: false, plan_at: Some(now) }
     }
 }
 
@@ -118,7 +120,8 @@ impl Planner {
         let Some(case) = self.open.get_mut(&incident) else { return };
         let wait = RETRY_MIN * 2u32.saturating_pow(case.attempts.min(8));
         case.plan_at = Some(now + wait.min(RETRY_MAX));
-        if case.attempts >= ESCALATE_AFTER && !std::mem::replace(&mut case.escalated, true) {
+        let is_grave = case.severity >= Severity::Major && case.attempts >= ESCALATE_AFTER;
+        if is_grave && !std::mem::replace(&mut case.escalated, true) {
             effects.push(Effect::Escalate { incident, plans: case.attempts });
         }
     }
@@ -208,7 +211,7 @@ impl Machine for Planner {
 const RETRY_MIN: Duration = Duration::from_secs(1);
 /// Longest wait before an incident is planned again.
 const RETRY_MAX: Duration = Duration::from_secs(60);
-/// Plans in vain after which a person is called.
+/// Plans in vain after which a person is called. What users do not notice calls nobody out of bed.
 const ESCALATE_AFTER: u32 = 3;
 
 #[cfg(test)]

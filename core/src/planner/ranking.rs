@@ -27,9 +27,6 @@ fn possible(kind: &IncidentKind) -> Vec<Vec<Step>> {
         | IncidentKind::NodeUnreachable { peer } => {
             one_each(vec![Step::Wait, Step::Redial { peer: *peer }, Step::FindNeighbors])
         }
-        IncidentKind::LinkLossy { .. } | IncidentKind::LinkSlow { .. } | IncidentKind::BreachAhead { .. } => {
-            one_each(vec![Step::Wait, Step::Rebalance])
-        }
         IncidentKind::PathLost { destination } => {
             one_each(vec![Step::Reroute { destination: *destination }, Step::FindNeighbors])
         }
@@ -38,24 +35,33 @@ fn possible(kind: &IncidentKind) -> Vec<Vec<Step>> {
             Step::Reroute { destination: *destination },
             Step::FindNeighbors,
         ]),
-        IncidentKind::PathChurn { .. } => one_each(vec![Step::Wait, Step::Rebalance]),
-        IncidentKind::RelayFailing { peer } => one_each(vec![Step::Wait, Step::Quarantine { peer: *peer }]),
-        IncidentKind::RegionUnreachable { .. } => one_each(vec![Step::Wait, Step::FindNeighbors]),
-        IncidentKind::CutOff => one_each(vec![Step::Wait, Step::FindNeighbors, Step::Rejoin]),
-        IncidentKind::FewNeighbors => one_each(vec![Step::FindNeighbors]),
-        IncidentKind::ActorFailed { .. } => one_each(vec![Step::Wait]),
-        // Who waits for the disk is not helped by a restart, and everything stands on it.
-        IncidentKind::ActorStuck { actor } if actor == WRITER => one_each(vec![Step::Wait]),
-        IncidentKind::ActorStuck { actor } => one_each(vec![Step::RestartActor { actor: actor.clone() }]),
-        IncidentKind::StoreSlow => one_each(vec![Step::Wait, Step::RebuildStore]),
-        IncidentKind::Leak { .. } => one_each(vec![Step::ShedLoad]),
-        IncidentKind::Starved => one_each(vec![Step::Wait, Step::ShedLoad]),
-        IncidentKind::Refusals { peer } => {
-            one_each(vec![Step::Wait, Step::Redial { peer: *peer }, Step::Quarantine { peer: *peer }])
+        IncidentKind::RegionUnreachable { .. } | IncidentKind::CutOff => {
+            one_each(vec![Step::Wait, Step::FindNeighbors])
         }
+        IncidentKind::FewNeighbors => one_each(vec![Step::FindNeighbors]),
+        // Who waits for the disk is not helped by a restart, and everything stands on it.
+        IncidentKind::ActorStuck { actor } if actor != WRITER => {
+            one_each(vec![Step::RestartActor { actor: actor.clone() }])
+        }
+        // The pathfinder moves traffic off what is slow or lossy by itself; and what it needs a person for is told to one
+        // when it has lasted.
+        IncidentKind::LinkLossy { .. }
+        | IncidentKind::LinkSlow { .. }
+        | IncidentKind::PathChurn { .. }
+        | IncidentKind::RelayFailing { .. }
+        | IncidentKind::ActorFailed { .. }
+        | IncidentKind::ActorStuck { .. }
+        | IncidentKind::StoreSlow
+        | IncidentKind::Leak { .. }
+        | IncidentKind::Starved => one_each(vec![Step::Wait]),
+        IncidentKind::Refusals { peer } => one_each(vec![Step::Wait, Step::Redial { peer: *peer }]),
         IncidentKind::CertificateExpiring => one_each(vec![Step::RotateCertificate]),
-        // The pathfinder has moved the traffic already; a clock is not set back; and unusual is not wrong.
-        IncidentKind::PathSwitched { .. } | IncidentKind::ClockJumped | IncidentKind::LinkUnusual { .. } => Vec::new(),
+        // The pathfinder has moved the traffic already; a clock is not set back; what is ahead is not yet; and unusual is
+        // not wrong.
+        IncidentKind::PathSwitched { .. }
+        | IncidentKind::BreachAhead { .. }
+        | IncidentKind::ClockJumped
+        | IncidentKind::LinkUnusual { .. } => Vec::new(),
     }
 }
 
@@ -66,21 +72,18 @@ const fn cost(step: &Step) -> u32 {
         Step::Reroute { .. } | Step::SwitchPath { .. } | Step::TakeLoad | Step::Readmit { .. } => 10,
         Step::Redial { .. } => 20,
         Step::FindNeighbors => 40,
-        Step::Rebalance | Step::RotateCertificate => 60,
+        Step::RotateCertificate => 60,
         Step::RestartActor { .. } => 80,
         Step::ShedLoad | Step::Quarantine { .. } => 150,
-        Step::RebuildStore | Step::Rejoin => 250,
     }
 }
 
 /// What a step may break if the diagnosis is wrong.
 const fn risk(step: &Step) -> u32 {
     match step {
-        Step::Rebalance => 50,
         Step::RestartActor { .. } => 30,
         Step::ShedLoad => 100,
         Step::Quarantine { .. } => 250,
-        Step::RebuildStore | Step::Rejoin => 250,
         _ => 0,
     }
 }

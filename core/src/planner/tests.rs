@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::PeerId;
-use crate::incident::{Evidence, Phases};
+use crate::incident::{Evidence, Phases, Quantity};
 
 fn link_down(id: u64) -> Incident {
     let kind = IncidentKind::LinkDown { peer: PeerId::from_public_key([1; 32]) };
@@ -118,4 +118,64 @@ fn a_refusal_teaches_nothing() {
         feed(&mut planner, Input::Learned(Outcome { refused: Some("no".into()), ..refused.clone() }), 0);
     }
     assert_eq!(first_step(&feed(&mut planner, Input::Raised(link_down(1)), 1)), "wait");
+}
+
+#[test]
+fn what_users_do_not_notice_calls_no_person() {
+    let mut planner = Planner::default();
+    let kind = IncidentKind::LinkSlow { peer: PeerId::from_public_key([1; 32]) };
+    feed(&mut planner, Input::Raised(Incident::new(1, kind, Evidence::Adopted, Instant::BOOT)), 0);
+    for round in 1..10 {
+        let mut effects = Vec::new();
+        planner.handle(Input::Exhausted { incident: 1 }, Instant::from_millis(round * 100_000), &mut effects);
+        assert_eq!(effects, [], "round {round}");
+        planner.wake(planner.deadline().unwrap(), &mut effects);
+    }
+}
+
+/// One incident of every kind.
+fn every_kind() -> Vec<IncidentKind> {
+    let peer = PeerId::from_public_key([1; 32]);
+    let actor = || "gossip".to_owned();
+    vec![
+        IncidentKind::LinkDown { peer },
+        IncidentKind::LinkLossy { peer },
+        IncidentKind::LinkSlow { peer },
+        IncidentKind::LinkOneWay { peer },
+        IncidentKind::PathSwitched { destination: peer },
+        IncidentKind::PathLost { destination: peer },
+        IncidentKind::PayloadLost { destination: peer },
+        IncidentKind::PathChurn { destination: peer },
+        IncidentKind::BreachAhead { peer },
+        IncidentKind::LinkUnusual { peer },
+        IncidentKind::FewNeighbors,
+        IncidentKind::NodeUnreachable { peer },
+        IncidentKind::RelayFailing { peer },
+        IncidentKind::RegionUnreachable { region: "east".to_owned() },
+        IncidentKind::CutOff,
+        IncidentKind::ActorFailed { actor: actor() },
+        IncidentKind::ActorStuck { actor: actor() },
+        IncidentKind::StoreSlow,
+        IncidentKind::Leak { of: Quantity::Memory },
+        IncidentKind::Starved,
+        IncidentKind::ClockJumped,
+        IncidentKind::Refusals { peer },
+        IncidentKind::CertificateExpiring,
+    ]
+}
+
+#[test]
+fn no_plan_contains_a_step_that_nobody_performs() {
+    for kind in every_kind() {
+        let candidates = ranking::rank(&kind, &Knowledge::default());
+        let steps = candidates.iter().flat_map(|candidate| &candidate.steps);
+        steps.for_each(|step| assert!(step.is_performed(), "{}: {}", kind.name(), step.name()));
+    }
+}
+
+#[test]
+fn what_users_notice_has_a_plan() {
+    for kind in every_kind().into_iter().filter(|kind| kind.severity() >= Severity::Major) {
+        assert!(!ranking::rank(&kind, &Knowledge::default()).is_empty(), "{}", kind.name());
+    }
 }

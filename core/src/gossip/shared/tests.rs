@@ -81,6 +81,7 @@ impl Mesh {
                     loss_permille: 0,
                     probes_returned: 0,
                     probes_lost: 0,
+                    heard: None,
                     established: 1,
                     probed_every: Duration::ZERO,
                     carries_until: Instant::BOOT,
