@@ -83,6 +83,8 @@ pub const REPLAYS_REMEMBERED_MAX: usize = 1024;
 pub const REPUTATIONS_MAX: usize = 1024;
 /// Most incidents remembered; the oldest closed one makes room.
 pub const INCIDENTS_MAX: usize = 512;
+/// How long a closed incident is remembered at most.
+pub const INCIDENT_LIFE: Duration = Duration::from_secs(90 * 86_400);
 /// Most actors under watch: one for every neighbor, and the others.
 pub const ACTORS_WATCHED_MAX: usize = NEIGHBORS_MAX + 64;
 /// Most of the known mesh that one node may quarantine, in percent.

@@ -35,6 +35,8 @@ pub enum ErrorKind {
     PeerNotFound,
     /// No such service is exposed by a reachable node. Nothing was sent.
     ServiceNotFound,
+    /// This node remembers no such incident. Nothing was changed.
+    IncidentNotFound,
     /// No such shared key is known. Nothing was changed.
     KeyNotFound,
     /// This part of the mesh is too small to decide for the whole. Nothing was changed; traffic and reading go on.

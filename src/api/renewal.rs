@@ -19,8 +19,10 @@ pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
         let wait = wait(&shell);
         if !wait.is_zero() {
             // The wall clock may be set, and a machine that sleeps does not count the time: so it is asked again.
-            tokio::time::sleep(wait.min(LOOK_EVERY)).await;
-            continue;
+            let look_again = tokio::time::sleep(wait.min(LOOK_EVERY));
+            if !is_asked_before(look_again, &shell).await {
+                continue;
+            }
         }
         match renew(&dir, &shell).await {
             Ok(()) => {
@@ -32,9 +34,18 @@ pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
             Err(reason) => {
                 let expires_unix = shell.credentials.certificate_expiry_unix();
                 tracing::warn!(expires_unix, reason, "the certificate could not be renewed; trying again soon");
-                tokio::time::sleep(RETRY_EVERY).await;
+                is_asked_before(tokio::time::sleep(RETRY_EVERY), &shell).await;
             }
         }
+    }
+}
+
+/// Waits until the time is over, or until a plan wants a renewal now; whether one does.
+async fn is_asked_before(over: tokio::time::Sleep, shell: &Shell) -> bool {
+    tokio::select! {
+        biased;
+        () = over => false,
+        () = shell.renewal_wanted.notified() => true,
     }
 }
 

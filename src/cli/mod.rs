@@ -9,6 +9,7 @@ mod expose;
 mod failure;
 mod fault;
 mod forward;
+mod incident;
 mod incidents;
 mod init;
 mod interruption;
@@ -223,6 +224,7 @@ mod tests {
             "prunella actors",
             "prunella services",
             "prunella incidents",
+            "prunella incident 7",
             "prunella ping b --count 3",
             "prunella trace b",
             "prunella expose web tcp://127.0.0.1:8080",

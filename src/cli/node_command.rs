@@ -5,8 +5,8 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::session::Session;
 use super::{
-    actors, down, expose, fault, forward, incidents, kill, links, members, paths, peers, ping, policy, reputation,
-    services, shared, status, trace,
+    actors, down, expose, fault, forward, incident, incidents, kill, links, members, paths, peers, ping, policy,
+    reputation, services, shared, status, trace,
 };
 
 /// A command that asks a running node.
@@ -35,6 +35,14 @@ within reach there is a quorum; without one, shared values are read-only."
     Services,
     /// List what was wrong and what was done about it, newest first
     Incidents,
+    /// Tell the story of one incident: what was seen, what was planned and tried, and how long each phase took
+    #[command(
+        after_help = "detect is the time from the last sign that all was well; analyze ends when it is known what the
+incident follows from; plan when the last plan was made; execute counts the steps of that plan that
+were in vain; verify ends when it was measured that the incident is over. A plan ranks its candidates:
+expected effect, less cost and risk, all in thousandths."
+    )]
+    Incident(incident::Arguments),
     /// Measure round trips to a node
     Ping(ping::Arguments),
     /// Measure the round trip to every hop of the path in use
@@ -68,6 +76,7 @@ impl NodeCommand {
             NodeCommand::Actors => actors::run(session).await,
             NodeCommand::Services => services::run(session).await,
             NodeCommand::Incidents => incidents::run(session).await,
+            NodeCommand::Incident(arguments) => incident::run(arguments, session).await,
             NodeCommand::Ping(arguments) => ping::run(arguments, session).await,
             NodeCommand::Trace(arguments) => trace::run(arguments, session).await,
             NodeCommand::Expose(arguments) => expose::run(arguments, session).await,

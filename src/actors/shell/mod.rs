@@ -32,9 +32,10 @@ use prunella_core::wire::codec;
 use prunella_core::wiring::{Command, Route};
 use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, executor, pathfinder};
 use prunella_storage::{Batch, Store, Tree};
+use tokio::sync::Notify;
 
 pub use gate::RulesGate;
-pub use journal::{Entry, Journal};
+pub use journal::{Entry, Journal, Note, PhaseTimes};
 pub use known::Known;
 pub use pump::{Events, pump};
 pub use roster::Roster;
@@ -73,6 +74,8 @@ pub struct Shell {
     pub known: Known,
     /// Incidents and outcomes.
     pub journal: Journal,
+    /// A plan wants the certificate renewed now.
+    pub renewal_wanted: Notify,
     /// The rules in force.
     pub rules: Arc<ArcSwap<RuleSet>>,
     /// Whom this node wants links with.
@@ -137,6 +140,7 @@ impl Shell {
             links: OnceLock::new(),
             known: Known::default(),
             journal,
+            renewal_wanted: Notify::new(),
             rules: Arc::default(),
             routes: Routes::default(),
             advertised,
@@ -293,14 +297,18 @@ impl Perform for Shell {
             }
             Command::CloseIncident { incident } => self.keep_if_any(self.journal.close(incident, self.clock.now())),
             Command::ExplainIncident { incident, root, culprit } => {
-                self.keep_if_any(self.journal.explain(incident, root, &culprit));
+                self.keep_if_any(self.journal.explain(incident, root, &culprit, self.clock.now()));
             }
             Command::TellPlan(plan) => self.keep_if_any(self.journal.tell_plan(&plan)),
-            Command::Escalate { incident, plans } => self.keep_if_any(self.journal.escalate(incident, plans)),
+            Command::Escalate { incident, plans } => {
+                self.keep_if_any(self.journal.escalate(incident, plans, self.clock.now()))
+            }
             Command::Repair { incident, step } => self.repair(incident, step),
-            Command::TellStep { incident, step } => self.keep_if_any(self.journal.tell_step(incident, &step)),
+            Command::TellStep { incident, step } => {
+                self.keep_if_any(self.journal.tell_step(incident, &step, self.clock.now()))
+            }
             Command::RecordOutcome { incident, outcome } => {
-                self.directory.keep(self.journal.record(incident, outcome));
+                self.directory.keep(self.journal.record(incident, outcome, self.clock.now()));
             }
             Command::FindNeighbors => self.find_neighbors(),
         }
@@ -327,6 +335,10 @@ impl Shell {
     fn repair(&self, incident: u64, step: Step) {
         let done = match &step {
             Step::RestartActor { actor } => self.directory.fail(actor, None),
+            Step::RotateCertificate => {
+                self.renewal_wanted.notify_one();
+                true
+            }
             _ => false,
         };
         if !done {

@@ -15,7 +15,6 @@ use super::Shell;
 use crate::actors::stats::{Place, Stats};
 use crate::datapath::LinkStats;
 use crate::host::Usage;
-use crate::security::CERTIFICATE_LIFE;
 use crate::transport::Sent;
 
 /// Samples for as long as it is polled.
@@ -25,6 +24,7 @@ pub(super) async fn sample(shell: &Shell) {
     let mut ticker = interval(every);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut counters_at, mut usage_at, mut certificate_at) = (Instant::now(), Instant::now(), Instant::now());
+    let mut certificate = Certificate::default();
     loop {
         let due = ticker.tick().await;
         let now = Instant::now();
@@ -35,7 +35,7 @@ pub(super) async fn sample(shell: &Shell) {
             shell.tell_sessions();
         }
         if is_due(&mut certificate_at, CERTIFICATE_EVERY, now) {
-            shell.tell_certificate();
+            shell.tell_certificate(&mut certificate);
         }
     }
 }
@@ -47,6 +47,13 @@ fn is_due(at: &mut Instant, every: Duration, now: Instant) -> bool {
         *at = now + every;
     }
     due
+}
+
+/// The certificate as it was first seen: an issuer may grant less than this node's configuration expects.
+#[derive(Debug, Default)]
+struct Certificate {
+    expiry_unix: u64,
+    life: Duration,
 }
 
 impl Shell {
@@ -100,10 +107,14 @@ impl Shell {
         }
     }
 
-    fn tell_certificate(&self) {
-        let until = Duration::from_secs(self.credentials.certificate_expiry_unix());
-        let left = until.saturating_sub(self.host.unix_time());
-        self.tell_monitor(monitor::Input::CertificateChecked { left, life: CERTIFICATE_LIFE });
+    fn tell_certificate(&self, seen: &mut Certificate) {
+        let expiry_unix = self.credentials.certificate_expiry_unix();
+        let left = Duration::from_secs(expiry_unix).saturating_sub(self.host.unix_time());
+        if seen.expiry_unix != expiry_unix {
+            *seen = Certificate { expiry_unix, life: left.min(self.config.certificate.validity()) };
+        }
+        let life = seen.life;
+        self.tell_monitor(monitor::Input::CertificateChecked { left, life });
     }
 }
 

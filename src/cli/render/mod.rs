@@ -39,6 +39,7 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Trace { destination, hops } => routing::trace(*destination, hops, &mut page),
         Response::Actors { actors } => healing::actors(actors, &mut page),
         Response::Incidents { incidents } => healing::incidents(incidents, now_unix_ms, &mut page),
+        Response::Incident(incident) => healing::incident(incident, now_unix_ms, &mut page),
         Response::Services { services, forwards } => service::list(services, forwards, &mut page),
         Response::Forwarding { listen } => page.line(&format!("listening on {listen}")),
         Response::Shared(info) => shared::one(info, now_unix_ms, &mut page),

@@ -266,7 +266,11 @@ impl Node {
                 .into_iter()
                 .map(|incident| {
                     let state = incident.lasted_ms.map_or("open".to_owned(), |ms| format!("lasted {ms} ms"));
-                    let (id, kind, actions) = (incident.id, incident.kind, incident.actions.join(", "));
+                    let (id, kind, actions) = (
+                        incident.id,
+                        incident.kind,
+                        incident.actions.iter().map(|action| action.what.as_str()).collect::<Vec<_>>().join(", "),
+                    );
                     format!("incident {id} {kind} {} ({}) [{actions}] {state}", incident.subject, incident.evidence)
                 })
                 .collect(),
