@@ -41,6 +41,10 @@ impl Topology {
         let told: BTreeSet<PeerId> = told.into_iter().take(LINKS_PER_NODE_MAX).collect();
         let before = self.lists.remove(&origin).unwrap_or_default();
         for gone in before.difference(&told) {
+            // Whoever tells of links to nodes that nobody knows, and then of others, must not fill the memory.
+            if self.dropped.len() >= RECORDS_MAX && !self.dropped.contains_key(gone) {
+                continue;
+            }
             let by = self.dropped.entry(*gone).or_default();
             by.retain(|_, at| now.since(*at) < DROPPED_LATELY);
             if by.len() < DROPPED_MAX {
@@ -107,3 +111,37 @@ impl Topology {
 const DROPPED_LATELY: Duration = Duration::from_secs(60);
 /// Most nodes remembered that ceased to tell of a link to one node.
 const DROPPED_MAX: usize = LINKS_PER_NODE_MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(i: usize) -> PeerId {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&(i as u64).to_le_bytes());
+        PeerId::from_public_key(key)
+    }
+
+    #[test]
+    fn whoever_tells_of_ever_other_links_fills_no_memory() {
+        let mut topology = Topology::default();
+        for round in 0..2 * RECORDS_MAX / LINKS_PER_NODE_MAX {
+            let told = (0..LINKS_PER_NODE_MAX).map(|i| id(round * LINKS_PER_NODE_MAX + i));
+            topology.set_links_of(id(usize::MAX), told, Instant::BOOT);
+        }
+        assert!(topology.dropped.len() <= RECORDS_MAX, "{}", topology.dropped.len());
+        assert_eq!(topology.lists.len(), 1);
+    }
+
+    #[test]
+    fn a_link_that_is_told_of_again_was_not_dropped() {
+        let mut topology = Topology::default();
+        topology.set_links_of(id(1), [id(2)], Instant::BOOT);
+        topology.set_links_of(id(1), [], Instant::BOOT);
+        assert_eq!((topology.dropped_by(&id(2), Instant::BOOT), topology.listed_by(&id(2))), (1, 0));
+        topology.set_links_of(id(1), [id(2)], Instant::BOOT);
+        assert_eq!((topology.dropped_by(&id(2), Instant::BOOT), topology.listed_by(&id(2))), (0, 1));
+        topology.set_links_of(id(1), [], Instant::BOOT);
+        assert_eq!(topology.dropped_by(&id(2), Instant::BOOT + DROPPED_LATELY), 0, "that is long ago");
+    }
+}
