@@ -19,10 +19,9 @@ use tokio::sync::watch;
 use super::error::{Error, ErrorKind};
 use super::server::{Answer, Handler};
 use super::vocabulary::{
-    ActionInfo, ActorInfo, Failure, ForwardInfo, IncidentInfo, LinkInfo, MemberCounts, PeerInfo, PhaseInfo, Reach,
-    Request, Response, ServiceInfo, Status,
+    ActorInfo, Failure, ForwardInfo, LinkInfo, MemberCounts, PeerInfo, Reach, Request, Response, ServiceInfo, Status,
 };
-use crate::actors::shell::{Entry, Note, PhaseTimes, Shell};
+use crate::actors::shell::Shell;
 use crate::config::read_rules;
 use crate::datapath::Fault;
 use crate::messages::{self, Mail, PathfinderQuery, PeerQuery};
@@ -64,9 +63,7 @@ impl Answers {
             Request::Paths { destination, why } => self.paths(&destination, why).await,
             Request::Actors => Ok(Response::Actors { actors: self.actors() }),
             Request::Services => Ok(self.services()),
-            Request::Incidents => {
-                Ok(Response::Incidents { incidents: self.incidents().into_iter().take(INCIDENTS_TOLD).collect() })
-            }
+            Request::Incidents => Ok(Response::Incidents { incidents: self.newest_incidents() }),
             Request::Incident { id } => self.incident(id).map(Response::Incident),
             Request::Ping { destination, timeout_ms } => self.ping(&destination, timeout_ms).await,
             Request::Trace { destination } => self.trace(&destination).await,
@@ -248,43 +245,6 @@ impl Answers {
         }
     }
 
-    /// Every incident that is remembered, newest first.
-    fn incidents(&self) -> Vec<IncidentInfo> {
-        let name = |subject: &str| match subject.parse::<PeerId>() {
-            Ok(peer) => self.shell.known.name(&peer),
-            Err(_) => subject.to_owned(),
-        };
-        let entries = self.shell.journal.entries();
-        let mut explains: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
-        for entry in entries.iter().rev() {
-            if let Some(root) = entry.follows_from {
-                explains.entry(root).or_default().push(entry.id);
-            }
-        }
-        let info = |e: Entry| IncidentInfo {
-            id: e.id,
-            kind: e.kind,
-            subject: name(&e.subject),
-            severity: e.severity,
-            evidence: e.evidence,
-            opened_unix_ms: e.opened_unix_ms,
-            lasted_ms: e.lasted_ms,
-            follows_from: e.follows_from,
-            explains: explains.remove(&e.id).unwrap_or_default(),
-            phases: phase_info(e.phases),
-            actions: e.actions.into_iter().map(action_info).collect(),
-        };
-        entries.into_iter().map(info).collect()
-    }
-
-    fn incident(&self, id: u64) -> Result<IncidentInfo, Error> {
-        let found = self.incidents().into_iter().find(|incident| incident.id == id);
-        found.ok_or_else(|| {
-            let text = format!("no incident #{id} is remembered; `prunella incidents` lists those that are");
-            Error::new(ErrorKind::IncidentNotFound, text)
-        })
-    }
-
     fn expose(&self, name: String, target: &str) -> Result<Response, Error> {
         self.shell.services().expose(&name, target).map_err(|error| {
             let kind = if error == ExposeError::OverLimit { ErrorKind::OverLimit } else { ErrorKind::InvalidInput };
@@ -452,14 +412,3 @@ const TREE_ORDER: [&str; 12] = [
 ];
 /// How long an actor gets to answer a question.
 pub(super) const CALL_PATIENCE: Duration = Duration::from_secs(1);
-const fn phase_info(phases: PhaseTimes) -> PhaseInfo {
-    let PhaseTimes { detect_us, analyze_us, plan_us, execute_us, verify_us } = phases;
-    PhaseInfo { detect_us, analyze_us, plan_us, execute_us, verify_us }
-}
-
-fn action_info(action: Note) -> ActionInfo {
-    ActionInfo { after_us: action.after_us, phase: action.phase.name().to_owned(), what: action.what }
-}
-
-/// Incidents told at once, the newest, so that the answer fits a line.
-const INCIDENTS_TOLD: usize = 200;

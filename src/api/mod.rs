@@ -6,6 +6,7 @@ pub mod client;
 pub mod configuration;
 pub mod embed;
 pub mod error;
+mod incident_answers;
 mod line;
 mod logging;
 mod member_answers;

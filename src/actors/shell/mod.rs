@@ -35,7 +35,7 @@ use prunella_storage::{Batch, Store, Tree};
 use tokio::sync::Notify;
 
 pub use gate::RulesGate;
-pub use journal::{Entry, Journal, Note, PhaseTimes};
+pub use journal::{Entry, Journal, Note, Phase, PhaseTimes};
 pub use known::Known;
 pub use pump::{Events, pump};
 pub use roster::Roster;
