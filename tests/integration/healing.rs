@@ -37,6 +37,27 @@ async fn a_one_way_cut_is_noticed_by_both_ends() {
         let told: Vec<_> = node.incidents().await.unwrap().into_iter().map(|incident| incident.kind).collect();
         assert!(told.contains(&"link-down".to_owned()), "{}: {told:?}", node.name);
     }
+    its_story_is_told(near).await;
+}
+
+/// A cut link's story: how it was noticed, what was planned and begun, and how long that took.
+async fn its_story_is_told(node: &Node) {
+    let told = node.incidents().await.unwrap();
+    let down = told.iter().find(|incident| incident.kind == "link-down" && incident.lasted_ms.is_some()).unwrap();
+    let story = match node.ask(&Request::Incident { id: down.id }).await {
+        Ok(Response::Incident(story)) => story,
+        other => panic!("{other:?}"),
+    };
+    let phases = story.phases;
+    assert!(phases.detect_us.is_some_and(|us| us >= 900_000), "after a second of silence: {story:?}");
+    assert!(phases.plan_us.is_some(), "{story:?}");
+    for phase in ["plan", "execute"] {
+        assert!(story.actions.iter().any(|action| action.phase == phase), "{phase}: {story:?}");
+    }
+    let text = node.run(&["incident", &down.id.to_string()]).await.ok();
+    assert!(text.contains("link-down") && text.contains("detect") && text.contains("effect"), "{text}");
+    let unknown = node.ask(&Request::Incident { id: u64::MAX }).await.unwrap_err();
+    assert_eq!(unknown.kind(), prunella::api::ErrorKind::IncidentNotFound);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

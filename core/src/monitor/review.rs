@@ -54,13 +54,25 @@ impl Review {
         // What was inferred is a conclusion, not a symptom.
         let open = desk.all().filter(|incident| !self.inferred.contains_key(&incident.kind));
         let symptoms: Vec<Symptom> = open.map(|incident| Symptom::of(incident, topology)).collect();
-        if symptoms.len() < 2 {
-            return;
-        }
-        for cause in explain(&symptoms, topology, now) {
+        let causes = if symptoms.len() < 2 { Vec::new() } else { explain(&symptoms, topology, now) };
+        self.close_refuted(&causes, desk, effects);
+        for cause in causes {
             self.tell(cause, desk, now, effects);
         }
         self.seen = desk.changes;
+    }
+
+    /// What nothing speaks for any more is over, whatever became of its consequences: a host with links is not cut off,
+    /// although one of its paths may stay lost.
+    fn close_refuted(&mut self, causes: &[Cause], desk: &mut Desk, effects: &mut Vec<Effect>) {
+        let is_refuted = |kind: &&IncidentKind| {
+            !causes.iter().any(|cause| matches!(&cause.root, Root::Inferred(inferred) if inferred == *kind))
+        };
+        let refuted: Vec<IncidentKind> = self.inferred.keys().filter(is_refuted).cloned().collect();
+        for kind in refuted {
+            self.inferred.remove(&kind);
+            desk.clear(&kind, effects);
+        }
     }
 
     fn tell(&mut self, cause: Cause, desk: &mut Desk, now: Instant, effects: &mut Vec<Effect>) {
@@ -80,7 +92,7 @@ impl Review {
         }
     }
 
-    /// An inferred incident lasts as long as anything of what it stands for.
+    /// An inferred incident lasts no longer than what it stands for.
     fn close_finished(&mut self, desk: &mut Desk, effects: &mut Vec<Effect>) {
         let open: BTreeSet<u64> = desk.all().map(|incident| incident.id).collect();
         self.roots.retain(|incident, _| open.contains(incident));

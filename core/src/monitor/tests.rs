@@ -200,6 +200,28 @@ fn what_is_lost_together_is_explained_by_one_incident_that_ends_with_it() {
 }
 
 #[test]
+fn a_node_with_links_is_not_cut_off_although_a_path_stays_lost() {
+    let mut monitor = monitor(0);
+    let peers: Vec<PeerId> = (1..=3).map(|i| PeerId::from_public_key([i; 32])).collect();
+    let report = |peer: PeerId, state| {
+        let Input::LinkReported(report) = link(state) else { unreachable!() };
+        Input::LinkReported(LinkReport { peer, ..report })
+    };
+    peers.iter().for_each(|peer| drop(feed(&mut monitor, report(*peer, LinkState::Up), 1)));
+    peers.iter().for_each(|peer| drop(feed(&mut monitor, report(*peer, LinkState::Down), 1000)));
+    let lost = PathReport { destination: PeerId::from_public_key([8; 32]), change: PathChange::Lost };
+    feed(&mut monitor, Input::PathReported(lost), 1100);
+    let mut effects = Vec::new();
+    monitor.wake(monitor.deadline().unwrap(), &mut effects);
+    assert_eq!(raised(&effects), ["cut-off"]);
+    effects.clear();
+    peers.iter().for_each(|peer| effects.extend(feed(&mut monitor, report(*peer, LinkState::Up), 5000)));
+    monitor.wake(monitor.deadline().unwrap(), &mut effects);
+    let cleared = effects.iter().filter(|effect| matches!(effect, Effect::Clear { .. })).count();
+    assert_eq!(cleared, 4, "three links, and what they had in common: {effects:?}");
+}
+
+#[test]
 fn a_certificate_that_runs_out_is_told_until_it_is_renewed() {
     let mut monitor = monitor(0);
     let checked = |left| Input::CertificateChecked { left: Duration::from_secs(left), life: Duration::from_secs(400) };
