@@ -235,7 +235,8 @@ impl Journal {
         let mut told: Vec<String> = plan.candidates.iter().map(ToString::to_string).collect();
         told.extend(plan.withheld.iter().map(|(candidate, why)| format!("not {}: {}", candidate.name(), why.name())));
         self.change(plan.incident, plan.planned, |entry, after_us| {
-            entry.phases.plan_us = Some(after_us);
+            // What an earlier plan took says nothing of this one.
+            entry.phases = PhaseTimes { plan_us: Some(after_us), execute_us: None, verify_us: None, ..entry.phases };
             entry.add(Phase::Plan, after_us, told.join("; "));
         })
     }
@@ -431,6 +432,19 @@ mod tests {
         assert_eq!((entry.phases, entry.follows_from, entry.severity.as_str()), (phases, Some(7), "major"));
         let told: Vec<(u64, &str)> = entry.actions.iter().map(|a| (a.after_us, a.phase.name())).collect();
         assert_eq!(told, [(2000, "plan"), (3000, "execute"), (200_000, "analyze"), (503_000, "verify")]);
+    }
+
+    #[test]
+    fn another_plan_begins_its_times_anew() {
+        let journal = Journal::default();
+        journal.open(incident(1), Instant::from_millis(10), 1_800_000_000_000);
+        let phases = Phases { planned_us: 2000, executing_us: 3000, ..Phases::default() };
+        let (kind, step) = ("link-down".into(), "wait".into());
+        let outcome = Outcome { kind, step, helped: false, took_ms: 2000, refused: None, phases };
+        journal.record(1, outcome, Instant::from_millis(2013));
+        journal.tell_plan(&Plan { planned: Instant::from_millis(4010), ..plan() });
+        let told = journal.entries().remove(0).phases;
+        assert_eq!((told.plan_us, told.execute_us, told.verify_us), (Some(4_000_000), None, None));
     }
 
     #[test]

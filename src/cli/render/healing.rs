@@ -99,6 +99,7 @@ fn effect(incident: &IncidentInfo) -> String {
     let last = incident.actions.iter().rev().find(|action| action.phase == VERIFY);
     match (last, incident.lasted_ms) {
         (Some(last), Some(_)) if incident.phases.verify_us.is_some() => last.what.clone(),
+        (None, Some(_)) => "it ended before a step was judged".to_owned(),
         (_, Some(_)) => "it ended without a step that helped".to_owned(),
         (Some(_), None) => "nothing has helped yet".to_owned(),
         (None, None) => "nothing is known of it yet".to_owned(),
@@ -219,6 +220,8 @@ effect    wait: helped after 250 ms
         let open = link_down(1, None);
         assert_eq!(effect(&open), "nothing has helped yet");
         assert_eq!(effect(&IncidentInfo { actions: vec![], ..open }), "nothing is known of it yet");
+        let unplanned = IncidentInfo { actions: vec![], ..link_down(1, Some(5)) };
+        assert_eq!(effect(&unplanned), "it ended before a step was judged");
         let ended = IncidentInfo { phases: PhaseInfo::default(), ..link_down(1, Some(5)) };
         assert_eq!(effect(&ended), "it ended without a step that helped");
     }
