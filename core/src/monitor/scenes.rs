@@ -200,6 +200,7 @@ impl Scene {
                 heard: None,
                 established: 1,
                 probed_every: Duration::from_millis(200),
+                carries_until: Instant::BOOT,
                 failing: false,
             };
             self.tell(Input::LinkReported(report), ms);

@@ -15,6 +15,7 @@ fn link(state: LinkState) -> Input {
         heard: None,
         established: 1,
         probed_every: Duration::ZERO,
+        carries_until: Instant::BOOT,
         failing: false,
     })
 }
