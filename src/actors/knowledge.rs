@@ -61,13 +61,15 @@ impl Actor for Knowledge {
         message: KnowledgeMsg,
         running: &mut Running,
     ) -> Result<(), ActorProcessingErr> {
-        running.mailbox.handled();
         match message {
             KnowledgeMsg::Keep(batch) => {
                 let store = Arc::clone(&running.store);
                 let began = Instant::now();
+                let kept = unblocked(&*running.host, move || keep(&*store, &batch)).await;
+                // What is being written is still waiting, for whoever looks.
+                running.mailbox.handled();
                 // A store that cannot write is a lost resource: the actor fails, and its supervisor decides.
-                unblocked(&*running.host, move || keep(&*store, &batch)).await??;
+                kept??;
                 let wrote = monitor::Input::StoreWrote { took: began.elapsed() };
                 running.directory.deliver(Route::Monitor(wrote));
                 Ok(())
