@@ -45,7 +45,7 @@ pub enum Verdict {
     Unwatched,
     /// It works, and costs this many thousandths of the path in use, 1000 and more.
     Dearer(u64),
-    /// It works and is cheaper, but costs more than [`BETTER_PERMILLE`](super::destination::BETTER_PERMILLE) of the path
+    /// It works and is cheaper, but costs more than `BETTER_PERMILLE` of the path
     /// in use: this many thousandths.
     HardlyCheaper(u64),
     /// It works and is notably cheaper; the path in use failed lately, so it must first have worked for so long.
