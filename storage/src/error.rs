@@ -71,7 +71,7 @@ pub enum StoreError {
         max: usize,
     },
     /// A [`FaultyStore`](crate::FaultyStore) was told to fail here.
-    #[error("call {call} to the store failed by intent; only tests do this")]
+    #[error("call {call} to the store failed on purpose")]
     Injected {
         /// Which call it was, counted from 1.
         call: u64,

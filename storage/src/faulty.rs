@@ -1,6 +1,7 @@
 //! A store that fails when told to, so that callers can show what they do then.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::{Batch, Entry, Store, StoreError, Tree};
 
@@ -33,6 +34,10 @@ struct Schedule {
     first: Option<u64>,
     /// Whether every later call fails too.
     lasting: bool,
+    /// Whether only calls that write can fail.
+    only_writes: bool,
+    /// How much longer every call takes.
+    slow: Duration,
     moment: Moment,
 }
 
@@ -40,6 +45,11 @@ impl<S: Store> FaultyStore<S> {
     /// Wraps a store; no call fails until the handle says so.
     pub fn new(inner: S) -> Self {
         Self { inner, faults: Faults::default() }
+    }
+
+    /// Wraps a store whose calls fail as an existing handle says.
+    pub fn steered(inner: S, faults: Faults) -> Self {
+        Self { inner, faults }
     }
 
     /// The handle that says which calls fail.
@@ -52,8 +62,12 @@ impl<S: Store> FaultyStore<S> {
         &self.inner
     }
 
-    fn call<T>(&self, work: impl FnOnce(&S) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        match self.faults.strike() {
+    fn call<T>(&self, writes: bool, work: impl FnOnce(&S) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let (slow, struck) = self.faults.strike(writes);
+        if !slow.is_zero() {
+            std::thread::sleep(slow);
+        }
+        match struck {
             None => work(&self.inner),
             Some((call, Moment::Before)) => Err(StoreError::Injected { call }),
             Some((call, Moment::After)) => work(&self.inner).and(Err(StoreError::Injected { call })),
@@ -63,19 +77,19 @@ impl<S: Store> FaultyStore<S> {
 
 impl<S: Store> Store for FaultyStore<S> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.call(|inner| inner.get(tree, key))
+        self.call(false, |inner| inner.get(tree, key))
     }
 
     fn scan(&self, tree: Tree) -> Result<Vec<Entry>, StoreError> {
-        self.call(|inner| inner.scan(tree))
+        self.call(false, |inner| inner.scan(tree))
     }
 
     fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
-        self.call(|inner| inner.apply(batch))
+        self.call(true, |inner| inner.apply(batch))
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        self.call(Store::flush)
+        self.call(true, Store::flush)
     }
 }
 
@@ -88,6 +102,16 @@ impl Faults {
     /// Fails the `call`-th call from now and every later one, as a dead disk does.
     pub fn fail_from(&self, call: u64, moment: Moment) {
         *self.schedule() = Schedule { first: Some(call), lasting: true, moment, ..Schedule::default() };
+    }
+
+    /// Fails every call that writes from now on, as a disk does that is full; what is there can be read.
+    pub fn fill(&self) {
+        *self.schedule() = Schedule { first: Some(1), lasting: true, only_writes: true, ..Schedule::default() };
+    }
+
+    /// Makes every call take longer from now on, as a disk does that is about to die.
+    pub fn slow(&self, by: Duration) {
+        *self.schedule() = Schedule { slow: by, ..Schedule::default() };
     }
 
     /// Fails no call from now on.
@@ -106,13 +130,13 @@ impl Faults {
         schedule.first.is_some_and(|first| schedule.calls >= first)
     }
 
-    /// Counts a call; the call's number and the moment if it is to fail.
-    fn strike(&self) -> Option<(u64, Moment)> {
+    /// Counts a call; how much longer it takes, and the call's number and the moment if it is to fail.
+    fn strike(&self, writes: bool) -> (Duration, Option<(u64, Moment)>) {
         let mut schedule = self.schedule();
         schedule.calls += 1;
-        let first = schedule.first?;
-        let fails = schedule.calls == first || (schedule.lasting && schedule.calls > first);
-        fails.then_some((schedule.calls, schedule.moment))
+        let is_due = |first| schedule.calls == first || (schedule.lasting && schedule.calls > first);
+        let fails = schedule.first.is_some_and(is_due) && (writes || !schedule.only_writes);
+        (schedule.slow, fails.then_some((schedule.calls, schedule.moment)))
     }
 
     fn schedule(&self) -> MutexGuard<'_, Schedule> {
@@ -181,5 +205,24 @@ mod tests {
         assert!(store.flush().is_ok() && store.flush().is_err() && store.flush().is_err());
         store.faults().heal();
         assert!(store.flush().is_ok() && !store.faults().struck());
+    }
+
+    #[test]
+    fn a_full_disk_can_be_read() {
+        let store = prepared();
+        store.faults().fill();
+        assert!(store.apply(Batch::new().put(Tree::Meta, "k", "v")).is_err() && store.flush().is_err());
+        assert_eq!(store.get(Tree::Meta, b"from").unwrap(), Some(b"v".to_vec()));
+        store.faults().heal();
+        assert!(store.apply(Batch::new().put(Tree::Meta, "k", "v")).is_ok());
+    }
+
+    #[test]
+    fn a_slow_disk_answers_late() {
+        let store = prepared();
+        store.faults().slow(Duration::from_millis(20));
+        let asked = std::time::Instant::now();
+        assert!(store.flush().is_ok());
+        assert!(asked.elapsed() >= Duration::from_millis(20));
     }
 }
