@@ -140,6 +140,12 @@ pub const MAILBOX_MAX: usize = 4096;
 pub const CONTROL_QUEUE_MAX: usize = 256;
 /// Most QUIC packets waiting for the link endpoint; beyond it they are dropped, as a full socket buffer would.
 pub const LINK_PACKET_QUEUE_MAX: usize = 1024;
+/// Most datagrams that faults on purpose hold back at once; beyond it they are lost, as on a link that is full.
+pub const FAULT_QUEUE_MAX: usize = 4096;
+/// Most faults on purpose in force at once in one node; beyond it a further one is refused.
+pub const FAULTS_MAX: usize = 256;
+/// Most threads that are kept busy on purpose.
+pub const HOG_THREADS_MAX: u16 = 64;
 /// Most datapath events (probe returns, path errors) waiting for their actors.
 pub const DATAPATH_EVENTS_MAX: usize = 4096;
 /// Most inbound handshakes in progress at once; beyond it connection attempts are refused before any crypto.
@@ -203,6 +209,8 @@ pub const SYNC_PAUSE_SLACK: Duration = Duration::from_secs(1);
 pub const SYNC_RETRY: Duration = Duration::from_secs(30);
 /// How long a shared value holds without being renewed by its writer.
 pub const SHARED_LIFE: Duration = Duration::from_secs(3 * 24 * 3600);
+/// How long a fault on purpose lasts at most: it ends by itself.
+pub const FAULT_TIME_MAX: Duration = Duration::from_secs(3600);
 /// How long the removal of a shared value is remembered without being renewed.
 pub const SHARED_TOMBSTONE_LIFE: Duration = RECORD_LIFE_MAX;
 

@@ -39,6 +39,11 @@ impl<M: Message> Mailbox<M> {
         self.stats.handled.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Waits for as long as the actor is held up on purpose: for the actor itself, before it takes a message out.
+    pub async fn pass(&self) {
+        self.stats.hindrance.pass().await;
+    }
+
     /// Puts a message into the mailbox; dropped and counted if it is full or the actor is gone.
     pub fn cast(&self, message: M) {
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);

@@ -112,6 +112,7 @@ impl<R: Role> Actor for Driver<R> {
         message: Self::Msg,
         running: &mut Running<R>,
     ) -> Result<(), ActorProcessingErr> {
+        running.mailbox.pass().await;
         // Only what came through the directory took a credit; wake-ups and questions did not.
         if matches!(message, Mail::Input(_) | Mail::Fail(_)) {
             running.mailbox.handled();

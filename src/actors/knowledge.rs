@@ -61,6 +61,7 @@ impl Actor for Knowledge {
         message: KnowledgeMsg,
         running: &mut Running,
     ) -> Result<(), ActorProcessingErr> {
+        running.mailbox.pass().await;
         match message {
             KnowledgeMsg::Keep(batch) => {
                 let store = Arc::clone(&running.store);

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 /// The counts of one actor.
 #[derive(Debug, Default)]
@@ -23,11 +25,14 @@ pub struct Stats {
     /// Whether its next failure was asked for, so that it does not count against its supervisor's patience.
     pub induced: AtomicBool,
     last_failure: Mutex<Option<String>>,
+    /// What holds the actor up on purpose.
+    pub hindrance: Hindrance,
 }
 
 impl Stats {
-    /// Begins a new life: an empty mailbox, whose counter is returned, and an actor that runs.
+    /// Begins a new life: an empty mailbox, whose counter is returned, and an actor that runs and that nothing holds up.
     pub fn begin(&self) -> Arc<AtomicU64> {
+        self.hindrance.set(None);
         let waiting = Arc::<AtomicU64>::default();
         self.mailbox.store(Arc::clone(&waiting));
         self.running.store(true, Ordering::Relaxed);
@@ -48,6 +53,48 @@ impl Stats {
     /// Why the actor failed last.
     pub fn last_failure(&self) -> Option<String> {
         self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Holds an actor up before each message, on purpose. While nothing does, asking costs one relaxed load.
+#[derive(Debug, Default)]
+pub struct Hindrance {
+    any: AtomicBool,
+    pace: watch::Sender<Option<Pace>>,
+}
+
+/// How slow an actor is on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// It handles nothing.
+    Stalled,
+    /// Each message takes so much longer.
+    Slow(Duration),
+}
+
+impl Hindrance {
+    /// Holds the actor up from its next message on, or no longer.
+    pub fn set(&self, pace: Option<Pace>) {
+        self.any.store(pace.is_some(), Ordering::Relaxed);
+        self.pace.send_replace(pace);
+    }
+
+    /// Waits as long as a message has to wait now.
+    pub async fn pass(&self) {
+        if !self.any.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut pace = self.pace.subscribe();
+        let now = *pace.borrow_and_update();
+        match now {
+            None => {}
+            // The sender lives as long as this borrow of it.
+            Some(Pace::Stalled) => _ = pace.wait_for(|pace| *pace != Some(Pace::Stalled)).await,
+            Some(Pace::Slow(by)) => tokio::select! {
+                () = tokio::time::sleep(by) => {}
+                _ = pace.changed() => {}
+            },
+        }
     }
 }
 
@@ -88,5 +135,39 @@ impl Register {
     /// Every actor, ordered by name.
     pub fn all(&self) -> Vec<(Place, Arc<Stats>)> {
         self.actors.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_actor_waits_and_a_stalled_one_waits_until_it_is_let_go() {
+        let hindrance = Arc::<Hindrance>::default();
+        let since = tokio::time::Instant::now();
+        hindrance.pass().await;
+        assert!(since.elapsed().is_zero());
+        hindrance.set(Some(Pace::Slow(Duration::from_millis(50))));
+        hindrance.pass().await;
+        assert_eq!(since.elapsed(), Duration::from_millis(50));
+
+        hindrance.set(Some(Pace::Stalled));
+        let stalled = tokio::spawn({
+            let hindrance = Arc::clone(&hindrance);
+            async move { hindrance.pass().await }
+        });
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!stalled.is_finished());
+        hindrance.set(None);
+        stalled.await.unwrap();
+    }
+
+    #[test]
+    fn a_new_life_is_not_held_up() {
+        let stats = Stats::default();
+        stats.hindrance.set(Some(Pace::Stalled));
+        stats.begin();
+        assert!(!stats.hindrance.any.load(Ordering::Relaxed));
     }
 }

@@ -16,6 +16,7 @@ use prunella_storage::{Batch, Tree};
 use ractor::rpc::CallResult;
 use tokio::sync::watch;
 
+use super::chaos_answers::Breakable;
 use super::error::{Error, ErrorKind};
 use super::server::{Answer, Handler};
 use super::vocabulary::{
@@ -23,7 +24,6 @@ use super::vocabulary::{
 };
 use crate::actors::shell::Shell;
 use crate::config::read_rules;
-use crate::datapath::Fault;
 use crate::messages::{self, Mail, PathfinderQuery, PeerQuery};
 use crate::transport::{ExposeError, ForwardError, SessionError, Sessions};
 
@@ -32,6 +32,7 @@ pub(super) struct Answers {
     shell: Arc<Shell>,
     sessions: Sessions,
     stop: watch::Sender<bool>,
+    pub(super) breakable: Breakable,
 }
 
 impl Handler for Answers {
@@ -41,8 +42,8 @@ impl Handler for Answers {
 }
 
 impl Answers {
-    pub(super) fn new(shell: Arc<Shell>, sessions: Sessions, stop: watch::Sender<bool>) -> Self {
-        Self { shell, sessions, stop }
+    pub(super) fn new(shell: Arc<Shell>, sessions: Sessions, stop: watch::Sender<bool>, breakable: Breakable) -> Self {
+        Self { shell, sessions, stop, breakable }
     }
 
     pub(super) fn shell(&self) -> &Arc<Shell> {
@@ -78,13 +79,7 @@ impl Answers {
             Request::Policy => Ok(self.policy()),
             Request::PolicyReload => self.reload_policy(),
             Request::KillActor { actor, how } => self.kill(&actor, how),
-            Request::Fault { neighbor, drop_sent, drop_received } => {
-                self.fault(&neighbor, Fault { drop_sent, drop_received })
-            }
-            Request::ClearFaults => {
-                self.shell.port.clear_faults();
-                Ok(Response::Done)
-            }
+            Request::Chaos(order) => self.chaos(order),
             Request::Shutdown => {
                 self.stop.send_replace(true);
                 Ok(Response::Done)
@@ -132,6 +127,9 @@ impl Answers {
                 ("frames_send_full", c.send_full),
                 ("frames_send_failed", c.send_failed),
                 ("datagrams_lost_on_purpose", c.faulted),
+                ("datagrams_held_on_purpose", c.held),
+                ("datagrams_doubled_on_purpose", c.doubled),
+                ("tasks_alive", tokio::runtime::Handle::current().metrics().num_alive_tasks() as u64),
                 ("probes_answered", c.probes_answered),
                 ("path_errors_sent", c.path_errors_sent),
                 ("copies_sent", c.copies_sent),
@@ -323,25 +321,6 @@ impl Answers {
         }
         let text = format!("no actor named {actor} can be killed; `prunella actors` lists them (not the supervisors)");
         Err(Error::new(ErrorKind::InvalidInput, text))
-    }
-
-    fn fault(&self, neighbor: &str, fault: Fault) -> Result<Response, Error> {
-        self.chaos_allowed()?;
-        let peer = self.find(neighbor)?;
-        let address = self.shell.links().addresses().into_iter().find(|(p, _)| *p == peer).map(|(_, a)| a);
-        let address = address.or_else(|| self.shell.roster.addresses(&peer).first().copied()).ok_or_else(|| {
-            Error::new(ErrorKind::PeerNotFound, format!("{neighbor} is not a neighbor; `prunella links` lists them"))
-        })?;
-        self.shell.port.set_fault(address, fault);
-        Ok(Response::Done)
-    }
-
-    fn chaos_allowed(&self) -> Result<(), Error> {
-        if self.shell.config.chaos.allow {
-            return Ok(());
-        }
-        let text = "this node does not consent to faults; set `allow = true` under [chaos] in its config.toml";
-        Err(Error::new(ErrorKind::Denied, text))
     }
 
     /// The node that `text` means.

@@ -2,10 +2,13 @@
 
 mod admitter;
 mod answers;
+pub mod chaos;
+mod chaos_answers;
 pub mod client;
 pub mod configuration;
 pub mod embed;
 pub mod error;
+mod in_force;
 mod incident_answers;
 mod line;
 mod logging;

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::admitter::Door;
 use super::answers::Answers;
+use super::chaos_answers::Breakable;
 use super::configuration::{MeshConfig, load};
 use super::error::{Error, ErrorKind};
 use super::renewal;
@@ -56,6 +57,9 @@ pub(super) async fn start_on(
     config: MeshConfig,
     rebuild: bool,
 ) -> Result<Running, Error> {
+    let breakable = Breakable::over(&host);
+    // Only who consents to faults pays for the way around them.
+    let host = if config.chaos.allow { breakable.host() } else { host };
     let credentials = Credentials::load(dir)?.with_time(Arc::new(WallClock(Arc::clone(&host))));
     renewal::certify_at_start(&*host, dir, &credentials, config.certificate.validity())?;
     let rules = read_rules(&config.policy.file)?;
@@ -72,7 +76,7 @@ pub(super) async fn start_on(
     restore_services(&shell)?;
 
     let (stop, stop_wanted) = watch::channel(false);
-    let answers = Arc::new(Answers::new(Arc::clone(&shell), sessions, stop));
+    let answers = Arc::new(Answers::new(Arc::clone(&shell), sessions, stop, breakable));
     let seed = Seed {
         shell: Arc::clone(&shell),
         read_rules: last_good_rules(Arc::clone(&shell), rules),
@@ -114,6 +118,7 @@ impl Running {
         self.pump.abort();
         self.renewal.abort();
         let shell = self.answers.shell();
+        self.answers.breakable.mend();
         shell.roster.start_nobody();
         shell.services().shut_down();
         // Sessions first: their farewell travels over the links. The socket is read until both have ended. A neighbor that

@@ -1,6 +1,6 @@
-//! `prunella kill`: makes an actor fail, to see it come back.
+//! `prunella kill`: stops an actor, to see it come back. The node's owner may always do that; other failures are chaos.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::failure::Failure;
 use super::session::Session;
@@ -11,28 +11,10 @@ use crate::api::vocabulary;
 pub(super) struct Arguments {
     /// The actor's name as `prunella actors` lists it
     actor: String,
-    /// How it fails (panic and error need `chaos.allow = true`)
-    #[arg(long, value_enum, default_value_t = How::Kill)]
-    how: How,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum How {
-    /// Stopped at once, whatever it is doing
-    Kill,
-    /// It panics while handling a message
-    Panic,
-    /// It returns an error while handling a message
-    Error,
 }
 
 pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(), Failure> {
-    let how = match arguments.how {
-        How::Kill => vocabulary::Failure::Kill,
-        How::Panic => vocabulary::Failure::Panic,
-        How::Error => vocabulary::Failure::Error,
-    };
     let actor = arguments.actor;
-    let (doing, done) = (format!("kill {actor}"), format!("{actor} was made to fail; `actors` shows its restart\n"));
-    session.order(&doing, &Request::KillActor { actor, how }, &done).await
+    let (doing, done) = (format!("kill {actor}"), format!("{actor} was killed; `actors` shows its restart\n"));
+    session.order(&doing, &Request::KillActor { actor, how: vocabulary::Failure::Kill }, &done).await
 }

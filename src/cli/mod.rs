@@ -3,11 +3,11 @@
 //! Every command is a [`Request`](crate::api::Request) or a call of the library; nothing here can do more than an embedder.
 
 mod actors;
+mod chaos;
 mod completions;
 mod down;
 mod expose;
 mod failure;
-mod fault;
 mod forward;
 mod incident;
 mod incidents;
@@ -136,6 +136,11 @@ impl Cli {
         if let Command::Lab(arguments) = self.command {
             return run_lab(arguments);
         }
+        if let Command::Node(NodeCommand::Chaos(arguments)) = &self.command
+            && let Some(soak) = arguments.soak()
+        {
+            return run_soak(soak.clone());
+        }
         let dir = self.global.dir.map_or_else(default_dir, Ok)?;
         let runtime = runtime(&self.command)?;
         let done = match self.command {
@@ -163,6 +168,16 @@ fn run_lab(arguments: lab::Arguments) -> Result<(), Failure> {
     let runtime = system_runtime(&mut Builder::new_multi_thread())?;
     let kept = runtime.block_on(lab::run(arguments)).map_err(|error| Failure::new("run the lab", error))?;
     if kept { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// As [`run_lab`].
+fn run_soak(arguments: lab::SoakArguments) -> Result<(), Failure> {
+    let runtime = system_runtime(&mut Builder::new_multi_thread())?;
+    match runtime.block_on(lab::soak(arguments)).map_err(|error| Failure::new("soak a mesh", error))? {
+        lab::Soaked::Kept => Ok(()),
+        lab::Soaked::Broken => Err(Failure::Told),
+        lab::Soaked::Interrupted => Err(Failure::Interrupted),
+    }
 }
 
 /// A node uses all processors; whoever merely asks one needs a single thread.
@@ -238,9 +253,22 @@ mod tests {
             "prunella shared list",
             "prunella shared remove rollout/new-ui",
             "prunella policy --reload",
-            "prunella kill gossip --how panic",
-            "prunella fault b --sent --received",
-            "prunella fault --clear",
+            "prunella kill gossip",
+            "prunella chaos link b --drop 100%",
+            "prunella chaos link b --sent --delay 50ms --jitter 10ms --drop 0.5% --for 5s --seed 7",
+            "prunella chaos link b --received --duplicate 10% --reorder 10% --throttle 64000",
+            "prunella chaos link b --gray --for 500ms",
+            "prunella chaos actor gossip --how stall --for 2s",
+            "prunella chaos actor gossip --how slow --each 5ms",
+            "prunella chaos cpu-hog --threads 4 --for 5s",
+            "prunella chaos clock --offset -3600",
+            "prunella chaos disk --slow 200ms",
+            "prunella chaos disk --full --for 1s",
+            "prunella chaos certificate",
+            "prunella chaos status --json",
+            "prunella chaos clear",
+            "prunella chaos soak --minutes 10",
+            "prunella chaos soak --seconds 5 --seed 7 --nodes 7 --json soak.json",
             "prunella down",
             "prunella shell",
             "prunella completions bash",
@@ -278,9 +306,20 @@ mod tests {
             "prunella shared",
             "prunella shared set color",
             "prunella shared drop color",
-            "prunella kill gossip --how gently",
-            "prunella fault b",
-            "prunella fault b --clear",
+            "prunella kill gossip --how panic",
+            "prunella chaos",
+            "prunella chaos link b",
+            "prunella chaos link b --drop 101%",
+            "prunella chaos link b --drop 0.01%",
+            "prunella chaos link b --delay 50",
+            "prunella chaos link b --gray --for 0s",
+            "prunella chaos actor gossip --how gently",
+            "prunella chaos disk",
+            "prunella chaos disk --full --slow 1s",
+            "prunella chaos cpu-hog --threads 65",
+            "prunella chaos soak",
+            "prunella chaos soak --minutes 0",
+            "prunella chaos soak --minutes 1 --seconds 1",
             "prunella completions cmd",
             "prunella sim --seed 1 --seeds 2",
             "prunella sim --seeds 0",

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::session::Session;
 use super::{
-    actors, down, expose, fault, forward, incident, incidents, kill, links, members, paths, peers, ping, policy,
+    actors, chaos, down, expose, forward, incident, incidents, kill, links, members, paths, peers, ping, policy,
     reputation, services, shared, status, trace,
 };
 
@@ -55,10 +55,10 @@ expected effect, less cost and risk, all in thousandths."
     Shared(shared::Arguments),
     /// Show the rules in force, or read them again
     Policy(policy::Arguments),
-    /// Make an actor fail, to see it come back
+    /// Stop an actor, whatever it is doing, to see it come back
     Kill(kill::Arguments),
-    /// Drop packets to or from a neighbor (needs `chaos.allow = true`)
-    Fault(fault::Arguments),
+    /// Break things on purpose: links, actors, the machine (needs `chaos.allow = true`)
+    Chaos(chaos::Arguments),
     /// Stop the node
     Down,
 }
@@ -84,7 +84,7 @@ impl NodeCommand {
             NodeCommand::Shared(arguments) => shared::run(arguments, session).await,
             NodeCommand::Policy(arguments) => policy::run(arguments, session).await,
             NodeCommand::Kill(arguments) => kill::run(arguments, session).await,
-            NodeCommand::Fault(arguments) => fault::run(arguments, session).await,
+            NodeCommand::Chaos(arguments) => chaos::run(arguments, session).await,
             NodeCommand::Down => down::run(session).await,
         }
     }

@@ -28,6 +28,23 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if total == 0 { Err(wrong()) } else { Ok(Duration::from_secs(total)) }
 }
 
+/// A short time: as [`duration`], or `500ms`.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    let ms = text.strip_suffix("ms").and_then(|ms| ms.parse().ok()).filter(|ms| *ms > 0).map(Duration::from_millis);
+    ms.map_or_else(|| duration(text).map_err(|_| "write it as 500ms, 5s, 2m or 1h".to_owned()), Ok)
+}
+
+/// A share of something, `30%` or `0.5%`, in thousandths.
+pub(super) fn share(text: &str) -> Result<u16, String> {
+    let permille = text.strip_suffix('%').and_then(|percent| percent.parse::<f64>().ok()).map(|percent| percent * 10.0);
+    match permille {
+        Some(permille) if (0.0..=1000.0).contains(&permille) && (permille - permille.round()).abs() < 1e-6 => {
+            Ok(permille.round() as u16)
+        }
+        _ => Err("write it as 30% or 0.5%: at most 100%, with at most one digit after the point".to_owned()),
+    }
+}
+
 /// A node's name.
 pub(super) fn node_name(text: &str) -> Result<String, String> {
     if is_node_name(text) {
@@ -80,6 +97,25 @@ mod tests {
         assert_eq!(duration("7d"), Ok(Duration::from_secs(7 * 86_400)));
         for wrong in ["", "0s", "5", "h", "1x", "1h 2m", "-1s", "99999999999999999999s", "999999999999999999d", "1µ"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn short_times_may_be_milliseconds() {
+        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["0ms", "50", "ms", "1.5ms", "-5ms"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn shares_are_percent() {
+        assert_eq!(share("100%"), Ok(1000));
+        assert_eq!(share("0.5%"), Ok(5));
+        assert_eq!(share("29.9%"), Ok(299));
+        for wrong in ["50", "101%", "-1%", "0.05%", "%", "NaN%", "half"] {
+            assert!(share(wrong).is_err(), "{wrong}");
         }
     }
 

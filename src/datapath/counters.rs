@@ -25,8 +25,12 @@ pub struct Counters {
     pub send_full: u64,
     /// Sends that the operating system refused for any other reason.
     pub send_failed: u64,
-    /// Datagrams lost on purpose, see [`Fault`](super::Fault).
+    /// Datagrams lost on purpose, see [`Impairment`](super::Impairment).
     pub faulted: u64,
+    /// Datagrams held back on purpose.
+    pub held: u64,
+    /// Datagrams that went twice on purpose.
+    pub doubled: u64,
     /// Probes answered.
     pub probes_answered: u64,
     /// Path errors sent.

@@ -20,7 +20,7 @@ use prunella_core::{Label, LinkId, PeerId, Rejected, Tag};
 use super::counters::{Counters, LinkStats, PortCounts};
 use super::error::DatapathError;
 use super::event::Event;
-use super::faults::Fault;
+use super::faults::{Direction, Impairment};
 use super::limiter::Limiter;
 use super::link_socket::{LinkSocket, Ring};
 use super::mesh_socket::MeshSocket;
@@ -204,6 +204,8 @@ impl Port {
             send_full: counts.send_full.read(),
             send_failed: self.udp.failed.read(),
             faulted: self.udp.faulted.read(),
+            held: self.udp.held.read(),
+            doubled: self.udp.doubled.read(),
             probes_answered: counts.probes_answered.read(),
             path_errors_sent: counts.path_errors_sent.read(),
             copies_sent: counts.copies_sent.read(),
@@ -214,14 +216,20 @@ impl Port {
         }
     }
 
-    /// Loses what is sent to an address, what comes from it, or both: QUIC and frames alike.
-    pub fn set_fault(&self, peer_address: SocketAddr, fault: Fault) {
-        self.udp.faults.set(peer_address, fault);
+    /// Impairs one direction between this node and an address, in place of what was in force there before; `seed`
+    /// decides which datagrams are struck. Call it within a tokio runtime.
+    pub fn impair(&self, peer_address: SocketAddr, direction: Direction, impairment: Impairment, seed: u64) {
+        self.udp.impair(peer_address, direction, impairment, seed);
+    }
+
+    /// Ends the fault of one direction.
+    pub fn mend(&self, peer_address: SocketAddr, direction: Direction) {
+        self.udp.mend(peer_address, direction);
     }
 
     /// Ends all faults.
-    pub fn clear_faults(&self) {
-        self.udp.faults.clear();
+    pub fn mend_all(&self) {
+        self.udp.mend_all();
     }
 
     /// Nanoseconds since the port was bound.

@@ -8,9 +8,11 @@ use std::task::{Context, Poll, ready};
 
 use quinn::{AsyncUdpSocket, UdpPoller};
 use quinn_udp::{RecvMeta, Transmit};
+use tokio::time::Instant;
 
 use super::counters::Count;
-use super::faults::Faults;
+use super::faults::{Direction, Faults, Impairment};
+use super::held::Datagram;
 
 /// A bound socket with everything that is the same for QUIC and for frames.
 ///
@@ -19,16 +21,18 @@ use super::faults::Faults;
 pub(super) struct Underlay {
     socket: Arc<dyn AsyncUdpSocket>,
     local: SocketAddr,
-    pub(super) faults: Faults,
+    faults: Arc<Faults>,
     pub(super) faulted: Count,
+    pub(super) held: Count,
+    pub(super) doubled: Count,
     pub(super) failed: Count,
 }
 
 impl Underlay {
     pub(super) fn over(socket: Arc<dyn AsyncUdpSocket>) -> io::Result<Self> {
         let local = socket.local_addr()?;
-        let (faults, faulted, failed) = (Faults::default(), Count::default(), Count::default());
-        Ok(Self { socket, local, faults, faulted, failed })
+        let (faulted, held, doubled, failed) = <(Count, Count, Count, Count)>::default();
+        Ok(Self { socket, local, faults: Arc::default(), faulted, held, doubled, failed })
     }
 
     pub(super) const fn local_addr(&self) -> SocketAddr {
@@ -53,10 +57,14 @@ impl Underlay {
     /// Only [`io::ErrorKind::WouldBlock`]: the send buffer is full and a poller will say when it no longer is. Every other
     /// error is counted and swallowed, as a datagram lost on the wire would be.
     pub(super) fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        if self.faults.drops_sent(transmit.destination) {
-            self.faulted.add(1);
+        if self.faults.any() && self.faults.impairs(transmit.destination, Direction::Sent) {
+            self.send_impaired(transmit);
             return Ok(());
         }
+        self.send_whole(transmit)
+    }
+
+    fn send_whole(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         match self.socket.try_send(transmit) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                 self.failed.add(1);
@@ -64,6 +72,60 @@ impl Underlay {
             }
             outcome => outcome,
         }
+    }
+
+    /// Sends each datagram as its fault will have it. What the socket cannot take now is lost: nobody asks again.
+    fn send_impaired(&self, transmit: &Transmit<'_>) {
+        let stride = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
+        for contents in transmit.contents.chunks(stride) {
+            let datagram = || Datagram {
+                address: transmit.destination,
+                ecn: transmit.ecn,
+                dst_ip: None,
+                bytes: contents.to_vec(),
+            };
+            let now = self.fall(Direction::Sent, transmit.destination, contents, datagram);
+            for _ in 0..now {
+                let single = Transmit { contents, segment_size: None, ..transmit.clone() };
+                if self.send_whole(&single).is_err() {
+                    self.faulted.add(1);
+                }
+            }
+        }
+    }
+
+    /// Judges a datagram, holds back what is not due yet, and gives how often it goes now.
+    fn fall(&self, direction: Direction, address: SocketAddr, bytes: &[u8], datagram: impl Fn() -> Datagram) -> u8 {
+        let Some(fate) = self.faults.judge(address, direction, bytes) else { return 1 };
+        match fate.times {
+            0 => self.faulted.add(1),
+            1 => {}
+            _ => self.doubled.add(1),
+        }
+        let Some(due) = fate.due else { return fate.times };
+        for _ in 0..fate.times {
+            let count = if self.faults.held.push(direction, due, datagram()) { &self.held } else { &self.faulted };
+            count.add(1);
+        }
+        0
+    }
+
+    /// Puts a fault in force, in place of the one before. Call it within a tokio runtime.
+    pub(super) fn impair(&self, address: SocketAddr, direction: Direction, impairment: Impairment, seed: u64) {
+        if impairment.holds() {
+            self.faults.held.start(&self.faults, &self.socket);
+        }
+        self.faults.set(address, direction, impairment, seed);
+    }
+
+    /// Ends a fault.
+    pub(super) fn mend(&self, address: SocketAddr, direction: Direction) {
+        self.faults.end(address, direction);
+    }
+
+    /// Ends all faults.
+    pub(super) fn mend_all(&self) {
+        self.faults.clear();
     }
 
     /// Receives a batch. A message that a fault swallows has length zero.
@@ -74,11 +136,18 @@ impl Underlay {
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         loop {
+            if self.faults.any() {
+                let handed = self.faults.held.hand_over(cx, buffers, metas);
+                if handed > 0 {
+                    return Poll::Ready(Ok(handed));
+                }
+            }
             match ready!(self.socket.poll_recv(cx, buffers, metas)) {
                 Ok(count) => {
-                    for meta in metas[..count].iter_mut().filter(|meta| self.faults.drops_received(meta.addr)) {
-                        self.faulted.add(1);
-                        meta.len = 0;
+                    if self.faults.any() {
+                        for (buffer, meta) in buffers.iter_mut().zip(&mut metas[..count]) {
+                            self.receive_impaired(buffer, meta);
+                        }
                     }
                     return Poll::Ready(Ok(count));
                 }
@@ -87,6 +156,31 @@ impl Underlay {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+    }
+
+    /// Leaves of a message what its fault lets through now, at its beginning.
+    fn receive_impaired(&self, buffer: &mut [u8], meta: &mut RecvMeta) {
+        if !self.faults.impairs(meta.addr, Direction::Received) {
+            return;
+        }
+        let (length, stride) = (meta.len, meta.stride.max(1));
+        let mut kept = 0;
+        for start in (0..length).step_by(stride) {
+            let segment = start..(start + stride).min(length);
+            let bytes = &buffer[segment.clone()];
+            let datagram =
+                || Datagram { address: meta.addr, ecn: meta.ecn, dst_ip: meta.dst_ip, bytes: bytes.to_vec() };
+            let now = self.fall(Direction::Received, meta.addr, bytes, datagram);
+            // There is no room for a second one here: it is handed over with the next batch.
+            if now > 1 && !self.faults.held.push(Direction::Received, Instant::now(), datagram()) {
+                self.faulted.add(1);
+            }
+            if now > 0 {
+                buffer.copy_within(segment.clone(), kept);
+                kept += segment.len();
+            }
+        }
+        meta.len = kept;
     }
 
     /// A poller for one task that wants to send.

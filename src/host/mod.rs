@@ -6,6 +6,7 @@
 //! Keys, certificates and what TLS draws come from the operating system whatever the host is: nobody may be able to
 //! predict them by mistake.
 
+mod disturbed;
 mod machine;
 mod wall_clock;
 
@@ -20,6 +21,7 @@ use tokio::task::JoinError;
 
 use crate::datapath::DatapathError;
 
+pub use disturbed::Disturbed;
 pub use machine::Machine;
 pub use wall_clock::WallClock;
 

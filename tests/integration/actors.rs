@@ -71,8 +71,8 @@ async fn actors_are_made_to_panic_only_with_consent() {
     let config = "[chaos]\nallow = false\n".parse().unwrap();
     let mesh = Mesh::found(Plan { config, ..Plan::alone() }).await;
     let node = &mesh.nodes[0];
-    for how in ["panic", "error"] {
-        node.run(&["kill", "gossip", "--how", how]).await.fails(3, &["gossip", "[chaos]"]);
+    for how in ["panic", "error", "stall", "slow"] {
+        node.run(&["chaos", "actor", "gossip", "--how", how]).await.fails(3, &["gossip", "[chaos]"]);
     }
     assert_eq!(node.actor("gossip").await.unwrap().restarts, 0);
     comes_back(node, "gossip", Failure::Kill).await;

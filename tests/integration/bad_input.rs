@@ -96,7 +96,7 @@ async fn unknown_things_are_named_and_the_exit_code_says_whose_turn_it_is() {
     }
     node.run(&["expose", "--remove", "nothing"]).await.fails(1, &["nothing", "prunella services"]);
     node.run(&["forward", "--remove", "127.0.0.1:1"]).await.fails(1, &["127.0.0.1:1", "prunella services"]);
-    node.run(&["fault", "nobody", "--sent"]).await.fails(1, &["nobody"]);
+    node.run(&["chaos", "link", "nobody", "--drop", "100%"]).await.fails(1, &["nobody"]);
     node.run(&["kill", "nobody"]).await.fails(2, &["nobody", "prunella actors"]);
     node.run(&["join", "not-a-token"]).await.fails(2, &["prunella1-"]);
     node.run(&["join", "prunella1-aaaa"]).await.fails(2, &["damaged", "copy it again"]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::oneshot;
 
-use prunella::datapath::{Event, Fault};
+use prunella::datapath::{Direction, Event, Impairment};
 use prunella_core::frame::{FrameKey, HEADER_BYTES, Header, Kind, Labels, stamp};
 use prunella_core::limits::{COPIES_BURST_BYTES, COPIES_ONE_IN};
 use prunella_core::{Label, Rejected, Tag};
@@ -147,7 +147,9 @@ async fn copies_arrive_where_the_first_way_is_dark_and_cost_no_more_than_their_b
     let around = (link(&a, &s, 13, 22), link(&s, &d, 23, 33));
     d.route(&a, 3, around.1.right, &[22]);
     a.hedged_route(&d, 3, (to_d.left, &[21]), (around.0.left, &[23]));
-    a.port.set_fault(c.address(), Fault { drop_sent: true, drop_received: true });
+    for direction in [Direction::Sent, Direction::Received] {
+        a.port.impair(c.address(), direction, Impairment::CUT, 0);
+    }
     let (dialed, accepted) = tokio::join!(a.dial(&d), d.accept());
     transfer(&dialed, &accepted, 1 << 20).await;
     assert_eq!(c.port.counters().forwarded, 0, "nothing went over the first way");
@@ -283,19 +285,20 @@ async fn a_fault_in_one_direction_leaves_the_other() {
     let tls = Tls::new();
     let (mut a, mut b) = (Node::start(1, &tls), Node::start(2, &tls));
     let ends = link(&a, &b, 1, 1);
-    a.port.set_fault(b.address(), Fault { drop_sent: false, drop_received: true });
+    a.port.impair(b.address(), Direction::Received, Impairment::CUT, 0);
     a.port.send_probe(ends.left, &[], 0, 1);
     until(|| a.port.counters().faulted == 1).await;
     assert_eq!(b.port.counters().probes_answered, 1, "it was heard, but its answer was not");
 
-    a.port.set_fault(b.address(), Fault { drop_sent: true, drop_received: false });
+    a.port.mend(b.address(), Direction::Received);
+    a.port.impair(b.address(), Direction::Sent, Impairment::CUT, 0);
     a.port.send_probe(ends.left, &[], 0, 2);
     b.port.send_probe(ends.right, &[], 0, 3);
     until(|| a.port.counters().faulted == 3).await;
     assert_eq!(b.port.counters().probes_answered, 1, "not even heard");
     assert_eq!(a.port.counters().probes_answered, 1, "the other direction is whole");
 
-    a.port.clear_faults();
+    a.port.mend_all();
     a.port.send_probe(ends.left, &[], 0, 4);
     b.port.send_probe(ends.right, &[], 0, 5);
     assert_eq!(a.event(returned).await.2, 4);
@@ -398,7 +401,7 @@ async fn through(a: &Node, r: &Node, b: &Node) -> (Connection, Connection) {
     tokio::join!(a.dial(b), b.accept())
 }
 
-async fn transfer(from: &Connection, to: &Connection, bytes: usize) {
+pub(crate) async fn transfer(from: &Connection, to: &Connection, bytes: usize) {
     transfer_reporting(from, to, bytes, None).await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prunella::api::chaos::Order;
 use prunella::api::vocabulary::{PathInfo, Reach};
 use prunella::api::{Request, Response};
 use prunella::config::MeshConfig;
@@ -18,7 +19,7 @@ async fn a_one_way_cut_is_noticed_by_both_ends() {
     // A link that carries is watched closely.
     let echo = Echo::start(near.forward("echo").await).await;
     for (drop_sent, drop_received) in [(true, false), (false, true)] {
-        near.done(&Request::Fault { neighbor: far.peer.clone(), drop_sent, drop_received }).await;
+        near.done(&Request::Chaos(Order::cut(&far.peer, drop_sent, drop_received))).await;
         for node in [near, far] {
             let what = format!("the cut noticed by {} (sent: {drop_sent})", node.name);
             until(&what, Duration::from_secs(3), async || match link_state(node).await? {
@@ -27,7 +28,7 @@ async fn a_one_way_cut_is_noticed_by_both_ends() {
             })
             .await;
         }
-        near.done(&Request::ClearFaults).await;
+        near.done(&Request::Chaos(Order::Clear)).await;
         mesh.whole().await;
         near.run(&["ping", "n1"]).await.ok();
         echo.goes_on().await;
@@ -72,7 +73,7 @@ async fn a_link_at_rest_that_dies_in_silence_is_noticed() {
         .await;
     }
     let neighbor = mesh.nodes[1].peer.clone();
-    mesh.nodes[0].done(&Request::Fault { neighbor, drop_sent: true, drop_received: true }).await;
+    mesh.nodes[0].done(&Request::Chaos(Order::cut(neighbor, true, true))).await;
     let noticed = probe.idle_interval() + 2 * probe.dead_after();
     for node in &mesh.nodes {
         until(&format!("the cut noticed by {}", node.name), noticed, async || match link_state(node).await? {
@@ -81,7 +82,7 @@ async fn a_link_at_rest_that_dies_in_silence_is_noticed() {
         })
         .await;
     }
-    mesh.nodes[0].done(&Request::ClearFaults).await;
+    mesh.nodes[0].done(&Request::Chaos(Order::Clear)).await;
     mesh.whole().await;
 }
 
@@ -110,9 +111,9 @@ async fn traffic_goes_around_a_killed_relay_and_a_cut() {
         let echo = Echo::start(listen).await;
         let relay = mesh.paths(0, 2, 2).await[0];
         let neighbor = mesh.nodes[relay].peer.clone();
-        mesh.nodes[0].done(&Request::Fault { neighbor, drop_sent, drop_received }).await;
+        mesh.nodes[0].done(&Request::Chaos(Order::cut(neighbor, drop_sent, drop_received))).await;
         echo.goes_on().await;
-        mesh.nodes[0].done(&Request::ClearFaults).await;
+        mesh.nodes[0].done(&Request::Chaos(Order::Clear)).await;
         mesh.whole().await;
         let outcome = echo.finish().await;
         assert!(outcome.gap < GAP_MAX, "cut (sent: {drop_sent}, received: {drop_received}): {outcome:?}");

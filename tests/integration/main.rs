@@ -9,12 +9,14 @@
 mod actors;
 mod admission;
 mod bad_input;
+mod chaos;
 mod datapath;
 mod datapath_batches;
 mod echo;
 mod embedding;
 mod escalation;
 mod healing;
+mod impaired;
 mod links;
 mod mesh;
 mod process;

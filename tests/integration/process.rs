@@ -46,9 +46,14 @@ impl Told {
 
 /// Runs a command on the node in `dir` to its end, with nothing on standard input.
 pub(crate) async fn run(dir: &Path, arguments: &[&str]) -> Told {
+    run_for(dir, arguments, COMMAND_PATIENCE).await
+}
+
+/// As [`run`], for a command that takes long.
+pub(crate) async fn run_for(dir: &Path, arguments: &[&str], patience: Duration) -> Told {
     let mut command = tokio::process::Command::from(program(dir));
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    let output = timeout(COMMAND_PATIENCE, command.output()).await;
+    let output = timeout(patience, command.output()).await;
     told(output.unwrap_or_else(|_| panic!("{arguments:?} does not end")).unwrap())
 }
 

@@ -1,5 +1,6 @@
 //! Values that all nodes share: written on one, read on another, in conflict, decided, removed.
 
+use prunella::api::chaos::Order;
 use prunella::api::vocabulary::{Failure, SharedInfo};
 use prunella::{ErrorKind, MeshConfig, MeshNode, Request, Response};
 
@@ -58,10 +59,10 @@ async fn values_that_did_not_know_of_each_other_are_both_shown_until_somebody_de
     until("two writes at once", PATIENCE, async || {
         // Neither node hears the other, and neither has noticed yet.
         let neighbor = b.name.clone();
-        a.done(&Request::Fault { neighbor, drop_sent: true, drop_received: true }).await;
+        a.done(&Request::Chaos(Order::cut(neighbor, true, true))).await;
         let (red, blue) = (set("color", "red"), set("color", "blue"));
         let written = tokio::join!(a.ask(&red), b.ask(&blue));
-        a.done(&Request::ClearFaults).await;
+        a.done(&Request::Chaos(Order::Clear)).await;
         mesh.whole().await;
         if written == (Ok(Response::Done), Ok(Response::Done)) { Ok(()) } else { Err(format!("{written:?}")) }
     })

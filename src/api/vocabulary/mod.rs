@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
 pub use path::{PathInfo, PathLinkInfo, PathWhy};
 
+use super::chaos;
 use super::error::Error;
 
 /// What can be asked of a node.
@@ -122,17 +123,8 @@ pub enum Request {
         /// How it fails.
         how: Failure,
     },
-    /// Drop packets to or from a neighbor (needs `chaos.allow = true`); [`Response::Done`].
-    Fault {
-        /// The neighbor: a peer id, a prefix of one, or a node's name.
-        neighbor: String,
-        /// Drop what is sent to it.
-        drop_sent: bool,
-        /// Drop what comes from it.
-        drop_received: bool,
-    },
-    /// Drop nothing any more; [`Response::Done`].
-    ClearFaults,
+    /// Break something on purpose, or mend it (needs `chaos.allow = true`); [`Response::Done`] or [`Response::Faults`].
+    Chaos(chaos::Order),
     /// Stop the node; [`Response::Done`].
     Shutdown,
 }
@@ -238,6 +230,11 @@ pub enum Response {
         source: String,
         /// The rules in force, in the order in which they are tried.
         rules: Vec<String>,
+    },
+    /// To [`chaos::Order::Status`], ordered by name.
+    Faults {
+        /// One entry per fault in force.
+        faults: Vec<chaos::InForce>,
     },
     /// It was done; there is nothing more to say.
     Done,

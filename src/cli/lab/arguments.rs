@@ -17,7 +17,7 @@ pub(in crate::cli) struct Arguments {
     /// Replays the lab's choices: the content sent, the relays and links that fail [default: random]
     #[arg(long, value_name = "S")]
     pub(super) seed: Option<u64>,
-    /// The faults to inject, separated by commas [default: all]
+    /// The faults to inject, separated by commas [default: all but gray-relay]
     #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
     pub(super) faults: Vec<FaultKind>,
     /// Reach this HTTP service through the mesh instead of the lab's own file server
@@ -45,14 +45,44 @@ pub(in crate::cli) struct Arguments {
 /// Takes the places of the options that all commands share, so that after `lab` `--json` names a file, and so that
 /// `--dir` before it (or the variable that stands for it), which names a node's directory, does not name the lab's.
 #[derive(Clone, Debug, clap::Args)]
-struct Shared {
+pub(super) struct Shared {
     #[arg(id = "json", long = "shared-json", hide = true)]
     json: bool,
     #[arg(id = "dir", long = "shared-dir", hide = true)]
     _dir: Option<PathBuf>,
 }
 
+impl Shared {
+    /// Whether `--json` stood where it means the standard output.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
+/// What a mesh of the lab's is started with.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Setup {
+    pub(super) nodes: u16,
+    pub(super) seed: Option<u64>,
+    pub(super) service: Option<Service>,
+    pub(super) bulk_mbit: u32,
+    pub(super) set: Vec<toml::Table>,
+    pub(super) dir: Option<PathBuf>,
+}
+
 impl Arguments {
+    /// What the mesh is started with.
+    pub(super) fn setup(&self) -> Setup {
+        Setup {
+            nodes: self.nodes,
+            seed: self.seed,
+            service: self.service.clone(),
+            bulk_mbit: self.bulk_mbit,
+            set: self.set.clone(),
+            dir: self.dir.clone(),
+        }
+    }
+
     /// Whether the standard output is for JSON: `lab --json -`, or `--json lab` as with any command.
     pub(super) fn is_json_shown(&self) -> bool {
         self.shared.json || self.json.as_deref() == Some(Path::new("-"))
@@ -65,7 +95,10 @@ impl Arguments {
 
     /// The faults to inject, in the order of the report, each once.
     pub(super) fn fault_kinds(&self) -> Vec<FaultKind> {
-        let wanted = |kind: &FaultKind| self.faults.is_empty() || self.faults.contains(kind);
+        let wanted = |kind: &FaultKind| match self.faults.as_slice() {
+            [] => kind.is_default(),
+            chosen => chosen.contains(kind),
+        };
         FaultKind::ALL.into_iter().filter(wanted).collect()
     }
 }
@@ -132,13 +165,14 @@ mod tests {
     fn without_arguments_every_fault_is_injected_three_times_into_five_nodes() {
         let lab = parse("").unwrap();
         assert_eq!((lab.nodes, lab.runs, lab.bulk_mbit), (5, 3, 100));
-        assert_eq!(lab.fault_kinds(), FaultKind::ALL);
+        assert_eq!(lab.fault_kinds(), FaultKind::ALL[..FaultKind::ALL.len() - 1]);
     }
 
     #[test]
     fn faults_are_chosen_by_name_and_injected_once_each() {
         let lab = parse("--faults kill-actor,cut-link,kill-actor").unwrap();
         assert_eq!(lab.fault_kinds(), [FaultKind::CutLink, FaultKind::KillActor]);
+        assert_eq!(parse("--faults gray-relay").unwrap().fault_kinds(), [FaultKind::GrayRelay]);
         assert!(parse("--faults meteor").is_err());
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Setup};
 use super::directory::{Directory, random_seed};
 use super::draw::Draw;
 use super::faults::{ACTORS, Fault, FaultKind};
@@ -23,14 +23,38 @@ use crate::api::{Error, Request};
 ///
 /// Dropping the future ends everything that it has started.
 pub(super) async fn run(arguments: &Arguments, progress: Progress) -> Result<Conclusion, Error> {
-    let seed = arguments.seed.unwrap_or_else(random_seed);
-    let topology = Topology::new(arguments.nodes.into());
+    let setup = arguments.setup();
+    // The mesh stands last, so that it is dropped first: the directory is removed after the last process has ended.
+    let Opened { directory, servers, forwards, seed, mut mesh } = open(&setup, progress).await?;
+    let traffic = Traffic::start(forwards, &servers, seed, setup.bulk_mbit);
+    let mut course = Course { mesh: &mut mesh, traffic, draw: Draw::new(seed, "faults"), progress };
+    let (rows, problems) = course.inject_all(arguments).await;
+    let (requests, http) = course.traffic.finish().await;
+    let report = Report { nodes: mesh.nodes().len(), seed, rows, requests, http, problems };
+    let kept = if arguments.keep { Some(keep(mesh, forwards, directory).await?) } else { None };
+    Ok(Conclusion { report, kept })
+}
+
+/// A mesh that is whole, and the services through which traffic can flow. Dropping it ends the mesh.
+pub(super) struct Opened {
+    pub(super) mesh: Mesh,
+    pub(super) servers: Servers,
+    pub(super) forwards: [SocketAddr; 3],
+    pub(super) seed: u64,
+    /// Behind the mesh, so that it is removed after the last process has ended.
+    directory: Directory,
+}
+
+/// Founds the mesh and waits until it is whole.
+pub(super) async fn open(setup: &Setup, progress: Progress) -> Result<Opened, Error> {
+    let seed = setup.seed.unwrap_or_else(random_seed);
+    let topology = Topology::new(setup.nodes.into());
     // Declared before the mesh, so that it is removed after the last process has ended.
-    let directory = Directory::open(arguments.dir.as_deref())?;
+    let directory = Directory::open(setup.dir.as_deref())?;
     progress.say(format_args!("{} nodes in {}, seed {seed}", topology.nodes(), directory.path().display()));
 
-    let servers = Servers::start(seed, arguments.service.as_ref()).await?;
-    let mut mesh = found(&Program::this()?, directory.path(), topology, &arguments.set).await?;
+    let servers = Servers::start(seed, setup.service.as_ref()).await?;
+    let mesh = found(&Program::this()?, directory.path(), topology, &setup.set).await?;
     progress.say(format_args!("{} nodes are up", topology.nodes()));
     mesh.await_links().await?;
     mesh.await_pairs().await?;
@@ -43,14 +67,7 @@ pub(super) async fn run(arguments: &Arguments, progress: Progress) -> Result<Con
         mesh.destination().name,
         describe(&path)
     ));
-
-    let traffic = Traffic::start(forwards, &servers, seed, arguments.bulk_mbit);
-    let mut course = Course { mesh: &mut mesh, traffic, draw: Draw::new(seed, "faults"), progress };
-    let (rows, problems) = course.inject_all(arguments).await;
-    let (requests, http) = course.traffic.finish().await;
-    let report = Report { nodes: topology.nodes(), seed, rows, requests, http, problems };
-    let kept = if arguments.keep { Some(keep(mesh, forwards, directory).await?) } else { None };
-    Ok(Conclusion { report, kept })
+    Ok(Opened { mesh, servers, forwards, seed, directory })
 }
 
 /// What the lab comes to.
@@ -94,19 +111,20 @@ async fn withdraw(mesh: &Mesh, forwards: [SocketAddr; 3]) -> Result<(), Error> {
 // --- Faults ----------------------------------------------------------------------------------------------------------
 
 /// The part of the lab in which things break.
-struct Course<'a> {
-    mesh: &'a mut Mesh,
-    traffic: Traffic,
-    draw: Draw,
-    progress: Progress,
+pub(super) struct Course<'a> {
+    pub(super) mesh: &'a mut Mesh,
+    pub(super) traffic: Traffic,
+    pub(super) draw: Draw,
+    pub(super) progress: Progress,
 }
 
 /// What one fault did.
-struct Outcome {
-    measured: Measured,
-    paths: Option<(String, String)>,
+pub(super) struct Outcome {
+    pub(super) measured: Measured,
+    /// The path in use before the fault and while it was in force.
+    pub(super) paths: Option<(String, String)>,
     /// Why it could not be injected or mended.
-    problem: Option<Error>,
+    pub(super) problem: Option<Error>,
 }
 
 impl Course<'_> {
@@ -141,7 +159,8 @@ impl Course<'_> {
         (row, None)
     }
 
-    async fn run_fault(&mut self, fault: Fault, title: &str) -> Outcome {
+    /// Injects one fault, mends it, and measures the traffic from a little before to a little after.
+    pub(super) async fn run_fault(&mut self, fault: Fault, title: &str) -> Outcome {
         let window = self.traffic.open_window();
         sleep(BASELINE).await;
         let mut paths = None;
@@ -161,9 +180,10 @@ impl Course<'_> {
         let before = self.mesh.await_paths(2).await?;
         let injected = fault.inject(self.mesh, &before, &mut self.draw).await?;
         self.progress.say(format_args!("{title}: {}", injected.what));
-        sleep(fault.duration()).await;
+        let held = injected.hold(self.mesh, fault.duration()).await;
         *paths = Some((describe(&before), self.path_now().await));
-        injected.mend(self.mesh).await
+        let mended = injected.mend(self.mesh).await;
+        held.and(mended)
     }
 
     async fn path_now(&self) -> String {

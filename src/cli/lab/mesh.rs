@@ -1,5 +1,6 @@
 //! The running mesh: its nodes' processes, what they say about themselves, and waiting until they are well.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -61,6 +62,16 @@ impl Mesh {
     /// The nodes, in the order of their numbers.
     pub(super) fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// Who is to be linked to whom.
+    pub(super) fn topology(&self) -> Topology {
+        self.topology
+    }
+
+    /// The numbers of the nodes to which node `number` is linked.
+    pub(super) fn neighbors(&self, number: usize) -> BTreeSet<usize> {
+        self.topology.neighbors(number)
     }
 
     /// The node where requests start.

@@ -4,27 +4,33 @@
 //! `run` leaves neither a process nor a directory behind, however it ends (unless it is told to keep them).
 
 mod arguments;
+mod census;
 mod control;
 mod directory;
 mod draw;
 mod experiment;
 mod faults;
 mod founding;
+mod injection;
+mod interruption;
 mod mesh;
 mod processes;
 mod progress;
 mod report;
+mod soak;
+mod soak_report;
 mod topology;
 mod traffic;
 
 use std::io::Write;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
 pub(super) use self::arguments::Arguments;
 use self::experiment::Conclusion;
+use self::interruption::Interruption;
 use self::processes::system;
 use self::progress::Progress;
+pub(super) use self::soak::SoakArguments;
+use self::soak_report::SoakReport;
 use crate::api::Error;
 
 /// Runs the lab and shows its report; true if the mesh kept its promises: every stream intact, every request answered or
@@ -47,6 +53,47 @@ pub(super) async fn run(arguments: Arguments) -> Result<bool, Error> {
     Ok(conclusion.report.is_ok())
 }
 
+/// How a soak ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Soaked {
+    /// The mesh kept its promises.
+    Kept,
+    /// It did not.
+    Broken,
+    /// Somebody wanted no more; what was found out so far has been shown.
+    Interrupted,
+}
+
+/// Soaks a mesh and shows the report.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn soak(arguments: SoakArguments) -> Result<Soaked, Error> {
+    let progress = Progress::start();
+    let mut interruption = Interruption::listen().map_err(|error| system("listen for signals", &error))?;
+    let Some(report) = soak::run(&arguments, progress, &mut interruption).await? else {
+        progress.say("interrupted; nothing is left behind");
+        return Ok(Soaked::Interrupted);
+    };
+    show_soak(&report, &arguments).map_err(|error| system("write the report", &error))?;
+    Ok(match (report.interrupted, report.is_ok()) {
+        (true, _) => Soaked::Interrupted,
+        (false, true) => Soaked::Kept,
+        (false, false) => Soaked::Broken,
+    })
+}
+
+fn show_soak(report: &SoakReport, arguments: &SoakArguments) -> std::io::Result<()> {
+    if let Some(file) = arguments.json_file() {
+        std::fs::write(file, report.to_json() + "\n")?;
+    }
+    if arguments.is_json_shown() {
+        writeln!(std::io::stderr().lock(), "{report}")?;
+        return writeln!(std::io::stdout().lock(), "{}", report.to_json());
+    }
+    writeln!(std::io::stdout().lock(), "{report}")
+}
+
 /// Shows the table, and writes the JSON where it is wanted; only one of them goes to the standard output.
 fn show(conclusion: &Conclusion, arguments: &Arguments) -> std::io::Result<()> {
     let Conclusion { report, kept } = conclusion;
@@ -60,26 +107,4 @@ fn show(conclusion: &Conclusion, arguments: &Arguments) -> std::io::Result<()> {
         writeln!(std::io::stdout().lock(), "{report}")?;
     }
     kept.as_ref().map_or(Ok(()), |kept| std::io::stderr().lock().write_all(kept.as_bytes()))
-}
-
-/// The signals that ask the lab to end.
-struct Interruption {
-    signals: [Signal; 3],
-}
-
-impl Interruption {
-    fn listen() -> std::io::Result<Self> {
-        let [interrupt, terminate, hangup] =
-            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-        Ok(Self { signals: [interrupt?, terminate?, hangup?] })
-    }
-
-    async fn received(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.signals;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
 }

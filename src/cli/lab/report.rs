@@ -260,7 +260,7 @@ fn milliseconds(duration: Duration) -> u64 {
 const GAP_MS_MAX: u64 = 1200;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::traffic::Sent;
     use super::*;
 
@@ -278,7 +278,7 @@ mod tests {
         Row { kind, runs: 3, actors: Vec::new(), measured, paths }
     }
 
-    fn report(rows: Vec<Row>) -> Report {
+    pub(in super::super) fn report(rows: Vec<Row>) -> Report {
         let requests = Summary { sent: 300, answered: 299, failed: 1, gap: ms(30) };
         let http = Counts { requests: 10, ok: 9, failed: 1 };
         Report { nodes: 5, seed: 7, rows, requests, http, problems: Vec::new() }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::draw::Draw;
+
 /// The planned links between `nodes` nodes: i to i±1 and i±2, without the link between source and destination.
 ///
 /// Every two nodes are joined by at least two disjoint paths, so that the loss of any one relay or link can be healed.
@@ -44,6 +46,32 @@ impl Topology {
             .collect()
     }
 
+    /// Less than half of the nodes, `first` and then others at random, without which the traffic's ends still reach each
+    /// other; fewer, or none, where that cannot be.
+    pub(super) fn minority(self, first: &[usize], draw: &mut Draw) -> BTreeSet<usize> {
+        let mut others: Vec<usize> = (0..self.nodes).filter(|node| !first.contains(node)).collect();
+        let mut order = first.to_vec();
+        while !others.is_empty() {
+            order.push(others.swap_remove(draw.below(others.len())));
+        }
+        let mut minority = BTreeSet::new();
+        for node in order.into_iter().filter(|node| ![self.source(), self.destination()].contains(node)) {
+            minority.insert(node);
+            if 2 * minority.len() >= self.nodes || !self.ends_meet_without(&minority) {
+                minority.remove(&node);
+            }
+        }
+        minority
+    }
+
+    fn ends_meet_without(self, removed: &BTreeSet<usize>) -> bool {
+        let (mut seen, mut next) = (BTreeSet::from([self.source()]), vec![self.source()]);
+        while let Some(node) = next.pop() {
+            next.extend(self.neighbors(node).into_iter().filter(|n| !removed.contains(n) && seen.insert(*n)));
+        }
+        seen.contains(&self.destination())
+    }
+
     fn are_ends(self, a: usize, b: usize) -> bool {
         (a.min(b), a.max(b)) == (self.source(), self.destination())
     }
@@ -81,6 +109,18 @@ mod tests {
     fn source_and_destination_are_never_neighbors() {
         for topology in every() {
             assert!(!topology.neighbors(topology.source()).contains(&topology.destination()), "{topology:?}");
+        }
+    }
+
+    #[test]
+    fn a_minority_never_cuts_the_traffic_and_begins_with_the_path_in_use() {
+        for topology in every() {
+            for seed in 0..20 {
+                let minority = topology.minority(&[1], &mut Draw::new(seed, "test"));
+                assert!(minority.contains(&1), "{topology:?}: {minority:?}");
+                assert!(2 * minority.len() < topology.nodes(), "{topology:?}: {minority:?}");
+                assert!(topology.ends_meet_without(&minority), "{topology:?}: {minority:?}");
+            }
         }
     }
 

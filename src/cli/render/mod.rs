@@ -1,5 +1,6 @@
 //! Responses as text for people and as JSON for programs. Pure: the same response at the same time gives the same text.
 
+mod chaos;
 mod healing;
 mod membership;
 mod page;
@@ -45,6 +46,7 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Shared(info) => shared::one(info, now_unix_ms, &mut page),
         Response::SharedList { shared, .. } => shared::list(shared, now_unix_ms, &mut page),
         Response::Policy { source, rules } => service::policy(source, rules, &mut page),
+        Response::Faults { faults } => chaos::faults(faults, &mut page),
         Response::Done => page.line("done"),
         Response::Error { error } => page.line(&format!("error: {error}")),
     }

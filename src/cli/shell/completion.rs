@@ -141,11 +141,13 @@ mod tests {
         assert_eq!(at("ping --count 3 b"), Wanted::Node);
         assert_eq!(at("ping --count "), Wanted::Anything);
         assert_eq!(at("kill "), Wanted::Actor);
-        assert_eq!(at("fault "), Wanted::Node);
+        assert_eq!(at("chaos link "), Wanted::Node);
+        assert_eq!(at("chaos actor "), Wanted::Actor);
         assert_eq!(at("forward "), Wanted::Service);
         assert_eq!(at("forward web "), Wanted::Anything);
         assert_eq!(at("expose --remove "), Wanted::Service);
-        assert_eq!(at("kill x --how "), Wanted::Words(vec!["kill".into(), "panic".into(), "error".into()]));
+        let hows = ["panic", "error", "stall", "slow"].map(str::to_owned);
+        assert_eq!(at("chaos actor x --how "), Wanted::Words(hows.to_vec()));
         assert_eq!(at("dance "), Wanted::Anything);
         assert_eq!(at("shared get "), Wanted::Key);
         assert_eq!(at("shared set color "), Wanted::Anything);
@@ -169,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_hint_shows_what_a_command_takes() {
-        assert_eq!(usage(&built(), "kill ").as_deref(), Some("ACTOR [--how <HOW>]"));
+        assert_eq!(usage(&built(), "kill ").as_deref(), Some("ACTOR"));
         assert_eq!(usage(&built(), "status "), None);
         assert_eq!(usage(&built(), "kill x "), None);
         assert_eq!(usage(&built(), "shared set ").as_deref(), Some("KEY VALUE"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use prunella_core::wire::{StreamOpen, StreamRefusal};
 
 use super::testbed::{Mesh, Mortal, over_a_relay, soon};
-use crate::datapath::Fault;
+use crate::datapath::{Direction, Impairment};
 use crate::transport::{MessageChannel, SessionError};
 
 #[tokio::test]
@@ -145,7 +145,9 @@ async fn after_a_reroute_a_stream_goes_on_at_once_and_unchanged() {
         };
         receive(100).await;
         // The relay goes dark under load, long enough for time-outs to have doubled a few times.
-        near.port.set_fault(relay.address(), Fault { drop_sent: true, drop_received: true });
+        for direction in [Direction::Sent, Direction::Received] {
+            near.port.impair(relay.address(), direction, Impairment::CUT, 0);
+        }
         let silence = tokio::time::timeout(Duration::from_millis(1500), receive(u32::MAX)).await;
         assert!(silence.is_err(), "it is cut off");
         near.route(far.peer(), near_link, vec![label_to_far]);

@@ -21,7 +21,7 @@ pub(super) use self::http::Counts;
 use self::http::{Expected, Http};
 use self::requests::Requests;
 pub(super) use self::requests::Summary;
-use self::task::Task;
+pub(super) use self::task::Task;
 use super::arguments::Service;
 use super::draw::Draw;
 use super::processes::system;

@@ -7,11 +7,11 @@ use tokio::task::{AbortHandle, JoinSet};
 
 /// A task that is aborted when this is dropped.
 #[derive(Debug)]
-pub(super) struct Task(AbortHandle);
+pub(in super::super) struct Task(AbortHandle);
 
 impl Task {
     /// Runs `future` in the background.
-    pub(super) fn start(future: impl Future<Output = ()> + Send + 'static) -> Self {
+    pub(in super::super) fn start(future: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(tokio::spawn(future).abort_handle())
     }
 }
