@@ -13,15 +13,19 @@ use crate::host::Host;
 use crate::security::{Credentials, Issuer, store_membership};
 use crate::transport;
 
-/// Renews the certificate again and again, for as long as the node runs.
+/// Renews the certificate again and again, for as long as the node runs; at once when somebody wants it renewed.
 pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
+    let mut pause = Duration::ZERO;
     loop {
-        let wait = wait(&shell);
+        // The wall clock may be set, and a machine that sleeps does not count the time: so it is asked again.
+        let wait = wait(&shell).min(LOOK_EVERY).max(pause);
         if !wait.is_zero() {
-            // The wall clock may be set, and a machine that sleeps does not count the time: so it is asked again.
-            let look_again = tokio::time::sleep(wait.min(LOOK_EVERY));
-            if !is_asked_before(look_again, &shell).await {
-                continue;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {
+                    pause = Duration::ZERO;
+                    continue;
+                }
+                () = shell.renewal_wanted.notified() => {}
             }
         }
         match renew(&dir, &shell).await {
@@ -29,23 +33,14 @@ pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
                 let expires_unix = shell.credentials.certificate_expiry_unix();
                 tracing::info!(expires_unix, "the certificate was renewed");
                 // An issuer may grant less than this node's configuration expects: that must not become a storm.
-                tokio::time::sleep(RENEWALS_APART).await;
+                pause = RENEWALS_APART;
             }
             Err(reason) => {
                 let expires_unix = shell.credentials.certificate_expiry_unix();
                 tracing::warn!(expires_unix, reason, "the certificate could not be renewed; trying again soon");
-                is_asked_before(tokio::time::sleep(RETRY_EVERY), &shell).await;
+                pause = RETRY_EVERY;
             }
         }
-    }
-}
-
-/// Waits until the time is over, or until a plan wants a renewal now; whether one does.
-async fn is_asked_before(over: tokio::time::Sleep, shell: &Shell) -> bool {
-    tokio::select! {
-        biased;
-        () = over => false,
-        () = shell.renewal_wanted.notified() => true,
     }
 }
 
