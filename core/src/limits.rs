@@ -102,6 +102,8 @@ pub const PATHS_DEFAULT: usize = 3;
 pub const PATHS_MAX: usize = 8;
 /// Times per second, and destination, that traffic begins to be sent on a second path as well.
 pub const HEDGES_PER_SECOND: u32 = 2;
+/// Most sessions whose acknowledgments are awaited one by one, a hundred times a second.
+pub const SESSIONS_AWAITED_MAX: usize = 256;
 /// The share of the bytes sent to a destination that copies may be, as one in so many.
 pub const COPIES_ONE_IN: u64 = 20;
 /// Bytes of copies that may be sent to a destination beyond that share.

@@ -79,6 +79,8 @@ async fn a_gray_link_answers_probes_and_carries_nothing() {
     let (dialed, accepted) = tokio::join!(a.dial(&b), b.accept());
     let gray = Impairment { gray: true, ..Impairment::default() };
     a.port.impair(b.address(), Direction::Sent, gray, 7);
+    // What was sent before has arrived when a probe sent later returns.
+    round_trip(&mut a, &ends, 99).await;
     let before = b.port.link_stats()[0].frames_received;
     let stuck = transfer(&dialed, &accepted, 1 << 16);
     let probing = async {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::payload::PayloadDoubt;
 use super::tracked::{State, Tracked};
 use super::{Config, Effect, PathChange, PathReport, PathState, PathView, SwitchCause, Verdict};
 use crate::limits::HEDGES_PER_SECOND;
@@ -34,6 +35,7 @@ pub(super) struct Destination {
     /// The path that carries copies, while a probe of the one in use is overdue.
     hedge: Option<u32>,
     hedges: TokenBucket,
+    payload: PayloadDoubt,
     /// The relays of the path last used, to tell what was left.
     last_relays: Option<Vec<PeerId>>,
     born: Instant,
@@ -55,6 +57,7 @@ impl Destination {
             in_use: None,
             hedge: None,
             hedges: TokenBucket::full(HEDGES_PER_SECOND, now),
+            payload: PayloadDoubt::default(),
             last_relays: None,
             born: now,
             touched: now,
@@ -212,7 +215,7 @@ impl Destination {
         if let Some(from) = from.filter(|from| *from != relays) {
             // A path whose links are gone was closed or replaced, as is usual while a mesh forms; one that fails is
             // late first.
-            if matches!(cause, SwitchCause::Late | SwitchCause::Broken) {
+            if matches!(cause, SwitchCause::Late | SwitchCause::Broken | SwitchCause::Unacknowledged) {
                 let rested = now.since(self.failed_at) >= FORGIVEN_AFTER;
                 self.failures = if rested { 1 } else { self.failures.saturating_add(1) };
                 self.failed_at = now;
@@ -262,6 +265,18 @@ impl Destination {
         if let Some(path) = self.paths.iter_mut().find(|p| p.way.path == id) {
             path.on_broken();
             self.choose(config, now, effects);
+        }
+    }
+
+    /// Nothing was acknowledged for so long: if a probe of the path in use returned meanwhile, traffic moves to another path
+    /// that works.
+    pub(super) fn on_payload_overdue(&mut self, silent: Duration, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(at) = self.paths.iter().position(|path| Some(path.way.path) == self.in_use) else { return };
+        let is_good = |at: usize| self.paths[at].state() == State::Good;
+        let Some(other) = (0..self.paths.len()).find(|other| *other != at && is_good(*other)) else { return };
+        if is_good(at) && self.paths[at].silent(now) < silent && self.payload.may_leave(now) {
+            self.paths[at].on_unacknowledged();
+            self.switch(other, SwitchCause::Unacknowledged, now, effects);
         }
     }
 

@@ -5,6 +5,7 @@
 //! moves off a late path at once and without anybody's agreement; only reports to the monitor accuse.
 
 mod destination;
+mod payload;
 mod tracked;
 mod why;
 
@@ -64,6 +65,14 @@ pub enum Input {
     PathBroken {
         /// The path's id.
         path: u32,
+    },
+    /// What was sent to a destination should have been acknowledged by now and was not; told again and again while that
+    /// is so.
+    PayloadOverdue {
+        /// Which.
+        destination: PeerId,
+        /// For how long nothing was acknowledged.
+        silent: Duration,
     },
     /// A plan wants the path in use to a destination left for another: its probes return, and payload is lost on it.
     SwitchRequested {
@@ -156,6 +165,8 @@ pub enum SwitchCause {
     Late,
     /// A relay reported that it could not pass frames on.
     Broken,
+    /// Its probes returned, but what was sent over it was not acknowledged.
+    Unacknowledged,
     /// The path's links are gone.
     Gone,
     /// Another path is notably better.
@@ -386,6 +397,11 @@ impl Machine for Pathfinder {
                 let config = self.config;
                 if let Some(destination) = self.with_path(path) {
                     destination.on_broken(path, &config, now, effects);
+                }
+            }
+            Input::PayloadOverdue { destination, silent } => {
+                if let Some(destination) = self.destinations.get_mut(&destination) {
+                    destination.on_payload_overdue(silent, now, effects);
                 }
             }
             Input::SwitchRequested { destination } => {

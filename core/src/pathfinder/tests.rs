@@ -230,6 +230,35 @@ fn a_path_that_a_plan_gives_up_is_left_although_its_probes_return() {
 }
 
 #[test]
+fn a_path_that_carries_probes_and_no_payload_is_left() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let before = diamond.in_use();
+    diamond.give(Input::PayloadOverdue { destination: id(4), silent: 50 * MS });
+    assert_ne!(diamond.in_use(), before);
+    let change = |e: &Effect| match e {
+        Effect::Report(PathReport { change: PathChange::Switched { cause, .. }, .. }) => Some(*cause),
+        _ => None,
+    };
+    assert_eq!(diamond.seen.iter().find_map(change), Some(SwitchCause::Unacknowledged));
+    diamond.run(3000);
+    assert_ne!(diamond.in_use(), before, "a path as good as that one is not worth going back");
+}
+
+#[test]
+fn a_path_whose_probes_are_silent_as_well_is_not_blamed_for_a_late_acknowledgment() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let before = diamond.in_use();
+    diamond.answering.clear();
+    diamond.run(45);
+    diamond.give(Input::PayloadOverdue { destination: id(4), silent: 20 * MS });
+    assert_eq!(diamond.in_use(), before, "the whole node may be late");
+}
+
+#[test]
 fn a_link_of_its_own_that_goes_down_moves_traffic_at_once() {
     let mut diamond = Diamond::new();
     diamond.give(Input::Wanted { destination: id(4) });

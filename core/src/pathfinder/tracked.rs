@@ -108,6 +108,11 @@ impl Tracked {
         if self.state == State::Good { now.since(self.good_since) } else { Duration::ZERO }
     }
 
+    /// What was sent over it was not acknowledged; its next probe that returns begins a probation.
+    pub(super) fn on_unacknowledged(&mut self) {
+        self.state = State::Late;
+    }
+
     pub(super) fn on_broken(&mut self) {
         self.state = State::Dead;
         self.returns = 0;

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use prunella_core::monitor;
 use prunella_core::monitor::sample::{ActorSample, LinkSample, PathSample, ProcessSample};
 use prunella_core::wiring::Route;
+use prunella_core::{monitor, pathfinder};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Shell;
 use crate::actors::stats::{Place, Stats};
 use crate::datapath::LinkStats;
 use crate::host::Usage;
-use crate::transport::Sent;
+use crate::transport::{Awaited, Sent};
 
 /// Samples for as long as it is polled.
 pub(super) async fn sample(shell: &Shell) {
@@ -25,11 +25,14 @@ pub(super) async fn sample(shell: &Shell) {
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut counters_at, mut usage_at, mut certificate_at) = (Instant::now(), Instant::now(), Instant::now());
     let mut certificate = Certificate::default();
+    let mut awaited = Awaited::default();
     loop {
         let due = ticker.tick().await;
         let now = Instant::now();
         let usage = is_due(&mut usage_at, USAGE_EVERY, now).then(|| shell.host.usage()).flatten();
-        shell.tell_process(now.saturating_duration_since(due), usage);
+        let late = now.saturating_duration_since(due);
+        shell.tell_process(late, usage);
+        shell.tell_overdue(&mut awaited, late, now);
         if is_due(&mut counters_at, COUNTERS_EVERY, now) {
             shell.tell_links();
             shell.tell_sessions();
@@ -107,6 +110,17 @@ impl Shell {
         }
     }
 
+    /// A session's peer that is silent is told at once to whoever chooses its path.
+    fn tell_overdue(&self, awaited: &mut Awaited, late: Duration, now: Instant) {
+        let Some(sessions) = self.sessions.get() else { return };
+        if late > LATE_MYSELF {
+            awaited.excuse(now);
+        }
+        for (destination, silent) in sessions.overdue(awaited, self.config.probe.hedge_after()) {
+            self.directory.deliver(Route::Pathfinder(pathfinder::Input::PayloadOverdue { destination, silent }));
+        }
+    }
+
     fn tell_certificate(&self, seen: &mut Certificate) {
         let expiry_unix = self.credentials.certificate_expiry_unix();
         let left = Duration::from_secs(expiry_unix).saturating_sub(self.host.unix_time());
@@ -118,7 +132,9 @@ impl Shell {
     }
 }
 
-/// How often the process and its actors are sampled.
+/// Lateness of this process after which nobody else is held to be late.
+const LATE_MYSELF: Duration = Duration::from_millis(5);
+/// How often the process, its actors and what its sessions wait for are looked at.
 const PROCESS_EVERY: Duration = Duration::from_millis(10);
 /// How often the counters of links and sessions are.
 const COUNTERS_EVERY: Duration = Duration::from_millis(100);

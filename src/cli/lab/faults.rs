@@ -51,8 +51,8 @@ impl FaultKind {
         FaultKind::GrayRelay,
     ];
 
-    /// Whether it is injected when the user does not choose. Probes of a gray relay's paths return, so nothing tells the
-    /// mesh yet that these paths carry nothing: it does not heal before the fault ends.
+    /// Whether it is injected when the user does not choose. A gray relay is left for want of acknowledgments, by each end
+    /// for itself; under load that takes longer at times than a run may.
     pub(super) fn is_default(self) -> bool {
         self != FaultKind::GrayRelay
     }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
-use prunella_core::limits::{SESSION_STREAMS_MAX, SESSION_TIMEOUT, SESSIONS_MAX};
+use prunella_core::limits::{SESSION_STREAMS_MAX, SESSION_TIMEOUT, SESSIONS_AWAITED_MAX, SESSIONS_MAX};
 use prunella_core::wire::{StreamOpen, StreamRefusal};
 use prunella_core::{PeerId, Rejected, Tag};
 
@@ -26,6 +26,7 @@ use crate::security::{
 use crate::transport::closing::{Closing, told};
 use crate::transport::quic::{self, Door};
 
+use super::awaited::Awaited;
 use super::guests::Guests;
 use super::pool::Pool;
 use super::reroute::{Reroute, Reroutes};
@@ -190,8 +191,7 @@ impl Sessions {
     /// smaller when a session ends.
     pub fn sent(&self) -> Vec<Sent> {
         let mut sums: BTreeMap<PeerId, Sent> = BTreeMap::new();
-        let dialed = self.pool.peers().into_iter().filter_map(|peer| Some((peer, self.pool.living(peer)?)));
-        for (peer, session) in dialed.chain(self.guests.all()) {
+        for (peer, session) in self.living() {
             let stats = session.stats();
             let sum = sums.entry(peer).or_insert(Sent { peer, packets: 0, lost: 0, acknowledgments: 0 });
             sum.packets += stats.path.sent_packets;
@@ -199,6 +199,18 @@ impl Sessions {
             sum.acknowledgments += stats.frame_rx.acks;
         }
         sums.into_values().collect()
+    }
+
+    /// The peers that should have acknowledged what was sent to them more than `margin` ago and did not, and for how long
+    /// they have acknowledged nothing; `awaited` is what was seen before. With very many sessions this would cost too much to be asked often: then nobody is named.
+    pub fn overdue(&self, awaited: &mut Awaited, margin: Duration) -> Vec<(PeerId, Duration)> {
+        let living = self.living();
+        if living.len() > SESSIONS_AWAITED_MAX { Vec::new() } else { awaited.look(living, margin, Instant::now()) }
+    }
+
+    fn living(&self) -> Vec<(PeerId, Connection)> {
+        let dialed = self.pool.peers().into_iter().filter_map(|peer| Some((peer, self.pool.living(peer)?)));
+        dialed.chain(self.guests.all()).collect()
     }
 
     /// Traffic for `peer` takes another path from now on: call it after the route was installed. What was lost with the

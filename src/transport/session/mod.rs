@@ -3,11 +3,13 @@
 //! [`Sessions`] dials each peer once and opens streams on that connection; every stream begins with what it is for and
 //! whether it may be. Relays see ciphertext only, and whoever answers has proven to be the peer that was meant.
 
+mod awaited;
 mod endpoint;
 mod guests;
 mod pool;
 mod reroute;
 mod stream;
 
+pub use awaited::Awaited;
 pub use endpoint::{Gate, Inbox, RouteHook, Routing, Sent, SessionError, SessionSetup, Sessions};
 pub use stream::Inbound;

@@ -1,0 +1,135 @@
+//! Acknowledgments that are awaited: a session that hears none in time is told of long before it gives packets up as lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use prunella_core::PeerId;
+use quinn::{Connection, ConnectionStats};
+use tokio::time::Instant;
+
+/// What the living sessions wait for.
+#[derive(Debug, Default)]
+pub struct Awaited {
+    /// By the connection's number within the endpoint.
+    sessions: BTreeMap<usize, Wait>,
+}
+
+impl Awaited {
+    /// Looks at all living sessions, and tells the peers of those whose acknowledgments are overdue by more than `margin`,
+    /// and how long they have been awaited.
+    pub(super) fn look(
+        &mut self,
+        living: Vec<(PeerId, Connection)>,
+        margin: Duration,
+        now: Instant,
+    ) -> Vec<(PeerId, Duration)> {
+        let mut overdue: BTreeMap<PeerId, Duration> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for (peer, session) in living {
+            let id = session.stable_id();
+            seen.insert(id);
+            let waited = self.sessions.entry(id).or_default().observe(Counts::of(&session.stats()), margin, now);
+            if let Some(waited) = waited {
+                let longest = overdue.entry(peer).or_default();
+                *longest = waited.max(*longest);
+            }
+        }
+        self.sessions.retain(|id, _| seen.contains(id));
+        overdue.into_iter().collect()
+    }
+
+    /// This process was not run: what came meanwhile waits to be read, so nothing is overdue yet.
+    pub fn excuse(&mut self, now: Instant) {
+        for wait in self.sessions.values_mut() {
+            wait.since = wait.since.map(|_| now);
+        }
+    }
+}
+
+/// What a session has sent and heard so far.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    /// Frames sent that make the peer acknowledge (RFC 9000, section 13.2.1).
+    eliciting: u64,
+    /// Acknowledgments heard.
+    acknowledgments: u64,
+    rtt: Duration,
+}
+
+impl Counts {
+    fn of(stats: &ConnectionStats) -> Self {
+        let sent = &stats.frame_tx;
+        let eliciting = sent.stream + sent.datagram + sent.ping + sent.crypto;
+        Self { eliciting, acknowledgments: stats.frame_rx.acks, rtt: stats.path.rtt }
+    }
+}
+
+/// What one session waits for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wait {
+    /// What was sent when the latest acknowledgment was heard: that may be among what it acknowledges.
+    settled: u64,
+    acknowledgments: u64,
+    /// Since when something sent later is not acknowledged.
+    since: Option<Instant>,
+}
+
+impl Wait {
+    /// Takes new counts, and tells for how long an acknowledgment has been awaited that is overdue by more than `margin`.
+    fn observe(&mut self, counts: Counts, margin: Duration, now: Instant) -> Option<Duration> {
+        if counts.acknowledgments != self.acknowledgments {
+            *self = Self { settled: counts.eliciting, acknowledgments: counts.acknowledgments, since: None };
+            return None;
+        }
+        if counts.eliciting <= self.settled {
+            return None;
+        }
+        let since = *self.since.get_or_insert(now);
+        let waited = now.saturating_duration_since(since);
+        (waited >= 2 * counts.rtt + MAX_ACK_DELAY + margin).then_some(waited)
+    }
+}
+
+/// How long a peer may hold an acknowledgment back (RFC 9000, section 18.2): the default, which our sessions use.
+const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARGIN: Duration = Duration::from_millis(15);
+
+    fn counts(eliciting: u64, acknowledgments: u64) -> Counts {
+        Counts { eliciting, acknowledgments, rtt: Duration::from_millis(5) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_acknowledged_in_time_is_overdue() {
+        let (mut wait, start) = (Wait::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(wait.observe(counts(1, 0), MARGIN, at(0)), None);
+        assert_eq!(wait.observe(counts(5, 0), MARGIN, at(49)), None);
+        assert_eq!(
+            wait.observe(counts(5, 0), MARGIN, at(50)),
+            Some(Duration::from_millis(50)),
+            "two round trips, the delay, the margin"
+        );
+        assert_eq!(wait.observe(counts(5, 1), MARGIN, at(60)), None, "it came");
+        assert_eq!(wait.observe(counts(5, 1), MARGIN, at(1000)), None, "nothing was sent since");
+        assert_eq!(wait.observe(counts(6, 1), MARGIN, at(1010)), None);
+        assert_eq!(wait.observe(counts(6, 1), MARGIN, at(1070)), Some(Duration::from_millis(60)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_was_not_run_waits_anew() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut awaited = Awaited::default();
+        let observe =
+            |awaited: &mut Awaited, ms| awaited.sessions.entry(1).or_default().observe(counts(3, 0), MARGIN, at(ms));
+        assert_eq!(observe(&mut awaited, 0), None);
+        awaited.excuse(at(200));
+        assert_eq!(observe(&mut awaited, 240), None);
+        assert_eq!(observe(&mut awaited, 250), Some(Duration::from_millis(50)));
+    }
+}
