@@ -151,11 +151,7 @@ async fn a_restarted_node_knows_what_it_knew_and_catches_up() {
     let mut mesh = Mesh::found(Plan::pair()).await;
     mesh.nodes[0].expose("before", "127.0.0.1:9".parse().unwrap()).await;
     mesh.nodes[1].forward("before").await;
-    until("all of it kept", PATIENCE, async || match mesh.nodes[1].actor("knowledge").await?.mailbox {
-        0 => Ok(()),
-        waiting => Err(format!("{waiting} batches wait")),
-    })
-    .await;
+    mesh.nodes[1].all_kept().await;
     mesh.nodes[1].kill();
     mesh.nodes[0].stop().await;
 

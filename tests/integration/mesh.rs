@@ -275,6 +275,17 @@ impl Node {
         }
     }
 
+    /// Waits until nothing is on its way to the store.
+    pub(crate) async fn all_kept(&self) {
+        until(&format!("{} to keep all of it", self.name), PATIENCE, async || {
+            match self.actor("knowledge").await?.mailbox {
+                0 => Ok(()),
+                waiting => Err(format!("{waiting} batches wait")),
+            }
+        })
+        .await;
+    }
+
     /// The actor of that name.
     pub(crate) async fn actor(&self, name: &str) -> Result<ActorInfo, String> {
         self.actors().await?.into_iter().find(|actor| actor.name == name).ok_or_else(|| format!("no actor {name}"))
