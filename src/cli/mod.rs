@@ -166,17 +166,20 @@ impl Cli {
 /// The lab has its own directory, and says itself what did not hold.
 fn run_lab(arguments: lab::Arguments) -> Result<(), Failure> {
     let runtime = system_runtime(&mut Builder::new_multi_thread())?;
-    let kept = runtime.block_on(lab::run(arguments)).map_err(|error| Failure::new("run the lab", error))?;
-    if kept { Ok(()) } else { Err(Failure::Told) }
+    ending(runtime.block_on(lab::run(arguments)).map_err(|error| Failure::new("run the lab", error))?)
 }
 
 /// As [`run_lab`].
 fn run_soak(arguments: lab::SoakArguments) -> Result<(), Failure> {
     let runtime = system_runtime(&mut Builder::new_multi_thread())?;
-    match runtime.block_on(lab::soak(arguments)).map_err(|error| Failure::new("soak a mesh", error))? {
-        lab::Soaked::Kept => Ok(()),
-        lab::Soaked::Broken => Err(Failure::Told),
-        lab::Soaked::Interrupted => Err(Failure::Interrupted),
+    ending(runtime.block_on(lab::soak(arguments)).map_err(|error| Failure::new("soak a mesh", error))?)
+}
+
+fn ending(ending: lab::Ending) -> Result<(), Failure> {
+    match ending {
+        lab::Ending::Kept => Ok(()),
+        lab::Ending::Broken => Err(Failure::Told),
+        lab::Ending::Interrupted => Err(Failure::Interrupted),
     }
 }
 

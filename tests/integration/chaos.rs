@@ -183,6 +183,13 @@ async fn a_short_soak_loses_no_request_and_leaks_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_lab_says_so_with_its_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = super::process::run_and_interrupt(dir.path(), &["lab"], true).await;
+    assert_eq!(told.code, 130, "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupted_soak_ends_with_what_it_has() {
     let dir = tempfile::tempdir().unwrap();
     let soak = ["chaos", "soak", "--minutes", "10", "--nodes", "4"];

@@ -33,29 +33,9 @@ pub(super) use self::soak::SoakArguments;
 use self::soak_report::SoakReport;
 use crate::api::Error;
 
-/// Runs the lab and shows its report; true if the mesh kept its promises: every stream intact, every request answered or
-/// failed in time with an error, every gap short.
-///
-/// # Errors
-/// What kept the lab from coming to a report: a node that did not start, a directory that is not empty, and the like.
-pub(super) async fn run(arguments: Arguments) -> Result<bool, Error> {
-    let progress = Progress::start();
-    let mut interruption = Interruption::listen().map_err(|error| system("listen for signals", &error))?;
-    let conclusion = tokio::select! {
-        done = experiment::run(&arguments, progress) => done?,
-        // The experiment has been dropped by now, and with it its processes and its directory.
-        () = interruption.received() => {
-            progress.say("interrupted; nothing is left behind");
-            return Ok(false);
-        }
-    };
-    show(&conclusion, &arguments).map_err(|error| system("write the report", &error))?;
-    Ok(conclusion.report.is_ok())
-}
-
-/// How a soak ended.
+/// How the lab ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Soaked {
+pub(super) enum Ending {
     /// The mesh kept its promises.
     Kept,
     /// It did not.
@@ -64,22 +44,42 @@ pub(super) enum Soaked {
     Interrupted,
 }
 
+/// Runs the lab and shows its report. The mesh kept its promises if every stream is intact, every request answered or
+/// failed in time with an error, every gap short.
+///
+/// # Errors
+/// What kept the lab from coming to a report: a node that did not start, a directory that is not empty, and the like.
+pub(super) async fn run(arguments: Arguments) -> Result<Ending, Error> {
+    let progress = Progress::start();
+    let mut interruption = Interruption::listen().map_err(|error| system("listen for signals", &error))?;
+    let conclusion = tokio::select! {
+        done = experiment::run(&arguments, progress) => done?,
+        // The experiment has been dropped by now, and with it its processes and its directory.
+        () = interruption.received() => {
+            progress.say("interrupted; nothing is left behind");
+            return Ok(Ending::Interrupted);
+        }
+    };
+    show(&conclusion, &arguments).map_err(|error| system("write the report", &error))?;
+    Ok(if conclusion.report.is_ok() { Ending::Kept } else { Ending::Broken })
+}
+
 /// Soaks a mesh and shows the report.
 ///
 /// # Errors
 /// As [`run`].
-pub(super) async fn soak(arguments: SoakArguments) -> Result<Soaked, Error> {
+pub(super) async fn soak(arguments: SoakArguments) -> Result<Ending, Error> {
     let progress = Progress::start();
     let mut interruption = Interruption::listen().map_err(|error| system("listen for signals", &error))?;
     let Some(report) = soak::run(&arguments, progress, &mut interruption).await? else {
         progress.say("interrupted; nothing is left behind");
-        return Ok(Soaked::Interrupted);
+        return Ok(Ending::Interrupted);
     };
     show_soak(&report, &arguments).map_err(|error| system("write the report", &error))?;
     Ok(match (report.interrupted, report.is_ok()) {
-        (true, _) => Soaked::Interrupted,
-        (false, true) => Soaked::Kept,
-        (false, false) => Soaked::Broken,
+        (true, _) => Ending::Interrupted,
+        (false, true) => Ending::Kept,
+        (false, false) => Ending::Broken,
     })
 }
 
