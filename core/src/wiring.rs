@@ -141,6 +141,13 @@ pub enum Command {
         /// Whither.
         destination: PeerId,
     },
+    /// Tell a destination that nothing was acknowledged on the path to it that was left.
+    TellUnacknowledged {
+        /// Whom.
+        destination: PeerId,
+        /// The relays of that path.
+        relays: Vec<PeerId>,
+    },
     /// Probe a path; the return comes as `pathfinder::Input::ProbeReturned`.
     ProbePath {
         /// The path.
@@ -276,6 +283,9 @@ impl Wire for pathfinder::Effect {
                 Route::Shell(Command::InstallRoute { destination, way, hedge })
             }
             pathfinder::Effect::WithdrawRoute { destination } => Route::Shell(Command::WithdrawRoute { destination }),
+            pathfinder::Effect::TellUnacknowledged { destination, relays } => {
+                Route::Shell(Command::TellUnacknowledged { destination, relays })
+            }
             pathfinder::Effect::Probe { way, nonce } => Route::Shell(Command::ProbePath { way, nonce }),
             pathfinder::Effect::Report(report) => Route::Monitor(monitor::Input::PathReported(report)),
             pathfinder::Effect::ResyncWanted => {

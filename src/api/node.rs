@@ -72,7 +72,7 @@ pub(super) async fn start_on(
     let (port, port_events) = Port::over(socket, credentials.peer())
         .map_err(|error| Error::new(ErrorKind::System, format!("cannot use the socket: {error}")))?;
     let shell = Arc::new(Shell::new(parts(config, credentials, host, store, port).await?));
-    let (link_events, sessions, inbound) = open_transport(dir, &shell)?;
+    let (sessions, events, inbound) = open_transport(dir, &shell, port_events)?;
     restore_services(&shell)?;
 
     let (stop, stop_wanted) = watch::channel(false);
@@ -83,7 +83,6 @@ pub(super) async fn start_on(
         surfaces: control_socket(dir.join(SOCKET_NAME), Arc::clone(&answers)),
     };
     let root = tree::grow(seed).await.map_err(|reason| Error::new(ErrorKind::System, reason))?;
-    let events = Events { links: link_events, port: port_events };
     let renewal = tokio::spawn(renewal::keep_certified(dir.to_path_buf(), Arc::clone(&shell)));
     let pump = tokio::spawn(pump(shell, events));
     Ok(Running { answers, inbound: Some(inbound), root, pump, renewal, stop_wanted })
@@ -211,9 +210,13 @@ async fn parts(
     Ok(Parts { config, credentials, host, clock: Clock::start(), store, port, advertised, roster, journal })
 }
 
-type Transport = (mpsc::Receiver<crate::transport::LinkEvent>, Sessions, mpsc::Receiver<Inbound>);
+type Transport = (Sessions, Events, mpsc::Receiver<Inbound>);
 
-fn open_transport(dir: &Path, shell: &Arc<Shell>) -> Result<Transport, Error> {
+fn open_transport(
+    dir: &Path,
+    shell: &Arc<Shell>,
+    port_events: mpsc::Receiver<crate::datapath::Event>,
+) -> Result<Transport, Error> {
     let system = |error: std::io::Error| Error::new(ErrorKind::System, format!("cannot open the transport: {error}"));
     let (events, link_events) = mpsc::channel(prunella_core::limits::DATAPATH_EVENTS_MAX);
     let me = (shell.credentials.peer(), shell.advertised.clone());
@@ -256,7 +259,8 @@ fn open_transport(dir: &Path, shell: &Arc<Shell>) -> Result<Transport, Error> {
     let _ = shell.sessions.set(sessions.clone());
     let services = Services::start(shell.credentials.peer(), sessions.clone(), inbox.services);
     let _ = shell.services.set(services);
-    Ok((link_events, sessions, inbox.messages))
+    let events = Events { links: link_events, port: port_events, unanswered: inbox.unanswered };
+    Ok((sessions, events, inbox.messages))
 }
 
 /// Services that were exposed before the node was restarted are exposed again.

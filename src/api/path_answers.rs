@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prunella_core::PeerId;
-use prunella_core::pathfinder::{LinkWhy, PathState, PathView, Verdict, Why};
+use prunella_core::pathfinder::{DOUBTED_FOR, LinkWhy, PathState, PathView, Verdict, Why};
 
 use super::answers::{Answers, CALL_PATIENCE, answered, away, session_error};
 use super::error::{Error, ErrorKind};
@@ -94,6 +94,10 @@ fn path_why(why: Why) -> PathWhy {
         Verdict::OnProbation { good_for, hold } => {
             probation_ms = Some((good_for.as_millis() as u64, hold.as_millis() as u64));
             "on-probation"
+        }
+        Verdict::Doubted { ago } => {
+            probation_ms = Some((ago.as_millis() as u64, DOUBTED_FOR.as_millis() as u64));
+            "doubted"
         }
         Verdict::Next => "next",
         Verdict::Unproven => "unproven",

@@ -1,5 +1,6 @@
 //! One destination: its paths, and which of them carries the traffic.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::payload::PayloadDoubt;
@@ -9,7 +10,7 @@ use crate::limits::HEDGES_PER_SECOND;
 use crate::paths::Path;
 use crate::rng::Rng;
 use crate::token_bucket::TokenBucket;
-use crate::{Instant, LinkId, PeerId};
+use crate::{Instant, LinkId, PeerId, Tag};
 
 /// A probe that came back.
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +138,7 @@ impl Destination {
     /// Decides which path carries the traffic, and says so if that changed.
     pub(super) fn choose(&mut self, config: &Config, now: Instant, effects: &mut Vec<Effect>) {
         let current = self.paths.iter().position(|p| Some(p.way.path) == self.in_use);
-        let best = self.best();
+        let best = self.best(now);
         match (current, best) {
             (None, None) => {
                 self.hedge = None;
@@ -169,9 +170,13 @@ impl Destination {
         effects.push(Effect::InstallRoute { destination: self.peer, way: self.paths[at].way.clone(), hedge });
     }
 
-    /// The path to use: proven before unproven before late, then by cost (the order of the search).
-    fn best(&self) -> Option<usize> {
-        (0..self.paths.len()).max_by_key(|i| (self.paths[*i].state(), std::cmp::Reverse(*i)))
+    /// The path to use: proven before unproven before late, then those that nobody doubts, then by cost (the order of the
+    /// search).
+    fn best(&self, now: Instant) -> Option<usize> {
+        (0..self.paths.len()).max_by_key(|i| {
+            let path = &self.paths[*i];
+            (path.state(), Reverse(path.doubted(now)), Reverse(*i))
+        })
     }
 
     fn reason_to_leave(&self, from: usize, to: usize, now: Instant) -> Option<SwitchCause> {
@@ -186,6 +191,7 @@ impl Destination {
             // only one that has worked for long enough, so that a link that comes and goes does not.
             (State::Good | State::Fresh, State::Good)
                 if there.path.cost * 1000 < here.path.cost * BETTER_PERMILLE
+                    && there.doubted(now).is_none()
                     && there.good_for(now) >= self.hold(now) =>
             {
                 Some(SwitchCause::Better)
@@ -205,17 +211,28 @@ impl Destination {
     }
 
     fn switch(&mut self, to: usize, cause: SwitchCause, now: Instant, effects: &mut Vec<Effect>) {
-        let target = &self.paths[to];
-        let relays = target.relays();
         let left = self.paths.iter().find(|path| Some(path.way.path) == self.in_use);
         let silent = left.map_or(Duration::ZERO, |path| path.silent(now));
+        self.switch_after(silent, to, cause, now, effects);
+    }
+
+    fn switch_after(
+        &mut self,
+        silent: Duration,
+        to: usize,
+        cause: SwitchCause,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        let target = &self.paths[to];
+        let relays = target.relays();
         effects.push(Effect::InstallRoute { destination: self.peer, way: target.way.clone(), hedge: None });
         (self.in_use, self.hedge) = (Some(target.way.path), None);
         let from = self.last_relays.replace(relays.clone());
         if let Some(from) = from.filter(|from| *from != relays) {
             // A path whose links are gone was closed or replaced, as is usual while a mesh forms; one that fails is
             // late first.
-            if matches!(cause, SwitchCause::Late | SwitchCause::Broken | SwitchCause::Unacknowledged) {
+            if !matches!(cause, SwitchCause::Gone | SwitchCause::Better) {
                 let rested = now.since(self.failed_at) >= FORGIVEN_AFTER;
                 self.failures = if rested { 1 } else { self.failures.saturating_add(1) };
                 self.failed_at = now;
@@ -269,15 +286,50 @@ impl Destination {
     }
 
     /// Nothing was acknowledged for so long: if a probe of the path in use returned meanwhile, traffic moves to another path
-    /// that works.
+    /// that works, and the destination is told what was left.
     pub(super) fn on_payload_overdue(&mut self, silent: Duration, now: Instant, effects: &mut Vec<Effect>) {
-        let Some(at) = self.paths.iter().position(|path| Some(path.way.path) == self.in_use) else { return };
-        let is_good = |at: usize| self.paths[at].state() == State::Good;
-        let Some(other) = (0..self.paths.len()).find(|other| *other != at && is_good(*other)) else { return };
-        if is_good(at) && self.paths[at].silent(now) < silent && self.payload.may_leave(now) {
-            self.paths[at].on_unacknowledged();
-            self.switch(other, SwitchCause::Unacknowledged, now, effects);
+        let Some(at) = self.proven() else { return };
+        if self.paths[at].silent(now) >= silent {
+            return;
         }
+        let relays = self.paths[at].relays();
+        let tags: Vec<Tag> = relays.iter().map(PeerId::tag).collect();
+        if let Some(other) = self.unlike(at, &tags, now)
+            && self.payload.may_leave(silent, now)
+        {
+            self.paths[at].on_unacknowledged(now);
+            self.switch_after(silent, other, SwitchCause::Unacknowledged, now, effects);
+            self.payload.tell(relays);
+        }
+        if let Some(relays) = self.payload.may_tell(now) {
+            effects.push(Effect::TellUnacknowledged { destination: self.peer, relays });
+        }
+    }
+
+    /// The destination has left a path over these relays, since nothing that it sent was acknowledged: what is sent to it over
+    /// any of them may be what was lost. A path that has nothing in common with the one that it left stays in use, so that
+    /// both ends come to meet on the path that works.
+    pub(super) fn on_unanswered(&mut self, relays: &[Tag], now: Instant, effects: &mut Vec<Effect>) {
+        let Some(at) = self.proven().filter(|at| self.paths[*at].shares(relays)) else { return };
+        if let Some(other) = self.unlike(at, relays, now)
+            && !self.paths[other].shares(relays)
+            && self.payload.may_leave(Duration::ZERO, now)
+        {
+            self.paths[at].on_unacknowledged(now);
+            self.switch_after(Duration::ZERO, other, SwitchCause::Unanswered, now, effects);
+        }
+    }
+
+    /// The path in use, if its probes return.
+    fn proven(&self) -> Option<usize> {
+        self.paths.iter().position(|path| Some(path.way.path) == self.in_use && path.state() == State::Good)
+    }
+
+    /// The path that works and is likest not to suffer with the one at `at`: preferably over none of these relays, and not
+    /// doubted lately.
+    fn unlike(&self, at: usize, relays: &[Tag], now: Instant) -> Option<usize> {
+        let good = (0..self.paths.len()).filter(|other| *other != at && self.paths[*other].state() == State::Good);
+        good.min_by_key(|other| (self.paths[*other].shares(relays), self.paths[*other].doubted(now), *other))
     }
 
     /// The path in use counts as broken until its probes return, whatever they say now.

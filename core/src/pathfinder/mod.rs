@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use tracked::{PathState, PathView};
+pub use tracked::{DOUBTED_FOR, PathState, PathView};
 pub use why::{LinkWhy, Verdict, Why};
 
 use crate::limits::{DESTINATIONS_MAX, PATH_LABELS_MAX, PATHS_MAX};
@@ -74,6 +74,14 @@ pub enum Input {
         /// For how long nothing was acknowledged.
         silent: Duration,
     },
+    /// A destination says that it has left a path over these relays, because what it sends is not acknowledged: the
+    /// acknowledgments may be lost on the way from here.
+    PeerUnanswered {
+        /// Which.
+        destination: PeerId,
+        /// Over these relays its path led; none if it was a link.
+        relays: Vec<Tag>,
+    },
     /// A plan wants the path in use to a destination left for another: its probes return, and payload is lost on it.
     SwitchRequested {
         /// Which.
@@ -102,6 +110,14 @@ pub enum Effect {
     WithdrawRoute {
         /// Whither.
         destination: PeerId,
+    },
+    /// Tell a destination, over the path in use now, that nothing was acknowledged on one over these relays; nothing comes
+    /// back.
+    TellUnacknowledged {
+        /// Whom.
+        destination: PeerId,
+        /// The relays of the path that was left.
+        relays: Vec<PeerId>,
     },
     /// Probe a path; comes back as `ProbeReturned` or `PathBroken`, or not.
     Probe {
@@ -167,6 +183,8 @@ pub enum SwitchCause {
     Broken,
     /// Its probes returned, but what was sent over it was not acknowledged.
     Unacknowledged,
+    /// Its probes returned, but the destination hears no acknowledgments, and left a path over a relay of this one.
+    Unanswered,
     /// The path's links are gone.
     Gone,
     /// Another path is notably better.
@@ -402,6 +420,11 @@ impl Machine for Pathfinder {
             Input::PayloadOverdue { destination, silent } => {
                 if let Some(destination) = self.destinations.get_mut(&destination) {
                     destination.on_payload_overdue(silent, now, effects);
+                }
+            }
+            Input::PeerUnanswered { destination, relays } => {
+                if let Some(destination) = self.destinations.get_mut(&destination) {
+                    destination.on_unanswered(&relays, now, effects);
                 }
             }
             Input::SwitchRequested { destination } => {

@@ -4,63 +4,119 @@
 //! 2017: "differential observability"): something sent is not acknowledged, and a probe that was under way at the same
 //! time returns. A process that is late is late with both. Traffic then moves to another path that probes have proven,
 //! which costs nothing if the doubt was wrong; but if acknowledgments are overdue there as well, the destination is slow
-//! and no path helps, so each further move must wait twice as long.
+//! and no path helps, so each further move must wait twice as long, until they come again.
+//!
+//! What is lost may as well be the acknowledgments, on the destination's own path back, and who only receives has nothing
+//! to wait for. So the destination is told over which relays the path led that was left, and leaves its own if that leads
+//! over one of them. If it does not, the destination stays: of the two ends, one moves towards the other.
 
 use std::time::Duration;
 
-use crate::Instant;
+use crate::{Instant, PeerId};
 
 /// When the paths to one destination were left for want of acknowledgments.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct PayloadDoubt {
     left: Option<Instant>,
     /// How often, without a long rest between.
     times: u32,
+    /// How long after the first move acknowledgments may be overdue.
+    patience: Duration,
+    /// What was left last, and when the destination was told.
+    told: Option<(Vec<PeerId>, Option<Instant>)>,
 }
 
 impl PayloadDoubt {
-    /// Whether acknowledgments that are overdue are a reason to leave a path now; counts as if it were left.
-    pub(super) fn may_leave(&mut self, now: Instant) -> bool {
+    /// Whether acknowledgments that have not come for so long are a reason to leave a path now; counts as if it were left.
+    pub(super) fn may_leave(&mut self, silent: Duration, now: Instant) -> bool {
         let since = self.left.map_or(Duration::MAX, |left| now.since(left));
-        if since >= FORGIVEN_AFTER {
+        // What came after the latest move says that it helped, or that the destination is well again.
+        let helped = silent < since && since >= HELPED_AFTER;
+        if helped || since >= FORGIVEN_AFTER {
             self.times = 0;
         }
-        if self.times > 0 && since < self.patience() {
+        if self.times == 0 {
+            self.patience = PATIENCE_MIN.max(2 * silent);
+        } else if since < self.patience() {
             return false;
         }
-        *self = Self { left: Some(now), times: self.times.saturating_add(1) };
+        (self.left, self.times) = (Some(now), self.times.saturating_add(1));
         true
     }
 
     fn patience(&self) -> Duration {
-        (PATIENCE * 2u32.saturating_pow(self.times.min(16) - 1)).min(FORGIVEN_AFTER)
+        self.patience.saturating_mul(2u32.saturating_pow(self.times.min(16) - 1)).min(FORGIVEN_AFTER)
+    }
+
+    /// A path over these relays was left, and the destination is to be told.
+    pub(super) fn tell(&mut self, relays: Vec<PeerId>) {
+        self.told = Some((relays, None));
+    }
+
+    /// What the destination is to be told now, if it was not told just now; counts as if it were told.
+    pub(super) fn may_tell(&mut self, now: Instant) -> Option<Vec<PeerId>> {
+        let (relays, told) = self.told.as_mut()?;
+        if told.is_some_and(|told| now.since(told) < TOLD_EVERY) {
+            return None;
+        }
+        *told = Some(now);
+        Some(relays.clone())
     }
 }
 
-/// How long after the first move acknowledgments may be overdue: what was lost before must be sent again.
-const PATIENCE: Duration = Duration::from_millis(250);
-/// How long after the latest move all of them are forgotten.
+/// How long after the first move acknowledgments may be overdue, at least: what was lost before must be sent again, and the
+/// destination may have to move as well.
+const PATIENCE_MIN: Duration = Duration::from_millis(100);
+/// How often the destination is told, while acknowledgments are overdue: what tells it may be lost as well.
+const TOLD_EVERY: Duration = Duration::from_millis(50);
+/// How long after the latest move all of them are forgotten, if acknowledgments came since.
+const HELPED_AFTER: Duration = Duration::from_secs(1);
+/// How long after the latest move all of them are forgotten, in any case.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const MS: Duration = Duration::from_millis(1);
+
     #[test]
     fn a_destination_that_is_slow_on_every_path_is_moved_ever_more_seldom() {
         let mut doubt = PayloadDoubt::default();
-        let moves: Vec<u64> =
-            (0..6000).map(|tick| tick * 10).filter(|ms| doubt.may_leave(Instant::from_millis(*ms))).collect();
-        assert_eq!(moves, [0, 250, 750, 1750, 3750, 7750, 15_750, 31_750]);
+        let overdue = |doubt: &mut PayloadDoubt, silent, ms| {
+            doubt.may_leave(Duration::from_millis(silent), Instant::from_millis(ms))
+        };
+        let moves: Vec<u64> = (5..6000).map(|tick| tick * 10).filter(|ms| overdue(&mut doubt, *ms, *ms)).collect();
+        assert_eq!(moves, [50, 150, 350, 750, 1550, 3150, 6350, 12_750, 25_550, 51_150]);
+    }
+
+    #[test]
+    fn a_move_that_helped_makes_the_next_one_wait_no_longer() {
+        let mut doubt = PayloadDoubt::default();
+        assert!(doubt.may_leave(50 * MS, Instant::from_millis(0)));
+        assert!(!doubt.may_leave(50 * MS, Instant::from_millis(60)), "what was lost is perhaps not sent again yet");
+        for second in 1..20 {
+            assert!(doubt.may_leave(50 * MS, Instant::from_millis(second * 1000)), "acknowledgments came meanwhile");
+        }
     }
 
     #[test]
     fn after_a_long_rest_a_path_is_left_at_once() {
         let mut doubt = PayloadDoubt::default();
-        assert!(doubt.may_leave(Instant::from_millis(0)));
-        assert!(doubt.may_leave(Instant::from_millis(300)));
-        assert!(!doubt.may_leave(Instant::from_millis(700)));
-        assert!(doubt.may_leave(Instant::from_millis(60_300)));
-        assert!(doubt.may_leave(Instant::from_millis(60_550)), "and its patience is short again");
+        assert!(doubt.may_leave(50 * MS, Instant::from_millis(0)));
+        assert!(doubt.may_leave(50 * MS, Instant::from_millis(150)));
+        assert!(!doubt.may_leave(50 * MS, Instant::from_millis(300)));
+        assert!(doubt.may_leave(150 * MS, Instant::from_millis(60_150)));
+        assert!(!doubt.may_leave(150 * MS, Instant::from_millis(60_400)), "it is as patient as the path is long");
+        assert!(doubt.may_leave(150 * MS, Instant::from_millis(60_450)));
+    }
+
+    #[test]
+    fn a_destination_is_told_again_but_not_with_every_look() {
+        let mut doubt = PayloadDoubt::default();
+        assert_eq!(doubt.may_tell(Instant::BOOT), None, "nothing was left");
+        doubt.tell(Vec::new());
+        let told = (0..200).filter(|ms| doubt.may_tell(Instant::from_millis(*ms)).is_some());
+        assert_eq!(told.collect::<Vec<_>>(), [0, 50, 100, 150]);
     }
 }

@@ -246,6 +246,76 @@ fn a_path_that_carries_probes_and_no_payload_is_left() {
     assert_ne!(diamond.in_use(), before, "a path as good as that one is not worth going back");
 }
 
+impl Diamond {
+    /// The relay of the path in use.
+    fn relay(&self) -> PeerId {
+        let views = self.role.paths(id(4));
+        views.iter().find(|v| v.state == PathState::InUse).unwrap().path.relays()[0]
+    }
+
+    /// What the destination was told of paths that were left.
+    fn told(&self) -> Vec<Vec<PeerId>> {
+        let told = |e: &Effect| match e {
+            Effect::TellUnacknowledged { relays, .. } => Some(relays.clone()),
+            _ => None,
+        };
+        self.seen.iter().filter_map(told).collect()
+    }
+}
+
+#[test]
+fn the_destination_is_told_which_path_was_left_until_it_acknowledges() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let relay = diamond.relay();
+    for waited in 5..14 {
+        diamond.give(Input::PayloadOverdue { destination: id(4), silent: waited * 10 * MS });
+        diamond.run(10);
+    }
+    assert_eq!(diamond.told(), [[relay], [relay]], "at once, and after 50 ms");
+}
+
+#[test]
+fn who_is_told_leaves_a_path_over_the_same_relay_and_no_other() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let (before, relay) = (diamond.in_use(), diamond.relay());
+    let other = if relay == id(2) { id(3) } else { id(2) };
+    for elsewhere in [vec![other.tag()], vec![], vec![Tag(7)]] {
+        diamond.give(Input::PeerUnanswered { destination: id(4), relays: elsewhere });
+        assert_eq!(diamond.in_use(), before, "it has nothing in common with the path that was left");
+    }
+    diamond.give(Input::PeerUnanswered { destination: id(4), relays: vec![Tag(7), relay.tag()] });
+    assert_eq!(diamond.relay(), other);
+    diamond.give(Input::PeerUnanswered { destination: id(4), relays: vec![id(2).tag(), id(3).tag()] });
+    assert_eq!(diamond.relay(), other, "no path is free of what is blamed");
+    assert_eq!(diamond.told(), Vec::<Vec<PeerId>>::new(), "it knows already");
+}
+
+#[test]
+fn a_path_that_is_doubted_is_avoided_for_a_minute_however_good_it_looks() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let doubted = diamond.relay();
+    diamond.give(Input::PayloadOverdue { destination: id(4), silent: 50 * MS });
+    diamond.run(100);
+    // The path that was left becomes much cheaper than the one in use.
+    let (left, used) = if doubted == id(2) { (2, 3) } else { (3, 2) };
+    let mut slow = links(&[1, 4]);
+    slow.iter_mut().for_each(|link| link.rtt_us = 50_000);
+    diamond.give(Input::LinksLearned { origin: id(used), links: slow });
+    diamond.run(30_000);
+    assert_ne!(diamond.relay(), id(left));
+    let paths = diamond.role.why(id(4), diamond.now);
+    assert!(paths.iter().any(|(_, why)| matches!(why.verdict, Verdict::Doubted { .. })), "{paths:?}");
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(40_000);
+    assert_eq!(diamond.relay(), id(left), "it is trusted again");
+}
+
 #[test]
 fn a_path_whose_probes_are_silent_as_well_is_not_blamed_for_a_late_acknowledgment() {
     let mut diamond = Diamond::new();

@@ -9,7 +9,7 @@ use super::{Config, Way};
 use crate::paths::Path;
 use crate::peer::Rtt;
 use crate::rng::Rng;
-use crate::{Instant, LinkId, PeerId};
+use crate::{Instant, LinkId, PeerId, Tag};
 
 /// A path, its probes and what they say.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Tracked {
     excused: Instant,
     next_probe: Instant,
     returns: u32,
+    /// When it was left because it carries probes and perhaps nothing else.
+    doubted: Option<Instant>,
 }
 
 /// What the probes say; ordered from worst to best.
@@ -63,6 +65,7 @@ impl Tracked {
             excused: now,
             next_probe: now,
             returns: 0,
+            doubted: None,
         }
     }
 
@@ -108,9 +111,23 @@ impl Tracked {
         if self.state == State::Good { now.since(self.good_since) } else { Duration::ZERO }
     }
 
-    /// What was sent over it was not acknowledged; its next probe that returns begins a probation.
-    pub(super) fn on_unacknowledged(&mut self) {
-        self.state = State::Late;
+    /// What was sent over it was not acknowledged, whatever its probes say: for a while others are preferred.
+    pub(super) fn on_unacknowledged(&mut self, now: Instant) {
+        self.doubted = Some(now);
+    }
+
+    /// When it was left because it carries probes and perhaps nothing else, unless that is long ago.
+    pub(super) fn doubted(&self, now: Instant) -> Option<Instant> {
+        self.doubted.filter(|doubted| now.since(*doubted) < DOUBTED_FOR)
+    }
+
+    /// Whether it leads over one of these relays; a link has none in common with another link only.
+    pub(super) fn shares(&self, relays: &[Tag]) -> bool {
+        let mine = self.path.relays();
+        if mine.is_empty() || relays.is_empty() {
+            return mine.is_empty() && relays.is_empty();
+        }
+        mine.iter().any(|relay| relays.contains(&relay.tag()))
     }
 
     pub(super) fn on_broken(&mut self) {
@@ -242,5 +259,7 @@ impl PathState {
 
 /// Most probes of one path that are remembered as under way.
 const OUTSTANDING_MAX: usize = 64;
+/// How long a path is avoided on which payload was not acknowledged.
+pub const DOUBTED_FOR: Duration = Duration::from_secs(60);
 /// Returns in a row before a path that was dead carries traffic again.
 const RETURNS_TO_TRUST: u32 = 2;

@@ -55,6 +55,11 @@ pub enum Verdict {
         /// For how long it must have.
         hold: Duration,
     },
+    /// It works as far as probes tell; so long ago it was left because payload was not acknowledged on it.
+    Doubted {
+        /// How long ago.
+        ago: Duration,
+    },
     /// It works and is notably better: traffic is about to move.
     Next,
     /// No probe has come back yet.
@@ -73,6 +78,9 @@ impl Verdict {
         let Some(in_use) = in_use else { return Self::of_state(path.state()) };
         if path.state() != State::Good || in_use.state() < State::Fresh {
             return Self::of_state(path.state());
+        }
+        if let Some(doubted) = path.doubted(standing.now) {
+            return Self::Doubted { ago: standing.now.since(doubted) };
         }
         let permille = path.path.cost.saturating_mul(1000) / in_use.path.cost.max(1);
         let good_for = path.good_for(standing.now);

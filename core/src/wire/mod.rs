@@ -7,8 +7,10 @@
 pub mod admission;
 pub mod codec;
 pub mod control;
+pub mod notice;
 pub mod stream;
 
 pub use admission::{Admission, AdmissionReply};
 pub use control::Control;
+pub use notice::SessionNotice;
 pub use stream::{StreamOpen, StreamRefusal, StreamReply};

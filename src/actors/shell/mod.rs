@@ -181,7 +181,8 @@ impl Shell {
         let frames = self.port.counters().rejected;
         let count = |(i, reason): (usize, &Rejected)| {
             let records = self.rejected[i].load(Ordering::Relaxed);
-            let total = records + frames[i] + self.links().rejected_for(*reason);
+            let notices = self.sessions.get().map_or(0, |sessions| sessions.rejected_for(*reason));
+            let total = records + frames[i] + notices + self.links().rejected_for(*reason);
             (format!("rejected_{}", reason.name()), total)
         };
         Rejected::ALL.iter().enumerate().map(count).collect()
@@ -283,6 +284,11 @@ impl Perform for Shell {
             Command::SharedChanged { key, values } => self.known.set_shared(key, values),
             Command::AnswerShared { ticket, refused } => self.writes.answer(ticket, refused),
             Command::InstallRoute { destination, way, hedge } => self.install_route(destination, way, hedge),
+            Command::TellUnacknowledged { destination, relays } => {
+                if let Some(sessions) = self.sessions.get() {
+                    sessions.tell_unacknowledged(destination, &relays);
+                }
+            }
             Command::WithdrawRoute { destination } => {
                 self.port.withdraw_route(destination);
                 self.routes.withdrawn(destination);

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Shell;
 use super::sampler::sample;
 use crate::datapath::Event;
-use crate::transport::LinkEvent;
+use crate::transport::{LinkEvent, Unanswered};
 
 /// Where events come from.
 pub struct Events {
@@ -21,6 +21,8 @@ pub struct Events {
     pub links: mpsc::Receiver<LinkEvent>,
     /// From the datapath.
     pub port: mpsc::Receiver<Event>,
+    /// From the sessions.
+    pub unanswered: mpsc::Receiver<Unanswered>,
 }
 
 /// Carries events, and samples, until a source ends: then the node is stopping.
@@ -47,6 +49,12 @@ async fn carry(shell: &Shell, mut events: Events) {
             },
             event = events.links.recv() => match event {
                 Some(event) => shell.on_link_event(event),
+                None => return,
+            },
+            unanswered = events.unanswered.recv() => match unanswered {
+                Some(Unanswered { peer: destination, relays }) => {
+                    shell.directory.deliver(Route::Pathfinder(pathfinder::Input::PeerUnanswered { destination, relays }));
+                }
                 None => return,
             },
             _ = activity.tick() => shell.tell_activity(),

@@ -20,18 +20,20 @@ use crate::transport::{Awaited, Sent};
 /// Samples for as long as it is polled.
 pub(super) async fn sample(shell: &Shell) {
     // Where there is no other thread there is no lateness either: time waits for whoever runs.
-    let every = if shell.host.has_threads() { PROCESS_EVERY } else { COUNTERS_EVERY };
-    let mut ticker = interval(every);
+    let process_every = if shell.host.has_threads() { PROCESS_EVERY } else { COUNTERS_EVERY };
+    let mut ticker = interval(PROCESS_EVERY);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut counters_at, mut usage_at, mut certificate_at) = (Instant::now(), Instant::now(), Instant::now());
+    let [mut process_at, mut counters_at, mut usage_at, mut certificate_at] = [Instant::now(); 4];
     let mut certificate = Certificate::default();
     let mut awaited = Awaited::default();
     loop {
         let due = ticker.tick().await;
         let now = Instant::now();
-        let usage = is_due(&mut usage_at, USAGE_EVERY, now).then(|| shell.host.usage()).flatten();
         let late = now.saturating_duration_since(due);
-        shell.tell_process(late, usage);
+        if process_every == PROCESS_EVERY || is_due(&mut process_at, process_every, now) {
+            let usage = is_due(&mut usage_at, USAGE_EVERY, now).then(|| shell.host.usage()).flatten();
+            shell.tell_process(late, usage);
+        }
         shell.tell_overdue(&mut awaited, late, now);
         if is_due(&mut counters_at, COUNTERS_EVERY, now) {
             shell.tell_links();
@@ -114,7 +116,7 @@ impl Shell {
     fn tell_overdue(&self, awaited: &mut Awaited, late: Duration, now: Instant) {
         let Some(sessions) = self.sessions.get() else { return };
         if late > LATE_MYSELF {
-            awaited.excuse(now);
+            awaited.excuse(late, now);
         }
         for (destination, silent) in sessions.overdue(awaited, self.config.probe.hedge_after()) {
             self.directory.deliver(Route::Pathfinder(pathfinder::Input::PayloadOverdue { destination, silent }));

@@ -25,13 +25,13 @@ pub struct PathInfo {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PathWhy {
     /// What decided: `chosen` (works, and no other costs so much less that it is worth a change), `least` (in use for want
-    /// of one that works better), `dearer`, `hardly-cheaper`, `on-probation`, `next`, `unproven`, `overdue`, `late`, `dead`
-    /// or `unwatched`.
+    /// of one that works better), `dearer`, `hardly-cheaper`, `on-probation`, `doubted` (probes return, payload was not
+    /// acknowledged), `next`, `unproven`, `overdue`, `late`, `dead` or `unwatched`.
     pub verdict: String,
     /// Its cost by that of the path in use, in thousandths, where that decided.
     pub cost_permille: Option<u64>,
-    /// For how long it has worked, and for how long it must have before traffic moves to it, in milliseconds, where that
-    /// decided.
+    /// For how long it has worked, or has been doubted, and for how long it must have before traffic moves to it, in
+    /// milliseconds, where that decided.
     pub probation_ms: Option<(u64, u64)>,
     /// How many relays and links it has in common with the paths before it.
     pub shared: usize,

@@ -29,7 +29,7 @@ pub(in crate::cli) enum FaultKind {
     CpuHog,
     /// Kill each kind of actor at the node where the requests start
     KillActor,
-    /// Let a relay of the path in use pass probes and drop payload (not injected unless it is asked for)
+    /// Let a relay of the path in use pass probes and drop payload
     GrayRelay,
 }
 
@@ -50,12 +50,6 @@ impl FaultKind {
         FaultKind::KillActor,
         FaultKind::GrayRelay,
     ];
-
-    /// Whether it is injected when the user does not choose. A gray relay is left for want of acknowledgments, by each end
-    /// for itself; under load that takes longer at times than a run may.
-    pub(super) fn is_default(self) -> bool {
-        self != FaultKind::GrayRelay
-    }
 
     /// The name that the user knows.
     pub(super) const fn name(self) -> &'static str {

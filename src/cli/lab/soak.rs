@@ -142,7 +142,7 @@ impl Schedule {
 
 /// Actors are killed all the time anyway.
 fn is_scheduled(kind: FaultKind) -> bool {
-    kind.is_default() && kind != FaultKind::KillActor
+    kind != FaultKind::KillActor
 }
 
 /// Waits until what was there before is there again, and nothing more; after a while it is told as it is.

@@ -38,10 +38,10 @@ impl Awaited {
         overdue.into_iter().collect()
     }
 
-    /// This process was not run: what came meanwhile waits to be read, so nothing is overdue yet.
-    pub fn excuse(&mut self, now: Instant) {
+    /// This process was not run for so long: that time does not count, and what came meanwhile may take as long to be read.
+    pub fn excuse(&mut self, late: Duration, now: Instant) {
         for wait in self.sessions.values_mut() {
-            wait.since = wait.since.map(|_| now);
+            wait.since = wait.since.map(|since| now.min(since + 2 * late));
         }
     }
 }
@@ -86,12 +86,16 @@ impl Wait {
         }
         let since = *self.since.get_or_insert(now);
         let waited = now.saturating_duration_since(since);
-        (waited >= 2 * counts.rtt + MAX_ACK_DELAY + margin).then_some(waited)
+        let unacknowledged = counts.eliciting - self.settled;
+        let held_back = if unacknowledged < NEVER_HELD_BACK { MAX_ACK_DELAY } else { Duration::ZERO };
+        (waited >= 2 * counts.rtt + held_back + margin).then_some(waited)
     }
 }
 
 /// How long a peer may hold an acknowledgment back (RFC 9000, section 18.2): the default, which our sessions use.
 const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
+/// So many frames are in more than one packet, and every second packet is acknowledged at once (RFC 9000, section 13.2.2).
+const NEVER_HELD_BACK: u64 = 8;
 
 #[cfg(test)]
 mod tests {
@@ -121,15 +125,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_process_that_was_not_run_waits_anew() {
+    async fn acknowledgments_of_much_are_never_held_back() {
+        let (mut wait, start) = (Wait::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(wait.observe(counts(8, 0), MARGIN, at(0)), None);
+        assert_eq!(wait.observe(counts(100, 0), MARGIN, at(24)), None);
+        assert_eq!(wait.observe(counts(100, 0), MARGIN, at(25)), Some(Duration::from_millis(25)), "no delay");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_in_which_a_process_was_not_run_does_not_count() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut awaited = Awaited::default();
         let observe =
             |awaited: &mut Awaited, ms| awaited.sessions.entry(1).or_default().observe(counts(3, 0), MARGIN, at(ms));
         assert_eq!(observe(&mut awaited, 0), None);
-        awaited.excuse(at(200));
-        assert_eq!(observe(&mut awaited, 240), None);
-        assert_eq!(observe(&mut awaited, 250), Some(Duration::from_millis(50)));
+        awaited.excuse(Duration::from_millis(30), at(45));
+        assert_eq!(observe(&mut awaited, 90), None, "it has begun anew");
+        assert_eq!(observe(&mut awaited, 95), Some(Duration::from_millis(50)));
+        awaited.excuse(Duration::from_millis(10), at(100));
+        assert_eq!(observe(&mut awaited, 110), None, "twice the time");
+        assert_eq!(observe(&mut awaited, 115), Some(Duration::from_millis(50)));
     }
 }

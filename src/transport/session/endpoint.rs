@@ -8,14 +8,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use quinn::{Connection, Endpoint, Incoming, MtuDiscoveryConfig, RecvStream, SendStream, TransportConfig, VarInt};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
 use prunella_core::limits::{SESSION_STREAMS_MAX, SESSION_TIMEOUT, SESSIONS_AWAITED_MAX, SESSIONS_MAX};
-use prunella_core::wire::{StreamOpen, StreamRefusal};
+use prunella_core::wire::notice::SESSION_NOTICE_BYTES_MAX;
+use prunella_core::wire::{SessionNotice, StreamOpen, StreamRefusal};
 use prunella_core::{PeerId, Rejected, Tag};
 
 use crate::datapath::{Port, SESSION_INITIAL_MTU, SESSION_MTU_MAX, SESSION_RECEIVE_BYTES, session_address_of};
@@ -28,6 +28,7 @@ use crate::transport::quic::{self, Door};
 
 use super::awaited::Awaited;
 use super::guests::Guests;
+use super::notices::{Notices, Unanswered, tell};
 use super::pool::Pool;
 use super::reroute::{Reroute, Reroutes};
 use super::stream::{self, Inbound, NotOpened};
@@ -61,14 +62,16 @@ pub struct SessionSetup {
     pub gate: Arc<dyn Gate>,
 }
 
-/// Streams that peers opened and that the [`Gate`] let in, by purpose. While a queue is full, its streams are refused as
-/// busy; when it has been dropped, as for no such service.
+/// What comes from peers. First the streams that they opened and that the [`Gate`] let in, by purpose: while a queue is full,
+/// its streams are refused as busy; when it has been dropped, as for no such service.
 #[derive(Debug)]
 pub struct Inbox {
     /// Streams to be carried to a service.
     pub services: mpsc::Receiver<Inbound>,
     /// Streams that carry messages.
     pub messages: mpsc::Receiver<Inbound>,
+    /// What peers say of paths on which they hear no acknowledgments.
+    pub unanswered: mpsc::Receiver<Unanswered>,
 }
 
 /// Why a stream to a peer could not be had.
@@ -128,6 +131,7 @@ pub struct Sessions {
     pool: Pool,
     guests: Arc<Guests>,
     reroutes: Arc<Reroutes>,
+    notices: Notices,
     route: RouteHook,
 }
 
@@ -148,18 +152,20 @@ impl Sessions {
         let (services_sender, services) = mpsc::channel(INBOX_MAX);
         let (messages_sender, messages) = mpsc::channel(INBOX_MAX);
         let (guests, reroutes) = (Arc::<Guests>::default(), Arc::new(Reroutes::new()));
+        let (notices, unanswered) = Notices::new();
         let front = Front {
             gate,
             server,
             guests: guests.clone(),
             reroutes: reroutes.clone(),
+            notices: notices.clone(),
             services: services_sender,
             messages: messages_sender,
         };
         tokio::spawn(accept(endpoint.clone(), Arc::new(front)));
         let client = quinn_client(credentials.client(SESSION_ALPN));
-        let sessions = Self { endpoint, client, pool: Pool::new(), guests, reroutes, route };
-        Ok((sessions, Inbox { services, messages }))
+        let sessions = Self { endpoint, client, pool: Pool::new(), guests, reroutes, notices, route };
+        Ok((sessions, Inbox { services, messages, unanswered }))
     }
 
     /// Opens a stream to `peer`, within [`SESSION_TIMEOUT`]: over the session that exists, or else a new one. The peer
@@ -222,11 +228,22 @@ impl Sessions {
         // A packet that must be acknowledged, sent now: its acknowledgment shows what was lost. (Binding the endpoint to its
         // own socket again would do the same for every connection, but in quinn-proto 0.11.19 it panics the endpoint if a
         // connection was reset at that moment.)
-        for session in self.pool.living(peer).into_iter().chain(self.guests.living(peer)) {
-            if let Err(error) = session.send_datagram(Bytes::from_static(NUDGE)) {
-                tracing::debug!(%peer, %error, "a session was not told of a reroute: it will notice by itself");
-            }
-        }
+        self.tell(peer, &SessionNotice::Rerouted);
+    }
+
+    /// Tells `peer` that nothing was acknowledged on a path over these relays, which was left: call it after another route
+    /// was installed.
+    pub fn tell_unacknowledged(&self, peer: PeerId, relays: &[PeerId]) {
+        self.tell(peer, &SessionNotice::unacknowledged(relays.iter().map(PeerId::tag)));
+    }
+
+    /// How many notices of peers were turned away for this reason.
+    pub fn rejected_for(&self, reason: Rejected) -> u64 {
+        self.notices.rejected_for(reason)
+    }
+
+    fn tell(&self, peer: PeerId, notice: &SessionNotice) {
+        self.pool.living(peer).iter().chain(&self.guests.living(peer)).for_each(|session| tell(session, notice));
     }
 
     /// Closes every session with `peer`, whoever dialed: policy has changed, say. A new one can be dialed at once, and
@@ -268,7 +285,11 @@ impl Sessions {
             let mut client = self.client.clone();
             client.transport_config(Arc::new(transport_config(0, self.reroutes.of(peer.tag()))));
             let dialing = dial(self.endpoint.clone(), client, self.route.clone(), peer);
-            async { timeout(SESSION_TIMEOUT, dialing).await.unwrap_or(Err(SessionError::TimedOut)) }
+            let notices = self.notices.clone();
+            async move {
+                let dialed = timeout(SESSION_TIMEOUT, dialing).await.unwrap_or(Err(SessionError::TimedOut));
+                dialed.inspect(|session| drop(tokio::spawn(notices.hear(peer, session.clone()))))
+            }
         };
         self.pool.connection(peer, dial).await
     }
@@ -328,6 +349,7 @@ struct Front {
     server: quinn::ServerConfig,
     guests: Arc<Guests>,
     reroutes: Arc<Reroutes>,
+    notices: Notices,
     services: mpsc::Sender<Inbound>,
     messages: mpsc::Sender<Inbound>,
 }
@@ -357,6 +379,7 @@ async fn answer(front: Arc<Front>, incoming: Incoming, permit: OwnedSemaphorePer
         Err(_) => return Refused::NoCertificate.close(&connection),
     };
     front.guests.enter(peer, connection.clone());
+    tokio::spawn(front.notices.clone().hear(peer, connection.clone()));
     while let Ok((send, recv)) = connection.accept_bi().await {
         let front = front.clone();
         tokio::spawn(async move {
@@ -407,9 +430,8 @@ fn transport_config(streams_max: u32, reroute: Arc<Reroute>) -> TransportConfig 
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_concurrent_bidi_streams(VarInt::from_u32(streams_max))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
-        // Only nudges come as datagrams, and nobody reads them: the oldest make room.
-        .datagram_receive_buffer_size(Some(NUDGES_BYTES_MAX))
-        .datagram_send_buffer_size(NUDGES_BYTES_MAX)
+        .datagram_receive_buffer_size(Some(NOTICES_BYTES_MAX))
+        .datagram_send_buffer_size(NOTICES_BYTES_MAX)
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(SESSION_WINDOW_BYTES))
         .send_window(u64::from(SESSION_WINDOW_BYTES));
@@ -428,7 +450,5 @@ const SESSION_WINDOW_BYTES: u32 = 4 * STREAM_WINDOW_BYTES;
 const INBOX_MAX: usize = 256;
 const _: () = assert!(KEEP_ALIVE.as_secs() * 3 < IDLE_TIMEOUT.as_secs(), "two lost keep-alives close no session");
 
-/// What a session says after a reroute: anything will do.
-const NUDGE: &[u8] = b"!";
-/// Room for nudges, in bytes, in each direction of a session.
-const NUDGES_BYTES_MAX: usize = 64;
+/// Room for notices, in bytes, in each direction of a session; the oldest make room.
+const NOTICES_BYTES_MAX: usize = 8 * SESSION_NOTICE_BYTES_MAX;

@@ -6,10 +6,12 @@
 mod awaited;
 mod endpoint;
 mod guests;
+mod notices;
 mod pool;
 mod reroute;
 mod stream;
 
 pub use awaited::Awaited;
 pub use endpoint::{Gate, Inbox, RouteHook, Routing, Sent, SessionError, SessionSetup, Sessions};
+pub use notices::Unanswered;
 pub use stream::Inbound;

@@ -5,6 +5,7 @@
 //! not part of a trace, and nothing in a trace depends on it.
 
 mod faults;
+mod gray;
 mod machine;
 mod network;
 mod trace;

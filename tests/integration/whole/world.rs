@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    fn neighbors(&self, node: usize) -> BTreeSet<usize> {
+    pub(crate) fn neighbors(&self, node: usize) -> BTreeSet<usize> {
         let other = |&(a, b): &(usize, usize)| (a == node).then_some(b).or((b == node).then_some(a));
         self.links.iter().filter_map(other).collect()
     }
