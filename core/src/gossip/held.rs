@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::limits::{PAST_ITEMS_MAX, RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
 use crate::membership::Testimony;
 use crate::planted::{self, PlantedBug};
-use crate::record::{Body, JudgmentsBody, Kind, LIFE_BITS, LinkBody, LinksBody, ProvenRecord, Record, RecordId};
+use crate::record::{Body, Kind, LIFE_BITS, ProvenRecord, Record, RecordId};
 use crate::{ItemId, PeerId, Verified};
 
 /// Records by id, the newest version of each.
@@ -68,27 +68,15 @@ impl Held {
     /// All that an origin says of its neighbors, and the version of its judgments, 0 if there are none; `None` without a
     /// links record.
     pub(super) fn testimony(&self, origin: &PeerId) -> Option<(u64, Testimony)> {
-        let (links, judgments) = self.said_of_neighbors(origin)?;
-        let (version, judgments) = judgments.unzip();
-        Some((version.unwrap_or_default(), Testimony::of(links, judgments)))
-    }
-
-    /// The links of an origin, less those that it knows to be silent; `None` without a links record.
-    pub(super) fn links(&self, origin: &PeerId) -> Option<Vec<LinkBody>> {
-        let (links, judgments) = self.said_of_neighbors(origin)?;
-        Some(links.less(judgments.map_or(&[], |(_, judgments)| &judgments.silent)).collect())
-    }
-
-    fn said_of_neighbors(&self, origin: &PeerId) -> Option<(&LinksBody, Option<(u64, &JudgmentsBody)>)> {
         let under = |kind| {
             let id = RecordId { origin: *origin, kind, key: String::new() };
             self.get(&id).map(|proven| (proven.record.version, &proven.record.body))
         };
         let Some((_, Body::Links(links))) = under(Kind::Links) else { return None };
-        let judgments = under(Kind::Judgments).and_then(|(version, body)| {
-            if let Body::Judgments(judgments) = body { Some((version, judgments)) } else { None }
-        });
-        Some((links, judgments))
+        Some(match under(Kind::Judgments) {
+            Some((version, Body::Judgments(judgments))) => (version, Testimony::of(links, Some(judgments))),
+            _ => (0, Testimony::of(links, None)),
+        })
     }
 
     /// The version with which this node next speaks, in the life tagged `life`: past all that it, or an older self, has

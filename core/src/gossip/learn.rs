@@ -2,6 +2,7 @@
 
 use super::held::{Applied, Held};
 use super::{Effect, Gossip};
+use crate::membership::Testimony;
 use crate::record::{Body, Kind, ProvenRecord, Record, RecordId};
 use crate::{Instant, Verified};
 
@@ -50,8 +51,7 @@ impl Gossip {
             rare = is_rare.then(|| record.clone());
         });
         let Applied::News { evicted } = applied else { return false };
-        self.members.note(&id, &self.held, now);
-        effects.extend(changed(&self.held, &id));
+        self.tell(&id, now, effects);
         if let Some(gone) = evicted {
             self.let_go(&gone, now, effects);
         }
@@ -59,6 +59,13 @@ impl Gossip {
             self.note_rare(&record, now, effects);
         }
         true
+    }
+
+    /// Tells whom it concerns that the record with this id is held from now on, or no longer.
+    fn tell(&mut self, id: &RecordId, now: Instant, effects: &mut Vec<Effect>) {
+        let subject = Subject::of(&self.held, id);
+        self.members.note(id, &subject, now);
+        effects.extend(changed(id, subject));
     }
 
     /// What concerns the role itself.
@@ -72,32 +79,53 @@ impl Gossip {
     /// Tells whom it concerns that a record is not held any more.
     pub(super) fn let_go(&mut self, gone: &ProvenRecord, now: Instant, effects: &mut Vec<Effect>) {
         self.repair.dropped(gone.item);
-        self.members.note(&gone.record.id, &self.held, now);
         if gone.record.id.kind == Kind::Equivocation {
             self.acquit(&gone.record.id);
         }
-        effects.extend(changed(&self.held, &gone.record.id));
+        self.tell(&gone.record.id, now, effects);
         self.forget_shared(&gone.record.id, effects);
         effects.push(Effect::Forget { id: gone.record.id.clone() });
     }
 }
 
+/// What is held of what a record is about, looked up once for all whom it concerns.
+pub(super) enum Subject<'a> {
+    /// What an origin says of its neighbors, and the version of its judgments.
+    Neighbors(Option<(u64, Testimony)>),
+    /// Anything else.
+    Else(Option<&'a Record>),
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn of(held: &'a Held, id: &RecordId) -> Self {
+        match id.kind {
+            Kind::Links | Kind::Judgments => Self::Neighbors(held.testimony(&id.origin)),
+            _ => Self::Else(held.get(id).map(|proven| &proven.record)),
+        }
+    }
+}
+
 /// What the other roles are told of the record with this id, as it is held now, if it concerns one.
-pub(super) fn changed(held: &Held, id: &RecordId) -> Option<Effect> {
-    let body = held.get(id).map(|proven| &proven.record.body);
+pub(super) fn changed(id: &RecordId, subject: Subject<'_>) -> Option<Effect> {
+    let body = match subject {
+        Subject::Neighbors(None) if id.kind == Kind::Judgments => return None,
+        Subject::Neighbors(told) => {
+            let links = told.map(|(_, testimony)| testimony.links).unwrap_or_default();
+            return Some(Effect::LinksChanged { origin: id.origin, links });
+        }
+        Subject::Else(record) => record.map(|record| &record.body),
+    };
     Some(match id.kind {
         Kind::Node => Effect::NodeChanged {
             peer: id.origin,
             body: body.and_then(|b| if let Body::Node(node) = b { Some(node.clone()) } else { None }),
         },
-        Kind::Links => Effect::LinksChanged { origin: id.origin, links: held.links(&id.origin).unwrap_or_default() },
-        Kind::Judgments => Effect::LinksChanged { origin: id.origin, links: held.links(&id.origin)? },
         Kind::Service => Effect::ServiceChanged {
             provider: id.origin,
             name: id.key.clone(),
             exposed: matches!(body, Some(Body::Service)),
         },
         // A shared value is told with all others under its key.
-        Kind::Equivocation | Kind::Shared => return None,
+        Kind::Equivocation | Kind::Shared | Kind::Links | Kind::Judgments => return None,
     })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::held::Held;
+use super::learn::Subject;
 use super::{Effect, Gossip};
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::membership::roster::Counts;
@@ -101,24 +101,20 @@ impl Members {
     }
 
     /// A record with this id is held from now on, or no longer.
-    pub(super) fn note(&mut self, id: &RecordId, held: &Held, now: Instant) {
-        let record = held.get(id).map(|proven| &proven.record);
-        match id.kind {
-            Kind::Links | Kind::Judgments => {
-                if let Some(record) = record.filter(|_| id.kind == Kind::Judgments && id.origin == self.me) {
-                    self.accusations.published(record.version);
+    pub(super) fn note(&mut self, id: &RecordId, subject: &Subject<'_>, now: Instant) {
+        match subject {
+            Subject::Neighbors(Some((version, testimony))) => {
+                if id.kind == Kind::Judgments && id.origin == self.me {
+                    self.accusations.published(*version);
                 }
-                match held.testimony(&id.origin) {
-                    Some((version, testimony)) => self.on_told(id.origin, version, &testimony, now),
-                    None if id.kind == Kind::Links => self.on_links_gone(&id.origin, now),
-                    None => {}
-                }
+                self.on_told(id.origin, *version, testimony, now);
             }
-            Kind::Node => {
+            Subject::Neighbors(None) if id.kind == Kind::Links => self.on_links_gone(&id.origin, now),
+            Subject::Else(record) if id.kind == Kind::Node => {
                 let body = record.and_then(|r| if let Body::Node(body) = &r.body { Some(body) } else { None });
                 self.on_node(id.origin, body, now);
             }
-            Kind::Service | Kind::Equivocation | Kind::Shared => {}
+            Subject::Neighbors(None) | Subject::Else(_) => {}
         }
     }
 

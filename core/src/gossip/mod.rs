@@ -37,7 +37,7 @@ use crate::shared::{Refused, Value};
 use crate::wire::Control;
 use crate::{Instant, ItemId, Machine, PeerId, Rejected};
 use held::Held;
-use learn::changed;
+use learn::{Subject, changed};
 use members::Members;
 use own_links::OwnLinks;
 use repair::Repair;
@@ -259,7 +259,7 @@ impl Gossip {
     fn resync(&self, effects: &mut Vec<Effect>) {
         // Judgments are told with the links that they are about.
         let records = self.records().filter(|record| record.id.kind != Kind::Judgments);
-        effects.extend(records.filter_map(|record| changed(&self.held, &record.id)));
+        effects.extend(records.filter_map(|record| changed(&record.id, Subject::of(&self.held, &record.id))));
         self.resync_shared(effects);
     }
 
