@@ -77,6 +77,8 @@ pub struct LinkStats {
     pub bytes_received: u64,
     /// Frames received here and passed on to another node.
     pub forwarded: u64,
+    /// Frames that came or went and are no probes of the link itself, nor their echoes; those sent at once count as one.
+    pub carried: u64,
     /// Frames turned away, by reason: in the order of [`Rejected::ALL`].
     pub rejected: [u64; Rejected::ALL.len()],
     /// Time since the last authentic frame, in milliseconds; `None` before the first.
@@ -151,6 +153,7 @@ pub(super) struct LinkCounts {
     pub(super) frames_received: Count,
     pub(super) bytes_received: Count,
     pub(super) forwarded: Count,
+    pub(super) carried: Count,
     pub(super) rejected: Rejections,
 }
 

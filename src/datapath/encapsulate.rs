@@ -39,7 +39,7 @@ impl Port {
         }
         match known.and_then(|destination| tables.way(destination)) {
             Some((link, way)) => {
-                link.carry(now);
+                link.carry();
                 self.send_framed(link, way, Kind::Data, transmit)?;
                 if let Some(destination) = known {
                     destination.count_sent(transmit.contents.len());

@@ -177,13 +177,6 @@ impl Port {
         tags
     }
 
-    /// The links over which `within` the last while frames came or went that were no probes of the link itself, nor
-    /// their echoes: in the order of their ids.
-    pub fn carrying_links(&self, within: Duration) -> Vec<LinkId> {
-        let since = self.since(within);
-        self.tables.load().links().filter(|link| link.carried(since)).map(|link| link.id).collect()
-    }
-
     /// Every installed link and what it has carried, in the order of their ids.
     pub fn link_stats(&self) -> Vec<LinkStats> {
         let now = self.clock();
@@ -323,7 +316,7 @@ impl Port {
     fn send_own(&self, link: &Link, kind: Kind, labels: Labels, path: u32, payload: &[u8]) {
         let header = Header { kind, labels, source: self.me, path, sequence: 0 };
         if !header.is_link_probe() {
-            link.carry(self.clock());
+            link.carry();
         }
         let mut buffer = [0; HEADER_BYTES + PROBE_BYTES];
         let frame = &mut buffer[..HEADER_BYTES + payload.len()];

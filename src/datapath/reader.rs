@@ -203,7 +203,7 @@ impl<'a> Sorting<'a> {
                 counts.bytes_received.add_alone(length);
                 link.state.heard_at.store(self.now, Ordering::Relaxed);
                 if !frame.is_link_probe() {
-                    link.carry(self.now);
+                    link.carry();
                 }
                 match frame.next_label() {
                     Some(_) => self.pass_on(link, frame),
@@ -245,7 +245,7 @@ impl<'a> Sorting<'a> {
             }
             return Ok(Fate::Done);
         };
-        link.carry(self.now);
+        link.carry();
         frame.advance(ingress.label);
         frame.reseal(link.sequences(1), &link.send_key);
         ingress.state.counts.forwarded.add_alone(1);

@@ -90,9 +90,6 @@ pub(super) struct LinkState {
     pub(super) counts: LinkCounts,
     /// When the last authentic frame came, in nanoseconds of the port's clock; zero before the first.
     pub(super) heard_at: AtomicU64,
-    /// When a frame that is no probe of the link itself last came or went, in nanoseconds of the port's clock; zero
-    /// before the first.
-    carried_at: AtomicU64,
 }
 
 impl Link {
@@ -105,7 +102,6 @@ impl Link {
             replies: Limiter::new(REPLY_RATE_PER_SECOND, REPLY_RATE_PER_SECOND),
             counts: LinkCounts::default(),
             heard_at: AtomicU64::new(0),
-            carried_at: AtomicU64::new(0),
         };
         let LinkInstall { id, peer, label, send_key, receive_key, .. } = install;
         Self { id, peer, remote, label, send_key, receive_key, state: Arc::new(state) }
@@ -120,15 +116,9 @@ impl Link {
         self.state.next_sequence.fetch_add(count as u64, Ordering::Relaxed)
     }
 
-    /// Notes that a frame came or went that is no probe of the link itself, nor its echo.
-    pub(super) fn carry(&self, now: u64) {
-        self.state.carried_at.store(now, Ordering::Relaxed);
-    }
-
-    /// Whether such a frame came or went at `since` or later.
-    pub(super) fn carried(&self, since: u64) -> bool {
-        let at = self.state.carried_at.load(Ordering::Relaxed);
-        at > 0 && at >= since
+    /// Notes that a frame, or a train of them at once, came or went that is no probe of the link itself, nor its echo.
+    pub(super) fn carry(&self) {
+        self.state.counts.carried.add(1);
     }
 
     pub(super) fn stats(&self, now: u64) -> LinkStats {
@@ -145,6 +135,7 @@ impl Link {
             frames_received: counts.frames_received.read(),
             bytes_received: counts.bytes_received.read(),
             forwarded: counts.forwarded.read(),
+            carried: counts.carried.read(),
             rejected: counts.rejected.read(),
             silent_ms: (heard_at > 0).then(|| now.saturating_sub(heard_at) / 1_000_000),
         }

@@ -41,6 +41,8 @@ pub(super) struct Destination {
     last_relays: Option<Vec<PeerId>>,
     born: Instant,
     touched: Instant,
+    /// Until then users are taken to exchange something with it.
+    busy_until: Instant,
     lost: bool,
     /// How often the path in use failed without a long rest between, and when last.
     failures: u32,
@@ -62,6 +64,7 @@ impl Destination {
             last_relays: None,
             born: now,
             touched: now,
+            busy_until: now + BUSY_FOR,
             lost: false,
             failures: 0,
             failed_at: now,
@@ -75,6 +78,15 @@ impl Destination {
 
     pub(super) fn touch(&mut self, now: Instant) {
         self.touched = now;
+    }
+
+    /// Users exchange something with it: its paths are probed often, and at once if they were not.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.touch(now);
+        if self.busy_until <= now {
+            self.paths.iter_mut().for_each(|path| path.probe_at_once(now));
+        }
+        self.busy_until = now + BUSY_FOR;
     }
 
     pub(super) fn touched(&self) -> Instant {
@@ -343,7 +355,11 @@ impl Destination {
         let probing = &config.probing;
         for (rank, path) in self.paths.iter_mut().enumerate() {
             let warm = rank < config.warm || Some(path.way.path) == self.in_use;
-            let interval = if warm { probing.interval } else { probing.interval * SPARE_FACTOR };
+            let interval = match (warm, self.busy_until > now || path.is_suspect()) {
+                (true, true) => probing.interval,
+                (false, true) => probing.interval * SPARE_FACTOR,
+                (_, false) => probing.idle_interval,
+            };
             if let Some(nonce) = path.wake(config, interval, rng, now) {
                 effects.push(Effect::Probe { way: path.way.clone(), nonce });
             }
@@ -365,6 +381,8 @@ const HOLD_MIN: Duration = Duration::from_secs(1);
 const HOLD_MAX: Duration = Duration::from_secs(60);
 /// How long after the last failure all of them are forgotten.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(300);
+/// How long after the last exchange paths are probed as often as while there is one.
+const BUSY_FOR: Duration = Duration::from_secs(10);
 /// How much more seldom the others are probed.
 const SPARE_FACTOR: u32 = 5;
 /// Later than any deadline that matters.

@@ -47,10 +47,15 @@ pub enum Input {
         /// The node's short name in frames.
         tag: Tag,
     },
-    /// The destinations that traffic was sent to or received from lately.
+    /// The destinations that traffic was sent to or received from lately, be it only to keep a session alive.
     Active {
         /// Their short names in frames.
         tags: Vec<Tag>,
+    },
+    /// The destinations with which users exchanged something lately.
+    Busy {
+        /// Which.
+        destinations: Vec<PeerId>,
     },
     /// A path's probe came back.
     ProbeReturned {
@@ -293,7 +298,7 @@ impl Pathfinder {
             return;
         }
         if let Some(known) = self.destinations.get_mut(&destination) {
-            known.touch(now);
+            known.hurry(now);
             return;
         }
         if self.destinations.len() >= DESTINATIONS_MAX {
@@ -402,8 +407,14 @@ impl Machine for Pathfinder {
             }
             Input::Active { tags } => {
                 for peer in tags.iter().filter_map(|tag| self.tags.get(tag).copied()).collect::<Vec<_>>() {
-                    self.want(peer, now, effects);
+                    match self.destinations.get_mut(&peer) {
+                        Some(known) => known.touch(now),
+                        None => self.want(peer, now, effects),
+                    }
                 }
+            }
+            Input::Busy { destinations } => {
+                destinations.into_iter().for_each(|destination| self.want(destination, now, effects));
             }
             Input::ProbeReturned { path, nonce, rtt } => {
                 let config = self.config;

@@ -45,7 +45,7 @@ struct Diamond {
 impl Diamond {
     fn new() -> Self {
         let probing =
-            Probing { interval: 40 * MS, idle_interval: 40 * MS, late_after: 120 * MS, dead_after: 1000 * MS };
+            Probing { interval: 40 * MS, idle_interval: 5000 * MS, late_after: 120 * MS, dead_after: 1000 * MS };
         let role = Pathfinder::new(id(1), Config { paths: 3, warm: 2, probing, hedge_after: 15 * MS }, 1);
         let mut diamond = Self { role, now: Instant::BOOT, answering: vec![2, 3], seen: Vec::new() };
         for (origin, neighbors) in [(1, &[2, 3]), (2, &[1, 4]), (3, &[1, 4]), (4, &[2, 3])] {
@@ -314,6 +314,51 @@ fn a_path_that_is_doubted_is_avoided_for_a_minute_however_good_it_looks() {
     diamond.give(Input::Wanted { destination: id(4) });
     diamond.run(40_000);
     assert_eq!(diamond.relay(), id(left), "it is trusted again");
+}
+
+impl Diamond {
+    /// How many probes are sent within the next `millis`, while packets go that only keep a session alive.
+    fn probes_within(&mut self, millis: u64) -> usize {
+        self.seen.clear();
+        for _ in 0..millis / 500 {
+            self.give(Input::Active { tags: vec![id(4).tag()] });
+            self.run(500);
+        }
+        self.seen.iter().filter(|e| matches!(e, Effect::Probe { .. })).count()
+    }
+}
+
+#[test]
+fn the_paths_of_a_session_at_rest_are_probed_seldom_and_at_once_when_it_is_used() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    assert!(diamond.probes_within(9_000) > 400);
+    diamond.run(6_000);
+    let probes = diamond.probes_within(100_000);
+    assert!((36..=44).contains(&probes), "{probes} on two paths in 100 s");
+    diamond.seen.clear();
+    diamond.give(Input::Busy { destinations: vec![id(4)] });
+    assert_eq!(diamond.seen.iter().filter(|e| matches!(e, Effect::Probe { .. })).count(), 2);
+    assert!(diamond.probes_within(2_000) > 80);
+}
+
+#[test]
+fn one_lost_probe_of_a_path_at_rest_is_no_reason_to_leave_it() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.probes_within(20_000);
+    let (before, _) = diamond.cut();
+    diamond.seen.clear();
+    while diamond.seen.iter().all(|e| !matches!(e, Effect::Probe { way, .. } if way.first.0 == before)) {
+        diamond.run(10);
+    }
+    diamond.run(20);
+    diamond.answering.push(before);
+    diamond.run(1_000);
+    assert_eq!(diamond.in_use(), before);
+    diamond.cut();
+    diamond.probes_within(6_000);
+    assert_ne!(diamond.in_use(), before, "one that stays silent is left, though later than one that is used");
 }
 
 #[test]

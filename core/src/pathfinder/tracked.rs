@@ -22,8 +22,6 @@ pub(super) struct Tracked {
     rtt: Rtt,
     nonce: u64,
     outstanding: VecDeque<(u64, Instant)>,
-    /// The newest probe that came back: what was sent before it and did not is lost, and says nothing of what is now.
-    returned: u64,
     /// Silence is counted from here.
     heard: Instant,
     /// No probe is overdue before this and its usual time: this process was late itself.
@@ -60,7 +58,6 @@ impl Tracked {
             rtt: Rtt::default(),
             nonce: 0,
             outstanding: VecDeque::new(),
-            returned: 0,
             heard: now,
             excused: now,
             next_probe: now,
@@ -88,9 +85,9 @@ impl Tracked {
 
     pub(super) fn on_returned(&mut self, nonce: u64, rtt: Duration, now: Instant) {
         let Some(at) = self.outstanding.iter().position(|(n, _)| *n == nonce) else { return };
-        self.outstanding.remove(at);
+        // What was sent before it and did not return is lost, and says nothing of what is now.
+        self.outstanding.drain(..=at);
         self.rtt.sample(rtt);
-        self.returned = self.returned.max(nonce);
         self.heard = now;
         self.returns += 1;
         if self.state != State::Dead || self.returns >= RETURNS_TO_TRUST {
@@ -130,6 +127,15 @@ impl Tracked {
         mine.iter().any(|relay| relays.contains(&relay.tag()))
     }
 
+    pub(super) fn probe_at_once(&mut self, now: Instant) {
+        self.next_probe = self.next_probe.min(now);
+    }
+
+    /// Whether more probes are to tell soon what is the matter: one that is lost says little.
+    pub(super) fn is_suspect(&self) -> bool {
+        matches!(self.state, State::Fresh | State::Overdue | State::Late)
+    }
+
     pub(super) fn on_broken(&mut self) {
         self.state = State::Dead;
         self.returns = 0;
@@ -148,7 +154,11 @@ impl Tracked {
             self.outstanding.clear();
             self.heard = self.heard.max(now);
         }
+        let before = self.state;
         self.judge(config, now);
+        if before == State::Good && self.state != before {
+            self.next_probe = self.next_probe.min(now + probing.interval);
+        }
         if !due {
             return None;
         }
@@ -194,7 +204,7 @@ impl Tracked {
         if config.hedge_after.is_zero() {
             return None;
         }
-        let (_, sent) = self.outstanding.iter().find(|(nonce, _)| *nonce > self.returned)?;
+        let (_, sent) = self.outstanding.front()?;
         Some(*sent.max(&self.excused) + self.rtt.overdue_after(config.hedge_after)?)
     }
 

@@ -1,11 +1,12 @@
 //! The pump: carries what links and datapath tell into the mailboxes, and the ticks that no machine can know.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use prunella_core::wiring::Route;
-use prunella_core::{PeerId, gossip, pathfinder, peer};
+use prunella_core::{LinkId, PeerId, gossip, pathfinder, peer};
 use prunella_storage::{Batch, Tree};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
@@ -36,6 +37,7 @@ pub async fn pump(shell: Arc<Shell>, events: Events) {
 async fn carry(shell: &Shell, mut events: Events) {
     let mut activity = interval(ACTIVITY_EVERY);
     let mut clock = interval(CLOCK_EVERY);
+    let mut carried = BTreeMap::new();
     for ticker in [&mut activity, &mut clock] {
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     }
@@ -57,7 +59,7 @@ async fn carry(shell: &Shell, mut events: Events) {
                 }
                 None => return,
             },
-            _ = activity.tick() => shell.tell_activity(),
+            _ = activity.tick() => shell.tell_activity(&mut carried),
             _ = clock.tick() => {
                 shell.directory.deliver(Route::Gossip(gossip::Input::Clock { unix_ms: shell.unix_ms() }));
             }
@@ -133,15 +135,18 @@ impl Shell {
         }
     }
 
-    fn tell_activity(&self) {
+    /// Tells who is talked to, and which links have carried more than what keeps sessions alive since `carried`.
+    fn tell_activity(&self, carried: &mut BTreeMap<LinkId, u64>) {
         let tags = self.port.active_destinations(ACTIVITY_EVERY * 2);
         if !tags.is_empty() {
             self.directory.deliver(Route::Pathfinder(pathfinder::Input::Active { tags }));
         }
         // Not only when it begins: whoever was restarted, or has missed it, learns it the next time.
-        for link in self.port.carrying_links(ACTIVITY_EVERY * 2) {
-            if let Some(peer) = self.owner(link) {
-                self.directory.deliver(Route::Peer(peer, peer::Input::Carrying { link }));
+        let links = self.port.link_stats();
+        let before = std::mem::replace(carried, links.iter().map(|link| (link.id, link.carried)).collect());
+        for link in links {
+            if link.carried - before.get(&link.id).unwrap_or(&link.carried) >= CARRYING_FRAMES {
+                self.directory.deliver(Route::Peer(link.peer, peer::Input::Carrying { link: link.id }));
             }
         }
     }
@@ -158,5 +163,7 @@ impl Shell {
 
 /// How often the pathfinder hears which destinations are talked to, and the peers that their links carry frames.
 const ACTIVITY_EVERY: Duration = Duration::from_millis(500);
+/// So many frames of others within that time make a link one that carries: a path in use is probed more often.
+const CARRYING_FRAMES: u64 = 8;
 /// How often gossip hears what the wall clock says.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);

@@ -2,10 +2,12 @@
 //!
 //! How late it is itself is the first thing that it tells: a process that was not run has no verdict about others.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use prunella_core::PeerId;
 use prunella_core::monitor::sample::{ActorSample, LinkSample, PathSample, ProcessSample};
 use prunella_core::wiring::Route;
 use prunella_core::{monitor, pathfinder};
@@ -25,7 +27,7 @@ pub(super) async fn sample(shell: &Shell) {
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let [mut process_at, mut counters_at, mut usage_at, mut certificate_at] = [Instant::now(); 4];
     let mut certificate = Certificate::default();
-    let mut awaited = Awaited::default();
+    let (mut awaited, mut exchanged) = (Awaited::default(), BTreeMap::new());
     loop {
         let due = ticker.tick().await;
         let now = Instant::now();
@@ -37,7 +39,7 @@ pub(super) async fn sample(shell: &Shell) {
         shell.tell_overdue(&mut awaited, late, now);
         if is_due(&mut counters_at, COUNTERS_EVERY, now) {
             shell.tell_links();
-            shell.tell_sessions();
+            shell.tell_sessions(&mut exchanged);
         }
         if is_due(&mut certificate_at, CERTIFICATE_EVERY, now) {
             shell.tell_certificate(&mut certificate);
@@ -98,15 +100,23 @@ impl Shell {
         }
     }
 
-    fn tell_sessions(&self) {
+    /// Tells how much was lost, and with whom something was `exchanged` since the last time.
+    fn tell_sessions(&self, exchanged: &mut BTreeMap<PeerId, u64>) {
         let Some(sessions) = self.sessions.get() else { return };
+        let sent = sessions.sent();
+        let before = std::mem::replace(exchanged, sent.iter().map(|sent| (sent.peer, sent.exchanged)).collect());
+        let is_busy = |sent: &&Sent| before.get(&sent.peer) != Some(&sent.exchanged);
+        let destinations: Vec<PeerId> = sent.iter().filter(is_busy).map(|sent| sent.peer).collect();
+        if !destinations.is_empty() {
+            self.directory.deliver(Route::Pathfinder(pathfinder::Input::Busy { destinations }));
+        }
         let sample = |sent: Sent| PathSample {
             destination: sent.peer,
             sent: sent.packets,
             lost: sent.lost,
             acknowledged: sent.acknowledgments,
         };
-        let samples: Vec<PathSample> = sessions.sent().into_iter().map(sample).collect();
+        let samples: Vec<PathSample> = sent.into_iter().map(sample).collect();
         if !samples.is_empty() {
             self.tell_monitor(monitor::Input::PathsSampled(samples));
         }

@@ -121,6 +121,8 @@ pub struct Sent {
     pub lost: u64,
     /// Acknowledgments heard.
     pub acknowledgments: u64,
+    /// Frames of streams that were sent or heard: what users exchange, and nothing else.
+    pub exchanged: u64,
 }
 
 /// The node's sessions. Cheap to clone.
@@ -199,10 +201,11 @@ impl Sessions {
         let mut sums: BTreeMap<PeerId, Sent> = BTreeMap::new();
         for (peer, session) in self.living() {
             let stats = session.stats();
-            let sum = sums.entry(peer).or_insert(Sent { peer, packets: 0, lost: 0, acknowledgments: 0 });
+            let sum = sums.entry(peer).or_insert(Sent { peer, packets: 0, lost: 0, acknowledgments: 0, exchanged: 0 });
             sum.packets += stats.path.sent_packets;
             sum.lost += stats.path.lost_packets;
             sum.acknowledgments += stats.frame_rx.acks;
+            sum.exchanged += stats.frame_tx.stream + stats.frame_rx.stream;
         }
         sums.into_values().collect()
     }
