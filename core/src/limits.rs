@@ -138,6 +138,9 @@ pub const SYNC_PARTS_MAX: usize = 512;
 
 /// Most messages waiting in one actor's mailbox; beyond it the message is dropped and counted.
 pub const MAILBOX_MAX: usize = 4096;
+/// Most changes, and askers, waiting for the store; beyond it a change is dropped and counted, and nobody who asks is
+/// told that it is durable.
+pub const STORE_BACKLOG_MAX: usize = 4096;
 /// Most control messages waiting to be written to one neighbor; beyond it the message is dropped: anti-entropy repairs.
 pub const CONTROL_QUEUE_MAX: usize = 256;
 /// Most QUIC packets waiting for the link endpoint; beyond it they are dropped, as a full socket buffer would.

@@ -9,7 +9,9 @@ use prunella_core::wiring::Route;
 use prunella_core::{PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
 use prunella_storage::Batch;
 use ractor::{ActorCell, ActorRef, Message};
+use tokio::sync::oneshot;
 
+use super::backlog::{Backlog, NotKept};
 use super::stats::{Register, Stats};
 use crate::messages::{Failure, GossipQuery, KnowledgeMsg, Mail, NoQuery, PathfinderQuery, PeerQuery};
 
@@ -78,6 +80,8 @@ pub(super) struct Slots {
 #[derive(Debug, Default)]
 pub struct Directory {
     slots: RwLock<Slots>,
+    /// What is to be kept and is not on disk yet.
+    pub backlog: Backlog,
     /// What is counted of every actor.
     pub register: Register,
 }
@@ -121,8 +125,22 @@ impl Directory {
 
     /// Hands changes to the one writer in front of the store.
     pub fn keep(&self, batch: Batch) {
+        let has_room = self.backlog.push(batch);
+        self.nudge_writer(has_room);
+    }
+
+    /// Tells, once, when everything that was handed over so far is durable, or why it is not.
+    pub fn durable(&self) -> oneshot::Receiver<Result<(), NotKept>> {
+        let told = self.backlog.durable();
+        self.nudge_writer(true);
+        told
+    }
+
+    /// A writer that is away finds the backlog when it starts.
+    fn nudge_writer(&self, has_room: bool) {
         if let Some(mailbox) = self.read(|slots| slots.knowledge.clone()) {
-            mailbox.cast(KnowledgeMsg::Keep(batch));
+            mailbox.stats.dropped.fetch_add(u64::from(!has_room), Ordering::Relaxed);
+            mailbox.cast(KnowledgeMsg::Keep);
         }
     }
 

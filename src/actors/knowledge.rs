@@ -1,11 +1,13 @@
 //! The KnowledgeActor: the one writer in front of the store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prunella_core::monitor;
 use prunella_core::wiring::Route;
-use prunella_storage::{Batch, Store, StoreError};
+use prunella_storage::{Store, StoreError};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
+use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use super::directory::{Directory, Mailbox};
@@ -51,8 +53,13 @@ impl Actor for Knowledge {
     async fn pre_start(&self, myself: ActorRef<KnowledgeMsg>, start: Start) -> Result<Running, ActorProcessingErr> {
         let stats = start.directory.register.at(&start.place);
         let mailbox = Mailbox::open(myself, stats);
-        start.directory.enter(|slots| slots.knowledge = Some(mailbox.clone()));
-        Ok(Running { mailbox, directory: start.directory, store: start.store, host: start.host })
+        let running = Running { mailbox, directory: start.directory, store: start.store, host: start.host };
+        // Those that start after it read what it has written. If the store fails, it is tried again below.
+        let _ = running.write().await?;
+        running.directory.enter(|slots| slots.knowledge = Some(running.mailbox.clone()));
+        // What was handed over while nobody was there to be told of it.
+        running.mailbox.cast(KnowledgeMsg::Keep);
+        Ok(running)
     }
 
     async fn handle(
@@ -63,17 +70,11 @@ impl Actor for Knowledge {
     ) -> Result<(), ActorProcessingErr> {
         running.mailbox.pass().await;
         match message {
-            KnowledgeMsg::Keep(batch) => {
-                let store = Arc::clone(&running.store);
-                let began = Instant::now();
-                let kept = unblocked(&*running.host, move || keep(&*store, &batch)).await;
+            KnowledgeMsg::Keep => {
+                let kept = running.keep().await;
                 // What is being written is still waiting, for whoever looks.
                 running.mailbox.handled();
-                // A store that cannot write is a lost resource: the actor fails, and its supervisor decides.
-                kept??;
-                let wrote = monitor::Input::StoreWrote { took: began.elapsed() };
-                running.directory.deliver(Route::Monitor(wrote));
-                Ok(())
+                kept
             }
             KnowledgeMsg::Fail(Failure::Panic) => panic!("chaos asked knowledge to panic"),
             KnowledgeMsg::Fail(Failure::Error) => Err("chaos asked knowledge to fail".into()),
@@ -81,7 +82,49 @@ impl Actor for Knowledge {
     }
 }
 
-fn keep(store: &dyn Store, batch: &Batch) -> Result<(), StoreError> {
-    store.apply(batch)?;
-    store.flush()
+impl Running {
+    /// Writes out the backlog, again and again for a while if the store fails: a full disk is mostly made room on, and
+    /// meanwhile the traffic goes on. A store that cannot be written for longer is a lost resource: the actor fails, and
+    /// its supervisor decides.
+    async fn keep(&self) -> Result<(), ActorProcessingErr> {
+        let mut failing_since = None;
+        loop {
+            let began = Instant::now();
+            // An earlier message may have had all of it written.
+            if self.directory.backlog.is_empty() {
+                return Ok(());
+            }
+            match self.write().await? {
+                Ok(0) => return Ok(()),
+                Ok(_) => {
+                    let wrote = monitor::Input::StoreWrote { took: began.elapsed() };
+                    self.directory.deliver(Route::Monitor(wrote));
+                    return Ok(());
+                }
+                Err(error) => {
+                    let since = *failing_since.get_or_insert(began);
+                    if since == began {
+                        tracing::warn!(%error, "the store cannot be written; trying again");
+                        let failed = monitor::Input::StoreFailed { reason: error.to_string() };
+                        self.directory.deliver(Route::Monitor(failed));
+                    }
+                    // One that has stopped needs a new process.
+                    if matches!(error, StoreError::Stopped { .. }) || since.elapsed() >= STORE_PATIENCE {
+                        return Err(error.into());
+                    }
+                    tokio::time::sleep(STORE_RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn write(&self) -> Result<Result<usize, StoreError>, JoinError> {
+        let (directory, store) = (Arc::clone(&self.directory), Arc::clone(&self.store));
+        unblocked(&*self.host, move || directory.backlog.write(&*store)).await
+    }
 }
+
+/// How long a failing store is tried again before the actor fails.
+const STORE_PATIENCE: Duration = Duration::from_secs(3);
+/// How long to wait before it is tried again.
+const STORE_RETRY: Duration = Duration::from_millis(200);

@@ -1,6 +1,7 @@
 //! The actors: each is a role of the core with a mailbox. One thin file per actor; [`driver`] is the loop they share,
 //! [`directory`] says where each role lives now.
 
+pub mod backlog;
 pub mod clock;
 pub mod directory;
 pub mod driver;

@@ -22,7 +22,7 @@ use super::server::{Answer, Handler};
 use super::vocabulary::{
     ActorInfo, Failure, ForwardInfo, LinkInfo, MemberCounts, PeerInfo, Reach, Request, Response, ServiceInfo, Status,
 };
-use crate::actors::shell::Shell;
+use crate::actors::shell::{NotDurable, Shell};
 use crate::config::read_rules;
 use crate::messages::{self, Mail, PathfinderQuery, PeerQuery};
 use crate::transport::{ExposeError, ForwardError, SessionError, Sessions};
@@ -68,8 +68,8 @@ impl Answers {
             Request::Incident { id } => self.incident(id).map(Response::Incident),
             Request::Ping { destination, timeout_ms } => self.ping(&destination, timeout_ms).await,
             Request::Trace { destination } => self.trace(&destination).await,
-            Request::Expose { name, target } => self.expose(name, &target),
-            Request::Unexpose { name } => self.unexpose(name),
+            Request::Expose { name, target } => self.expose(name, &target).await,
+            Request::Unexpose { name } => self.unexpose(name).await,
             Request::Forward { name, listen } => self.forward(&name, listen).await,
             Request::Unforward { listen } => self.unforward(listen),
             Request::SharedSet { key, value } => self.write_shared(key, Some(value)).await,
@@ -243,7 +243,7 @@ impl Answers {
         }
     }
 
-    fn expose(&self, name: String, target: &str) -> Result<Response, Error> {
+    async fn expose(&self, name: String, target: &str) -> Result<Response, Error> {
         self.shell.services().expose(&name, target).map_err(|error| {
             let kind = if error == ExposeError::OverLimit { ErrorKind::OverLimit } else { ErrorKind::InvalidInput };
             Error::new(kind, error.to_string())
@@ -251,11 +251,12 @@ impl Answers {
         let mut batch = Batch::new();
         batch.put(Tree::Services, name.as_bytes(), target.as_bytes());
         self.shell.directory.keep(batch);
+        let done = format!("{name} is exposed");
         self.announce(name, true);
-        Ok(Response::Done)
+        self.done_and_durable(&done).await
     }
 
-    fn unexpose(&self, name: String) -> Result<Response, Error> {
+    async fn unexpose(&self, name: String) -> Result<Response, Error> {
         if !self.shell.services().unexpose(&name) {
             let text = format!("this node exposes no service named {name}; `prunella services` lists them");
             return Err(Error::new(ErrorKind::ServiceNotFound, text));
@@ -263,8 +264,27 @@ impl Answers {
         let mut batch = Batch::new();
         batch.delete(Tree::Services, name.as_bytes());
         self.shell.directory.keep(batch);
+        let done = format!("{name} is exposed no longer");
         self.announce(name, false);
-        Ok(Response::Done)
+        self.done_and_durable(&done).await
+    }
+
+    /// Acknowledges what is done as soon as it is durable; what is not is never acknowledged as if it were.
+    pub(super) async fn done_and_durable(&self, done: &str) -> Result<Response, Error> {
+        match self.shell.durable().await {
+            Ok(()) => Ok(Response::Done),
+            Err(NotDurable::Failing { reason }) => {
+                let text = format!(
+                    "{done}, so far in memory only: {reason}; it is kept once the store can be written again, and lost \
+                     if the node ends before"
+                );
+                Err(Error::new(ErrorKind::Storage, text))
+            }
+            Err(NotDurable::Late) => {
+                let text = format!("{done}, but the store does not say in time that it is kept; it is being written");
+                Err(Error::new(ErrorKind::TimedOut, text))
+            }
+        }
     }
 
     fn announce(&self, name: String, exposed: bool) {

@@ -57,7 +57,8 @@ pub enum ErrorKind {
     Configuration,
     /// Keys, certificates, tokens or membership are missing or unusable. Nothing was changed.
     Identity,
-    /// The store cannot be used: damaged, locked or full. What was acknowledged before is still there.
+    /// The store cannot be used: damaged, locked or full. What was acknowledged before is still there. What was asked for
+    /// may be done in memory alone: then the text says so, and it is kept once the store can be written again.
     Storage,
     /// A limit is reached. What exists is untouched.
     OverLimit,

@@ -124,7 +124,9 @@ impl Running {
         // is being dialed in vain keeps either waiting; those that do not hear the farewell notice the silence.
         let _ = tokio::time::timeout(FAREWELL_PATIENCE, self.answers.sessions().shut_down()).await;
         let _ = tokio::time::timeout(FAREWELL_PATIENCE, shell.links().shut_down()).await;
-        if let Err(error) = shell.store.flush() {
+        // The one writer has ended, and may have had no time for the last of it.
+        let kept = shell.directory.backlog.write(&*shell.store).and_then(|_| shell.store.flush());
+        if let Err(error) = kept {
             tracing::error!(%error, "the store could not be flushed at the end");
         }
     }

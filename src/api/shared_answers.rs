@@ -11,8 +11,9 @@ use crate::actors::shell::Written;
 impl Answers {
     /// Writes a shared key, or removes it.
     pub(super) async fn write_shared(&self, key: String, value: Option<String>) -> Result<Response, Error> {
+        let done = format!("{key} is {}", if value.is_some() { "set" } else { "removed" });
         match self.shell().write_shared(key.clone(), value).await {
-            Written::Done => Ok(Response::Done),
+            Written::Done => self.done_and_durable(&done).await,
             Written::Refused(refused) => Err(Error::new(kind_of(refused), told(&key, refused))),
             Written::Unknown => {
                 let text = format!("the gossip actor did not say in time whether {key} is written; look, or try again");

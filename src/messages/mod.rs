@@ -4,7 +4,6 @@ use prunella_core::pathfinder::{PathView, Why};
 use prunella_core::peer::LinkReport;
 use prunella_core::reputation::Score;
 use prunella_core::{Instant, PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
-use prunella_storage::Batch;
 use ractor::RpcReplyPort;
 
 /// A mailbox of a role: `I` is the role's input, `Q` its questions.
@@ -95,8 +94,8 @@ pub type PolicyMsg = Mail<policy::Input, NoQuery>;
 /// The mailbox of the KnowledgeActor, the one writer in front of the store.
 #[derive(Debug)]
 pub enum KnowledgeMsg {
-    /// Keep these changes; they are durable before the next message is looked at.
-    Keep(Batch),
+    /// Something is to be kept: write out the backlog.
+    Keep,
     /// Fail now, in this way.
     Fail(Failure),
 }

@@ -82,6 +82,12 @@ impl Batch {
         self
     }
 
+    /// Adds all changes of another batch.
+    pub fn append(&mut self, other: &Batch) -> &mut Self {
+        self.changes.extend_from_slice(&other.changes);
+        self
+    }
+
     /// The changes, in the order in which they were added.
     pub fn changes(&self) -> &[Change] {
         &self.changes

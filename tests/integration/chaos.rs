@@ -165,6 +165,58 @@ async fn a_full_disk_fails_the_one_writer_and_what_was_written_before_is_there_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_full_disk_does_not_take_is_told_to_be_in_memory_only_and_kept_later() {
+    let mut mesh = Mesh::found(Plan::pair()).await;
+    let node = &mesh.nodes[0];
+    let echo = carry(&mesh).await;
+    node.all_kept().await;
+    let (pid, restarts) = (node.pid(), node.actor("gossip").await.unwrap().restarts);
+    node.run(&["chaos", "disk", "--full", "--for", "60s"]).await.ok();
+    let told = ["in memory only", "on purpose", "once the store can be written again"];
+    node.run(&["shared", "set", "shape", "round"]).await.fails(1, &told);
+    node.run(&["chaos", "clear"]).await.ok();
+    // What was not kept is kept as soon as there is room, in its order, and so is what comes next.
+    node.run(&["shared", "set", "size", "large"]).await.ok();
+    until("the incident over", PATIENCE, async || {
+        let incidents = node.incidents().await?;
+        let failing = incidents.iter().find(|incident| incident.kind == "store-failing");
+        failing.filter(|incident| incident.lasted_ms.is_some()).map(drop).ok_or_else(|| format!("{incidents:?}"))
+    })
+    .await;
+    assert_eq!(node.pid(), pid);
+    assert_eq!(node.actor("gossip").await.unwrap().restarts, restarts, "nothing had to be restarted");
+    echo.finish().await;
+    mesh.nodes.iter_mut().for_each(Node::kill);
+    let node = &mut mesh.nodes[0];
+    node.start().await;
+    assert_eq!(node.run(&["shared", "get", "shape"]).await.ok(), "round\n");
+    assert_eq!(node.run(&["shared", "get", "size"]).await.ok(), "large\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_survives_a_killed_writer_and_a_killed_node() {
+    let mut mesh = Mesh::found(Plan::alone()).await;
+    let node = &mut mesh.nodes[0];
+    let mut acknowledged = Vec::new();
+    for number in 0..12 {
+        if number % 3 == 1 {
+            node.run(&["kill", "knowledge"]).await;
+        }
+        let (name, target) = (format!("service-{number}"), "tcp://127.0.0.1:9".to_owned());
+        if node.ask(&Request::Expose { name: name.clone(), target }).await == Ok(Response::Done) {
+            acknowledged.push(name);
+        }
+    }
+    node.kill();
+    assert!(acknowledged.len() >= 4, "{acknowledged:?}");
+    node.start().await;
+    let Ok(Response::Services { services, .. }) = node.ask(&Request::Services).await else { panic!("no answer") };
+    for name in acknowledged {
+        assert!(services.iter().any(|service| service.name == name), "{name} is gone: {services:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_soak_loses_no_request_and_leaks_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("soak.json");

@@ -37,6 +37,11 @@ impl Plan {
         Self::of(4, &[(0, 1), (1, 2), (0, 3), (3, 2)])
     }
 
+    /// Five nodes in a ring: without any one of them the others still reach each other, in a line.
+    pub(crate) fn ring() -> Self {
+        Self::of(5, &[(0, 1), (1, 2), (2, 3), (3, 4), (4, 0)])
+    }
+
     /// Two nodes and their link.
     pub(crate) fn pair() -> Self {
         Self::of(2, &[(0, 1)])

@@ -47,7 +47,9 @@ impl View<'_> {
                 let peer = *peer;
                 (Subject::Link(peer), Box::new(move |s| s.first_hop() == Some(peer)))
             }
-            IncidentKind::StoreSlow => (Subject::Store, Box::new(|s| concerns_actor(&s.kind, WRITER))),
+            IncidentKind::StoreSlow | IncidentKind::StoreFailing => {
+                (Subject::Store, Box::new(|s| concerns_actor(&s.kind, WRITER)))
+            }
             IncidentKind::ActorStuck { actor } | IncidentKind::ActorFailed { actor } => {
                 let name = actor.clone();
                 (Subject::Actor(name.clone()), Box::new(move |s| link_of_actor(&s.kind, &name)))

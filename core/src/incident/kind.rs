@@ -89,6 +89,8 @@ pub enum IncidentKind {
     },
     /// The store takes notably longer to write than it used to, or does not come back at all.
     StoreSlow,
+    /// The store cannot be written.
+    StoreFailing,
     /// This process uses more and more of something that is finite.
     Leak {
         /// Of what.
@@ -129,6 +131,7 @@ impl IncidentKind {
             IncidentKind::ActorFailed { .. } => "actor-failed",
             IncidentKind::ActorStuck { .. } => "actor-stuck",
             IncidentKind::StoreSlow => "store-slow",
+            IncidentKind::StoreFailing => "store-failing",
             IncidentKind::Leak { .. } => "leak",
             IncidentKind::Starved => "starved",
             IncidentKind::ClockJumped => "clock-jumped",
@@ -160,7 +163,7 @@ impl IncidentKind {
             IncidentKind::RelayFailing { peer } => Subject::Relay(*peer),
             IncidentKind::RegionUnreachable { region } => Subject::Region(region.clone()),
             IncidentKind::ActorFailed { actor } | IncidentKind::ActorStuck { actor } => Subject::Actor(actor.clone()),
-            IncidentKind::StoreSlow => Subject::Store,
+            IncidentKind::StoreSlow | IncidentKind::StoreFailing => Subject::Store,
             IncidentKind::CertificateExpiring => Subject::Certificate,
             IncidentKind::FewNeighbors
             | IncidentKind::CutOff
@@ -187,6 +190,7 @@ impl IncidentKind {
             | IncidentKind::ActorFailed { .. }
             | IncidentKind::ActorStuck { .. }
             | IncidentKind::StoreSlow
+            | IncidentKind::StoreFailing
             | IncidentKind::Leak { .. }
             | IncidentKind::Starved
             | IncidentKind::CertificateExpiring => Severity::Major,

@@ -85,6 +85,11 @@ pub enum Input {
     LinksSampled(Vec<LinkSample>),
     /// What the sessions have sent; several times a second.
     PathsSampled(Vec<PathSample>),
+    /// The store could not write; it is tried again.
+    StoreFailed {
+        /// What it said.
+        reason: String,
+    },
     /// The store has written and flushed something.
     StoreWrote {
         /// How long that took.
@@ -393,7 +398,13 @@ impl Machine for Monitor {
                     }
                 }
             }
-            Input::StoreWrote { took } => self.store.on_wrote(took, &self.process.doubt, now, &mut found),
+            Input::StoreFailed { reason } => {
+                self.desk.raise(IncidentKind::StoreFailing, Evidence::Failed { reason }, now, effects);
+            }
+            Input::StoreWrote { took } => {
+                self.desk.clear(&IncidentKind::StoreFailing, effects);
+                self.store.on_wrote(took, &self.process.doubt, now, &mut found);
+            }
             Input::CertificateChecked { left, life } => self.on_certificate_checked(left, life, now, effects),
         }
         self.apply(found, now, effects);

@@ -182,6 +182,16 @@ fn a_slow_disk_is_told_and_forgiven_when_nobody_writes() {
 }
 
 #[test]
+fn a_store_that_fails_is_told_once_until_it_writes_again() {
+    let mut monitor = monitor(0);
+    let failed = || Input::StoreFailed { reason: "no space left".to_owned() };
+    let told: Vec<_> = (0..5).flat_map(|i| feed(&mut monitor, failed(), i * 200)).collect();
+    assert_eq!(raised(&told), ["store-failing"]);
+    let wrote = Input::StoreWrote { took: Duration::from_millis(15) };
+    assert_eq!(feed(&mut monitor, wrote, 2000), [Effect::Clear { incident: 1 }]);
+}
+
+#[test]
 fn what_is_lost_together_is_explained_by_one_incident_that_ends_with_it() {
     let mut monitor = monitor(0);
     let peers: Vec<PeerId> = (1..=3).map(|i| PeerId::from_public_key([i; 32])).collect();

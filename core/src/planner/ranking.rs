@@ -52,6 +52,7 @@ fn possible(kind: &IncidentKind) -> Vec<Vec<Step>> {
         | IncidentKind::ActorFailed { .. }
         | IncidentKind::ActorStuck { .. }
         | IncidentKind::StoreSlow
+        | IncidentKind::StoreFailing
         | IncidentKind::Leak { .. }
         | IncidentKind::Starved => one_each(vec![Step::Wait]),
         IncidentKind::Refusals { peer } => one_each(vec![Step::Wait, Step::Redial { peer: *peer }]),

@@ -156,6 +156,7 @@ fn every_kind() -> Vec<IncidentKind> {
         IncidentKind::ActorFailed { actor: actor() },
         IncidentKind::ActorStuck { actor: actor() },
         IncidentKind::StoreSlow,
+        IncidentKind::StoreFailing,
         IncidentKind::Leak { of: Quantity::Memory },
         IncidentKind::Starved,
         IncidentKind::ClockJumped,

@@ -41,7 +41,7 @@ pub use pump::{Events, pump};
 pub use roster::Roster;
 pub use routes::Routes;
 pub use traces::Traces;
-pub use writes::{Writes, Written};
+pub use writes::{NotDurable, Writes, Written};
 
 use super::clock::Clock;
 use super::directory::Directory;

@@ -52,7 +52,7 @@ impl Writes {
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// It is signed and on its way to everybody; this node shows it already.
+    /// It is signed and on its way to everybody; this node shows it already. Its store may not have it yet.
     Done,
     /// It was refused; nothing has changed.
     Refused(Refused),
@@ -60,7 +60,31 @@ pub enum Written {
     Unknown,
 }
 
+/// Why what was asked for is not known to be durable. It is done, in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotDurable {
+    /// The store fails; it is tried again.
+    Failing {
+        /// What it says.
+        reason: String,
+    },
+    /// The store has not said in time.
+    Late,
+}
+
 impl Shell {
+    /// Waits until everything that was handed to the store so far is durable there.
+    ///
+    /// # Errors
+    /// [`NotDurable`] as soon as the store fails, or when it takes too long.
+    pub async fn durable(&self) -> Result<(), NotDurable> {
+        match tokio::time::timeout(KEEP_PATIENCE, self.directory.durable()).await {
+            Ok(Ok(kept)) => kept.map_err(|reason| NotDurable::Failing { reason }),
+            Ok(Err(_)) => Err(NotDurable::Failing { reason: "too much waits for the store".to_owned() }),
+            Err(_) => Err(NotDurable::Late),
+        }
+    }
+
     /// Writes a shared key as this node, or removes it without a value, and waits until that is done.
     pub async fn write_shared(&self, key: String, value: Option<String>) -> Written {
         let (ticket, told) = self.writes.wait();
@@ -77,6 +101,9 @@ impl Shell {
 
 /// How long the gossip actor gets to answer; a restart takes less.
 const WRITE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long somebody waits to hear that something is durable.
+const KEEP_PATIENCE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {

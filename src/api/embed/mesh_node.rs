@@ -226,10 +226,11 @@ impl MeshNode {
         self.life.during(send).await
     }
 
-    /// Publishes the TCP server at `target` (`tcp://HOST:PORT`) in the mesh under a name.
+    /// Publishes the TCP server at `target` (`tcp://HOST:PORT`) in the mesh under a name, also after a restart.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`], [`ErrorKind::OverLimit`], [`ErrorKind::NotRunning`].
+    /// [`ErrorKind::InvalidInput`], [`ErrorKind::OverLimit`], [`ErrorKind::Storage`] if it is published but the store
+    /// fails, so that it would not be after a restart, [`ErrorKind::TimedOut`], [`ErrorKind::NotRunning`].
     pub async fn expose(&self, name: &str, target: &str) -> Result<(), Error> {
         self.request(Request::Expose { name: name.to_owned(), target: target.to_owned() }).await.map(|_| ())
     }

@@ -25,6 +25,7 @@ impl SharedValues {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`], [`ErrorKind::OverLimit`], [`ErrorKind::NoQuorum`] in too small a part of the mesh,
+    /// [`ErrorKind::Storage`] if it is written but this node's store fails, so that it is in memory only,
     /// [`ErrorKind::TimedOut`], [`ErrorKind::NotRunning`].
     pub async fn set(&self, key: &str, value: &str) -> Result<(), Error> {
         let request = Request::SharedSet { key: key.to_owned(), value: value.to_owned() };

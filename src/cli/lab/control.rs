@@ -33,6 +33,20 @@ impl Control {
         }
     }
 
+    /// As [`Control::ask`], of a node whose surfaces are being restarted just now, for up to 5 s. For what may be asked
+    /// twice.
+    pub(super) async fn ask_again(&self, request: &Request) -> Result<Response, Error> {
+        let deadline = tokio::time::Instant::now() + ANSWER_TIMEOUT;
+        loop {
+            let answer = self.ask(request).await;
+            let is_away = |error: &Error| matches!(error.kind(), ErrorKind::ConnectionFailed | ErrorKind::NotRunning);
+            if !answer.as_ref().is_err_and(is_away) || tokio::time::Instant::now() >= deadline {
+                return answer;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// The node at a glance.
     pub(super) async fn status(&self) -> Result<Status, Error> {
         match self.ask(&Request::Status).await? {
@@ -152,6 +166,25 @@ mod tests {
         let error = until("nodes up", Duration::ZERO, check).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert_eq!(error.to_string(), "nodes up: not within 0 s: n3 is missing");
+    }
+
+    #[tokio::test]
+    async fn a_node_whose_surface_is_away_is_asked_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let control = Control::of(dir.path());
+        let socket = dir.path().join("control.sock");
+        let answering = async {
+            // The first connection is lost, as when a surface ends.
+            tokio::time::sleep(2 * POLL).await;
+            let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+            drop(listener.accept().await.unwrap());
+            let mut stream = tokio::io::BufReader::new(listener.accept().await.unwrap().0);
+            tokio::io::AsyncBufReadExt::read_line(&mut stream, &mut String::new()).await.unwrap();
+            let line = serde_json::to_string(&Response::Done).unwrap() + "\n";
+            tokio::io::AsyncWriteExt::write_all(stream.get_mut(), line.as_bytes()).await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(control.ask_again(&Request::Shutdown), answering);
+        assert_eq!(answer, Ok(Response::Done));
     }
 
     #[tokio::test]

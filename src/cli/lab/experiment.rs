@@ -10,12 +10,13 @@ use super::directory::{Directory, random_seed};
 use super::draw::Draw;
 use super::faults::{ACTORS, Fault, FaultKind};
 use super::founding::found;
+use super::machine::Machine;
 use super::mesh::{Mesh, describe, in_use};
 use super::processes::Program;
 use super::progress::Progress;
 use super::report::{Report, Row};
 use super::topology::Topology;
-use super::traffic::{Measured, SERVICES, Servers, Traffic};
+use super::traffic::{Finished, Measured, SERVICES, Servers, Traffic};
 use crate::api::vocabulary::PathInfo;
 use crate::api::{Error, Request};
 
@@ -23,14 +24,15 @@ use crate::api::{Error, Request};
 ///
 /// Dropping the future ends everything that it has started.
 pub(super) async fn run(arguments: &Arguments, progress: Progress) -> Result<Conclusion, Error> {
-    let setup = arguments.setup();
+    let (setup, machine) = (arguments.setup(), Machine::at_start());
     // The mesh stands last, so that it is dropped first: the directory is removed after the last process has ended.
     let Opened { directory, servers, forwards, seed, mut mesh } = open(&setup, progress).await?;
     let traffic = Traffic::start(forwards, &servers, seed, setup.bulk_mbit);
-    let mut course = Course { mesh: &mut mesh, traffic, draw: Draw::new(seed, "faults"), progress };
+    let mut course = Course { mesh: &mut mesh, traffic, draw: Draw::new(seed, "faults"), progress, spells: Vec::new() };
     let (rows, problems) = course.inject_all(arguments).await;
-    let (requests, http) = course.traffic.finish().await;
-    let report = Report { nodes: mesh.nodes().len(), seed, rows, requests, http, problems };
+    let Finished { requests, http, losses } = course.finish().await;
+    let (nodes, machine) = (mesh.nodes().len(), machine.at_end());
+    let report = Report { nodes, seed, rows, requests, http, losses, machine, problems };
     let kept = if arguments.keep { Some(keep(mesh, forwards, directory).await?) } else { None };
     Ok(Conclusion { report, kept })
 }
@@ -116,6 +118,16 @@ pub(super) struct Course<'a> {
     pub(super) traffic: Traffic,
     pub(super) draw: Draw,
     pub(super) progress: Progress,
+    /// What was wrong when, so far.
+    pub(super) spells: Vec<Spell>,
+}
+
+/// A time in which a fault was in force, or was being mended, since the traffic began.
+#[derive(Clone, Debug)]
+pub(super) struct Spell {
+    from: Duration,
+    until: Duration,
+    what: String,
 }
 
 /// What one fault did.
@@ -178,12 +190,25 @@ impl Course<'_> {
         paths: &mut Option<(String, String)>,
     ) -> Result<(), Error> {
         let before = self.mesh.await_paths(2).await?;
+        let from = self.traffic.since_start();
         let injected = fault.inject(self.mesh, &before, &mut self.draw).await?;
         self.progress.say(format_args!("{title}: {}", injected.what));
         let held = injected.hold(self.mesh, fault.duration()).await;
         *paths = Some((describe(&before), self.path_now().await));
         let mended = injected.mend(self.mesh).await;
+        let what = format!("{title} ({})", injected.what);
+        self.spells.push(Spell { from, until: self.traffic.since_start(), what });
         held.and(mended)
+    }
+
+    /// Ends the traffic; what became of it, and during which fault requests were lost.
+    pub(super) async fn finish(self) -> Finished {
+        let mut finished = self.traffic.finish().await;
+        for loss in &mut finished.losses {
+            let spell = self.spells.iter().find(|spell| (spell.from..=spell.until).contains(&loss.at));
+            loss.during = spell.map_or(String::new(), |spell| spell.what.clone());
+        }
+        finished
     }
 
     async fn path_now(&self) -> String {

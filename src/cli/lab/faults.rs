@@ -31,11 +31,29 @@ pub(in crate::cli) enum FaultKind {
     KillActor,
     /// Let a relay of the path in use pass probes and drop payload
     GrayRelay,
+    /// Let an actor of any kind but surfaces handle nothing for a while, at any node
+    StallActor,
+    /// Let an actor take 20 to 200 ms longer for each message, at any node
+    SlowActor,
+    /// Set the wall clock of any node wrong, by two minutes or an hour, ahead or behind
+    ClockJump,
+    /// Let the disk of any node be full
+    DiskFull,
+    /// Let each call to the disk of any node take 50 to 250 ms longer
+    SlowDisk,
+    /// Have the certificate of any node renewed, as if it were about to expire
+    Certificate,
+    /// Double 30 % of what travels on a link of the path in use, in one direction or both
+    Duplicate,
+    /// Let 30 % of what travels on a link of the path in use be overtaken, in one direction or both
+    Reorder,
+    /// Let a link of the path in use pass no more than 1 MB/s, in one direction or both
+    Throttle,
 }
 
 impl FaultKind {
     /// Every kind, in the order of the report.
-    pub(super) const ALL: [FaultKind; 13] = [
+    pub(super) const ALL: [FaultKind; 22] = [
         FaultKind::KillNode,
         FaultKind::PauseNode,
         FaultKind::CutLink,
@@ -49,7 +67,29 @@ impl FaultKind {
         FaultKind::CpuHog,
         FaultKind::KillActor,
         FaultKind::GrayRelay,
+        FaultKind::StallActor,
+        FaultKind::SlowActor,
+        FaultKind::ClockJump,
+        FaultKind::DiskFull,
+        FaultKind::SlowDisk,
+        FaultKind::Certificate,
+        FaultKind::Duplicate,
+        FaultKind::Reorder,
+        FaultKind::Throttle,
     ];
+
+    /// Whether the lab injects it when the user does not choose: what breaks links, nodes and actors of the path in use.
+    pub(super) fn is_default(self) -> bool {
+        use FaultKind::{Certificate, ClockJump, DiskFull, Duplicate, Reorder};
+        use FaultKind::{SlowActor, SlowDisk, StallActor, Throttle};
+        let others = [StallActor, SlowActor, ClockJump, DiskFull, SlowDisk, Certificate, Duplicate, Reorder, Throttle];
+        !others.contains(&self)
+    }
+
+    /// Whether a soak draws it: actors are killed all the time anyway.
+    pub(super) fn is_drawn(self) -> bool {
+        self != FaultKind::KillActor
+    }
 
     /// The name that the user knows.
     pub(super) const fn name(self) -> &'static str {
@@ -66,6 +106,15 @@ impl FaultKind {
             FaultKind::RollingRestart => "rolling-restart",
             FaultKind::CpuHog => "cpu-hog",
             FaultKind::KillActor => "kill-actor",
+            FaultKind::StallActor => "stall-actor",
+            FaultKind::SlowActor => "slow-actor",
+            FaultKind::ClockJump => "clock-jump",
+            FaultKind::DiskFull => "disk-full",
+            FaultKind::SlowDisk => "slow-disk",
+            FaultKind::Certificate => "certificate",
+            FaultKind::Duplicate => "duplicate",
+            FaultKind::Reorder => "reorder",
+            FaultKind::Throttle => "throttle",
             FaultKind::GrayRelay => "gray-relay",
         }
     }
@@ -115,6 +164,14 @@ mod tests {
             assert_eq!(FaultKind::from_str(kind.name(), false), Ok(kind));
         }
         assert_eq!(FaultKind::value_variants(), FaultKind::ALL);
+    }
+
+    #[test]
+    fn a_soak_draws_every_kind_but_the_one_that_it_does_all_the_time() {
+        let drawn: Vec<_> = FaultKind::ALL.into_iter().filter(|kind| kind.is_drawn()).collect();
+        assert_eq!(drawn.len(), FaultKind::ALL.len() - 1);
+        assert!(drawn.contains(&FaultKind::Throttle) && !drawn.contains(&FaultKind::KillActor));
+        assert_eq!(FaultKind::ALL.into_iter().filter(|kind| kind.is_default()).count(), 13);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A fault in force: how it is injected, what happens meanwhile, and how it is mended.
 
+mod disturbance;
+
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -40,6 +42,7 @@ enum Mending {
     Clear(usize),
     AwaitActor { name: String, restarts: u64 },
     AwaitPairs,
+    AwaitCertificate { node: usize, expires_after: u64 },
 }
 
 impl Fault {
@@ -97,17 +100,17 @@ impl Fault {
                 order(mesh, relay, Order::CpuHog { threads, for_ms: FOR_MS }).await?;
                 Ok(waiting(format!("{threads} threads busy at n{relay}"), Mending::Clear(relay)))
             }
-            FaultKind::GrayRelay => {
-                let relay = pick_relay(&hops, path, draw)?;
-                for neighbor in mesh.neighbors(relay) {
-                    let gray = LinkImpairment { gray: true, ..LinkImpairment::default() };
-                    let order_ = Order::impair(&mesh.nodes()[neighbor].peer, (true, false), gray, FOR_MS);
-                    order(mesh, relay, order_).await?;
-                }
-                Ok(waiting(format!("n{relay} passes probes and drops payload"), Mending::Clear(relay)))
-            }
+            FaultKind::GrayRelay => gray(mesh, pick_relay(&hops, path, draw)?).await,
             FaultKind::KillActor => {
                 kill_actor(mesh, self.actor.expect("BUG: kill-actor always names an actor"), path).await
+            }
+            FaultKind::StallActor | FaultKind::SlowActor => disturbance::hold_up_an_actor(self.kind, mesh, draw).await,
+            FaultKind::ClockJump | FaultKind::DiskFull | FaultKind::SlowDisk => {
+                disturbance::disturb_a_host(self.kind, mesh, draw).await
+            }
+            FaultKind::Certificate => disturbance::renew_a_certificate(mesh, draw).await,
+            FaultKind::Duplicate | FaultKind::Reorder | FaultKind::Throttle => {
+                disturbance::disturb_a_link(self.kind, mesh, &hops, draw).await
             }
         }
     }
@@ -164,6 +167,9 @@ impl Injected {
                 Mending::Clear(node) => order(mesh, *node, Order::Clear).await?,
                 Mending::AwaitActor { name, restarts } => await_actor(mesh, name, *restarts).await?,
                 Mending::AwaitPairs => mesh.await_pairs().await?,
+                Mending::AwaitCertificate { node, expires_after } => {
+                    disturbance::await_certificate(mesh, *node, *expires_after).await?;
+                }
             }
         }
         mesh.await_links().await?;
@@ -176,7 +182,7 @@ fn waiting(what: String, mending: Mending) -> Injected {
 }
 
 async fn order(mesh: &Mesh, node: usize, order: Order) -> Result<(), Error> {
-    mesh.nodes()[node].control.ask(&Request::Chaos(order)).await.map(|_| ())
+    mesh.nodes()[node].control.ask_again(&Request::Chaos(order)).await.map(|_| ())
 }
 
 /// The numbers of the path's nodes, in order; at least two.
@@ -236,6 +242,14 @@ async fn split(mesh: &Mesh, hops: &[usize], draw: &mut Draw) -> Result<Injected,
     let mut mending: Vec<Mending> = minority.iter().copied().map(Mending::Clear).collect();
     mending.push(Mending::AwaitPairs);
     Ok(Injected { what: format!("{} split off", names.join(" and ")), during: During::Wait, mending })
+}
+
+async fn gray(mesh: &Mesh, relay: usize) -> Result<Injected, Error> {
+    for neighbor in mesh.neighbors(relay) {
+        let gray = LinkImpairment { gray: true, ..LinkImpairment::default() };
+        order(mesh, relay, Order::impair(&mesh.nodes()[neighbor].peer, (true, false), gray, FOR_MS)).await?;
+    }
+    Ok(waiting(format!("n{relay} passes probes and drops payload"), Mending::Clear(relay)))
 }
 
 async fn kill_actor(mesh: &Mesh, kind: &str, path: &PathInfo) -> Result<Injected, Error> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::faults::FaultKind;
-use super::traffic::{Counts, Measured, Summary};
+use super::machine::Machine;
+use super::traffic::{Counts, Loss, LossJson, Measured, Summary};
 
 /// Everything that the lab found out.
 #[derive(Clone, Debug)]
@@ -21,6 +22,10 @@ pub(super) struct Report {
     pub(super) requests: Summary,
     /// What became of all GETs.
     pub(super) http: Counts,
+    /// The requests that were not answered in time, and what the client saw of each.
+    pub(super) losses: Vec<Loss>,
+    /// How busy the machine was.
+    pub(super) machine: Machine,
     /// What went wrong with the lab itself, such as a mesh that did not become whole again.
     pub(super) problems: Vec<String>,
 }
@@ -108,6 +113,12 @@ impl Report {
         Stream { bytes, intact: self.rows.iter().all(Row::is_intact) }
     }
 
+    /// The longest gap of each run, of all kinds of faults.
+    fn gaps(&self) -> Gaps {
+        let measured = self.rows.iter().flat_map(|row| &row.measured);
+        Gaps::of(measured.map(|measured| measured.requests.gap).collect())
+    }
+
     /// The report as one line of JSON.
     pub(super) fn to_json(&self) -> String {
         let faults = self.rows.iter().map(|row| FaultJson {
@@ -128,6 +139,9 @@ impl Report {
             stream: self.stream(),
             http: HttpJson { requests: self.http.requests, ok: self.http.ok },
             faults: faults.collect(),
+            gap_ms: self.gaps(),
+            losses: self.losses.iter().take(LOSSES_MAX).map(LossJson::from).collect(),
+            machine: self.machine,
         };
         serde_json::to_string(&json).expect("BUG: numbers, strings and flags can always be written as JSON")
     }
@@ -153,9 +167,18 @@ impl Display for Report {
         writeln!(f)?;
         writeln!(f, "gaps in ms: the longest time in each run without an answer, of requests sent every 5 ms;")?;
         writeln!(f, "            behind `stream` the longest time in which nothing new of the bulk stream arrived")?;
+        let Gaps { p50, p99, max, count } = self.gaps();
+        writeln!(f, "gaps        {count} runs: p50 {p50} ms, p99 {p99} ms, max {max} ms")?;
         writeln!(f, "requests    {sent} sent, {answered} answered, {failed} failed")?;
+        for loss in self.losses.iter().take(LOSSES_MAX) {
+            writeln!(f, "lost        {loss}")?;
+        }
+        if let more @ 1.. = self.losses.len().saturating_sub(LOSSES_MAX) {
+            writeln!(f, "lost        and so on, {more} times more")?;
+        }
         writeln!(f, "stream      {megabytes} MB, {intact}")?;
         writeln!(f, "http        {} requests, {} ok", self.http.requests, self.http.ok)?;
+        writeln!(f, "machine     {}", self.machine)?;
         for reason in self.reasons() {
             writeln!(f, "problem     {reason}")?;
         }
@@ -197,6 +220,9 @@ struct ReportJson<'a> {
     stream: Stream,
     http: HttpJson,
     faults: Vec<FaultJson<'a>>,
+    gap_ms: Gaps,
+    losses: Vec<LossJson>,
+    machine: Machine,
 }
 
 #[derive(Serialize)]
@@ -236,13 +262,14 @@ struct Gaps {
     p50: u64,
     p99: u64,
     max: u64,
+    count: usize,
 }
 
 impl Gaps {
     fn of(mut gaps: Vec<Duration>) -> Self {
         gaps.sort_unstable();
         let at = |percent| percentile(&gaps, percent).map_or(0, milliseconds);
-        Self { p50: at(50), p99: at(99), max: at(100) }
+        Self { p50: at(50), p99: at(99), max: at(100), count: gaps.len() }
     }
 }
 
@@ -256,12 +283,14 @@ fn milliseconds(duration: Duration) -> u64 {
     duration.as_micros().div_ceil(1000) as u64
 }
 
+/// As many losses are told, each of requests in a row; thousands of lines would tell nobody anything.
+const LOSSES_MAX: usize = 20;
 /// A gap of this length or more breaks the promise.
 const GAP_MS_MAX: u64 = 1200;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::traffic::Sent;
+    use super::super::traffic::{Sent, Why};
     use super::*;
 
     fn ms(ms: u64) -> Duration {
@@ -281,7 +310,8 @@ pub(super) mod tests {
     pub(in super::super) fn report(rows: Vec<Row>) -> Report {
         let requests = Summary { sent: 300, answered: 299, failed: 1, gap: ms(30) };
         let http = Counts { requests: 10, ok: 9, failed: 1 };
-        Report { nodes: 5, seed: 7, rows, requests, http, problems: Vec::new() }
+        let machine = Machine { cores: 2, load_start: 0.5, load_end: 1.25 };
+        Report { nodes: 5, seed: 7, rows, requests, http, losses: Vec::new(), machine, problems: Vec::new() }
     }
 
     #[test]
@@ -297,7 +327,7 @@ pub(super) mod tests {
     #[test]
     fn a_gap_never_looks_shorter_than_it_was() {
         let gaps = Gaps::of(vec![Duration::from_micros(1_199_001), ms(3), ms(1)]);
-        assert_eq!(gaps, Gaps { p50: 3, p99: 1200, max: 1200 });
+        assert_eq!(gaps, Gaps { p50: 3, p99: 1200, max: 1200, count: 3 });
     }
 
     #[test]
@@ -310,7 +340,10 @@ pub(super) mod tests {
                 r#"{"nodes":5,"seed":7,"ok":true,"requests":{"sent":300,"answered":299,"failed":1},"#,
                 r#""stream":{"bytes":3000000,"intact":true},"http":{"requests":10,"ok":9},"#,
                 r#""faults":[{"kind":"kill-node","runs":3,"lost":1,"intact":true,"#,
-                r#""gap_ms":{"p50":20,"p99":30,"max":30},"stream_gap_ms":{"p50":10,"p99":15,"max":15}}]}"#
+                r#""gap_ms":{"p50":20,"p99":30,"max":30,"count":3},"#,
+                r#""stream_gap_ms":{"p50":10,"p99":15,"max":15,"count":3}}],"#,
+                r#""gap_ms":{"p50":20,"p99":30,"max":30,"count":3},"losses":[],"#,
+                r#""machine":{"cores":2,"load_start":0.5,"load_end":1.25}}"#
             )
         );
     }
@@ -322,6 +355,27 @@ pub(super) mod tests {
         let report = report(vec![killed]);
         assert!(report.to_json().contains(r#""actors":["gossip","peer"]}"#), "{}", report.to_json());
         assert!(report.to_string().contains("kill-actor   3x2"), "{report}");
+    }
+
+    #[test]
+    fn every_lost_request_has_a_reason_but_not_thousands_of_lines() {
+        let mut report = report(Vec::new());
+        let during = "3: flap".to_owned();
+        let loss = Loss { at: ms(7200), requests: 56, why: Why::Late, waited: ms(2280), starved: ms(40), during };
+        report.losses = vec![loss; LOSSES_MAX + 2];
+        let text = report.to_string();
+        assert!(
+            text.contains("lost        56 from 7.2 s on: answered too late, after 2280 ms (own standstill 40 ms), during 3: flap\n"),
+            "{text}"
+        );
+        assert!(text.contains("and so on, 2 times more"), "{text}");
+        assert_eq!(report.to_json().matches(r#""why":"answered too late","waited_ms":2280"#).count(), LOSSES_MAX);
+    }
+
+    #[test]
+    fn the_machine_and_its_load_stand_beside_the_figures() {
+        let text = report(Vec::new()).to_string();
+        assert!(text.contains("machine     2 cores, load average 0.50 at the start, 1.25 at the end"), "{text}");
     }
 
     #[test]

@@ -8,17 +8,19 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::arguments::{Setup, Shared};
-use super::census::{Census, load};
+use super::census::Census;
 use super::control::Control;
 use super::draw::Draw;
 use super::experiment::{Course, Opened, Outcome, open};
 use super::faults::{ACTORS, FaultKind};
+use super::healing::Healing;
 use super::interruption::Interruption;
+use super::machine::Machine;
 use super::mesh::Mesh;
 use super::progress::Progress;
 use super::report::{Report, Row};
 use super::soak_report::SoakReport;
-use super::traffic::{Task, Traffic};
+use super::traffic::{Finished, Task, Traffic};
 use crate::api::Error;
 
 /// What the user said.
@@ -71,7 +73,7 @@ pub(super) async fn run(
 ) -> Result<Option<SoakReport>, Error> {
     let setup =
         Setup { nodes: arguments.nodes, seed: arguments.seed, bulk_mbit: arguments.bulk_mbit, ..Setup::default() };
-    let load_before = load();
+    let machine = Machine::at_start();
     let mut opened = tokio::select! {
         opened = open(&setup, progress) => opened?,
         () = interruption.received() => return Ok(None),
@@ -85,33 +87,37 @@ pub(super) async fn run(
     let before = Census::take(mesh).await?;
     let (nodes, began) = (mesh.nodes().len(), Instant::now());
     let killer = Killer::start(mesh, Draw::new(*seed, "actors"));
-    let mut course = Course { mesh, traffic, draw: Draw::new(*seed, "faults"), progress };
-    let mut schedule = Schedule { draw: Draw::new(*seed, "schedule"), rows: Vec::new(), problems: Vec::new() };
+    let mut course = Course { mesh, traffic, draw: Draw::new(*seed, "faults"), progress, spells: Vec::new() };
+    let (draw, healing) = (Draw::new(*seed, "schedule"), Healing::begin(course.mesh).await);
+    let mut schedule = Schedule { draw, rows: Vec::new(), healing, problems: Vec::new() };
     let interrupted = tokio::select! {
         () = schedule.play(&mut course, began + arguments.lasts()) => false,
         () = interruption.received() => true,
     };
     let (lasted, kills) = (began.elapsed(), killer.end());
     // After an interruption a node may be down: what is there to count would tell nothing.
-    let after = if interrupted { None } else { Some(settle(course.mesh, &before).await?) };
-    let (requests, http) = course.traffic.finish().await;
-    let Schedule { rows, problems, .. } = schedule;
-    let report = Report { nodes, seed: *seed, rows, requests, http, problems };
-    let load = (load_before, super::census::load());
-    Ok(Some(SoakReport { report, lasted, kills, before, after, load, interrupted }))
+    let settled = if interrupted { None } else { Some(settle(course.mesh, &before).await) };
+    let after = settled.and_then(|settled| settled.map_err(|error| schedule.problems.push(error.to_string())).ok());
+    schedule.healing.gather(course.mesh).await;
+    let Finished { requests, http, losses } = course.finish().await;
+    let Schedule { rows, problems, healing, .. } = schedule;
+    let machine = machine.at_end();
+    let report = Report { nodes, seed: *seed, rows, requests, http, losses, machine, problems };
+    Ok(Some(SoakReport { report, lasted, kills, healed: healing.kinds(), before, after, interrupted }))
 }
 
 /// What strikes when, and what came of it.
 struct Schedule {
     draw: Draw,
     rows: Vec<Row>,
+    healing: Healing,
     problems: Vec<String>,
 }
 
 impl Schedule {
     /// Injects one fault after another until the time is over, or one cannot be mended.
     async fn play(&mut self, course: &mut Course<'_>, until: Instant) {
-        let kinds: Vec<FaultKind> = FaultKind::ALL.into_iter().filter(|kind| is_scheduled(*kind)).collect();
+        let kinds: Vec<FaultKind> = FaultKind::ALL.into_iter().filter(|kind| kind.is_drawn()).collect();
         let mut number = 0;
         while Instant::now() < until {
             number += 1;
@@ -120,6 +126,7 @@ impl Schedule {
             let outcome = course.run_fault(fault, &format!("{number}: {}", kind.name())).await;
             let problem = outcome.problem.as_ref().map(|error| format!("{}: {error}", kind.name()));
             self.note(kind, outcome);
+            self.healing.gather(course.mesh).await;
             if let Some(problem) = problem {
                 self.problems.push(problem);
                 return;
@@ -138,11 +145,6 @@ impl Schedule {
         row.measured.push(outcome.measured);
         row.paths = row.paths.take().or(outcome.paths);
     }
-}
-
-/// Actors are killed all the time anyway.
-fn is_scheduled(kind: FaultKind) -> bool {
-    kind != FaultKind::KillActor
 }
 
 /// Waits until what was there before is there again, and nothing more; after a while it is told as it is.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::census::{Census, Holdings};
+use super::healing::Healed;
 use super::report::Report;
 
 /// Everything that a soak found out.
@@ -18,12 +19,12 @@ pub(super) struct SoakReport {
     pub(super) lasted: Duration,
     /// How often actors of each kind were killed.
     pub(super) kills: BTreeMap<String, u64>,
+    /// What the nodes noticed, and what was over in the end.
+    pub(super) healed: Vec<Healed>,
     /// What the nodes held before the first fault.
     pub(super) before: Census,
     /// What they hold after the last; `None` after an interruption.
     pub(super) after: Option<Census>,
-    /// The machine's load average before the mesh was started, and at the end.
-    pub(super) load: (f64, f64),
     /// Whether it ended early because somebody wanted so.
     pub(super) interrupted: bool,
 }
@@ -38,9 +39,18 @@ impl SoakReport {
         let lost = self.report.requests.lost();
         let mut reasons = self.leaks();
         if lost > 0 && !self.interrupted {
-            reasons.push(format!("{lost} requests lost, none may be"));
+            reasons.push(format!("{lost} requests lost, none may be: {}", self.why_lost()));
         }
         reasons
+    }
+
+    /// How many requests were lost for which reason.
+    fn why_lost(&self) -> String {
+        let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+        for loss in &self.report.losses {
+            *reasons.entry(loss.why.to_string()).or_default() += loss.requests;
+        }
+        reasons.into_iter().map(|(why, count)| format!("{count} {why}")).collect::<Vec<_>>().join(", ")
     }
 
     fn leaks(&self) -> Vec<String> {
@@ -56,8 +66,7 @@ impl SoakReport {
             interrupted: self.interrupted,
             lost: self.report.requests.lost(),
             actors_killed: &self.kills,
-            load_before: self.load.0,
-            load_after: self.load.1,
+            incidents: &self.healed,
             before: &self.before.0,
             after: self.after.as_ref().map(|after| after.0.as_slice()),
             leaks: self.leaks(),
@@ -74,8 +83,7 @@ struct SoakJson<'a> {
     interrupted: bool,
     lost: u64,
     actors_killed: &'a BTreeMap<String, u64>,
-    load_before: f64,
-    load_after: f64,
+    incidents: &'a [Healed],
     before: &'a [Holdings],
     after: Option<&'a [Holdings]>,
     leaks: Vec<String>,
@@ -94,26 +102,13 @@ impl Display for SoakReport {
             "actors      {killed} killed: {}",
             if each.is_empty() { "none".to_owned() } else { each.join(", ") }
         )?;
-        writeln!(f, "load        {:.1} before, {:.1} after", self.load.0, self.load.1)?;
+        for healed in &self.healed {
+            writeln!(f, "incidents   {}", line(healed))?;
+        }
         let nothing = Census(Vec::new());
         let after = self.after.as_ref().unwrap_or(&nothing);
         for (before, after) in self.before.0.iter().zip(&after.0) {
-            let restarted = if before.pid == after.pid { "" } else { "  (another process)" };
-            writeln!(
-                f,
-                "{:<11} memory {} > {} MiB, files {} > {}, tasks {} > {}, actors {} > {}, services {} > {}{restarted}",
-                before.name,
-                before.memory_kib / 1024,
-                after.memory_kib / 1024,
-                before.files,
-                after.files,
-                before.tasks,
-                after.tasks,
-                before.actors,
-                after.actors,
-                before.services,
-                after.services,
-            )?;
+            writeln!(f, "{}", change(before, after))?;
         }
         for reason in self.reasons() {
             writeln!(f, "problem     {reason}")?;
@@ -122,9 +117,39 @@ impl Display for SoakReport {
     }
 }
 
+fn line(healed: &Healed) -> String {
+    let Healed { kind, opened, healed: over, lasted_ms_p50, lasted_ms_max, .. } = healed;
+    let [detect, plan, execute, verify] = healed.shares();
+    format!(
+        "{kind}: {opened} opened, {over} healed within {lasted_ms_p50} ms (p50), {lasted_ms_max} ms (max); \
+         detect {detect} %, plan {plan} %, execute {execute} %, verify {verify} %"
+    )
+}
+
+fn change(before: &Holdings, after: &Holdings) -> String {
+    let restarted = if before.pid == after.pid { "" } else { "  (another process)" };
+    format!(
+        "{:<11} memory {} > {} MiB, files {} > {}, tasks {} > {}, actors {} > {}, services {} > {}{restarted}",
+        before.name,
+        before.memory_kib / 1024,
+        after.memory_kib / 1024,
+        before.files,
+        after.files,
+        before.tasks,
+        after.tasks,
+        before.actors,
+        after.actors,
+        before.services,
+        after.services,
+    )
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::super::report::tests::report;
+    use super::super::traffic::{Loss, Why};
     use super::*;
 
     fn soak() -> SoakReport {
@@ -136,9 +161,9 @@ mod tests {
             report,
             lasted: Duration::from_secs(60),
             kills: BTreeMap::from_iter([("gossip".to_owned(), 3)]),
+            healed: Vec::new(),
             before: census.clone(),
             after: Some(census),
-            load: (0.5, 2.25),
             interrupted: false,
         }
     }
@@ -157,6 +182,24 @@ mod tests {
         }));
         assert!(broken(|soak| soak.after.as_mut().unwrap().0[0].files = 100));
         assert!(broken(|soak| soak.after.as_mut().unwrap().0[0].actors = 13));
+    }
+
+    #[test]
+    fn the_verdict_says_why_requests_are_lost_and_the_incidents_what_was_healed() {
+        let mut soak = soak();
+        soak.report.requests.answered -= 3;
+        soak.report.requests.failed += 1;
+        let loss = |requests, why| Loss { requests, why, ..Loss::of(Why::Late) };
+        soak.report.losses =
+            vec![loss(1, Why::Late), loss(1, Why::Ended(ErrorKind::UnexpectedEof)), loss(1, Why::Late)];
+        soak.healed = vec![Healed { kind: "link-down".to_owned(), opened: 3, healed: 2, ..Healed::default() }];
+        let text = soak.to_string();
+        let why =
+            "3 requests lost, none may be: 2 answered too late, 1 their connection ended (unexpected end of file)";
+        assert!(text.contains(why), "{text}");
+        assert!(text.contains("incidents   link-down: 3 opened, 2 healed"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&soak.to_json()).unwrap();
+        assert_eq!((&json["soak"]["incidents"][0]["opened"], &json["machine"]["cores"]), (&3.into(), &2.into()));
     }
 
     #[test]

@@ -6,11 +6,13 @@ mod bulk;
 mod file_server;
 mod gap;
 mod http;
+mod losses;
 mod requests;
 mod task;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -19,6 +21,9 @@ use self::bulk::Bulk;
 pub(super) use self::bulk::Sent;
 pub(super) use self::http::Counts;
 use self::http::{Expected, Http};
+#[cfg(test)]
+pub(super) use self::losses::Why;
+pub(super) use self::losses::{Loss, LossJson};
 use self::requests::Requests;
 pub(super) use self::requests::Summary;
 pub(super) use self::task::Task;
@@ -121,9 +126,16 @@ impl Traffic {
     }
 
     /// Ends the traffic; what became of all requests and GETs.
-    pub(super) async fn finish(self) -> (Summary, Counts) {
+    pub(super) async fn finish(self) -> Finished {
         let http = self.http.finish().await;
-        (self.requests.window(self.started, Instant::now()).await, http)
+        let end = Instant::now();
+        let requests = self.requests.window(self.started, end).await;
+        Finished { requests, http, losses: self.requests.losses(self.started, end) }
+    }
+
+    /// How long it has flowed.
+    pub(super) fn since_start(&self) -> Duration {
+        self.started.elapsed()
     }
 }
 
@@ -132,6 +144,17 @@ impl Traffic {
 pub(super) struct Window {
     start: Instant,
     bulk: Bulk,
+}
+
+/// What became of all traffic.
+#[derive(Clone, Debug)]
+pub(super) struct Finished {
+    /// Of the requests.
+    pub(super) requests: Summary,
+    /// Of the GETs.
+    pub(super) http: Counts,
+    /// The requests that were not answered in time, and why.
+    pub(super) losses: Vec<Loss>,
 }
 
 /// What became of the traffic of a window.
@@ -145,8 +168,6 @@ pub(super) struct Measured {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test]
@@ -157,7 +178,7 @@ mod tests {
         let window = traffic.open_window();
         tokio::time::sleep(Duration::from_millis(300)).await;
         let measured = traffic.close_window(window).await;
-        let (requests, http) = traffic.finish().await;
+        let Finished { requests, http, losses } = traffic.finish().await;
 
         assert_eq!(measured.bulk.damage, None);
         assert!(measured.bulk.bytes > 0);
@@ -165,6 +186,7 @@ mod tests {
         assert!(measured.requests.gap < Duration::from_millis(250), "{measured:?}");
         assert_eq!((requests.lost(), http.unaccounted(), http.failed), (0, 0, 0), "{requests:?} {http:?}");
         assert!(http.ok >= 2, "{http:?}");
+        assert_eq!(losses, []);
     }
 
     #[tokio::test]

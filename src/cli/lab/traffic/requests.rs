@@ -1,5 +1,6 @@
 //! Requests and answers: a small request every 5 ms over one lasting connection, each answer matched to its request.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::gap::longest_gap;
+use super::losses::{Loss, Why, in_a_row};
 use super::task::Task;
 
 /// Answers every request with itself, on every connection.
@@ -42,6 +44,11 @@ impl Requests {
             sleep(REQUEST_INTERVAL).await;
         }
         lock(&self.log).summary(start, end)
+    }
+
+    /// Those of a window whose fate is known and that were not answered in time, told from `start` on.
+    pub(super) fn losses(&self, start: Instant, end: Instant) -> Vec<Loss> {
+        lock(&self.log).losses(start, end)
     }
 }
 
@@ -89,8 +96,8 @@ struct Entry {
 enum Fate {
     Waiting,
     Answered(Instant),
-    Failed,
-    Lost,
+    /// Not answered in time; known since.
+    Lost(Why, Instant),
 }
 
 impl Log {
@@ -108,7 +115,7 @@ impl Log {
             return false;
         }
         let in_time = now.duration_since(entry.sent) <= ANSWER_TIMEOUT;
-        entry.fate = if in_time { Fate::Answered(now) } else { Fate::Lost };
+        entry.fate = if in_time { Fate::Answered(now) } else { Fate::Lost(Why::Late, now) };
         true
     }
 
@@ -116,8 +123,14 @@ impl Log {
     fn end(&mut self, end: End, now: Instant) {
         let waiting = self.requests.iter_mut().rev().take(UNDER_WAY_MAX).filter(|entry| entry.fate == Fate::Waiting);
         for entry in waiting {
-            let told_in_time = end == End::Closed && now.duration_since(entry.sent) <= ANSWER_TIMEOUT;
-            entry.fate = if told_in_time { Fate::Failed } else { Fate::Lost };
+            let in_time = now.duration_since(entry.sent) <= ANSWER_TIMEOUT;
+            let why = match end {
+                End::Closed(error) if in_time => Why::Ended(error),
+                End::Closed(error) => Why::EndedLate(error),
+                End::Silent => Why::Silence,
+                End::Garbled => Why::Garbled,
+            };
+            entry.fate = Fate::Lost(why, now);
         }
     }
 
@@ -142,9 +155,26 @@ impl Log {
         Summary {
             sent: requests.len() as u64,
             answered: count(|fate| matches!(fate, Fate::Answered(_))),
-            failed: count(|fate| *fate == Fate::Failed),
+            failed: count(|fate| matches!(fate, Fate::Lost(why, _) if why.is_told())),
             gap: longest_gap(arrivals, start, end),
         }
+    }
+
+    fn losses(&self, start: Instant, end: Instant) -> Vec<Loss> {
+        let mut losses = in_a_row(self.within(start, end).iter().map(|entry| {
+            let lost = match entry.fate {
+                Fate::Answered(_) => None,
+                Fate::Lost(why, known) => Some((why, known.duration_since(entry.sent))),
+                Fate::Waiting => Some((Why::Outstanding, end.saturating_duration_since(entry.sent))),
+            };
+            (entry.sent.duration_since(start), lost)
+        }));
+        for loss in &mut losses {
+            let sent = start + loss.at;
+            let known = sent + loss.waited;
+            loss.starved = longest_gap(self.within(sent, known).iter().map(|entry| entry.sent), sent, known);
+        }
+        losses
     }
 }
 
@@ -169,9 +199,11 @@ fn encode(seed: u64, sequence: u64) -> [u8; REQUEST_BYTES] {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// It was closed or reset: what was under way has failed, and the caller knows.
-    Closed,
-    /// Nothing came back for too long, or something that nobody had sent.
-    Unusable,
+    Closed(io::ErrorKind),
+    /// Nothing came back for too long.
+    Silent,
+    /// Something came back that nobody had sent.
+    Garbled,
 }
 
 async fn drive(target: SocketAddr, log: Arc<Mutex<Log>>) {
@@ -196,8 +228,8 @@ async fn send(mut writer: OwnedWriteHalf, log: &Mutex<Log>) -> End {
     loop {
         ticks.tick().await;
         let request = lock(log).send(Instant::now());
-        if writer.write_all(&request).await.is_err() {
-            return End::Closed;
+        if let Err(error) = writer.write_all(&request).await {
+            return End::Closed(error.kind());
         }
     }
 }
@@ -208,8 +240,9 @@ async fn receive(mut reader: OwnedReadHalf, log: &Mutex<Log>) -> End {
         // Requests are always under way, so silence is never for want of a question.
         match timeout(ANSWER_TIMEOUT, reader.read_exact(&mut answer)).await {
             Ok(Ok(_)) if lock(log).answer(&answer, Instant::now()) => {}
-            Ok(Err(_)) => return End::Closed,
-            Ok(Ok(_)) | Err(_) => return End::Unusable,
+            Ok(Ok(_)) => return End::Garbled,
+            Ok(Err(error)) => return End::Closed(error.kind()),
+            Err(_) => return End::Silent,
         }
     }
 }
@@ -268,6 +301,8 @@ mod tests {
         let summary = requests.window(start, Instant::now()).await;
         assert!(summary.failed >= 5, "{summary:?}");
         assert_eq!(summary.unaccounted(), 0, "{summary:?}");
+        let losses = requests.losses(start, Instant::now());
+        assert!(losses.iter().any(|loss| matches!(loss.why, Why::Ended(_)) && loss.requests >= 5), "{losses:?}");
         assert!(summary.answered >= 5, "it connected again: {summary:?}");
     }
 
@@ -286,6 +321,7 @@ mod tests {
         let summary = requests.window(start, Instant::now()).await;
         assert_eq!(summary.answered, 0);
         assert!(summary.unaccounted() >= 1, "{summary:?}");
+        assert_eq!(requests.losses(start, Instant::now())[0].why, Why::Garbled);
     }
 
     #[test]
@@ -299,5 +335,8 @@ mod tests {
         let summary = log.summary(start, start + Duration::from_secs(3));
         assert_eq!((summary.sent, summary.answered, summary.unaccounted()), (2, 1, 1));
         assert_eq!(summary.gap, ANSWER_TIMEOUT);
+        let waited = ANSWER_TIMEOUT + Duration::from_millis(1);
+        let losses = log.losses(start, start);
+        assert_eq!((losses.len(), losses[0].requests, losses[0].why, losses[0].waited), (1, 1, Why::Late, waited));
     }
 }
