@@ -64,7 +64,8 @@ async fn through_mailbox(nodes: &[Identity]) -> Vec<Duration> {
     let (supervisor, _) = Actor::spawn(None, Supervisor, ()).await.unwrap();
     let performed = Arc::new(Performed::default());
     let directory = Arc::new(Directory::default());
-    let ground = Ground { clock: Clock::start(), directory: Arc::clone(&directory), shell: performed.clone() };
+    let ground =
+        Ground { clock: Clock::start(), directory: Arc::clone(&directory), shell: performed.clone(), recorder: None };
     let place = Place { name: "gossip".to_owned(), parent: None };
     let start = Start { place, ground, machine: grown(nodes), first: Vec::new() };
     let actor = driver::spawn(start, supervisor.get_cell()).await.unwrap();
