@@ -163,3 +163,6 @@ impl Entries {
         told.unwrap_or(Told::End)
     }
 }
+
+#[cfg(test)]
+mod tests;

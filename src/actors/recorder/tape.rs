@@ -1,5 +1,6 @@
 //! A tape: the recording of one life of a role, as its actor makes it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
 
 use prunella_core::recording::{Digest, Entry, Handled, Outcome, Recorded, RoleName};
@@ -47,10 +48,17 @@ impl Tape {
             self.tell_gap();
             return hear(machine, heard, now, effects);
         }
-        let mut draft = Draft::of(self, heard.as_ref().map(codec::encode_plain), now);
-        hear(machine, heard, now, effects);
-        draft.handled.outcome = Outcome::Effects(Digest::of(effects));
-        draft.handled.signatures = machine.take_signatures();
+        let (life, number, at) = (self.life, self.next, now.as_nanos());
+        self.next += 1;
+        let input = heard.as_ref().map(codec::encode_plain);
+        // The input on which a role panics is the one that is looked for most.
+        let played = catch_unwind(AssertUnwindSafe(|| hear(machine, heard, now, effects)));
+        let outcome = if played.is_ok() { Outcome::Effects(Digest::of(effects)) } else { Outcome::Panicked };
+        let signatures = machine.take_signatures();
+        self.put(Entry::Handled(Handled { life, number, at, heard: input, signatures, outcome }));
+        if let Err(panic) = played {
+            resume_unwind(panic);
+        }
     }
 
     fn put(&mut self, entry: Entry) {
@@ -96,28 +104,5 @@ pub(in crate::actors) fn hear<M: Machine>(
 impl Drop for Tape {
     fn drop(&mut self) {
         self.tell_gap();
-    }
-}
-
-/// An entry under way. It is put into the queue when it is dropped, so that an input on which the role panics, the one
-/// that is looked for most, is recorded as well.
-struct Draft<'a> {
-    tape: &'a mut Tape,
-    handled: Handled,
-}
-
-impl<'a> Draft<'a> {
-    fn of(tape: &'a mut Tape, heard: Option<Vec<u8>>, now: Instant) -> Self {
-        let (life, number) = (tape.life, tape.next);
-        tape.next += 1;
-        let (at, signatures) = (now.as_nanos(), Vec::new());
-        Self { tape, handled: Handled { life, number, at, heard, signatures, outcome: Outcome::Panicked } }
-    }
-}
-
-impl Drop for Draft<'_> {
-    fn drop(&mut self) {
-        let none = Handled { heard: None, signatures: Vec::new(), ..self.handled };
-        self.tape.put(Entry::Handled(std::mem::replace(&mut self.handled, none)));
     }
 }
