@@ -46,7 +46,10 @@ impl Tape {
     ) {
         if self.state != State::Whole {
             self.tell_gap();
-            return hear(machine, heard, now, effects);
+            hear(machine, heard, now, effects);
+            // Nobody wants them any more, and the machine goes on noting them.
+            drop(machine.take_signatures());
+            return;
         }
         let (life, number, at) = (self.life, self.next, now.as_nanos());
         self.next += 1;

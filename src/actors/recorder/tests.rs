@@ -105,6 +105,19 @@ fn an_input_on_which_the_role_panics_is_recorded() {
 }
 
 #[test]
+fn after_a_gap_the_machine_keeps_no_signatures_for_nobody() {
+    let (queue, _entries) = Queue::with_room_for(1);
+    let mut machine = Gossip::new(Identity::from_secret(&[1; 32]), 1, Instant::BOOT);
+    machine.note_signatures();
+    let mut tape = tape(&queue);
+    for number in 0..5 {
+        let input = gossip::Input::SetService { name: format!("s{number}"), exposed: true };
+        tape.record(&mut machine, Some(input), Instant::BOOT, &mut Vec::new());
+    }
+    assert_eq!(machine.take_signatures().len(), 0);
+}
+
+#[test]
 fn files_are_their_owners_and_the_last_ones_of_each_role_are_kept() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("journal");

@@ -168,7 +168,7 @@ fn what_began_in_a_file_that_is_gone_is_not_played_and_that_is_said() {
 
     // Across two files that are both there, a life goes on.
     let home = tempfile::tempdir().unwrap();
-    let run = recorded(&home, 1000, 15);
+    let run = recorded(&home, 500, 15);
     let report = all(&run).unwrap();
     assert!(run.join("policy.000001.inputs").exists());
     assert_eq!((report.is_same(), report.roles[0].same), (true, 15));
