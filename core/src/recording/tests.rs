@@ -1,3 +1,5 @@
+//! Recordings of real roles, replayed; and what is refused, turned away or found to differ.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The recorder: it holds nobody up, its files are bounded, and a gap is told.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,3 +1,5 @@
+//! Files of recordings: whole, cut off, changed, made up, altered, and in part.
+
 use prunella_core::policy::{self, Action, Policy, Rule, RuleSet, Subjects, Verdict};
 use prunella_core::recording::{CHUNK_HEAD_BYTES, Chunk, Entry, sealed};
 use prunella_core::wire::codec;
