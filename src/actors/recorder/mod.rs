@@ -1,7 +1,7 @@
 //! The recorder: has written down what every role hears, and a digest of what comes of it, so that it can be replayed.
 //!
 //! Actors put entries into a bounded queue and never wait: when it is full, the entry is dropped and counted, and the
-//! role's life is recorded no further, because what follows a gap cannot be replayed. One thread writes ([`writer`]).
+//! role's life is recorded no further, because what follows a gap cannot be replayed. One thread writes.
 
 mod tape;
 mod writer;
