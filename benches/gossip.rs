@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 
 use prunella::actors::clock::Clock;
 use prunella::actors::directory::Directory;
-use prunella::actors::driver::{self, Ground, Perform, Start};
+use prunella::actors::driver::{self, Ground, Newborn, Perform, Start};
 use prunella::actors::stats::Place;
 use prunella_core::gossip::{Gossip, Heard, Input};
 use prunella_core::identity::Identity;
 use prunella_core::record::{Body, Kind, LinkBody, LinksBody, NodeBody, ProvenRecord, Record, RecordId};
+use prunella_core::recording::GossipStart;
 use prunella_core::wiring::{Command, Route};
 use prunella_core::{Instant as Moment, Label, Machine, PeerId, Verified};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -64,9 +65,13 @@ async fn through_mailbox(nodes: &[Identity]) -> Vec<Duration> {
     let (supervisor, _) = Actor::spawn(None, Supervisor, ()).await.unwrap();
     let performed = Arc::new(Performed::default());
     let directory = Arc::new(Directory::default());
-    let ground = Ground { clock: Clock::start(), directory: Arc::clone(&directory), shell: performed.clone() };
+    let ground =
+        Ground { clock: Clock::start(), directory: Arc::clone(&directory), shell: performed.clone(), recorder: None };
     let place = Place { name: "gossip".to_owned(), parent: None };
-    let start = Start { place, ground, machine: grown(nodes), first: Vec::new() };
+    let machine = grown(nodes);
+    // Nothing is recorded, so what it was made of is asked by nobody.
+    let made_of = GossipStart { me: nodes[0].peer(), seed: 1, now: Moment::BOOT };
+    let start = Start { place, ground, newborn: Newborn { machine, made_of, first: Vec::new() } };
     let actor = driver::spawn(start, supervisor.get_cell()).await.unwrap();
     let mut rounds = Vec::new();
     for round in 0..GROUPS * ROUNDS {

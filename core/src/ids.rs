@@ -6,13 +6,13 @@ use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use data_encoding::{Encoding, Specification};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A node's identity: its Ed25519 public key (RFC 8032), 32 bytes.
 ///
 /// Written as 52 characters of lowercase base32 (RFC 4648 alphabet, no padding), which fits one DNS label.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, bincode::Encode, bincode::Decode)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, bincode::Encode, bincode::Decode)]
 pub struct PeerId([u8; 32]);
 
 impl PeerId {
@@ -82,6 +82,23 @@ impl FromStr for PeerId {
     fn from_str(text: &str) -> Result<Self, NotAPeerId> {
         let bytes = base32().decode(text.as_bytes()).map_err(|_| NotAPeerId)?;
         Ok(Self(bytes.try_into().map_err(|_| NotAPeerId)?))
+    }
+}
+
+/// As text where people read it, as its 32 bytes where they do not.
+impl Serialize for PeerId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+    }
+}
+
+impl<'de> Deserialize<'de> for PeerId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        } else {
+            Deserialize::deserialize(deserializer).map(Self)
+        }
     }
 }
 

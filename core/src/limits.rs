@@ -166,6 +166,26 @@ pub const SESSIONS_MAX: usize = 1024;
 /// Longest message on a [`Connection`](https://docs.rs/prunella) of the library, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
+// --- Recordings ------------------------------------------------------------------------------------------------------
+
+/// Longest entry of a recording, in bytes; an input that needs more is not recorded, and neither is what follows in that
+/// life of its role.
+pub const RECORDING_ENTRY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most entries waiting for the recorder's writer; beyond it they are dropped and counted, and their lives have a gap.
+pub const RECORDING_QUEUE_MAX: usize = 8 * 1024;
+/// Most bytes of entries waiting for the recorder's writer; as above.
+pub const RECORDING_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most lives of one role that are replayed side by side; the oldest makes room.
+pub const RECORDING_LIVES_MAX: usize = ACTORS_WATCHED_MAX;
+/// Files kept of each role: the one that is written, and the one before it.
+pub const RECORDING_SEGMENTS_KEPT: u64 = 2;
+/// Runs of a node whose recordings are kept, the one under way included.
+pub const RECORDING_RUNS_KEPT: usize = 2;
+/// The least size of a recording's file that a configuration may set, in MiB.
+pub const RECORDING_FILE_MIB_MIN: u64 = 4;
+/// The largest size of a recording's file that a configuration may set, in MiB.
+pub const RECORDING_FILE_MIB_MAX: u64 = 4096;
+
 // --- Time ------------------------------------------------------------------------------------------------------------
 
 /// How long a connection attempt to a neighbor may take.
@@ -282,3 +302,8 @@ const _: () = assert!(SKETCH_CELLS_FIRST < SKETCH_CELLS_MAX, "there is more to a
 const _: () =
     assert!(SYNC_ITEMS_MAX * 16 + SYNC_PARTS_MAX * 64 < CONTROL_MESSAGE_BYTES_MAX, "a full sync's parts fit a message");
 const _: () = assert!(SYNC_PAUSE_SLACK.as_nanos() < SYNC_PAUSE.as_nanos(), "somebody in a hurry is noticed");
+const _: () = assert!(RECORDING_ENTRY_BYTES_MAX < RECORDING_QUEUE_BYTES_MAX, "every entry fits the queue");
+const _: () = assert!(
+    RECORDING_ENTRY_BYTES_MAX as u64 <= RECORDING_FILE_MIB_MIN * 1024 * 1024,
+    "a file is not much longer than it may be"
+);

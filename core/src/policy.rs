@@ -12,7 +12,7 @@ use crate::limits::POLICY_RULES_MAX;
 use crate::{Instant, Machine, PeerId, Rejected};
 
 /// What the role may hear.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// New rules, from the named source.
     RulesLoaded(RuleSet),

@@ -3,9 +3,10 @@
 use prunella_core::frame::{Frame, FrameKey, Labels};
 use prunella_core::gossip::{self, Gate, Moment};
 use prunella_core::record::{SignedRecord, VerifiedCache};
+use prunella_core::recording::{Entry, Header};
 use prunella_core::wire::stream::{StreamOpen, StreamReply};
 use prunella_core::wire::{Admission, AdmissionReply, Control, codec};
-use prunella_core::{Instant, Label};
+use prunella_core::{Instant, Label, monitor};
 
 const UNIX_MS: u64 = 1_800_000_000_000;
 
@@ -36,8 +37,17 @@ pub(crate) fn read(bytes: &[u8]) -> Read {
     let _ = StreamOpen::decode(bytes).map(|open| assert_eq!(StreamOpen::decode(&open.encode()), Ok(open)));
     // Encoding shortens a long reason, so that only the second round is the same again.
     let _ = StreamReply::decode(bytes).map(|reply| StreamReply::decode(&reply.encode()));
+    recording(bytes);
     frame(&mut bytes.to_vec());
     Read { message: control.is_ok(), signatures: known.len() }
+}
+
+/// What a recording may hold, which may come from anywhere.
+fn recording(bytes: &[u8]) {
+    let _ = Entry::decode(bytes).map(|entry| assert_eq!(Entry::decode(&entry.encode()), Ok(entry)));
+    let _ = Header::decode(bytes).map(|header| assert_eq!(Header::decode(&header.encode()), Ok(header)));
+    let _ = codec::decode_plain::<gossip::Input>(bytes);
+    let _ = codec::decode_plain::<monitor::Input>(bytes);
 }
 
 fn round_trip<T: bincode::Decode<()> + bincode::Encode + PartialEq + std::fmt::Debug>(bytes: &[u8]) {

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use prunella_core::recording::Recorded;
 use prunella_core::wiring::{Command, Route, Wire};
 use prunella_core::{Instant, Machine};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
@@ -10,11 +11,12 @@ use tokio::task::JoinHandle;
 
 use super::clock::Clock;
 use super::directory::{Directory, Mailbox};
+use super::recorder::{Recorder, Tape, hear};
 use super::stats::Place;
 use crate::messages::{Failure, Mail};
 
 /// A machine that can live in an actor.
-pub trait Role: Machine<Input: Send, Effect: Wire + Send> + Send + Sized + 'static {
+pub trait Role: Machine<Input: Send, Effect: Wire + Send> + Recorded<Start: Send> + Send + Sized + 'static {
     /// The questions that it answers.
     type Query: Send + 'static;
 
@@ -34,6 +36,8 @@ pub struct Ground {
     pub directory: Arc<Directory>,
     /// What performs commands.
     pub shell: Arc<dyn Perform>,
+    /// What records the roles, if anything does.
+    pub recorder: Option<Arc<Recorder>>,
 }
 
 /// Performs what leaves the core.
@@ -60,10 +64,25 @@ pub struct Start<R: Role> {
     pub place: Place,
     /// What it stands on.
     pub ground: Ground,
-    /// A new machine, built from durable facts.
+    /// The machine.
+    pub newborn: Newborn<R>,
+}
+
+/// A new machine, built from durable facts.
+pub struct Newborn<R: Role> {
+    /// The machine.
     pub machine: R,
+    /// What it was made of.
+    pub made_of: R::Start,
     /// What it hears first: what the shell's tables hold for it to adopt.
     pub first: Vec<R::Input>,
+}
+
+impl<R: Role> Newborn<R> {
+    /// The machine that is made of this and nothing else.
+    pub fn of(made_of: R::Start, first: Vec<R::Input>) -> Self {
+        Self { machine: R::made_of(made_of.clone()), made_of, first }
+    }
 }
 
 /// Starts a role as an actor under `supervisor`.
@@ -83,6 +102,7 @@ struct Running<R: Role> {
     mailbox: Mailbox<Mail<R::Input, R::Query>>,
     name: String,
     timer: Option<(Instant, JoinHandle<()>)>,
+    tape: Option<Tape>,
     effects: Vec<R::Effect>,
     routes: Vec<Route>,
 }
@@ -93,15 +113,17 @@ impl<R: Role> Actor for Driver<R> {
     type Arguments = Start<R>;
 
     async fn pre_start(&self, myself: ActorRef<Self::Msg>, start: Start<R>) -> Result<Running<R>, ActorProcessingErr> {
-        let Start { place, ground, machine, first } = start;
+        let Start { place, ground, newborn: Newborn { mut machine, made_of, first } } = start;
         let stats = ground.directory.register.at(&place);
         let mailbox = Mailbox::open(myself.clone(), stats);
         for input in first {
             mailbox.cast(Mail::Input(input));
         }
+        let recorder = ground.recorder.as_ref();
+        let tape = recorder.map(|r| r.begin(&place.name, &made_of, &mut machine, ground.clock.now()));
         machine.enter(&ground.directory, mailbox.clone());
         let (effects, routes) = (Vec::new(), Vec::new());
-        let mut running = Running { machine, ground, mailbox, name: place.name, timer: None, effects, routes };
+        let mut running = Running { machine, ground, mailbox, name: place.name, timer: None, tape, effects, routes };
         running.set_timer(&myself);
         Ok(running)
     }
@@ -119,10 +141,10 @@ impl<R: Role> Actor for Driver<R> {
         }
         let now = running.ground.clock.now();
         match message {
-            Mail::Input(input) => running.machine.handle(input, now, &mut running.effects),
+            Mail::Input(input) => running.hear(Some(input), now),
             Mail::Wake => {
                 running.timer = None;
-                running.machine.wake(now, &mut running.effects);
+                running.hear(None, now);
             }
             Mail::Query(query) => running.machine.answer(query),
             Mail::Fail(Failure::Panic) => panic!("chaos asked {} to panic", running.name),
@@ -138,6 +160,14 @@ impl<R: Role> Actor for Driver<R> {
 }
 
 impl<R: Role> Running<R> {
+    /// Has the machine hear an input, or wakes it if there is none.
+    fn hear(&mut self, heard: Option<R::Input>, now: Instant) {
+        match &mut self.tape {
+            None => hear(&mut self.machine, heard, now, &mut self.effects),
+            Some(tape) => tape.record(&mut self.machine, heard, now, &mut self.effects),
+        }
+    }
+
     /// Makes sure that the actor is woken at its machine's deadline. An earlier timer stays: an early wake is harmless.
     fn set_timer(&mut self, myself: &ActorRef<Mail<R::Input, R::Query>>) {
         let Some(deadline) = self.machine.deadline() else { return };

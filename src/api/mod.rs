@@ -16,6 +16,7 @@ mod member_answers;
 pub mod node;
 mod path_answers;
 mod renewal;
+pub mod replay;
 pub mod server;
 pub mod setup;
 mod shared_answers;

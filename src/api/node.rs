@@ -21,11 +21,12 @@ use super::renewal;
 use super::server::{SOCKET_NAME, Server};
 use super::setup::advertised;
 use crate::actors::clock::Clock;
+use crate::actors::recorder::{Recorder, RecorderSetup};
 use crate::actors::shell::{Events, Journal, Parts, RulesGate, Shell, pump};
 use crate::actors::surfaces;
 use crate::config::read_rules;
 use crate::datapath::Port;
-use crate::host::{Host, Machine, WallClock};
+use crate::host::{Host, Machine, WallClock, unblocked};
 use crate::security::{Credentials, Issuer};
 use crate::supervision::supervisor::SupervisorMsg;
 use crate::supervision::tree::{self, ROOT, ReadRules, Seed};
@@ -71,7 +72,8 @@ pub(super) async fn start_on(
     })?;
     let (port, port_events) = Port::over(socket, credentials.peer())
         .map_err(|error| Error::new(ErrorKind::System, format!("cannot use the socket: {error}")))?;
-    let shell = Arc::new(Shell::new(parts(config, credentials, host, store, port).await?));
+    let recorder = recorder(&*host, dir, &config, credentials.peer())?;
+    let shell = Arc::new(Shell::new(parts(config, credentials, host, store, port, recorder).await?));
     let (sessions, events, inbound) = open_transport(dir, &shell, port_events)?;
     restore_services(&shell)?;
 
@@ -124,6 +126,12 @@ impl Running {
         // is being dialed in vain keeps either waiting; those that do not hear the farewell notice the silence.
         let _ = tokio::time::timeout(FAREWELL_PATIENCE, self.answers.sessions().shut_down()).await;
         let _ = tokio::time::timeout(FAREWELL_PATIENCE, shell.links().shut_down()).await;
+        if let Some(recorder) = shell.recorder.clone() {
+            let finished = unblocked(&*shell.host, move || recorder.finish()).await;
+            if let Err(error) = finished {
+                tracing::error!(%error, "the recording could not be finished");
+            }
+        }
         // The one writer has ended, and may have had no time for the last of it.
         let kept = shell.directory.backlog.write(&*shell.store).and_then(|_| shell.store.flush());
         if let Err(error) = kept {
@@ -179,12 +187,29 @@ fn open_store(host: &dyn Host, path: &Path, rebuild: bool) -> Result<Arc<dyn Sto
     Ok(host.open_store(path)?)
 }
 
+/// What records the roles, if the configuration wants it.
+fn recorder(host: &dyn Host, dir: &Path, config: &MeshConfig, node: PeerId) -> Result<Option<Arc<Recorder>>, Error> {
+    if !config.journal.inputs {
+        return Ok(None);
+    }
+    let dir = dir.join(JOURNAL_NAME);
+    let run_unix_ms = host.unix_time().as_millis() as u64;
+    let setup = RecorderSetup { dir: dir.clone(), node, run_unix_ms, file_bytes: config.journal.file_bytes() };
+    let recorder = Recorder::start(setup).map_err(|error| {
+        let text = format!("cannot record in {}: {error}; `journal.inputs` in config.toml turns it off", dir.display());
+        Error::new(ErrorKind::System, text)
+    })?;
+    tracing::info!(dir = %recorder.dir().display(), "what roles hear is recorded");
+    Ok(Some(Arc::new(recorder)))
+}
+
 async fn parts(
     mut config: MeshConfig,
     credentials: Credentials,
     host: Arc<dyn Host>,
     store: Arc<dyn Store>,
     port: Arc<Port>,
+    recorder: Option<Arc<Recorder>>,
 ) -> Result<Parts, Error> {
     config.listen = port.local_addr();
     let advertised = advertised(&config);
@@ -209,7 +234,7 @@ async fn parts(
     }
     roster.remove(&credentials.peer());
     let journal = Journal::load(&*store)?;
-    Ok(Parts { config, credentials, host, clock: Clock::start(), store, port, advertised, roster, journal })
+    Ok(Parts { config, credentials, host, clock: Clock::start(), store, port, advertised, roster, journal, recorder })
 }
 
 type Transport = (Sessions, Events, mpsc::Receiver<Inbound>);
@@ -336,6 +361,8 @@ impl From<StoreError> for Error {
     }
 }
 
+/// The directory of recordings in a node's directory.
+pub const JOURNAL_NAME: &str = "journal";
 /// How long actors get to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// How long sessions, and then links, get to say farewell.

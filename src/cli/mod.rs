@@ -28,6 +28,7 @@ mod ping;
 mod policy;
 mod progress;
 mod render;
+mod replay;
 mod reputation;
 mod services;
 mod session;
@@ -108,6 +109,13 @@ enum Command {
     Node(NodeCommand),
     /// Talk to the running node, line by line; reads a script when standard input is not a terminal
     Shell,
+    /// Run what a node's roles have heard through the core again, and compare what comes of it
+    #[command(
+        after_help = "A node records what its roles hear when `[journal] inputs` is true, in DIR/journal: a directory for
+this run and one for the run before. Each role has files of its own. Exit code 1: effects differ, or
+nothing could be compared."
+    )]
+    Replay(replay::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
     /// Run the core of many nodes on one thread, with seeded faults, and check what must hold
@@ -129,6 +137,9 @@ impl Cli {
     fn perform(self, simulators: Simulators, output: &mut Output) -> Result<(), Failure> {
         if let Command::Completions(arguments) = self.command {
             return completions::run(&arguments, output);
+        }
+        if let Command::Replay(arguments) = self.command {
+            return replay::run(&arguments, output);
         }
         if let Command::Sim(arguments) = self.command {
             return sim::run(&arguments, simulators, output);
@@ -153,7 +164,7 @@ impl Cli {
                 runtime.block_on(command.run(&mut session))
             }
             Command::Shell => shell::run(&dir, &runtime, output),
-            Command::Sim(_) | Command::Lab(_) | Command::Completions(_) => {
+            Command::Sim(_) | Command::Lab(_) | Command::Replay(_) | Command::Completions(_) => {
                 unreachable!("BUG: what needs no directory was done above")
             }
         };
@@ -274,6 +285,8 @@ mod tests {
             "prunella chaos soak --seconds 5 --seed 7 --nodes 7 --json soak.json",
             "prunella down",
             "prunella shell",
+            "prunella replay /d/journal",
+            "prunella replay /d/journal/1 --role monitor --from 1000 --json",
             "prunella completions bash",
             "prunella sim --seeds 3 --nodes 5 --seconds 10",
             "prunella sim --seed 7",
@@ -323,6 +336,9 @@ mod tests {
             "prunella chaos soak",
             "prunella chaos soak --minutes 0",
             "prunella chaos soak --minutes 1 --seconds 1",
+            "prunella replay",
+            "prunella replay /d --role nobody",
+            "prunella replay /d --from 7",
             "prunella completions cmd",
             "prunella sim --seed 1 --seeds 2",
             "prunella sim --seeds 0",

@@ -40,7 +40,9 @@ within reach there is a quorum; without one, shared values are read-only."
         after_help = "detect is the time from the last sign that all was well; analyze ends when it is known what the
 incident follows from; plan when the last plan was made; execute counts the steps of that plan that
 were in vain; verify ends when it was measured that the incident is over. A plan ranks its candidates:
-expected effect, less cost and risk, all in thousandths."
+expected effect, less cost and risk, all in thousandths.
+
+What the roles heard meanwhile is run again by `prunella replay`, if it was recorded."
     )]
     Incident(incident::Arguments),
     /// Measure round trips to a node

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use prunella_core::limits::{
     ADDRESSES_MAX, CONTROL_RATE_PER_SECOND_MAX, CONTROL_RATE_PER_SECOND_MIN, NEIGHBORS_MAX, NODE_NAME_BYTES_MAX,
-    PATHS_MAX, REGION_BYTES_MAX,
+    PATHS_MAX, RECORDING_FILE_MIB_MAX, RECORDING_FILE_MIB_MIN, REGION_BYTES_MAX,
 };
 
 use super::{MeshConfig, Neighbors, Paths, Probe};
@@ -32,6 +32,8 @@ pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
     let rates = (CONTROL_RATE_PER_SECOND_MIN, CONTROL_RATE_PER_SECOND_MAX);
     between("gossip.messages_per_second", config.gossip.messages_per_second, rates.0, rates.1)?;
     between("certificate.validity_hours", config.certificate.validity_hours, 1, VALIDITY_HOURS_MAX)?;
+    let sizes = (RECORDING_FILE_MIB_MIN, RECORDING_FILE_MIB_MAX);
+    between("journal.file_mib", config.journal.file_mib, sizes.0, sizes.1)?;
     path("store.directory", config.store.directory.as_os_str().is_empty())?;
     path("policy.file", config.policy.file.as_os_str().is_empty())
 }
@@ -158,6 +160,8 @@ mod tests {
             let broken = broken_key(|config| config.gossip.messages_per_second = rate);
             assert_eq!(broken, Some("gossip.messages_per_second"));
         }
+        assert_eq!(broken_key(|config| config.journal.file_mib = 3), Some("journal.file_mib"));
+        assert_eq!(broken_key(|config| config.journal.file_mib = 4097), Some("journal.file_mib"));
         assert_eq!(broken_key(|config| config.policy.file = "".into()), Some("policy.file"));
     }
 }

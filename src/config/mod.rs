@@ -57,6 +57,8 @@ pub struct MeshConfig {
     pub store: Store,
     /// Where the rules are.
     pub policy: Policy,
+    /// What is written down for a replay.
+    pub journal: Journal,
     /// Whether faults may be injected.
     pub chaos: Chaos,
     /// What is logged.
@@ -148,6 +150,16 @@ pub struct Store {
 pub struct Policy {
     /// The file; after [`load`] it no longer depends on the working directory.
     pub file: PathBuf,
+}
+
+/// What is written down for a replay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Journal {
+    /// Whether the inputs of all roles are.
+    pub inputs: bool,
+    /// How long a file of them may become, in MiB.
+    pub file_mib: u64,
 }
 
 /// Whether faults may be injected.
@@ -261,6 +273,13 @@ impl Probe {
     /// Silence after which a path or link is dead.
     pub fn dead_after(&self) -> Duration {
         Duration::from_millis(self.dead_after_ms)
+    }
+}
+
+impl Journal {
+    /// How long a file may become, in bytes.
+    pub fn file_bytes(&self) -> u64 {
+        self.file_mib * 1024 * 1024
     }
 }
 

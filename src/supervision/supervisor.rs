@@ -313,8 +313,12 @@ mod tests {
 
     impl Family {
         async fn start(strategy: Strategy) -> Self {
-            let ground =
-                Ground { clock: Clock::start(), directory: Arc::<Directory>::default(), shell: Arc::new(Nothing) };
+            let ground = Ground {
+                clock: Clock::start(),
+                directory: Arc::<Directory>::default(),
+                shell: Arc::new(Nothing),
+                recorder: None,
+            };
             let (story, lives) = (Story::default(), Arc::default());
             let child = |name| frail(name, &story, &lives);
             let children = ["a", "b", "c"].into_iter().map(child).collect();

@@ -19,7 +19,7 @@ use ractor::{ActorCell, ActorRef};
 
 use super::supervisor::{self, Child, Plan, Strategy, SupervisorMsg};
 use crate::actors::directory::peer_name;
-use crate::actors::driver::{self, Ground, Role, Start};
+use crate::actors::driver::{self, Ground, Newborn, Role, Start};
 use crate::actors::shell::Shell;
 use crate::actors::stats::Place;
 use crate::actors::{knowledge, surfaces};
@@ -68,6 +68,7 @@ impl Seed {
             clock: self.shell.clock,
             directory: Arc::clone(&self.shell.directory),
             shell: Arc::clone(&self.shell) as Arc<dyn driver::Perform>,
+            recorder: self.shell.recorder.clone(),
         }
     }
 
@@ -96,18 +97,17 @@ impl Seed {
         })
     }
 
-    fn role<R: Role>(&self, name: &'static str, newborn: Newborn<R>) -> Child {
-        self.role_under(ROOT, name, newborn)
+    fn role<R: Role>(&self, name: &'static str, bear: Bear<R>) -> Child {
+        self.role_under(ROOT, name, bear)
     }
 
-    fn role_under<R: Role>(&self, parent: &'static str, name: &'static str, newborn: Newborn<R>) -> Child {
+    fn role_under<R: Role>(&self, parent: &'static str, name: &'static str, bear: Bear<R>) -> Child {
         let seed = self.clone();
         child(name, move |supervisor| {
             let seed = seed.clone();
             Box::pin(async move {
-                let (machine, first) = newborn(&seed)?;
-                driver::spawn(Start { place: place(name, parent), ground: seed.ground(), machine, first }, supervisor)
-                    .await
+                let newborn = bear(&seed)?;
+                driver::spawn(Start { place: place(name, parent), ground: seed.ground(), newborn }, supervisor).await
             })
         })
     }
@@ -140,8 +140,8 @@ impl Seed {
         let name = peer_name(&peer);
         let place = place(&name, "peers");
         child(&name, move |supervisor| {
-            let (machine, first) = seed.shell.peer(peer);
-            let start = Start { place: place.clone(), ground: seed.ground(), machine, first };
+            let newborn = seed.shell.peer(peer);
+            let start = Start { place: place.clone(), ground: seed.ground(), newborn };
             Box::pin(driver::spawn(start, supervisor))
         })
     }
@@ -168,7 +168,7 @@ impl Seed {
     }
 }
 
-type Newborn<R> = fn(&Seed) -> Result<(R, Vec<<R as prunella_core::Machine>::Input>), String>;
+type Bear<R> = fn(&Seed) -> Result<Newborn<R>, String>;
 
 fn place(name: &str, parent: &str) -> Place {
     Place { name: name.to_owned(), parent: Some(parent.to_owned()) }

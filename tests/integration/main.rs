@@ -20,6 +20,7 @@ mod impaired;
 mod links;
 mod mesh;
 mod process;
+mod replay;
 #[path = "../../benches/rig/mod.rs"]
 mod rig;
 mod services;

@@ -8,7 +8,7 @@ mod running;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::incident::{Outcome, Plan, Step};
 use crate::limits::PLANS_MAX;
@@ -17,7 +17,7 @@ use crate::{Instant, Machine};
 use running::Running;
 
 /// What the role may hear.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// Carry this out.
     Adopted(Plan),

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::{BROADCAST_IDS_MAX, PUSH_RECORDS_MAX, REPLAYS_REMEMBERED_MAX};
 use crate::reconcile;
@@ -19,7 +19,7 @@ use crate::wire::{Control, codec};
 use crate::{Instant, ItemId, Label, Rejected, TokenBucket, Verified};
 
 /// A neighbor's message, checked.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Heard {
     /// Records whose origins signed them, along the tree.
     Push(Vec<Verified<ProvenRecord>>),
@@ -33,6 +33,22 @@ pub enum Heard {
     Pruned,
     /// A part of finding out what differs.
     Reconcile(reconcile::Message),
+}
+
+impl Heard {
+    /// Checks what its type does not say: records in it are [`Verified`], everything else only has to be possible.
+    ///
+    /// # Errors
+    /// [`Rejected::OverLimit`] if it holds more than a message may, and what [`reconcile::Message::check`] says.
+    pub(crate) fn check(&self) -> Result<(), Rejected> {
+        let at_most = |most, found: usize| if found <= most { Ok(()) } else { Err(Rejected::OverLimit) };
+        match self {
+            Heard::Push(records) | Heard::Give(records) => at_most(PUSH_RECORDS_MAX, records.len()),
+            Heard::Announced(items) | Heard::Grafted(items) => at_most(BROADCAST_IDS_MAX, items.len()),
+            Heard::Pruned => Ok(()),
+            Heard::Reconcile(message) => message.check(),
+        }
+    }
 }
 
 /// What a gate lets through.

@@ -10,7 +10,7 @@ impl Gossip {
     /// Takes a record in; true if it was news, to be passed on.
     pub(super) fn learn(&mut self, proven: Verified<ProvenRecord>, now: Instant, effects: &mut Vec<Effect>) -> bool {
         let record = &proven.record;
-        let mine = record.id.origin == self.identity.peer();
+        let mine = record.id.origin == self.signer.peer();
         if mine {
             // Stale or not, an older self of this node said it: what this process says next is newer.
             self.held.speak(record.version);

@@ -1,12 +1,12 @@
 //! What a starting node finds in its store.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::record::{ProvenRecord, SignedRecord};
 use crate::{PeerId, Verified};
 
 /// What the store held, checked.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Loaded {
     /// Records that hold now.
     pub records: Vec<Verified<ProvenRecord>>,

@@ -20,20 +20,20 @@ mod trust;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use gate::{Gate, Heard, Moment, Said, verify};
 pub use loaded::{Loaded, load};
 pub use members::{MemberView, Standing};
 
 use crate::broadcast::Broadcast;
-use crate::identity::Identity;
 use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::peer::LinkReport;
 use crate::record::{Kind, LinkBody, NodeBody, Record, RecordId, SignedRecord};
 use crate::rng::Rng;
 use crate::shared::{Refused, Value};
+use crate::signer::Signer;
 use crate::wire::Control;
 use crate::{Instant, ItemId, Machine, PeerId, Rejected};
 use held::Held;
@@ -46,7 +46,7 @@ use spread::Outbox;
 use trust::Trust;
 
 /// What the role may hear.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// What the wall clock says; given at the start and every few seconds, so that a clock that jumps is noticed.
     Clock {
@@ -171,7 +171,7 @@ pub enum Effect {
 /// The role.
 #[derive(Debug)]
 pub struct Gossip {
-    identity: Identity,
+    signer: Signer,
     rng: Rng,
     /// Tells the versions of this life of the node from those of every other.
     life: u16,
@@ -203,13 +203,14 @@ impl Clock {
 }
 
 impl Gossip {
-    /// The role of the node with this identity, knowing nothing yet.
-    pub fn new(identity: Identity, seed: u64, now: Instant) -> Self {
+    /// The role of the node whose statements are signed by this, usually its identity, knowing nothing yet.
+    pub fn new(signer: impl Into<Signer>, seed: u64, now: Instant) -> Self {
+        let signer = signer.into();
         let mut rng = Rng::from_seed(seed);
         let begins = now + Duration::from_millis(rng.below(STARTS_WITHIN_MS) as u64);
         Self {
-            members: Members::new(identity.peer(), rng.next_u64(), now),
-            identity,
+            members: Members::new(signer.peer(), rng.next_u64(), now),
+            signer,
             life: rng.next_u64() as u16,
             rng,
             clock: Clock::default(),
@@ -234,6 +235,11 @@ impl Gossip {
     /// Every record held, ordered by id.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.held.iter().map(|proven| &proven.record)
+    }
+
+    /// What signs its statements, to be told to note or to recall.
+    pub(crate) fn signer_mut(&mut self) -> &mut Signer {
+        &mut self.signer
     }
 
     fn on_link_reported(&mut self, report: &LinkReport, now: Instant, effects: &mut Vec<Effect>) {

@@ -11,7 +11,7 @@ use crate::shared::Write;
 
 impl Gossip {
     pub(super) fn own_id(&self, kind: Kind, key: &str) -> RecordId {
-        RecordId { origin: self.identity.peer(), kind, key: key.to_owned() }
+        RecordId { origin: self.signer.peer(), kind, key: key.to_owned() }
     }
 
     /// Whether a record of this node's own origin says something that this process would not say. A proof never does: it
@@ -70,7 +70,7 @@ impl Gossip {
         let ages = |r: &Record| r.expires_ms < unix_ms + life(r.id.kind, &r.body).as_millis() as u64 / 2;
         let ends = |r: &Record| !says_nothing(&r.body) && ages(r);
         let stale = |r: &Record| is_renewed(r) && (is_ahead(r.issued_ms, unix_ms) || ends(r));
-        let own = self.held.of_origin(self.identity.peer());
+        let own = self.held.of_origin(self.signer.peer());
         let stale: Vec<RecordId> = own.filter(|record| stale(record)).map(|record| record.id.clone()).collect();
         for id in stale {
             self.republish(&id, now, effects);
@@ -93,7 +93,8 @@ impl Gossip {
             id,
             body,
         };
-        let proven = record.sign(&self.identity);
+        // Only when this is replayed can there be no signature: because it says something else than it said then.
+        let Some(proven) = record.sign_with(&mut self.signer) else { return };
         let item = proven.item;
         self.held.speak(proven.record.version);
         if self.take_in(proven, now, effects) {

@@ -59,7 +59,7 @@ impl Gossip {
         now: Instant,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
-        let (me, unix_ms) = (self.identity.peer(), self.clock.unix_ms(now));
+        let (me, unix_ms) = (self.signer.peer(), self.clock.unix_ms(now));
         let write = match value {
             Some(value) => self.shared.values.put(me, &key, value, unix_ms)?,
             None => self.shared.values.remove(me, &key, unix_ms)?,
@@ -90,7 +90,7 @@ impl Gossip {
     /// Forgets a record that has expired.
     pub(super) fn forget_shared(&mut self, id: &RecordId, effects: &mut Vec<Effect>) {
         if id.kind == Kind::Shared {
-            if id.origin == self.identity.peer() {
+            if id.origin == self.signer.peer() {
                 self.shared.wrote.remove(&id.key);
             }
             let changed = self.shared.values.forget(&id.origin, &id.key);
@@ -102,14 +102,14 @@ impl Gossip {
     /// What this process never wrote it takes over instead: an older self's word holds.
     pub(super) fn contradicts_my_write(&self, record: &Record) -> bool {
         let key = &record.id.key;
-        let mine = self.shared.values.said(&self.identity.peer(), key).filter(|_| self.shared.wrote.contains(key));
+        let mine = self.shared.values.said(&self.signer.peer(), key).filter(|_| self.shared.wrote.contains(key));
         mine.is_some_and(|mine| Body::Shared(mine.clone()) != record.body)
     }
 
     /// Writes again what this process wrote, so that it stands against what an older self did.
     pub(super) fn rewrite_shared(&mut self, record: &Record, now: Instant, effects: &mut Vec<Effect>) {
         let (Body::Shared(older), key) = (&record.body, &record.id.key) else { return };
-        let (me, unix_ms) = (self.identity.peer(), self.clock.unix_ms(now));
+        let (me, unix_ms) = (self.signer.peer(), self.clock.unix_ms(now));
         if let Some(write) = self.shared.values.rewrite(me, key, older, unix_ms) {
             self.say_shared(key, write, now, effects);
         }
@@ -120,7 +120,7 @@ impl Gossip {
         if !self.shared.quorum.has_quorum {
             return;
         }
-        let (me, unix_ms) = (self.identity.peer(), self.clock.unix_ms(now));
+        let (me, unix_ms) = (self.signer.peer(), self.clock.unix_ms(now));
         for (key, write) in self.aging_shared(&me, unix_ms) {
             self.say_shared(&key, write, now, effects);
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
+use crate::identity::Identity;
 use crate::peer::LinkState;
 use crate::record::Body;
 use crate::record::ProvenRecord;

@@ -68,7 +68,7 @@ impl Gossip {
     ) {
         let Some(proof) = Equivocation::of(held, heard) else { return };
         // A node's own two statements are for others to judge: its key is used twice, or stolen.
-        if proof.accused() != self.identity.peer() && !self.trust.is_convicted(&proof.accused()) {
+        if proof.accused() != self.signer.peer() && !self.trust.is_convicted(&proof.accused()) {
             let id = self.own_id(Kind::Equivocation, &proof.accused().to_string());
             self.say(id, Body::Equivocation(Box::new(proof)), now, effects);
         }
@@ -77,7 +77,7 @@ impl Gossip {
     /// A proof is held from now on: what the accused has said is dropped.
     pub(super) fn convict(&mut self, id: RecordId, proof: &Equivocation, now: Instant, effects: &mut Vec<Effect>) {
         let accused = proof.accused();
-        if accused == self.identity.peer() {
+        if accused == self.signer.peer() {
             return;
         }
         let left_ms = proof.ends_ms().saturating_sub(self.clock.unix_ms(now));

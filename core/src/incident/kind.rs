@@ -1,12 +1,12 @@
 //! What can be wrong, and how bad that is.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Quantity, Subject};
 use crate::PeerId;
 
 /// What can be wrong.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum IncidentKind {
     /// The link to a neighbor does not carry round trips.
     LinkDown {
@@ -200,7 +200,7 @@ impl IncidentKind {
 }
 
 /// How bad it is, the worst last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Severity {
     /// Worth knowing; users notice nothing.
     Notice,

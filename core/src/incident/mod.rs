@@ -9,7 +9,7 @@ mod kind;
 mod plan;
 mod subject;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Instant;
 
@@ -19,7 +19,7 @@ pub use plan::{Candidate, Outcome, Phases, Plan, Step, Withheld};
 pub use subject::Subject;
 
 /// Something is wrong.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     /// Its number, growing on this node.
     pub id: u64,

@@ -9,7 +9,7 @@ use super::IncidentKind;
 use crate::{Instant, PeerId};
 
 /// What to do about an incident: candidates, tried in order until one helps.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The incident.
     pub incident: u64,
@@ -28,7 +28,7 @@ pub struct Plan {
 }
 
 /// One way to repair something, and the numbers by which it was ranked.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// What to do, in this order.
     pub steps: Vec<Step>,
@@ -75,7 +75,7 @@ impl fmt::Display for Candidate {
 }
 
 /// Why a candidate is not to be tried now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Withheld {
     /// Another risky repair is under way.
     OneAtATime,
@@ -97,7 +97,7 @@ impl Withheld {
 }
 
 /// One thing to do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Step {
     /// Wait for what is already under way: a probe that returns, a supervisor that restarts.
     Wait,

@@ -7,13 +7,13 @@
 //!
 //! A mesh of one always has its quorum. Of two, both are needed: either of them alone is only half. Of three, two.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Instant;
 use crate::limits::QUORUM_LOSS_HOLD;
 
 /// How many are within reach, of how many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quorum {
     /// Members that this node reaches, itself included.
     pub reachable: usize,

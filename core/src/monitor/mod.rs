@@ -18,7 +18,7 @@ mod watches;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::analysis::Topology;
 use crate::incident::{Evidence, Incident, IncidentKind, Subject};
@@ -35,7 +35,7 @@ use watches::{ActorWatch, Finding, LinkWatch, PathWatch, ProcessWatch, StoreWatc
 pub use watches::{LinkFigures, ProcessFigures};
 
 /// What the role may hear.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// How a neighbor's link is.
     LinkReported(LinkReport),
@@ -128,7 +128,7 @@ pub enum Effect {
 }
 
 /// What the role is to watch for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// This node.
     pub me: PeerId,

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{PeerId, Rejected};
 
 /// How this process is; every 10 ms.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProcessSample {
     /// How much later than it wanted to be the process was woken for this sample.
     pub late: Duration,
@@ -25,7 +25,7 @@ pub struct ProcessSample {
 }
 
 /// How one actor is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActorSample {
     /// Its name.
     pub actor: String,
@@ -38,7 +38,7 @@ pub struct ActorSample {
 }
 
 /// What one link has carried since it was installed, as the datapath counts it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkSample {
     /// The neighbor.
     pub peer: PeerId,
@@ -55,7 +55,7 @@ pub struct LinkSample {
 }
 
 /// What the session with one destination has sent, as it counts itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathSample {
     /// The destination.
     pub destination: PeerId,

@@ -12,7 +12,7 @@ mod why;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use tracked::{DOUBTED_FOR, PathState, PathView};
 pub use why::{LinkWhy, Verdict, Why};
@@ -26,7 +26,7 @@ use crate::{Instant, Label, LinkId, Machine, PeerId, Tag};
 use destination::{Destination, Returned};
 
 /// What the role may hear.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// A node's links, as it says; empty when they are no longer known.
     LinksLearned {
@@ -149,7 +149,7 @@ pub struct Way {
 }
 
 /// What became of a destination, for the monitor.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PathReport {
     /// The destination.
     pub destination: PeerId,
@@ -158,7 +158,7 @@ pub struct PathReport {
 }
 
 /// What can happen to the way to a destination.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PathChange {
     /// Traffic moved to another path.
     Switched {
@@ -180,7 +180,7 @@ pub enum PathChange {
 }
 
 /// Why traffic moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SwitchCause {
     /// The path's probes were overdue.
     Late,
@@ -197,7 +197,7 @@ pub enum SwitchCause {
 }
 
 /// What the role is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// Paths kept per destination.
     pub paths: usize,

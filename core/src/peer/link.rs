@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::measure::{Loss, ProbeWindow, Rtt};
 use super::{Effect, LinkState};
@@ -15,7 +15,7 @@ use crate::rng::Rng;
 use crate::{Instant, Label, LinkId};
 
 /// How often to probe, and what silence means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probing {
     /// Time between probes of what carries traffic, or is under suspicion.
     pub interval: Duration,

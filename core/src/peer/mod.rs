@@ -12,7 +12,7 @@ mod report;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use link::Probing;
 pub use measure::{ProbeWindow, Rtt};
@@ -24,7 +24,7 @@ use crate::{Instant, Label, LinkId, Machine, PeerId};
 use link::Link;
 
 /// What the role may hear.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// Where the neighbor can be dialed: from the configuration, the store, or its node record.
     AddressesLearned(Vec<SocketAddr>),

@@ -13,7 +13,7 @@ mod ranking;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::incident::{Candidate, Incident, IncidentKind, Outcome, Plan, Severity, Withheld};
 use crate::limits::{INCIDENTS_MAX, PLANS_MAX};
@@ -24,7 +24,7 @@ use budget::Budget;
 use knowledge::Knowledge;
 
 /// What the role may hear.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// An incident begins.
     Raised(Incident),

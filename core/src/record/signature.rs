@@ -18,7 +18,7 @@ pub(super) enum Statement<'a> {
 }
 
 impl Statement<'_> {
-    fn signed_bytes(&self) -> Vec<u8> {
+    pub(super) fn signed_bytes(&self) -> Vec<u8> {
         match self {
             Statement::Single(bytes, _) => [b"prunella record v1\0".as_slice(), bytes].concat(),
             Statement::Batch(size, root) => {

@@ -1,15 +1,17 @@
 //! A record as it travels, and how one is made.
 
 use bincode::{Decode, Encode};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::batch::{self, Path};
 use super::signature::{Statement, VerifiedCache};
 use super::{Record, verify};
 use crate::identity::Identity;
 use crate::limits::BATCH_RECORDS_MAX;
+use crate::signer::Signer;
 use crate::wire::codec;
-use crate::{ItemId, Rejected, Verified};
+use crate::{ItemId, PeerId, Rejected, Verified};
 
 /// A record as it travels: the bytes, and what proves that their origin signed them. A claim, until
 /// [`SignedRecord::verify`] or [`verify_all`](super::verify_all) vouches for it.
@@ -41,11 +43,20 @@ impl Record {
     /// # Panics
     /// If `identity` is not the record's origin, or the record is over the limits: both are bugs of this node.
     pub fn sign(self, identity: &Identity) -> Verified<ProvenRecord> {
-        let bytes = self.encode_as(identity);
+        let bytes = self.encode_as(&identity.peer());
         let hash = batch::leaf(&bytes);
         let signature = Statement::Single(&bytes, hash).sign(identity);
         let signed = SignedRecord { bytes, signature, path: None };
         Verified::vouch(ProvenRecord { record: self, signed, item: ItemId::of_hash(&hash) })
+    }
+
+    /// As [`Record::sign`]; `None` if the signer has no signature for it.
+    pub(crate) fn sign_with(self, signer: &mut Signer) -> Option<Verified<ProvenRecord>> {
+        let bytes = self.encode_as(&signer.peer());
+        let hash = batch::leaf(&bytes);
+        let signature = signer.sign(&Statement::Single(&bytes, hash).signed_bytes())?.to_vec();
+        let signed = SignedRecord { bytes, signature, path: None };
+        Some(Verified::vouch(ProvenRecord { record: self, signed, item: ItemId::of_hash(&hash) }))
     }
 
     /// Signs records as their origin, with one signature for each [`BATCH_RECORDS_MAX`] of them, in their order. A batch
@@ -66,8 +77,8 @@ impl Record {
         signed
     }
 
-    fn encode_as(&self, identity: &Identity) -> Vec<u8> {
-        assert_eq!(self.id.origin, identity.peer(), "BUG: a node signs only for itself");
+    fn encode_as(&self, peer: &PeerId) -> Vec<u8> {
+        assert_eq!(self.id.origin, *peer, "BUG: a node signs only for itself");
         self.check().expect("BUG: a node's own record is within the limits");
         let bytes = codec::encode(self);
         self.check_length(bytes.len()).expect("BUG: a node's own record is within the limits");
@@ -76,7 +87,7 @@ impl Record {
 }
 
 fn sign_tree(records: Vec<Record>, identity: &Identity) -> impl Iterator<Item = Verified<ProvenRecord>> {
-    let encoded: Vec<Vec<u8>> = records.iter().map(|record| record.encode_as(identity)).collect();
+    let encoded: Vec<Vec<u8>> = records.iter().map(|record| record.encode_as(&identity.peer())).collect();
     let leaves: Vec<_> = encoded.iter().map(|bytes| batch::leaf(bytes)).collect();
     let items: Vec<ItemId> = leaves.iter().map(ItemId::of_hash).collect();
     let (root, paths) = batch::tree(leaves);
@@ -110,5 +121,22 @@ impl SignedRecord {
     /// As [`SignedRecord::verify`], but neither [`Rejected::Stale`] nor [`Rejected::Future`].
     pub fn verify_signature(self) -> Result<Verified<ProvenRecord>, Rejected> {
         verify::verify_signature(self)
+    }
+}
+
+/// What was written down as verified is verified again when it is read, whatever the time is: its signature, and that the
+/// statement beside it is the signed one.
+impl<'de> Deserialize<'de> for Verified<ProvenRecord> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Claim {
+            record: Record,
+            signed: SignedRecord,
+            item: ItemId,
+        }
+        let Claim { record, signed, item } = Claim::deserialize(deserializer)?;
+        let proven = signed.verify_signature().map_err(D::Error::custom)?;
+        let is_same = proven.record == record && proven.item == item;
+        is_same.then_some(proven).ok_or_else(|| D::Error::custom(Rejected::Inconsistent))
     }
 }

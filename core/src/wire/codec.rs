@@ -6,11 +6,13 @@
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::enc::write::Writer;
-use bincode::error::EncodeError;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::Rejected;
-use crate::limits::CONTROL_MESSAGE_BYTES_MAX;
+use crate::limits::{CONTROL_MESSAGE_BYTES_MAX, RECORDING_ENTRY_BYTES_MAX};
 
 /// The version of the protocol between nodes, the first byte of every message.
 pub const VERSION: u8 = 1;
@@ -48,9 +50,48 @@ pub fn decode_canonical<T: Decode<()> + Encode>(bytes: &[u8]) -> Result<T, Rejec
     if same.rest.is_empty() { Ok(value) } else { Err(Rejected::NonCanonical) }
 }
 
-fn rejected(error: bincode::error::DecodeError) -> Rejected {
+/// Encodes an entry of a recording.
+pub fn encode_entry<T: Encode>(value: &T) -> Vec<u8> {
+    bincode::encode_to_vec(value, RECORDING).expect("BUG: plain data encodes")
+}
+
+/// Decodes an entry of a recording.
+///
+/// # Errors
+/// As [`decode`], with [`RECORDING_ENTRY_BYTES_MAX`] for the limit.
+pub fn decode_entry<T: Decode<()>>(bytes: &[u8]) -> Result<T, Rejected> {
+    let (value, used) = bincode::decode_from_slice(bytes, RECORDING).map_err(rejected)?;
+    if used == bytes.len() { Ok(value) } else { Err(Rejected::Malformed) }
+}
+
+/// Encodes what never travels: an input of a role, or what a role starts with, for a recording.
+pub fn encode_plain<T: Serialize>(value: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, RECORDING).expect("BUG: plain data encodes")
+}
+
+/// Decodes what [`encode_plain`] has encoded.
+///
+/// # Errors
+/// As [`decode_entry`], and the reason why a record in it is turned away: it is verified again.
+pub fn decode_plain<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Rejected> {
+    let (value, used) = bincode::serde::decode_from_slice(bytes, RECORDING).map_err(|error| match &error {
+        // A rejection from within comes out as its text.
+        DecodeError::OtherString(text) => {
+            Rejected::ALL.into_iter().find(|reason| reason.to_string() == *text).unwrap_or(Rejected::Malformed)
+        }
+        _ => rejected(error),
+    })?;
+    if used == bytes.len() { Ok(value) } else { Err(Rejected::Malformed) }
+}
+
+/// Hashes a value's encoding, as [`encode_plain`] would give it, without making it.
+pub fn hash_plain<T: Serialize>(value: &T, hasher: &mut blake3::Hasher) {
+    bincode::serde::encode_into_writer(value, Hashed(hasher), RECORDING).expect("BUG: plain data encodes");
+}
+
+fn rejected(error: DecodeError) -> Rejected {
     match error {
-        bincode::error::DecodeError::LimitExceeded => Rejected::OverLimit,
+        DecodeError::LimitExceeded => Rejected::OverLimit,
         _ => Rejected::Malformed,
     }
 }
@@ -70,6 +111,16 @@ impl Writer for &mut Same<'_> {
             }
             None => Err(EncodeError::Other("it differs")),
         }
+    }
+}
+
+/// Hashes what is written.
+struct Hashed<'a>(&'a mut blake3::Hasher);
+
+impl Writer for Hashed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.update(bytes);
+        Ok(())
     }
 }
 
@@ -94,6 +145,9 @@ pub fn decode_message<T: Decode<()>>(bytes: &[u8]) -> Result<T, Rejected> {
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<CONTROL_MESSAGE_BYTES_MAX>> =
     bincode::config::standard().with_limit::<CONTROL_MESSAGE_BYTES_MAX>();
+
+const RECORDING: Configuration<LittleEndian, Varint, Limit<RECORDING_ENTRY_BYTES_MAX>> =
+    bincode::config::standard().with_limit::<RECORDING_ENTRY_BYTES_MAX>();
 
 #[cfg(test)]
 mod tests {

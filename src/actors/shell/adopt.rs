@@ -8,22 +8,21 @@ use prunella_core::peer::{Peer, Probing};
 use prunella_core::planner::Planner;
 use prunella_core::policy::{Policy, RuleSet};
 use prunella_core::record::{NodeBody, SignedRecord};
+use prunella_core::recording::{GossipStart, MonitorStart, PathfinderStart, PeerStart, PlannerStart};
 use prunella_core::wire::codec;
 use prunella_core::{PeerId, gossip, monitor, pathfinder, peer, planner, policy};
 use prunella_storage::{StoreError, Tree};
 
 use super::Shell;
+use crate::actors::driver::Newborn;
 use crate::config::Paths;
-
-/// A machine and what it hears first.
-pub(super) type Newborn<M, I> = (M, Vec<I>);
 
 impl Shell {
     /// A GossipActor's machine: it knows what the store holds, and says what this node has to say.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
-    pub fn gossip(&self) -> Result<Newborn<Gossip, gossip::Input>, StoreError> {
+    pub fn gossip(&self) -> Result<Newborn<Gossip>, StoreError> {
         let now_ms = self.unix_ms();
         let values = self.store.scan(Tree::Records)?;
         let kept = values.iter().filter_map(|(_, value)| codec::decode::<SignedRecord>(value).ok());
@@ -40,12 +39,13 @@ impl Shell {
         ];
         let exposed = self.services().exposed().into_iter();
         first.extend(exposed.map(|(name, _)| gossip::Input::SetService { name, exposed: true }));
-        let machine = Gossip::new(self.credentials.identity().clone(), self.host.random_u64(), self.clock.now());
-        Ok((machine, first))
+        let (seed, now) = (self.host.random_u64(), self.clock.now());
+        let machine = Gossip::new(self.credentials.identity().clone(), seed, now);
+        Ok(Newborn { machine, made_of: GossipStart { me: self.credentials.peer(), seed, now }, first })
     }
 
     /// A PeerActor's machine: it takes over a link that lives, or dials where the neighbor was last.
-    pub fn peer(&self, peer: PeerId) -> Newborn<Peer, peer::Input> {
+    pub fn peer(&self, peer: PeerId) -> Newborn<Peer> {
         let probe = &self.config.probe;
         let probing = Probing {
             interval: probe.link_interval(),
@@ -62,12 +62,12 @@ impl Shell {
             addresses = self.known.nodes().remove(&peer).map(|node| node.addresses).unwrap_or_default();
         }
         first.push(peer::Input::AddressesLearned(addresses));
-        (Peer::new(peer, probing, self.host.random_u64(), self.clock.now()), first)
+        Newborn::of(PeerStart { peer, probing, seed: self.host.random_u64(), now: self.clock.now() }, first)
     }
 
     /// A PathfinderActor's machine: the destinations that have a route stay under watch, and so do those whose last path
     /// was lost, or nobody would tell when the incident is over.
-    pub fn pathfinder(&self) -> Newborn<Pathfinder, pathfinder::Input> {
+    pub fn pathfinder(&self) -> Newborn<Pathfinder> {
         let probe = &self.config.probe;
         let probing = Probing {
             interval: probe.path_interval(),
@@ -80,31 +80,32 @@ impl Shell {
         let wanted = |destination| pathfinder::Input::Wanted { destination };
         let lost = self.journal.open_incidents().into_iter().filter_map(|incident| incident.kind.lost_destination());
         let first = self.routes.all().into_iter().chain(lost).map(wanted).collect();
-        (Pathfinder::new(self.credentials.peer(), config, self.host.random_u64()), first)
+        Newborn::of(PathfinderStart { me: self.credentials.peer(), config, seed: self.host.random_u64() }, first)
     }
 
     /// A MonitorActor's machine: it goes on with the incidents that are open.
-    pub fn monitor(&self) -> Newborn<Monitor, monitor::Input> {
+    pub fn monitor(&self) -> Newborn<Monitor> {
         let neighbors = &self.config.neighbors;
         let target = if neighbors.peers.is_empty() { neighbors.target } else { neighbors.peers.len() };
         let config = monitor::Config { me: self.credentials.peer(), neighbors_target: target, rtt_limit: RTT_LIMIT };
         let open = self.journal.open_incidents();
-        (Monitor::new(config, self.journal.next_id(), open, self.clock.now()), Vec::new())
+        let (next_id, now) = (self.journal.next_id(), self.clock.now());
+        Newborn::of(MonitorStart { config, next_id, open, now }, Vec::new())
     }
 
     /// A PlannerActor's machine: it knows what helped before.
-    pub fn planner(&self) -> Newborn<Planner, planner::Input> {
+    pub fn planner(&self) -> Newborn<Planner> {
         let first = self.journal.outcomes().into_iter().map(planner::Input::Learned).collect();
-        (Planner::new(self.journal.open_incidents(), self.clock.now()), first)
+        Newborn::of(PlannerStart { open: self.journal.open_incidents(), now: self.clock.now() }, first)
     }
 
     /// An ExecutorActor's machine: what was under way is planned again.
-    pub fn executor(&self) -> Newborn<Executor, prunella_core::executor::Input> {
-        (Executor::default(), Vec::new())
+    pub fn executor(&self) -> Newborn<Executor> {
+        Newborn::of((), Vec::new())
     }
 
     /// A PolicyActor's machine, and the rules that it is to enforce.
-    pub fn policy(&self, rules: RuleSet) -> Newborn<Policy, policy::Input> {
-        (Policy::default(), vec![policy::Input::RulesLoaded(rules)])
+    pub fn policy(&self, rules: RuleSet) -> Newborn<Policy> {
+        Newborn::of((), vec![policy::Input::RulesLoaded(rules)])
     }
 }

@@ -46,6 +46,7 @@ pub use writes::{NotDurable, Writes, Written};
 use super::clock::Clock;
 use super::directory::Directory;
 use super::driver::Perform;
+use super::recorder::Recorder;
 use crate::config::{MeshConfig, Neighbors};
 use crate::datapath::{self, Port};
 use crate::host::Host;
@@ -74,6 +75,8 @@ pub struct Shell {
     pub known: Known,
     /// Incidents and outcomes.
     pub journal: Journal,
+    /// What records the roles, if anything does.
+    pub recorder: Option<Arc<Recorder>>,
     /// A plan wants the certificate renewed now.
     pub renewal_wanted: Notify,
     /// The rules in force.
@@ -122,12 +125,14 @@ pub struct Parts {
     pub roster: BTreeMap<PeerId, Vec<SocketAddr>>,
     /// What the store held of incidents and outcomes.
     pub journal: Journal,
+    /// What records the roles, if anything does.
+    pub recorder: Option<Arc<Recorder>>,
 }
 
 impl Shell {
     /// The shell of a node that is about to start.
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, credentials, host, clock, store, port, advertised, roster, journal } = parts;
+        let Parts { config, credentials, host, clock, store, port, advertised, roster, journal, recorder } = parts;
         Self {
             roster: Roster::new(&config, credentials.peer(), roster),
             config,
@@ -140,6 +145,7 @@ impl Shell {
             links: OnceLock::new(),
             known: Known::default(),
             journal,
+            recorder,
             renewal_wanted: Notify::new(),
             rules: Arc::default(),
             routes: Routes::default(),

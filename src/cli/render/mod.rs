@@ -5,6 +5,7 @@ mod healing;
 mod membership;
 mod page;
 pub(super) mod quantity;
+mod replay;
 mod routing;
 mod service;
 mod shared;
@@ -18,6 +19,7 @@ use self::page::Page;
 use crate::api::{PeerId, Response};
 
 pub(super) use page::harmless;
+pub(super) use replay::replay;
 
 /// The response as JSON over several lines, in the order of the vocabulary.
 pub(super) fn json(value: &impl Serialize) -> String {
