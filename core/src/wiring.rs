@@ -141,11 +141,11 @@ pub enum Command {
         /// Whither.
         destination: PeerId,
     },
-    /// Tell a destination that nothing was acknowledged on the path to it that was left.
+    /// Tell a destination that nothing was acknowledged on the paths to it that were left.
     TellUnacknowledged {
         /// Whom.
         destination: PeerId,
-        /// The relays of that path.
+        /// The relays of those paths; for the link between the two stands this node.
         relays: Vec<PeerId>,
     },
     /// Probe a path; the return comes as `pathfinder::Input::ProbeReturned`.

@@ -37,6 +37,8 @@ pub(super) struct Destination {
     hedge: Option<u32>,
     hedges: TokenBucket,
     payload: PayloadDoubt,
+    /// When paths were left because the destination wanted it.
+    unanswered: PayloadDoubt,
     /// The relays of the path last used, to tell what was left.
     last_relays: Option<Vec<PeerId>>,
     born: Instant,
@@ -61,6 +63,7 @@ impl Destination {
             hedge: None,
             hedges: TokenBucket::full(HEDGES_PER_SECOND, now),
             payload: PayloadDoubt::default(),
+            unanswered: PayloadDoubt::default(),
             last_relays: None,
             born: now,
             touched: now,
@@ -304,7 +307,7 @@ impl Destination {
         if self.paths[at].silent(now) >= silent {
             return;
         }
-        let relays = self.paths[at].relays();
+        let relays = self.paths[at].blamed();
         let tags: Vec<Tag> = relays.iter().map(PeerId::tag).collect();
         if let Some(other) = self.unlike(at, &tags, now)
             && self.payload.may_leave(silent, now)
@@ -319,13 +322,12 @@ impl Destination {
     }
 
     /// The destination has left a path over these relays, since nothing that it sent was acknowledged: what is sent to it over
-    /// any of them may be what was lost. A path that has nothing in common with the one that it left stays in use, so that
-    /// both ends come to meet on the path that works.
+    /// any of them may be what was lost. A path that has nothing in common with what it left stays in use, so that both ends
+    /// come to meet on what works. How often this end has moved by itself does not count: both may have changed places.
     pub(super) fn on_unanswered(&mut self, relays: &[Tag], now: Instant, effects: &mut Vec<Effect>) {
         let Some(at) = self.proven().filter(|at| self.paths[*at].shares(relays)) else { return };
         if let Some(other) = self.unlike(at, relays, now)
-            && !self.paths[other].shares(relays)
-            && self.payload.may_leave(Duration::ZERO, now)
+            && self.unanswered.may_leave(Duration::ZERO, now)
         {
             self.paths[at].on_unacknowledged(now);
             self.switch_after(Duration::ZERO, other, SwitchCause::Unanswered, now, effects);

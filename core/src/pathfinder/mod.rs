@@ -79,12 +79,12 @@ pub enum Input {
         /// For how long nothing was acknowledged.
         silent: Duration,
     },
-    /// A destination says that it has left a path over these relays, because what it sends is not acknowledged: the
+    /// A destination says that it has left paths over these relays, because what it sends is not acknowledged: the
     /// acknowledgments may be lost on the way from here.
     PeerUnanswered {
         /// Which.
         destination: PeerId,
-        /// Over these relays its path led; none if it was a link.
+        /// Over these relays its paths led; for the link between the two stands the destination.
         relays: Vec<Tag>,
     },
     /// A plan wants the path in use to a destination left for another: its probes return, and payload is lost on it.
@@ -116,12 +116,12 @@ pub enum Effect {
         /// Whither.
         destination: PeerId,
     },
-    /// Tell a destination, over the path in use now, that nothing was acknowledged on one over these relays; nothing comes
+    /// Tell a destination, over the path in use now, that nothing was acknowledged on paths over these relays; nothing comes
     /// back.
     TellUnacknowledged {
         /// Whom.
         destination: PeerId,
-        /// The relays of the path that was left.
+        /// The relays of the paths that were left; for the link between the two stands this node.
         relays: Vec<PeerId>,
     },
     /// Probe a path; comes back as `ProbeReturned` or `PathBroken`, or not.

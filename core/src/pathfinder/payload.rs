@@ -12,6 +12,7 @@
 
 use std::time::Duration;
 
+use crate::limits::PATH_LABELS_MAX;
 use crate::{Instant, PeerId};
 
 /// When the paths to one destination were left for want of acknowledgments.
@@ -22,7 +23,7 @@ pub(super) struct PayloadDoubt {
     times: u32,
     /// How long after the first move acknowledgments may be overdue.
     patience: Duration,
-    /// What was left last, and when the destination was told.
+    /// The relays of what was left since acknowledgments came last, and when the destination was told.
     told: Option<(Vec<PeerId>, Option<Instant>)>,
 }
 
@@ -37,6 +38,7 @@ impl PayloadDoubt {
         }
         if self.times == 0 {
             self.patience = PATIENCE_MIN.max(2 * silent);
+            self.told = None;
         } else if since < self.patience() {
             return false;
         }
@@ -48,9 +50,14 @@ impl PayloadDoubt {
         self.patience.saturating_mul(2u32.saturating_pow(self.times.min(16) - 1)).min(FORGIVEN_AFTER)
     }
 
-    /// A path over these relays was left, and the destination is to be told.
+    /// A path over these relays was left, and the destination is to be told of them, and of those that were left before:
+    /// it may have moved to one of those at the same time.
     pub(super) fn tell(&mut self, relays: Vec<PeerId>) {
-        self.told = Some((relays, None));
+        let (mut all, _) = self.told.take().unwrap_or_default();
+        all.retain(|relay| !relays.contains(relay));
+        all.extend(relays);
+        all.drain(..all.len().saturating_sub(PATH_LABELS_MAX));
+        self.told = Some((all, None));
     }
 
     /// What the destination is to be told now, if it was not told just now; counts as if it were told.
@@ -109,6 +116,28 @@ mod tests {
         assert!(doubt.may_leave(150 * MS, Instant::from_millis(60_150)));
         assert!(!doubt.may_leave(150 * MS, Instant::from_millis(60_400)), "it is as patient as the path is long");
         assert!(doubt.may_leave(150 * MS, Instant::from_millis(60_450)));
+    }
+
+    #[test]
+    fn all_that_was_left_since_acknowledgments_came_is_told() {
+        let id = |n: u8| PeerId::from_public_key([n; 32]);
+        let mut doubt = PayloadDoubt::default();
+        for (n, ms) in [(1, 0), (2, 150), (1, 400)] {
+            assert!(doubt.may_leave((50 + ms) as u32 * MS, Instant::from_millis(ms)));
+            doubt.tell(vec![id(n)]);
+        }
+        assert_eq!(doubt.may_tell(Instant::from_millis(400)), Some(vec![id(2), id(1)]));
+        assert!(doubt.may_leave(50 * MS, Instant::from_millis(2_000)));
+        doubt.tell(vec![id(3)]);
+        assert_eq!(
+            doubt.may_tell(Instant::from_millis(2_000)),
+            Some(vec![id(3)]),
+            "the others carried acknowledgments"
+        );
+        for n in 4..100 {
+            doubt.tell(vec![id(n)]);
+        }
+        assert_eq!(doubt.may_tell(Instant::from_millis(2_000)).map(|all| all.len()), Some(PATH_LABELS_MAX));
     }
 
     #[test]

@@ -283,15 +283,55 @@ fn who_is_told_leaves_a_path_over_the_same_relay_and_no_other() {
     diamond.run(500);
     let (before, relay) = (diamond.in_use(), diamond.relay());
     let other = if relay == id(2) { id(3) } else { id(2) };
-    for elsewhere in [vec![other.tag()], vec![], vec![Tag(7)]] {
+    for elsewhere in [vec![other.tag()], vec![], vec![Tag(7)], vec![id(4).tag()], vec![id(1).tag()]] {
         diamond.give(Input::PeerUnanswered { destination: id(4), relays: elsewhere });
         assert_eq!(diamond.in_use(), before, "it has nothing in common with the path that was left");
     }
     diamond.give(Input::PeerUnanswered { destination: id(4), relays: vec![Tag(7), relay.tag()] });
     assert_eq!(diamond.relay(), other);
-    diamond.give(Input::PeerUnanswered { destination: id(4), relays: vec![id(2).tag(), id(3).tag()] });
-    assert_eq!(diamond.relay(), other, "no path is free of what is blamed");
+    let both = || Input::PeerUnanswered { destination: id(4), relays: vec![id(2).tag(), id(3).tag()] };
+    diamond.give(both());
+    assert_eq!(diamond.relay(), other, "not as often as it likes");
+    diamond.run(100);
+    diamond.give(both());
+    assert_eq!(diamond.relay(), relay, "of two that are blamed the one that was left longer ago");
     assert_eq!(diamond.told(), Vec::<Vec<PeerId>>::new(), "it knows already");
+}
+
+#[test]
+fn the_link_between_the_two_is_named_by_whoever_left_it() {
+    let linked = || {
+        let mut diamond = Diamond::new();
+        diamond.give(Input::LinksLearned { origin: id(1), links: links(&[2, 3, 4]) });
+        diamond.give(Input::LinksLearned { origin: id(4), links: links(&[1, 2, 3]) });
+        diamond.give(report(4, LinkState::Up));
+        diamond.answering.push(4);
+        diamond.give(Input::Wanted { destination: id(4) });
+        diamond.run(500);
+        assert_eq!(diamond.in_use(), 4);
+        diamond
+    };
+    let mut told = linked();
+    told.give(Input::PeerUnanswered { destination: id(4), relays: vec![id(2).tag()] });
+    assert_eq!(told.in_use(), 4);
+    told.give(Input::PeerUnanswered { destination: id(4), relays: vec![id(2).tag(), id(4).tag()] });
+    assert_eq!(told.in_use(), 3, "neither the link nor the relay that was left before");
+    let mut telling = linked();
+    telling.give(Input::PayloadOverdue { destination: id(4), silent: 50 * MS });
+    assert_eq!(telling.told(), [[id(1)]]);
+}
+
+#[test]
+fn ends_that_have_changed_places_meet_at_once() {
+    let mut diamond = Diamond::new();
+    diamond.give(Input::Wanted { destination: id(4) });
+    diamond.run(500);
+    let before = diamond.relay();
+    diamond.give(Input::PayloadOverdue { destination: id(4), silent: 50 * MS });
+    let after = diamond.relay();
+    diamond.run(10);
+    diamond.give(Input::PeerUnanswered { destination: id(4), relays: vec![after.tag()] });
+    assert_eq!(diamond.relay(), before, "it has only just moved to what the other end has left");
 }
 
 #[test]

@@ -118,13 +118,19 @@ impl Tracked {
         self.doubted.filter(|doubted| now.since(*doubted) < DOUBTED_FOR)
     }
 
-    /// Whether it leads over one of these relays; a link has none in common with another link only.
-    pub(super) fn shares(&self, relays: &[Tag]) -> bool {
-        let mine = self.path.relays();
-        if mine.is_empty() || relays.is_empty() {
-            return mine.is_empty() && relays.is_empty();
+    /// Its relays, as the two ends name them to each other: for the link between them stands who names it.
+    pub(super) fn blamed(&self) -> Vec<PeerId> {
+        if self.path.relays().is_empty() {
+            self.path.hops.first().copied().into_iter().collect()
+        } else {
+            self.relays()
         }
-        mine.iter().any(|relay| relays.contains(&relay.tag()))
+    }
+
+    /// Whether it leads over one of these relays, or is the link that one of the two ends stands for.
+    pub(super) fn shares(&self, relays: &[Tag]) -> bool {
+        let over = if self.path.relays().is_empty() { &self.path.hops } else { self.path.relays() };
+        over.iter().any(|node| relays.contains(&node.tag()))
     }
 
     pub(super) fn probe_at_once(&mut self, now: Instant) {

@@ -14,15 +14,15 @@ pub const SESSION_NOTICE_BYTES_MAX: usize = 128;
 pub enum SessionNotice {
     /// The sender's packets take another path from now on. Its acknowledgment is what it is sent for.
     Rerouted,
-    /// Nothing that the sender sent was acknowledged for too long, so it has left a path.
+    /// Nothing that the sender sent was acknowledged for too long, so it has left a path, or several one after another.
     Unacknowledged {
-        /// The relays of the path that it left, in order of travel, as [`Tag`]s; none if it was a link.
+        /// The relays of what it left, as [`Tag`]s; for the link between the two stands the sender.
         relays: Vec<u64>,
     },
 }
 
 impl SessionNotice {
-    /// That a path over these relays was left.
+    /// That paths over these relays were left.
     pub fn unacknowledged(relays: impl IntoIterator<Item = Tag>) -> Self {
         Self::Unacknowledged { relays: relays.into_iter().map(|relay| relay.0).collect() }
     }

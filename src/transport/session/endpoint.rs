@@ -234,7 +234,7 @@ impl Sessions {
         self.tell(peer, &SessionNotice::Rerouted);
     }
 
-    /// Tells `peer` that nothing was acknowledged on a path over these relays, which was left: call it after another route
+    /// Tells `peer` that nothing was acknowledged on paths over these relays, which were left: call it after another route
     /// was installed.
     pub fn tell_unacknowledged(&self, peer: PeerId, relays: &[PeerId]) {
         self.tell(peer, &SessionNotice::unacknowledged(relays.iter().map(PeerId::tag)));

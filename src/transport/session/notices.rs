@@ -12,12 +12,12 @@ use tokio::time::sleep;
 use prunella_core::wire::SessionNotice;
 use prunella_core::{PeerId, Rejected, Tag};
 
-/// A peer has left a path to this node, since nothing that it sent was acknowledged.
+/// A peer has left paths to this node, since nothing that it sent was acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unanswered {
     /// The peer.
     pub peer: PeerId,
-    /// The relays of that path.
+    /// The relays of those paths; for the link between the two stands the peer.
     pub relays: Vec<Tag>,
 }
 
