@@ -56,7 +56,8 @@ async fn same_again(node: &Node) {
     let roles = json["roles"].as_array().unwrap();
     assert_eq!(roles.len(), replay::RoleName::ALL.len(), "{told}");
     let same: u64 = roles.iter().map(|role| role["same"].as_u64().unwrap()).sum();
-    assert!(same > 500, "{told}");
+    // The monitor alone hears a hundred samples a second.
+    assert!(same > 100, "{told}");
     for role in ["policy", "gossip", "peer", "monitor", "pathfinder"] {
         let entry = roles.iter().find(|entry| entry["role"] == role).unwrap();
         assert!(entry["same"].as_u64().unwrap() > 0, "{role}: {told}");
