@@ -56,6 +56,14 @@ impl Diamond {
         diamond
     }
 
+    /// One whose destination has been talked to for half a second.
+    fn talking() -> Self {
+        let mut diamond = Self::new();
+        diamond.give(Input::Wanted { destination: id(4) });
+        diamond.run(500);
+        diamond
+    }
+
     fn give(&mut self, input: Input) {
         let mut effects = Vec::new();
         self.role.handle(input, self.now, &mut effects);
@@ -104,9 +112,7 @@ fn a_wanted_destination_gets_a_route_at_once_and_a_warm_second_path() {
 
 #[test]
 fn traffic_leaves_a_silent_path_soon_after_it_is_late() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let (before, cut) = (diamond.in_use(), diamond.now);
     diamond.answering.retain(|link| *link != before);
     diamond.seen.clear();
@@ -142,9 +148,7 @@ impl Diamond {
 
 #[test]
 fn traffic_takes_a_second_path_as_well_as_soon_as_a_probe_is_overdue() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let (before, cut) = diamond.cut();
     while diamond.hedge().is_none() {
         diamond.run(1);
@@ -160,9 +164,7 @@ fn traffic_takes_a_second_path_as_well_as_soon_as_a_probe_is_overdue() {
 
 #[test]
 fn copies_end_with_the_next_return() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let (before, _) = diamond.cut();
     while diamond.hedge().is_none() {
         diamond.run(1);
@@ -176,9 +178,7 @@ fn copies_end_with_the_next_return() {
 
 #[test]
 fn a_path_that_keeps_losing_probes_is_not_hedged_all_the_time() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let (before, start) = diamond.cut();
     while diamond.now.since(start) < Duration::from_secs(10) {
         diamond.answering.push(before);
@@ -192,9 +192,7 @@ fn a_path_that_keeps_losing_probes_is_not_hedged_all_the_time() {
 
 #[test]
 fn a_process_that_is_late_itself_doubts_no_path() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let mut effects = Vec::new();
     for _ in 0..50 {
         // Woken 30 ms late each time, and only then does it read what came back meanwhile.
@@ -208,9 +206,7 @@ fn a_process_that_is_late_itself_doubts_no_path() {
 
 #[test]
 fn a_relays_word_that_a_path_is_broken_moves_traffic_at_once() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let before = diamond.in_use();
     let broken = diamond.role.paths(id(4))[0].way.clone().unwrap().path;
     diamond.give(Input::PathBroken { path: broken });
@@ -219,9 +215,7 @@ fn a_relays_word_that_a_path_is_broken_moves_traffic_at_once() {
 
 #[test]
 fn a_path_that_a_plan_gives_up_is_left_although_its_probes_return() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let before = diamond.in_use();
     diamond.give(Input::SwitchRequested { destination: id(4) });
     assert_ne!(diamond.in_use(), before);
@@ -231,9 +225,7 @@ fn a_path_that_a_plan_gives_up_is_left_although_its_probes_return() {
 
 #[test]
 fn a_path_that_carries_probes_and_no_payload_is_left() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let before = diamond.in_use();
     diamond.give(Input::PayloadOverdue { destination: id(4), silent: 50 * MS });
     assert_ne!(diamond.in_use(), before);
@@ -265,9 +257,7 @@ impl Diamond {
 
 #[test]
 fn the_destination_is_told_which_path_was_left_until_it_acknowledges() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let relay = diamond.relay();
     for waited in 5..14 {
         diamond.give(Input::PayloadOverdue { destination: id(4), silent: waited * 10 * MS });
@@ -278,9 +268,7 @@ fn the_destination_is_told_which_path_was_left_until_it_acknowledges() {
 
 #[test]
 fn who_is_told_leaves_a_path_over_the_same_relay_and_no_other() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let (before, relay) = (diamond.in_use(), diamond.relay());
     let other = if relay == id(2) { id(3) } else { id(2) };
     for elsewhere in [vec![other.tag()], vec![], vec![Tag(7)], vec![id(4).tag()], vec![id(1).tag()]] {
@@ -323,9 +311,7 @@ fn the_link_between_the_two_is_named_by_whoever_left_it() {
 
 #[test]
 fn ends_that_have_changed_places_meet_at_once() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let before = diamond.relay();
     diamond.give(Input::PayloadOverdue { destination: id(4), silent: 50 * MS });
     let after = diamond.relay();
@@ -336,9 +322,7 @@ fn ends_that_have_changed_places_meet_at_once() {
 
 #[test]
 fn a_path_that_is_doubted_is_avoided_for_a_minute_however_good_it_looks() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let doubted = diamond.relay();
     diamond.give(Input::PayloadOverdue { destination: id(4), silent: 50 * MS });
     diamond.run(100);
@@ -403,9 +387,7 @@ fn one_lost_probe_of_a_path_at_rest_is_no_reason_to_leave_it() {
 
 #[test]
 fn a_path_whose_probes_are_silent_as_well_is_not_blamed_for_a_late_acknowledgment() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let before = diamond.in_use();
     diamond.answering.clear();
     diamond.run(45);
@@ -415,9 +397,7 @@ fn a_path_whose_probes_are_silent_as_well_is_not_blamed_for_a_late_acknowledgmen
 
 #[test]
 fn a_link_of_its_own_that_goes_down_moves_traffic_at_once() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let before = diamond.in_use();
     diamond.give(report(before as u8, LinkState::Down));
     assert_ne!(diamond.in_use(), before);
@@ -425,9 +405,7 @@ fn a_link_of_its_own_that_goes_down_moves_traffic_at_once() {
 
 #[test]
 fn when_all_paths_are_silent_it_is_told_and_told_again_when_one_answers() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     diamond.answering.clear();
     diamond.seen.clear();
     diamond.run(2000);
@@ -443,9 +421,7 @@ fn when_all_paths_are_silent_it_is_told_and_told_again_when_one_answers() {
 
 #[test]
 fn the_first_proven_path_is_told_for_an_earlier_life_may_have_reported_a_loss() {
-    let mut diamond = Diamond::new();
-    diamond.give(Input::Wanted { destination: id(4) });
-    diamond.run(500);
+    let mut diamond = Diamond::talking();
     let found = |e: &&Effect| matches!(e, Effect::Report(r) if r.change == PathChange::Found);
     assert_eq!(diamond.seen.iter().filter(found).count(), 1);
 }
