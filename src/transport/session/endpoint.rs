@@ -211,7 +211,8 @@ impl Sessions {
     }
 
     /// The peers that should have acknowledged what was sent to them more than `margin` ago and did not, and for how long
-    /// they have acknowledged nothing; `awaited` is what was seen before. With very many sessions this would cost too much to be asked often: then nobody is named.
+    /// they have acknowledged nothing; `awaited` is what was seen before. With very many sessions this would cost too much
+    /// to be asked often: then nobody is named.
     pub fn overdue(&self, awaited: &mut Awaited, margin: Duration) -> Vec<(PeerId, Duration)> {
         let living = self.living();
         if living.len() > SESSIONS_AWAITED_MAX { Vec::new() } else { awaited.look(living, margin, Instant::now()) }
