@@ -421,7 +421,7 @@ fn when_all_paths_are_silent_it_is_told_and_told_again_when_one_answers() {
 
 #[test]
 fn the_first_proven_path_is_told_for_an_earlier_life_may_have_reported_a_loss() {
-    let mut diamond = Diamond::talking();
+    let diamond = Diamond::talking();
     let found = |e: &&Effect| matches!(e, Effect::Report(r) if r.change == PathChange::Found);
     assert_eq!(diamond.seen.iter().filter(found).count(), 1);
 }
