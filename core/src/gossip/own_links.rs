@@ -7,6 +7,10 @@
 //! and whoever tries one meanwhile is told by the relay that the path is broken. When many links are gone at once, it is
 //! not a neighbor that has ended but the mesh that falls apart, or this node's own wire that is cut: who counts whom it
 //! can reach has to know soon, so that is told at once, too.
+//!
+//! The link to a neighbor that loses most of its packets comes and goes with the few that get through, and each time both
+//! ends would tell the mesh. One that ends while its neighbor is accused is told again once it has held for
+//! [`PROVES_ITSELF`], or once the accusation is withdrawn.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,6 +26,8 @@ pub(super) struct OwnLinks {
     now: BTreeMap<PeerId, LinkBody>,
     /// Links at rest that went down a moment ago, and until when they are told as if they were up.
     lingering: BTreeMap<PeerId, (LinkBody, Instant)>,
+    /// Neighbors that are accused and whose links have ended since: once up again, until when they are told as if down.
+    relapsed: BTreeMap<PeerId, Option<Instant>>,
     /// Links that went down a moment ago, and until when that is so.
     ended: BTreeMap<PeerId, Instant>,
     /// Until when a link that is gone is told at once, because many are.
@@ -61,6 +67,9 @@ impl OwnLinks {
                 let rtt_us = u32::try_from(report.rtt.as_micros()).unwrap_or(u32::MAX);
                 let link = LinkBody { neighbor: report.peer, label, rtt_us, loss_permille: report.loss_permille };
                 self.now.insert(report.peer, link);
+                if let Some(until) = self.relapsed.get_mut(&report.peer) {
+                    until.get_or_insert(now + PROVES_ITSELF);
+                }
                 self.lingering.remove(&report.peer);
                 self.ended.remove(&report.peer);
             }
@@ -77,7 +86,9 @@ impl OwnLinks {
         let Some(link) = self.now.remove(&report.peer) else { return };
         self.ended.retain(|_, until| *until > now);
         self.ended.insert(report.peer, now + LINGERS);
-        if report.carries_until.max(self.hasty_until) <= now {
+        if self.accused.binary_search(&report.peer).is_ok() {
+            self.relapsed.insert(report.peer, None);
+        } else if report.carries_until.max(self.hasty_until) <= now {
             self.lingering.insert(report.peer, (link, now + LINGERS));
         }
         // Without any link nobody hears it, but this node itself has to know at once that it is alone.
@@ -91,6 +102,7 @@ impl OwnLinks {
     /// Takes over whom this node accuses and contradicts; `restated`: some of it must be said again in any case.
     pub(super) fn judge(&mut self, accused: Vec<PeerId>, refuted: Vec<Refuted>, restated: bool) {
         self.lingering.retain(|peer, _| accused.binary_search(peer).is_err());
+        self.relapsed.retain(|peer, _| accused.binary_search(peer).is_ok());
         (self.accused, self.refuted) = (accused, refuted);
         self.restated = restated;
     }
@@ -111,12 +123,14 @@ impl OwnLinks {
 
     /// When to wake it; `None` while nothing has to be told.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.lingering.values().map(|(_, until)| *until).chain(self.due).min()
+        let waits = self.lingering.values().map(|(_, until)| until).chain(self.relapsed.values().flatten());
+        waits.copied().chain(self.due).min()
     }
 
     /// Whether its time has come: something is to be told now.
     pub(super) fn wake(&mut self, now: Instant) -> bool {
         self.lingering.retain(|_, (_, until)| *until > now);
+        self.relapsed.retain(|_, until| until.is_none_or(|until| until > now));
         self.due.is_some_and(|at| at <= now) || self.is_time(now)
     }
 
@@ -162,12 +176,18 @@ impl OwnLinks {
     }
 
     fn listed(&self) -> impl Iterator<Item = &LinkBody> {
-        self.now.values().chain(self.lingering.values().map(|(link, _)| link))
+        let up = self.now.values().filter(|link| self.is_proven(&link.neighbor));
+        up.chain(self.lingering.values().map(|(link, _)| link))
+    }
+
+    /// Whether the link to a neighbor is up and may be told.
+    fn is_proven(&self, peer: &PeerId) -> bool {
+        self.now.contains_key(peer) && !self.relapsed.contains_key(peer)
     }
 
     fn judgments(&self) -> JudgmentsBody {
         let accused = self.accused.iter().copied().take(LINKS_PER_NODE_MAX);
-        let (failing, silent) = accused.partition(|peer| self.now.contains_key(peer));
+        let (failing, silent) = accused.partition(|peer| self.is_proven(peer));
         let refuted = self.refuted.iter().copied().take(LINKS_PER_NODE_MAX).collect();
         JudgmentsBody { silent, failing, refuted }
     }
@@ -179,7 +199,7 @@ impl OwnLinks {
     /// Whether other links are up, or under other labels, than was told. Of links to silent neighbors the judgments tell.
     fn has_other_links(&self) -> bool {
         let Some(told) = &self.links_told else { return true };
-        let silent = |peer: &PeerId| !self.now.contains_key(peer) && self.accused.binary_search(peer).is_ok();
+        let silent = |peer: &PeerId| !self.is_proven(peer) && self.accused.binary_search(peer).is_ok();
         let told: BTreeMap<_, _> = told.links.iter().map(|link| (link.neighbor, link.label)).collect();
         let count = self.listed().take(LINKS_PER_NODE_MAX).count();
         told.keys().filter(|peer| !silent(peer)).count() != count
@@ -200,6 +220,9 @@ fn differs_notably(a: &LinkBody, b: &LinkBody) -> bool {
 
 /// How long a link at rest that is gone is told as if it were up: until its end is accused, if this node is well.
 const LINGERS: Duration = ACCUSE_AFTER.saturating_add(Duration::from_secs(1));
+/// How long a link that ended while its neighbor was accused must be up to be told again: longer than one that loses four
+/// of five packets mostly is, which are a few seconds.
+const PROVES_ITSELF: Duration = Duration::from_secs(10);
 /// How long the links of a node that starts are gathered before they are told for the first time.
 const GATHER: Duration = Duration::from_millis(100);
 /// Least time between two records that differ in measurements only.
@@ -325,6 +348,44 @@ mod tests {
         assert_eq!((told.links, told.judgments.map(|body| body.failing)), (None, Some(vec![peer(2)])));
         own.update(&report(2, LinkState::Down, at(0)), at(30_000));
         assert_eq!(own.tell(at(30_000)).judgments.map(|body| body.silent), Some(vec![peer(2)]));
+    }
+
+    #[test]
+    fn a_link_that_comes_and_goes_while_its_neighbor_is_accused_is_told_once_it_holds() {
+        let mut own = own();
+        own.update(&report(2, LinkState::Down, at(0)), at(20_000));
+        own.judge(vec![peer(2)], vec![], true);
+        assert_eq!(own.tell(at(23_000)).judgments.map(|body| body.silent), Some(vec![peer(2)]));
+        // Its first return may be that of a node that was restarted, and is told at once.
+        own.update(&report(2, LinkState::Up, at(0)), at(30_000));
+        assert_eq!(own.tell(at(30_000)).judgments.map(|body| body.failing), Some(vec![peer(2)]));
+        own.update(&report(2, LinkState::Down, at(0)), at(32_000));
+        assert_eq!(own.tell(at(32_000)).judgments.map(|body| body.silent), Some(vec![peer(2)]));
+        for round in 4..8 {
+            own.update(&report(2, LinkState::Up, at(0)), at(round * 10_000));
+            assert!(!own.wake(at(round * 10_000)));
+            assert_eq!(own.deadline(), Some(at((round + 1) * 10_000)));
+            own.update(&report(2, LinkState::Down, at(0)), at(round * 10_000 + 9_999));
+            assert!(!own.wake(at(round * 10_000 + 9_999)) && own.deadline().is_none());
+        }
+        own.update(&report(2, LinkState::Up, at(0)), at(90_000));
+        assert!(!own.wake(at(99_999)) && own.wake(at(100_000)));
+        assert_eq!(own.tell(at(100_000)).judgments.map(|body| body.failing), Some(vec![peer(2)]));
+    }
+
+    #[test]
+    fn a_link_is_told_at_once_when_its_neighbor_is_not_accused_any_more() {
+        let mut own = own();
+        own.judge(vec![peer(2)], vec![], true);
+        own.tell(at(20_000));
+        own.update(&report(2, LinkState::Down, at(0)), at(30_000));
+        own.tell(at(30_000));
+        own.update(&report(2, LinkState::Up, at(0)), at(40_000));
+        assert!(!own.is_time(at(41_000)));
+        own.judge(vec![], vec![], false);
+        assert!(own.is_time(at(41_000)));
+        let told = own.tell(at(41_000));
+        assert_eq!((told.links, told.judgments), (None, Some(JudgmentsBody::default())), "the links are as last told");
     }
 
     #[test]

@@ -33,6 +33,16 @@ impl Trouble {
         }
     }
 
+    /// How to ask for it.
+    pub(crate) const fn argument(self) -> &'static str {
+        match self {
+            Trouble::LightHog => "light-hog",
+            Trouble::HeavyHog => "heavy-hog",
+            Trouble::FlipFlop => "flip-flop",
+            Trouble::Loss => "loss",
+        }
+    }
+
     /// Whether the hosts concerned are to be removed.
     pub(crate) const fn is_fault(self) -> bool {
         matches!(self, Trouble::FlipFlop | Trouble::Loss)
