@@ -10,7 +10,9 @@ use prunella_core::Verified;
 use prunella_core::gossip::{Gate, Moment};
 use prunella_core::identity::Identity;
 use prunella_core::limits::BATCH_RECORDS_MAX;
-use prunella_core::record::{Body, Kind, ProvenRecord, Record, RecordId, SignedRecord, VerifiedCache, verify_all};
+use prunella_core::record::{
+    Body, Kind, LIFE_BITS, ProvenRecord, Record, RecordId, SignedRecord, VerifiedCache, verify_all,
+};
 use prunella_core::wire::{Control, codec};
 
 const UNIX_MS: u64 = 1_800_000_000_000;
@@ -54,7 +56,7 @@ fn main() {
 fn record(me: &Identity, run: usize, i: usize) -> Record {
     Record {
         id: RecordId { origin: me.peer(), kind: Kind::Service, key: format!("service-{i}") },
-        version: UNIX_MS + run as u64,
+        version: UNIX_MS << LIFE_BITS | run as u64,
         issued_ms: UNIX_MS,
         expires_ms: UNIX_MS + 60_000,
         body: Body::Service,

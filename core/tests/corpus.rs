@@ -1,12 +1,15 @@
 //! Replays the committed fuzz corpora through the fuzz targets' bodies, so that what a fuzzer once found stays found, and
-//! bytes without any meaning, from fixed seeds.
+//! bytes without any meaning, from fixed seeds. `REWRITE=1` writes the corpus's pushes of records anew, for when their
+//! encoding has changed.
 
 #[path = "../../fuzz/bodies/gossip.rs"]
 mod gossip;
+#[path = "corpus/pushes.rs"]
+mod pushes;
 #[path = "../../fuzz/bodies/wire.rs"]
 mod wire;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prunella_core::rng::Rng;
 
@@ -17,6 +20,24 @@ fn every_decoder_answers_to_the_whole_corpus() {
     assert!(read.len() >= 8 && messages >= 3, "{} files, {messages} of them are messages", read.len());
     let verified: usize = read.iter().map(|read| read.signatures).sum();
     assert!(verified >= 4, "the corpus holds a single record, a batch and a proof that verify: {verified} signatures");
+}
+
+#[test]
+fn the_pushes_in_the_corpus_are_what_this_build_sends() {
+    let mut verified = Vec::new();
+    for (name, bytes) in pushes::pushes() {
+        let path = folder("wire").join(name);
+        if std::env::var_os("REWRITE").is_some() {
+            std::fs::write(&path, &bytes).expect("the corpus can be written to");
+        }
+        assert!(std::fs::read(&path).expect("the corpus is committed") == bytes, "{name}: see REWRITE above");
+        verified.push(wire::read(&bytes).signatures);
+    }
+    assert_eq!(
+        verified,
+        [1, 1, 1, 3, 0],
+        "one; one for three; for the first and the last of them; with two lies; none"
+    );
 }
 
 #[test]
@@ -42,9 +63,12 @@ fn a_node_bears_whatever_its_neighbors_say() {
     }
 }
 
+fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target)
+}
+
 fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
-    let mut paths: Vec<_> = std::fs::read_dir(&folder)
+    let mut paths: Vec<_> = std::fs::read_dir(folder(target))
         .expect("the corpus is committed")
         .map(|entry| entry.expect("an entry").path())
         .collect();

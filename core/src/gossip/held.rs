@@ -62,7 +62,7 @@ impl Held {
     pub(super) fn of_origin(&self, origin: PeerId) -> impl Iterator<Item = &Record> {
         let first = RecordId { origin, kind: Kind::Node, key: String::new() };
         let of_origin = self.records.range(first..).take_while(move |(id, _)| id.origin == origin);
-        of_origin.map(|(_, proven)| &proven.record)
+        of_origin.map(|(_, proven)| &*proven.record)
     }
 
     /// All that an origin says of its neighbors, and the version of its judgments, 0 if there are none; `None` without a

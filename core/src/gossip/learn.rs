@@ -100,7 +100,7 @@ impl<'a> Subject<'a> {
     pub(super) fn of(held: &'a Held, id: &RecordId) -> Self {
         match id.kind {
             Kind::Links | Kind::Judgments => Self::Neighbors(held.testimony(&id.origin)),
-            _ => Self::Else(held.get(id).map(|proven| &proven.record)),
+            _ => Self::Else(held.get(id).map(|proven| &*proven.record)),
         }
     }
 }

@@ -234,7 +234,7 @@ impl Gossip {
 
     /// Every record held, ordered by id.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.held.iter().map(|proven| &proven.record)
+        self.held.iter().map(|proven| &*proven.record)
     }
 
     /// What signs its statements, to be told to note or to recall.

@@ -105,31 +105,42 @@ impl ProvenTree {
         }
         self.news.clear();
         let mut siblings = path.siblings.iter();
+        let mut steps = path.steps()?;
         let (mut hash, mut met) = (leaf, false);
-        for step in path.steps()? {
-            met = met || self.meets(step.slot, &hash)?;
-            if !met {
-                self.news.push((step.slot, hash));
+        // Up to the first node that is known, every hash is new.
+        for step in steps.by_ref() {
+            met = self.meets(step.slot, &hash)?;
+            if met {
+                self.agrees(&step, &mut siblings)?;
+                break;
             }
+            self.news.push((step.slot, hash));
             let Some(slot) = step.sibling else { continue };
             let sibling = siblings.next().ok_or(Rejected::Malformed)?;
-            if met {
-                self.meets(slot, sibling)?.then_some(()).ok_or(Rejected::Unsigned)?;
-            } else {
-                self.news.push((slot, *sibling));
-                hash = step.parent(&hash, sibling);
-            }
-        }
-        if siblings.next().is_some() {
-            return Err(Rejected::Malformed);
+            self.news.push((slot, *sibling));
+            hash = step.parent(&hash, sibling);
         }
         if !met && !self.meets(self.slots.len() - 1, &hash)? {
             return Err(Rejected::Unsigned);
+        }
+        // From there on, none may be.
+        for step in steps {
+            self.agrees(&step, &mut siblings)?;
+        }
+        if siblings.next().is_some() {
+            return Err(Rejected::Malformed);
         }
         for (slot, hash) in self.news.drain(..) {
             self.slots[slot] = Some(hash);
         }
         Ok(())
+    }
+
+    /// Whether the path's sibling of a node that is known is the tree's own.
+    fn agrees<'a>(&self, step: &Step, siblings: &mut impl Iterator<Item = &'a Hash>) -> Result<(), Rejected> {
+        let Some(slot) = step.sibling else { return Ok(()) };
+        let sibling = siblings.next().ok_or(Rejected::Malformed)?;
+        if self.slots[slot].as_ref() == Some(sibling) { Ok(()) } else { Err(Rejected::Unsigned) }
     }
 
     /// Whether the node is known already; then it must be this one.

@@ -5,6 +5,7 @@
 //! role may hear, and [`Equivocation`] is the proof that an origin said two things at once.
 
 mod batch;
+mod encoding;
 mod equivocation;
 mod signature;
 mod signed;
@@ -54,7 +55,7 @@ impl Kind {
 }
 
 /// What makes a record unique; the newest version under one id wins.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode)]
 pub struct RecordId {
     /// Who says it.
     pub origin: PeerId,
@@ -65,7 +66,7 @@ pub struct RecordId {
 }
 
 /// One statement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// What it is about, and who says so.
     pub id: RecordId,

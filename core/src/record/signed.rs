@@ -29,8 +29,8 @@ pub struct SignedRecord {
 /// A record and the signed bytes that prove it, so that it can be passed on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProvenRecord {
-    /// The decoded statement.
-    pub record: Record,
+    /// The decoded statement; boxed, because a proven record is handed on several times.
+    pub record: Box<Record>,
     /// The proof, as received.
     pub signed: SignedRecord,
     /// What tells it from every other record.
@@ -47,7 +47,7 @@ impl Record {
         let hash = batch::leaf(&bytes);
         let signature = Statement::Single(&bytes, hash).sign(identity);
         let signed = SignedRecord { bytes, signature, path: None };
-        Verified::vouch(ProvenRecord { record: self, signed, item: ItemId::of_hash(&hash) })
+        Verified::vouch(ProvenRecord { record: Box::new(self), signed, item: ItemId::of_hash(&hash) })
     }
 
     /// As [`Record::sign`]; `None` if the signer has no signature for it.
@@ -56,7 +56,7 @@ impl Record {
         let hash = batch::leaf(&bytes);
         let signature = signer.sign(&Statement::Single(&bytes, hash).signed_bytes())?.to_vec();
         let signed = SignedRecord { bytes, signature, path: None };
-        Some(Verified::vouch(ProvenRecord { record: self, signed, item: ItemId::of_hash(&hash) }))
+        Some(Verified::vouch(ProvenRecord { record: Box::new(self), signed, item: ItemId::of_hash(&hash) }))
     }
 
     /// Signs records as their origin, with one signature for each [`BATCH_RECORDS_MAX`] of them, in their order. A batch
@@ -94,7 +94,7 @@ fn sign_tree(records: Vec<Record>, identity: &Identity) -> impl Iterator<Item = 
     let signature = Statement::Batch(records.len() as u16, root).sign(identity);
     records.into_iter().zip(encoded).zip(paths).zip(items).map(move |(((record, bytes), path), item)| {
         let signed = SignedRecord { bytes, signature: signature.clone(), path: Some(path) };
-        Verified::vouch(ProvenRecord { record, signed, item })
+        Verified::vouch(ProvenRecord { record: Box::new(record), signed, item })
     })
 }
 
@@ -130,7 +130,7 @@ impl<'de> Deserialize<'de> for Verified<ProvenRecord> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Claim {
-            record: Record,
+            record: Box<Record>,
             signed: SignedRecord,
             item: ItemId,
         }

@@ -60,7 +60,7 @@ fn verify_next(
 /// Checks who said it.
 fn prove(
     claim: SignedRecord,
-    record: Record,
+    record: Box<Record>,
     last: &mut Option<SignedBatch>,
     known: &mut impl Known,
     good: &mut Vec<Verified<ProvenRecord>>,
@@ -83,12 +83,11 @@ pub(super) fn verify_signature(claim: SignedRecord) -> Result<Verified<ProvenRec
 }
 
 /// Decodes a record and checks its form; its times and its signature are not looked at.
-#[inline]
-pub(super) fn decode(bytes: &[u8]) -> Result<Record, Rejected> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Box<Record>, Rejected> {
     if bytes.len() > EQUIVOCATION_BYTES_MAX {
         return Err(Rejected::OverLimit);
     }
-    let record: Record = codec::decode_canonical(bytes)?;
+    let record = Box::new(codec::decode_canonical::<Record>(bytes)?);
     record.check_length(bytes.len())?;
     record.check()?;
     Ok(record)

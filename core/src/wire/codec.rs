@@ -5,6 +5,8 @@
 //! [`decode_canonical`]), so that nothing signed has two forms.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::de::DecoderImpl;
+use bincode::de::read::SliceReader;
 use bincode::enc::write::Writer;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
@@ -44,7 +46,8 @@ pub fn decode_canonical<T: Decode<()> + Encode>(bytes: &[u8]) -> Result<T, Rejec
     if bytes.len() > CONTROL_MESSAGE_BYTES_MAX {
         return Err(Rejected::OverLimit);
     }
-    let (value, _) = bincode::decode_from_slice(bytes, CONFIG).map_err(rejected)?;
+    let mut decoder = DecoderImpl::new(SliceReader::new(bytes), CONFIG, ());
+    let value = T::decode(&mut decoder).map_err(rejected)?;
     let mut same = Same { rest: bytes };
     bincode::encode_into_writer(&value, &mut same, CONFIG).map_err(|_| Rejected::NonCanonical)?;
     if same.rest.is_empty() { Ok(value) } else { Err(Rejected::NonCanonical) }

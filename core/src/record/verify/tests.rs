@@ -137,7 +137,7 @@ fn a_batch_costs_one_signature_and_each_record_stands_alone() {
         let claims = batch(&me, size);
         let mut known = Counted::default();
         let (good, bad) = verify_all(claims.clone(), NOW_MS, &mut known);
-        let said: Vec<Record> = good.iter().map(|proven| proven.record.clone()).collect();
+        let said: Vec<Record> = good.iter().map(|proven| (*proven.record).clone()).collect();
         assert_eq!((said, bad), (services(&me, size), vec![]));
         assert_eq!(known.checked, size.div_ceil(BATCH_RECORDS_MAX), "{size}");
         for i in [0, size / 2, size - 1] {
