@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::limits::{PAST_ITEMS_MAX, RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
 use crate::membership::Testimony;
 use crate::planted::{self, PlantedBug};
-use crate::record::{Body, Kind, LIFE_BITS, ProvenRecord, Record, RecordId};
+use crate::record::{Body, Equivocation, Kind, LIFE_BITS, ProvenRecord, Record, RecordId};
 use crate::{ItemId, PeerId, Verified};
 
-/// Records by id, the newest version of each.
+/// Records by origin, the newest version of each id.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    records: BTreeMap<RecordId, Verified<ProvenRecord>>,
+    /// What each origin says, by kind and key, ascending: few records, so that all of an origin is found at once. None is
+    /// empty.
+    origins: BTreeMap<PeerId, Vec<Verified<ProvenRecord>>>,
+    /// How many there are, of all origins.
+    count: usize,
     items: BTreeMap<ItemId, RecordId>,
-    per_origin: BTreeMap<PeerId, usize>,
     /// The newest version that this node is known to have spoken with, under any id: it must exceed it when it speaks
     /// next.
     spoken: u64,
@@ -33,24 +36,27 @@ pub(super) enum Applied {
     Known,
     /// The table, or the origin's share of it, is full.
     NoRoom,
+    /// What is held says something else under the same id and version: this proves it.
+    Contradicts(Box<Equivocation>),
 }
 
 impl Held {
+    /// Every record, ordered by id.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Verified<ProvenRecord>> {
-        self.records.values()
+        self.origins.values().flatten()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.records.len()
+    pub(super) const fn len(&self) -> usize {
+        self.count
     }
 
     pub(super) fn get(&self, id: &RecordId) -> Option<&Verified<ProvenRecord>> {
-        self.records.get(id)
+        find(self.origins.get(&id.origin)?, id.kind, &id.key)
     }
 
     /// The record with this item; `None` if it never was here, or a newer one took its place.
     pub(super) fn signed(&self, item: &ItemId) -> Option<&Verified<ProvenRecord>> {
-        self.items.get(item).and_then(|id| self.records.get(id))
+        self.items.get(item).and_then(|id| self.get(id))
     }
 
     /// Whether this node holds the item, or held it until lately: in both cases it need not be asked for.
@@ -59,19 +65,15 @@ impl Held {
     }
 
     /// Every record held of one origin.
-    pub(super) fn of_origin(&self, origin: PeerId) -> impl Iterator<Item = &Record> {
-        let first = RecordId { origin, kind: Kind::Node, key: String::new() };
-        let of_origin = self.records.range(first..).take_while(move |(id, _)| id.origin == origin);
-        of_origin.map(|(_, proven)| &*proven.record)
+    pub(super) fn of_origin(&self, origin: &PeerId) -> impl Iterator<Item = &Record> {
+        self.origins.get(origin).into_iter().flatten().map(|proven| &*proven.record)
     }
 
     /// All that an origin says of its neighbors, and the version of its judgments, 0 if there are none; `None` without a
     /// links record.
     pub(super) fn testimony(&self, origin: &PeerId) -> Option<(u64, Testimony)> {
-        let under = |kind| {
-            let id = RecordId { origin: *origin, kind, key: String::new() };
-            self.get(&id).map(|proven| (proven.record.version, &proven.record.body))
-        };
+        let records = self.origins.get(origin)?;
+        let under = |kind| find(records, kind, "").map(|proven| (proven.record.version, &proven.record.body));
         let Some((_, Body::Links(links))) = under(Kind::Links) else { return None };
         Some(match under(Kind::Judgments) {
             Some((version, Body::Judgments(judgments))) => (version, Testimony::of(links, Some(judgments))),
@@ -91,87 +93,110 @@ impl Held {
         self.spoken = self.spoken.max(version);
     }
 
-    /// The record that `proven` contradicts: the same origin, id and version, but not the same statement.
-    pub(super) fn contradicted(&self, proven: &ProvenRecord) -> Option<&Verified<ProvenRecord>> {
-        let held = self.records.get(&proven.record.id)?;
-        (held.record.version == proven.record.version && held.item != proven.item).then_some(held)
-    }
-
-    /// Takes a record in if it is newer than what is held; `note` hears of it before it is stored. Of two with one version
-    /// the smaller item stays, so that all nodes keep the same one until the proof of it has spread.
+    /// Takes a record in if it is newer than what is held; `note` hears of it before it is stored. Of two proofs with one
+    /// version, which prove nothing against whoever told both, the smaller item stays: so all nodes keep the same one.
     pub(super) fn apply(
         &mut self,
         proven: Verified<ProvenRecord>,
         note: impl FnOnce(&Verified<ProvenRecord>, Option<ItemId>),
     ) -> Applied {
-        let item = proven.item;
-        if let Some(held) = self.records.get_mut(&proven.record.id) {
-            let replaced = held.item;
-            if is_old(held, &proven) {
-                self.past.insert_unless(item, replaced);
-                return Applied::Known;
-            }
-            note(&proven, Some(replaced));
-            let id = self.items.remove(&replaced).unwrap_or_else(|| proven.record.id.clone());
-            self.past.insert(replaced);
-            self.items.insert(item, id);
-            *held = proven;
-            return Applied::News { evicted: None };
+        let (item, id) = (proven.item, &proven.record.id);
+        let records = self.origins.get_mut(&id.origin).map(Vec::as_mut_slice).unwrap_or_default();
+        let at = match place(records, id.kind, &id.key) {
+            Ok(at) => at,
+            Err(at) => return self.insert(at, proven, note),
+        };
+        let held = &mut records[at];
+        if let Some(proof) = contradiction(held, &proven) {
+            return Applied::Contradicts(Box::new(proof));
         }
+        let replaced = held.item;
+        if is_old(held, &proven) {
+            self.past.insert_unless(item, replaced);
+            return Applied::Known;
+        }
+        note(&proven, Some(replaced));
+        let id = self.items.remove(&replaced).unwrap_or_else(|| id.clone());
+        self.past.insert(replaced);
+        self.items.insert(item, id);
+        *held = proven;
+        Applied::News { evicted: None }
+    }
+
+    /// Takes in a record whose id is new, at its place among those of its origin.
+    fn insert(
+        &mut self,
+        at: usize,
+        proven: Verified<ProvenRecord>,
+        note: impl FnOnce(&Verified<ProvenRecord>, Option<ItemId>),
+    ) -> Applied {
+        let (item, id) = (proven.item, proven.record.id.clone());
+        let share = self.origins.get(&id.origin).map_or(0, Vec::len);
         let mut evicted = None;
-        let id = &proven.record.id;
-        if self.share(&id.origin) >= RECORDS_PER_ORIGIN_MAX {
-            let Some(largest) = self.largest_of(id).filter(|largest| id < largest) else {
+        if share >= RECORDS_PER_ORIGIN_MAX {
+            if at == share {
                 self.past.insert(item);
                 return Applied::NoRoom;
-            };
-            evicted = self.remove(&largest).map(Box::new);
-        } else if self.records.len() >= RECORDS_MAX {
+            }
+            evicted = self.largest_of(&id.origin).and_then(|largest| self.remove(&largest)).map(Box::new);
+        } else if self.count >= RECORDS_MAX {
             return Applied::NoRoom;
         }
         note(&proven, None);
-        *self.per_origin.entry(id.origin).or_default() += 1;
-        self.items.insert(item, id.clone());
-        self.records.insert(id.clone(), proven);
+        self.origins.entry(id.origin).or_default().insert(at, proven);
+        self.count += 1;
+        self.items.insert(item, id);
         Applied::News { evicted }
     }
 
-    fn share(&self, origin: &PeerId) -> usize {
-        self.per_origin.get(origin).copied().unwrap_or_default()
-    }
-
-    /// The largest id held of the same origin.
-    fn largest_of(&self, id: &RecordId) -> Option<RecordId> {
-        let of_origin = self.records.range(id..).take_while(|(held, _)| held.origin == id.origin);
-        of_origin.map(|(held, _)| held).last().cloned()
+    fn largest_of(&self, origin: &PeerId) -> Option<RecordId> {
+        self.origins.get(origin)?.last().map(|proven| proven.record.id.clone())
     }
 
     fn remove(&mut self, id: &RecordId) -> Option<Verified<ProvenRecord>> {
-        let gone = self.records.remove(id)?;
+        let records = self.origins.get_mut(&id.origin)?;
+        let gone = records.remove(place(records, id.kind, &id.key).ok()?);
+        if records.is_empty() {
+            self.origins.remove(&id.origin);
+        }
+        self.count -= 1;
         self.items.remove(&gone.item);
         self.past.insert(gone.item);
-        if let Some(count) = self.per_origin.get_mut(&id.origin) {
-            *count -= 1;
-        }
         Some(gone)
     }
 
     /// Drops what has expired and returns it.
     pub(super) fn expire(&mut self, unix_ms: u64) -> Vec<Verified<ProvenRecord>> {
-        self.drop_where(|proven| proven.record.expires_ms <= unix_ms)
+        let ended = self.iter().filter(|proven| proven.record.expires_ms <= unix_ms);
+        let ended: Vec<RecordId> = ended.map(|proven| proven.record.id.clone()).collect();
+        ended.iter().filter_map(|id| self.remove(id)).collect()
     }
 
     /// Drops all that `origin` has said and returns it.
     pub(super) fn drop_origin(&mut self, origin: &PeerId) -> Vec<Verified<ProvenRecord>> {
-        self.drop_where(|proven| proven.record.id.origin == *origin)
+        let gone = self.origins.remove(origin).unwrap_or_default();
+        self.count -= gone.len();
+        for proven in &gone {
+            self.items.remove(&proven.item);
+            self.past.insert(proven.item);
+        }
+        gone
     }
+}
 
-    fn drop_where(&mut self, gone: impl Fn(&ProvenRecord) -> bool) -> Vec<Verified<ProvenRecord>> {
-        let ended: Vec<RecordId> = self.records.values().filter(|p| gone(p)).map(|p| p.record.id.clone()).collect();
-        let dropped = ended.iter().filter_map(|id| self.remove(id)).collect();
-        self.per_origin.retain(|_, count| *count > 0);
-        dropped
-    }
+/// Where a record stands among those of its origin, or would stand.
+fn place(records: &[Verified<ProvenRecord>], kind: Kind, key: &str) -> Result<usize, usize> {
+    records.binary_search_by(|proven| (proven.record.id.kind, proven.record.id.key.as_str()).cmp(&(kind, key)))
+}
+
+fn find<'a>(records: &'a [Verified<ProvenRecord>], kind: Kind, key: &str) -> Option<&'a Verified<ProvenRecord>> {
+    place(records, kind, key).ok().map(|at| &records[at])
+}
+
+/// The proof that the two contradict each other: they have one id and one version, but say different things.
+fn contradiction(held: &ProvenRecord, proven: &ProvenRecord) -> Option<Equivocation> {
+    let differ = held.record.version == proven.record.version && held.item != proven.item;
+    differ.then(|| Equivocation::of(held, proven)).flatten()
 }
 
 /// Whether what is held is as new as `proven`, or newer.
@@ -210,6 +235,77 @@ impl Past {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Identity;
+
+    const UNIX_MS: u64 = 1_800_000_000_000;
+
+    fn said(me: &Identity, kind: Kind, key: &str, body: Body, version: u64) -> Verified<ProvenRecord> {
+        let id = RecordId { origin: me.peer(), kind, key: key.to_owned() };
+        Record { id, version, issued_ms: UNIX_MS, expires_ms: UNIX_MS + 60_000, body }.sign(me)
+    }
+
+    fn services(me: &Identity, names: impl Iterator<Item = usize>) -> impl Iterator<Item = Verified<ProvenRecord>> {
+        names.map(|n| said(me, Kind::Service, &format!("s{n:04}"), Body::Service, 1))
+    }
+
+    #[test]
+    fn of_two_proofs_under_one_version_all_nodes_keep_the_same_one() {
+        let (me, liar) = (Identity::from_secret(&[1; 32]), Identity::from_secret(&[2; 32]));
+        let lies = |version| {
+            let [a, b] = [Body::Service, Body::Withdrawn].map(|body| said(&liar, Kind::Service, "web", body, version));
+            Body::Equivocation(Box::new(Equivocation::of(&a, &b).expect("it said two things at once")))
+        };
+        let key = liar.peer().to_string();
+        let proofs = [1, 2].map(|lie| said(&me, Kind::Equivocation, &key, lies(lie), 7));
+        let kept = [proofs.to_vec(), proofs.iter().rev().cloned().collect()].map(|order: Vec<_>| {
+            let mut held = Held::default();
+            order.into_iter().for_each(|proven| drop(held.apply(proven, |_, _| {})));
+            assert_eq!(held.len(), 1);
+            held.iter().next().map(|proven| proven.item)
+        });
+        assert_eq!(kept[0], kept[1]);
+    }
+
+    #[test]
+    fn two_statements_under_one_version_are_a_proof_and_change_nothing() {
+        let me = Identity::from_secret(&[1; 32]);
+        let mut held = Held::default();
+        let [a, b] = [Body::Service, Body::Withdrawn].map(|body| said(&me, Kind::Service, "web", body, 7));
+        assert_eq!(held.apply(a.clone(), |_, _| {}), Applied::News { evicted: None });
+        let Applied::Contradicts(proof) = held.apply(b, |_, _| panic!("it is not taken in")) else {
+            panic!("they contradict each other")
+        };
+        assert_eq!(proof.accused(), me.peer());
+        assert_eq!(held.iter().map(|proven| proven.item).collect::<Vec<_>>(), [a.item]);
+    }
+
+    #[test]
+    fn an_origin_keeps_its_smallest_ids_in_whatever_order_they_come() {
+        let me = Identity::from_secret(&[1; 32]);
+        let most = RECORDS_PER_ORIGIN_MAX;
+        for order in [(0..most + 3).collect::<Vec<_>>(), (0..most + 3).rev().collect()] {
+            let mut held = Held::default();
+            for proven in services(&me, order.into_iter()) {
+                held.apply(proven, |_, _| {});
+            }
+            let kept: Vec<_> = held.iter().map(|proven| proven.record.id.key.clone()).collect();
+            assert_eq!(kept, (0..most).map(|n| format!("s{n:04}")).collect::<Vec<_>>());
+            assert_eq!((held.len(), held.items.len()), (most, most));
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_is_gone_from_every_table() {
+        let (me, other) = (Identity::from_secret(&[1; 32]), Identity::from_secret(&[2; 32]));
+        let mut held = Held::default();
+        for proven in services(&me, 0..5).chain(services(&other, 0..3)) {
+            held.apply(proven, |_, _| {});
+        }
+        assert_eq!(held.drop_origin(&me.peer()).len(), 5);
+        assert_eq!((held.len(), held.items.len(), held.of_origin(&me.peer()).count()), (3, 3, 0));
+        assert_eq!(held.expire(UNIX_MS + 60_000).len(), 3);
+        assert_eq!((held.len(), held.items.len(), held.origins.len()), (0, 0, 0));
+    }
 
     #[test]
     fn what_was_held_lately_is_known_and_what_is_long_gone_makes_room() {

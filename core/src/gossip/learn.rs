@@ -31,10 +31,6 @@ impl Gossip {
         if self.trust.is_convicted(&record.id.origin) {
             return false;
         }
-        if let Some(held) = self.held.contradicted(&proven).cloned() {
-            self.expose(&held, &proven, now, effects);
-            return false;
-        }
         self.take_in(proven, now, effects)
     }
 
@@ -50,7 +46,14 @@ impl Gossip {
             let is_rare = matches!(record.body, Body::Shared(_) | Body::Equivocation(_));
             rare = is_rare.then(|| record.clone());
         });
-        let Applied::News { evicted } = applied else { return false };
+        let evicted = match applied {
+            Applied::News { evicted } => evicted,
+            Applied::Contradicts(proof) => {
+                self.expose(proof, now, effects);
+                return false;
+            }
+            Applied::Known | Applied::NoRoom => return false,
+        };
         self.tell(&id, now, effects);
         if let Some(gone) = evicted {
             self.let_go(&gone, now, effects);

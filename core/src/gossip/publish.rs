@@ -70,7 +70,8 @@ impl Gossip {
         let ages = |r: &Record| r.expires_ms < unix_ms + life(r.id.kind, &r.body).as_millis() as u64 / 2;
         let ends = |r: &Record| !says_nothing(&r.body) && ages(r);
         let stale = |r: &Record| is_renewed(r) && (is_ahead(r.issued_ms, unix_ms) || ends(r));
-        let own = self.held.of_origin(self.signer.peer());
+        let me = self.signer.peer();
+        let own = self.held.of_origin(&me);
         let stale: Vec<RecordId> = own.filter(|record| stale(record)).map(|record| record.id.clone()).collect();
         for id in stale {
             self.republish(&id, now, effects);

@@ -128,7 +128,7 @@ impl Gossip {
 
     fn aging_shared(&self, me: &PeerId, unix_ms: u64) -> Vec<(String, Write)> {
         let half = |life: Duration| life.as_millis() as u64 / 2;
-        let own = self.held.of_origin(*me);
+        let own = self.held.of_origin(me);
         let ages = |r: &Record| r.expires_ms < unix_ms + half(Duration::from_millis(r.expires_ms - r.issued_ms));
         // A write whose own counter is ahead cannot be issued any earlier than that: it comes into force when it is due.
         let early = |r: &Record| is_ahead(r.issued_ms, unix_ms) && !is_ahead(written_ms(&r.id, &r.body), unix_ms);

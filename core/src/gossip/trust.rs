@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Effect, Gossip};
-use crate::record::{Body, Equivocation, Kind, ProvenRecord, RecordId};
+use crate::record::{Body, Equivocation, Kind, RecordId};
 use crate::reputation::{Reputation, Score};
 use crate::{Instant, PeerId, Rejected};
 
@@ -59,18 +59,11 @@ impl Gossip {
     }
 
     /// Publishes the proof that two records contradict each other, unless it is known already what their origin is.
-    pub(super) fn expose(
-        &mut self,
-        held: &ProvenRecord,
-        heard: &ProvenRecord,
-        now: Instant,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(proof) = Equivocation::of(held, heard) else { return };
+    pub(super) fn expose(&mut self, proof: Box<Equivocation>, now: Instant, effects: &mut Vec<Effect>) {
         // A node's own two statements are for others to judge: its key is used twice, or stolen.
         if proof.accused() != self.signer.peer() && !self.trust.is_convicted(&proof.accused()) {
             let id = self.own_id(Kind::Equivocation, &proof.accused().to_string());
-            self.say(id, Body::Equivocation(Box::new(proof)), now, effects);
+            self.say(id, Body::Equivocation(proof), now, effects);
         }
     }
 

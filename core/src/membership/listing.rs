@@ -61,9 +61,19 @@ impl Listing {
             self.touched.insert(owner);
         }
         self.read(owner, body);
-        self.read_refutations(owner, version, body);
-        self.relist(owner, true);
+        let refuted = self.read_refutations(owner, version, body);
+        if refuted || !self.is_as_listed(owner) {
+            self.relist(owner, true);
+        }
         Ok(())
+    }
+
+    /// Whether `self.new` is what the owner's list says already, and nobody is accused in it: most records that take the
+    /// place of another one tell of other measurements only.
+    fn is_as_listed(&self, owner: Slot) -> bool {
+        let said = |cell: &u32| cell & (SLOT_MASK | LISTED | ACCUSES);
+        let accuses = self.new.iter().any(|cell| cell & ACCUSES != 0);
+        !accuses && self.roster.list(owner).iter().map(said).eq(self.new.iter().copied())
     }
 
     /// Takes back what an origin's record said.
@@ -98,8 +108,9 @@ impl Listing {
         });
     }
 
-    fn read_refutations(&mut self, owner: Slot, version: u64, body: &Testimony) {
-        self.forget_refutations(owner);
+    /// Takes in whom the owner refutes; whether it refutes anybody, or did.
+    fn read_refutations(&mut self, owner: Slot, version: u64, body: &Testimony) -> bool {
+        let did = self.forget_refutations(owner);
         // What its origin could not have seen yet is not refuted, or a node could refute its own end in advance.
         let seen = version.saturating_add((CLOCK_SKEW_MAX.as_millis() as u64) << LIFE_BITS);
         for refuted in body.refuted.iter().take(LINKS_PER_NODE_MAX).filter(|refuted| refuted.version <= seen) {
@@ -108,13 +119,16 @@ impl Listing {
                 self.refutations.insert((owner, accuser), refuted.version);
             }
         }
+        did || !body.refuted.is_empty()
     }
 
-    fn forget_refutations(&mut self, owner: Slot) {
+    /// Whether there were any.
+    fn forget_refutations(&mut self, owner: Slot) -> bool {
         let stale: Vec<_> = self.refutations.range((owner, 0)..=(owner, SLOT_MASK)).map(|(pair, _)| *pair).collect();
-        for pair in stale {
-            self.refutations.remove(&pair);
+        for pair in &stale {
+            self.refutations.remove(pair);
         }
+        !stale.is_empty()
     }
 
     /// When the next pair fades.
