@@ -112,7 +112,12 @@ impl Link {
     /// Carries the link until it ends. Frames of a replaced link stay readable until this one is installed, and the
     /// beginning of this one is told before the end of the replaced one: whoever heard of an end without a successor
     /// would dial, and its dial would replace this link in turn, for ever.
-    pub(super) async fn live(self, inner: &Inner) {
+    ///
+    /// # Errors
+    /// [`NotEntered::Duplicate`] if another took its place before its beginning could be told: nothing is told of it then.
+    /// Whoever heard of it after its successor would take its end for the end of the only link, and dial in vain for as
+    /// long as both ends keep the successor.
+    pub(super) async fn live(self, inner: &Inner) -> Result<(), NotEntered> {
         let Self { greeted, link, label, queue, replaced, decided } = self;
         let Greeted { peer, connection, dialed, incarnation, send, reader } = greeted;
         let remote = canonical(connection.remote_address());
@@ -121,12 +126,20 @@ impl Link {
         let install = LinkInstall { id: link, peer, remote, label, send_key, receive_key, may_relay };
         inner.port.install_link(install);
         inner.table().installed(peer, link);
-        inner.tell(LinkEvent::Established { peer, link, label, remote, dialed, incarnation }).await;
-        inner.announce(peer, link);
+        let established = LinkEvent::Established { peer, link, label, remote, dialed, incarnation };
+        let is_told = inner.announce(peer, link, established).await;
+        if !is_told {
+            successor_told(inner, peer).await;
+        }
         if let Some(old) = replaced {
             // If its closing was decided before, that reason stands.
             let _ = old.decided.set(Closing::Replaced.to_string());
             Closing::Replaced.close(&old.connection);
+        }
+        if !is_told {
+            Closing::Duplicate.close(&connection);
+            inner.port.remove_link(link);
+            return Err(NotEntered::Duplicate);
         }
 
         let reason = tokio::select! {
@@ -144,10 +157,17 @@ impl Link {
         inner.table().remove(peer, link);
         if has_successor {
             // The neighbor may have been quicker with the farewell than with the successor's greeting.
-            let _ = timeout(SUCCESSOR_PATIENCE, inner.announced(peer)).await;
+            successor_told(inner, peer).await;
         }
         inner.tell(LinkEvent::Closed { peer, link, reason }).await;
+        Ok(())
     }
+}
+
+/// Waits until the beginning of the link is told that has taken the place of another, or will.
+async fn successor_told(inner: &Inner, peer: PeerId) {
+    // It may have failed.
+    let _ = timeout(SUCCESSOR_PATIENCE, inner.announced(peer)).await;
 }
 
 /// Passes on what the neighbor says, until it says no more.

@@ -56,8 +56,9 @@ pub struct LinkSetup {
     pub events: mpsc::Sender<LinkEvent>,
 }
 
-/// What the link endpoint tells. Events of one link come in order; the end of a replaced link comes before the
-/// beginning of the one in its place.
+/// What the link endpoint tells. Events of one link come in order. Links with one neighbor begin in the order in which
+/// they took each other's place, each before the end of the one that it replaced; one that lost its place before its
+/// beginning was told is not told at all.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LinkEvent {
     /// A link carries frames and control messages.
@@ -275,10 +276,21 @@ impl Inner {
         let _ = self.events.send(event).await;
     }
 
-    /// Notes that the beginning of `link` was told.
-    pub(super) fn announce(&self, peer: PeerId, link: LinkId) {
-        self.table().announced(peer, link);
+    /// Tells the beginning of `link`; nothing, and false, if another has taken its place. The table is locked meanwhile:
+    /// beginnings are told in the order in which places are taken.
+    pub(super) async fn announce(&self, peer: PeerId, link: LinkId, established: LinkEvent) -> bool {
+        // Nobody listens any more only while the node stops.
+        let listener = self.events.reserve().await.ok();
+        let mut table = self.table();
+        if !table.announced(peer, link) {
+            return false;
+        }
+        if let Some(listener) = listener {
+            listener.send(established);
+        }
+        drop(table);
         self.announcement.notify_waiters();
+        true
     }
 
     /// Waits until there is a link to `peer` whose beginning was told.
@@ -321,9 +333,12 @@ async fn dial(inner: Arc<Inner>, endpoint: Endpoint, peer: PeerId, address: Sock
         inner.dialing().remove(&peer);
         entered
     };
-    match outcome {
-        Ok(link) => link.live(&inner).await,
-        Err(reason) => inner.tell(LinkEvent::DialFailed { peer, address, reason }).await,
+    let lived = match outcome {
+        Ok(link) => link.live(&inner).await.map_err(|error| error.to_string()),
+        Err(reason) => Err(reason),
+    };
+    if let Err(reason) = lived {
+        inner.tell(LinkEvent::DialFailed { peer, address, reason }).await;
     }
 }
 
@@ -375,10 +390,15 @@ async fn answer_neighbor(inner: &Inner, connection: Connection, permit: OwnedSem
     let greeted = timeout(DIAL_TIMEOUT, link::be_greeted(inner, peer, connection)).await;
     drop(permit);
     match greeted.map_err(|_| "no hello in time".to_owned()).flatten() {
-        Ok(greeted) => match greeted.enter(inner) {
-            Ok(link) => link.live(inner).await,
-            Err(reason) => tracing::debug!(%peer, %reason, "a connection does not become a link"),
-        },
+        Ok(greeted) => {
+            let lived = match greeted.enter(inner) {
+                Ok(link) => link.live(inner).await,
+                Err(reason) => Err(reason),
+            };
+            if let Err(reason) = lived {
+                tracing::debug!(%peer, %reason, "a connection does not become a link");
+            }
+        }
         Err(reason) => tracing::debug!(%peer, reason, "a neighbor's greeting failed"),
     }
 }

@@ -147,11 +147,10 @@ impl Table {
         }
     }
 
-    /// Notes that the beginning of `link` was told.
-    pub(super) fn announced(&mut self, peer: PeerId, link: LinkId) {
-        if let Some(entry) = self.links.get_mut(&peer).filter(|entry| entry.link == link) {
-            entry.announced = true;
-        }
+    /// Notes that the beginning of `link` is told; false if another has taken its place.
+    pub(super) fn announced(&mut self, peer: PeerId, link: LinkId) -> bool {
+        let entry = self.links.get_mut(&peer).filter(|entry| entry.link == link);
+        entry.map(|entry| entry.announced = true).is_some()
     }
 
     /// Takes `link` out, unless another has taken its place already.

@@ -83,6 +83,30 @@ async fn two_nodes_that_dial_each_other_at_once_keep_the_same_link() {
     }
 }
 
+/// Both ends would keep the link that took its place, and the one that heard of the other last would dial for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_lost_its_place_before_it_was_told_is_not_told() {
+    let mesh = Mesh::new();
+    let (mut small, mut large) = (mesh.node(1), mesh.node(2));
+    if small.peer() > large.peer() {
+        std::mem::swap(&mut small, &mut large);
+    }
+    let (held_up, release) = large.hold_up();
+    large.links.dial(small.peer(), small.address());
+    soon(held_up).await.unwrap();
+    small.links.dial(large.peer(), large.address());
+    let (kept, _) = large.established(small.peer()).await;
+    drop(release);
+    let next = large.event(|event| Some(event.clone())).await;
+    assert!(matches!(&next, LinkEvent::DialFailed { reason, .. } if reason.contains("is kept")), "{next:?}");
+    let snapshot = large.links.snapshot();
+    assert_eq!((snapshot.len(), snapshot[0].link), (1, kept));
+    assert_eq!(large.port.link_stats().len(), 1, "nothing is left of the other");
+    small.event(|event| matches!(event, LinkEvent::Established { dialed: true, .. }).then_some(())).await;
+    large.port.send_probe(kept, &[], 0, 7);
+    assert!(matches!(soon(large.frames.recv()).await, Some(Event::ProbeReturned { nonce: 7, .. })));
+}
+
 #[tokio::test]
 async fn dialing_again_replaces_the_link_and_keeps_its_label() {
     let mesh = Mesh::new();

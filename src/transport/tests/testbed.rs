@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use prunella_core::identity::Identity;
 use prunella_core::wire::{Admission, AdmissionReply, StreamOpen};
@@ -46,8 +46,24 @@ pub(super) struct Node {
     pub(super) denied: Arc<Mutex<BTreeSet<(PeerId, String)>>>,
     /// Neighbors that are not accepted.
     pub(super) unwanted: Arc<Mutex<BTreeSet<PeerId>>>,
+    /// Holds up the next link that is made.
+    hold: Arc<Mutex<Option<Hold>>>,
     /// How often a route was asked for; an error here is the answer.
     pub(super) routing: Arc<(AtomicU64, Mutex<Option<String>>)>,
+}
+
+/// Says that somebody is held up here, and until when.
+struct Hold {
+    reached: oneshot::Sender<()>,
+    go_on: std::sync::mpsc::Receiver<()>,
+}
+
+impl Hold {
+    fn pass(self) {
+        // A test that has failed waits for nobody.
+        let _ = self.reached.send(());
+        let _ = tokio::task::block_in_place(|| self.go_on.recv());
+    }
 }
 
 struct DenyList(Arc<Mutex<BTreeSet<(PeerId, String)>>>);
@@ -128,6 +144,8 @@ impl Node {
         let (sessions, inbox) = Sessions::start(setup).unwrap();
         let unwanted = Arc::new(Mutex::new(BTreeSet::new()));
         let refused = unwanted.clone();
+        let hold = Arc::new(Mutex::new(None::<Hold>));
+        let holding = hold.clone();
         let (sender, events) = mpsc::channel(1024);
         let neighbors = vec![(me, vec![port.local_addr()])];
         let links = Links::start(LinkSetup {
@@ -136,7 +154,13 @@ impl Node {
             port: port.clone(),
             incarnation,
             accept: Box::new(move |peer| !refused.lock().unwrap().contains(peer)),
-            relays: Box::new(|_| true),
+            relays: Box::new(move |_| {
+                let hold = holding.lock().unwrap().take();
+                if let Some(hold) = hold {
+                    hold.pass();
+                }
+                true
+            }),
             messages_per_second: prunella_core::limits::CONTROL_RATE_PER_SECOND,
             admitter: Some(Arc::new(Inviter { issuer, used: Mutex::default(), neighbors })),
             events: sender,
@@ -144,7 +168,7 @@ impl Node {
         .unwrap();
         let services = Services::start(me, sessions.clone(), inbox.services);
         let messages = inbox.messages;
-        Self { credentials, port, frames, links, events, sessions, messages, services, denied, unwanted, routing }
+        Self { credentials, port, frames, links, events, sessions, messages, services, denied, unwanted, hold, routing }
     }
 
     pub(super) fn peer(&self) -> PeerId {
@@ -184,6 +208,14 @@ impl Node {
             _ => None,
         })
         .await
+    }
+
+    /// Holds up the next link that is made here, when it has taken its place and nothing was told of it yet. What comes
+    /// back says that it is held up, and lets it go on when dropped. Needs a runtime of several threads.
+    pub(super) fn hold_up(&self) -> (oneshot::Receiver<()>, std::sync::mpsc::Sender<()>) {
+        let ((reached, is_reached), (release, go_on)) = (oneshot::channel(), std::sync::mpsc::channel());
+        *self.hold.lock().unwrap() = Some(Hold { reached, go_on });
+        (is_reached, release)
     }
 
     pub(super) async fn dial_failed(&mut self) -> String {
