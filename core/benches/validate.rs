@@ -64,7 +64,7 @@ fn record(me: &Identity, run: usize, i: usize) -> Record {
 }
 
 fn signed(proven: Vec<Verified<ProvenRecord>>) -> Vec<SignedRecord> {
-    proven.into_iter().map(|proven| proven.into_inner().signed).collect()
+    proven.into_iter().map(|proven| proven.signed.clone()).collect()
 }
 
 fn check(claims: Vec<SignedRecord>, known: &mut VerifiedCache) -> Vec<Verified<ProvenRecord>> {

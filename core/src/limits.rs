@@ -77,6 +77,8 @@ pub const MISSING_PER_NEIGHBOR_MAX: usize = 128;
 pub const ANNOUNCEMENTS_OWED_MAX: usize = 4096;
 /// Most signatures remembered as good, so that a record that comes again costs no signature check.
 pub const VERIFIED_SIGNATURES_MAX: usize = 16 * 1024;
+/// Most keys remembered of whoever signed them, ready for use.
+pub const SIGNERS_MAX: usize = 1024;
 /// Most records remembered as heard from one neighbor within the last moments, to tell what is replayed.
 pub const REPLAYS_REMEMBERED_MAX: usize = 1024;
 /// Most nodes whose faults are remembered; the least blamed makes room.

@@ -12,10 +12,10 @@ use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::pathfinder::Way;
 use crate::policy::RuleSet;
-use crate::record::{NodeBody, RecordId, SignedRecord};
+use crate::record::{NodeBody, ProvenRecord, RecordId};
 use crate::shared::{Refused, Value};
 use crate::wire::Control;
-use crate::{LinkId, PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
+use crate::{LinkId, PeerId, Verified, executor, gossip, monitor, pathfinder, peer, planner, policy};
 
 /// Whither something goes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -76,13 +76,8 @@ pub enum Command {
         /// What.
         control: Control,
     },
-    /// Keep a record.
-    PersistRecord {
-        /// Under which id.
-        id: RecordId,
-        /// As received.
-        signed: SignedRecord,
-    },
+    /// Keep a record, as received.
+    PersistRecord(Verified<ProvenRecord>),
     /// Forget a record.
     ForgetRecord {
         /// Under which id.
@@ -239,7 +234,7 @@ impl Wire for gossip::Effect {
     fn wire(self, routes: &mut Vec<Route>) {
         let route = match self {
             gossip::Effect::Send { to, control } => Route::Shell(Command::SendControl { to, control }),
-            gossip::Effect::Persist { id, signed } => Route::Shell(Command::PersistRecord { id, signed }),
+            gossip::Effect::Persist(record) => Route::Shell(Command::PersistRecord(record)),
             gossip::Effect::Forget { id } => Route::Shell(Command::ForgetRecord { id }),
             gossip::Effect::NodeChanged { peer, body } => {
                 let addresses = body.as_ref().map(|b| b.addresses.clone()).unwrap_or_default();

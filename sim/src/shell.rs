@@ -95,8 +95,8 @@ impl World {
                 let bytes = prunella_core::wire::codec::encode(control);
                 self.trace.note_bytes(format_args!("{now} {host} says to {}", to.short()), &bytes);
             }
-            Command::PersistRecord { signed, .. } => {
-                self.trace.note_bytes(format_args!("{now} {host} keeps"), &signed.bytes);
+            Command::PersistRecord(proven) => {
+                self.trace.note_bytes(format_args!("{now} {host} keeps"), &proven.signed.bytes);
             }
             command => self.trace.note(format_args!("{now} {host} commands {command:?}")),
         }
@@ -140,10 +140,11 @@ impl World {
                 self.check_routes();
             }
             Command::SendControl { to, control } => self.send_control(host, self.index[&to], &control),
-            Command::PersistRecord { id, signed } => {
-                let version = self.on_kept(host, &signed);
-                self.tell_proof(host, &id, &signed);
-                self.write(host, id, version, Some(&signed));
+            Command::PersistRecord(proven) => {
+                let (id, signed) = (&proven.record.id, &proven.signed);
+                let version = self.on_kept(host, signed);
+                self.tell_proof(host, id, signed);
+                self.write(host, id.clone(), version, Some(signed));
             }
             Command::ForgetRecord { id } => {
                 self.registry.forget(host, &id);

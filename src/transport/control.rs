@@ -6,11 +6,12 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use prunella_core::Rejected;
 use prunella_core::gossip::{Gate, Moment, Said};
+use prunella_core::identity::PublicKey;
 use prunella_core::limits::CONTROL_MESSAGE_BYTES_MAX;
 use prunella_core::record::{Known, SignatureKey, VerifiedCache};
 use prunella_core::wire::{Control, codec};
+use prunella_core::{PeerId, Rejected};
 
 use super::framing::{FramingError, MessageReader, framed};
 use crate::host::Host;
@@ -66,6 +67,14 @@ impl Known for &Hearing {
 
     fn add(&mut self, key: SignatureKey) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).add(key);
+    }
+
+    fn signer(&mut self, origin: &PeerId) -> Option<PublicKey> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).signer(origin)
+    }
+
+    fn met(&mut self, origin: &PeerId, key: PublicKey) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).met(origin, key);
     }
 }
 

@@ -66,7 +66,7 @@ impl Held {
 
     /// Every record held of one origin.
     pub(super) fn of_origin(&self, origin: &PeerId) -> impl Iterator<Item = &Record> {
-        self.origins.get(origin).into_iter().flatten().map(|proven| &*proven.record)
+        self.origins.get(origin).into_iter().flatten().map(|proven| &proven.record)
     }
 
     /// All that an origin says of its neighbors, and the version of its judgments, 0 if there are none; `None` without a

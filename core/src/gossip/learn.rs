@@ -42,7 +42,7 @@ impl Gossip {
         let applied = held.apply(proven, |proven, replaced| {
             let record = &proven.record;
             repair.changed(replaced, proven.item, now);
-            effects.push(Effect::Persist { id: record.id.clone(), signed: proven.signed.clone() });
+            effects.push(Effect::Persist(proven.clone()));
             let is_rare = matches!(record.body, Body::Shared(_) | Body::Equivocation(_));
             rare = is_rare.then(|| record.clone());
         });
@@ -103,7 +103,7 @@ impl<'a> Subject<'a> {
     pub(super) fn of(held: &'a Held, id: &RecordId) -> Self {
         match id.kind {
             Kind::Links | Kind::Judgments => Self::Neighbors(held.testimony(&id.origin)),
-            _ => Self::Else(held.get(id).map(|proven| &*proven.record)),
+            _ => Self::Else(held.get(id).map(|proven| &proven.record)),
         }
     }
 }

@@ -30,12 +30,12 @@ use crate::broadcast::Broadcast;
 use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::peer::LinkReport;
-use crate::record::{Kind, LinkBody, NodeBody, Record, RecordId, SignedRecord};
+use crate::record::{Kind, LinkBody, NodeBody, ProvenRecord, Record, RecordId};
 use crate::rng::Rng;
 use crate::shared::{Refused, Value};
 use crate::signer::Signer;
 use crate::wire::Control;
-use crate::{Instant, ItemId, Machine, PeerId, Rejected};
+use crate::{Instant, ItemId, Machine, PeerId, Rejected, Verified};
 use held::Held;
 use learn::{Subject, changed};
 use members::Members;
@@ -107,12 +107,7 @@ pub enum Effect {
     },
     /// Keep a record for a later life of the role, and if its kind outlives processes also for a later process; nothing
     /// comes back.
-    Persist {
-        /// Under which id.
-        id: RecordId,
-        /// The record as received.
-        signed: SignedRecord,
-    },
+    Persist(Verified<ProvenRecord>),
     /// Forget a record that is not held any more.
     Forget {
         /// Under which id.
@@ -234,7 +229,7 @@ impl Gossip {
 
     /// Every record held, ordered by id.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.held.iter().map(|proven| &*proven.record)
+        self.held.iter().map(|proven| &proven.record)
     }
 
     /// What signs its statements, to be told to note or to recall.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use batch::Path;
 pub use equivocation::Equivocation;
 pub use signature::{Known, SignatureKey, VerifiedCache};
-pub use signed::{ProvenRecord, SignedRecord};
+pub use signed::{Proven, ProvenRecord, SignedRecord};
 pub use verify::verify_all;
 
 use crate::limits::{

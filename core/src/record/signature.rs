@@ -1,10 +1,10 @@
 //! Signatures of records: what exactly is signed, and which signatures are known to be good.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::batch::Hash;
-use crate::identity::{self, Identity};
-use crate::limits::VERIFIED_SIGNATURES_MAX;
+use crate::identity::{Identity, PublicKey};
+use crate::limits::{SIGNERS_MAX, VERIFIED_SIGNATURES_MAX};
 use crate::planted::{self, PlantedBug};
 use crate::{PeerId, Rejected};
 
@@ -40,8 +40,13 @@ impl Statement<'_> {
         let signature: &[u8; 64] = signature.try_into().map_err(|_| Rejected::Malformed)?;
         let key = self.key(origin, signature);
         if !known.holds(&key) && !planted::is(PlantedBug::SignatureUnchecked) {
-            identity::verify(origin, &self.signed_bytes(), signature)?;
+            let met = known.signer(origin);
+            let signer = met.map_or_else(|| PublicKey::of(origin), Ok)?;
+            signer.verify(&self.signed_bytes(), signature)?;
             known.add(key);
+            if met.is_none() {
+                known.met(origin, signer);
+            }
         }
         Ok(())
     }
@@ -72,9 +77,14 @@ pub trait Known {
     fn holds(&mut self, key: &SignatureKey) -> bool;
     /// Remembers a signature that was just found good.
     fn add(&mut self, key: SignatureKey);
+    /// The key of somebody whose signature was found good before, if it is remembered.
+    fn signer(&mut self, origin: &PeerId) -> Option<PublicKey>;
+    /// Remembers the key of somebody whose signature was just found good.
+    fn met(&mut self, origin: &PeerId, key: PublicKey);
 }
 
-/// The signatures last found good, at most [`VERIFIED_SIGNATURES_MAX`]; the oldest makes room.
+/// The signatures last found good, at most [`VERIFIED_SIGNATURES_MAX`]; the oldest makes room. And the keys of at most
+/// [`SIGNERS_MAX`] who made them; when they are full, all make room.
 ///
 /// A record in it still has its form, its batch and its times checked: only the curve arithmetic is saved.
 #[derive(Debug)]
@@ -82,12 +92,13 @@ pub struct VerifiedCache {
     keys: BTreeSet<SignatureKey>,
     order: VecDeque<SignatureKey>,
     entries_max: usize,
+    signers: BTreeMap<PeerId, PublicKey>,
 }
 
 impl VerifiedCache {
     /// A cache of at most `entries_max` signatures; with 0 it never remembers any.
     pub fn with_room_for(entries_max: usize) -> Self {
-        Self { keys: BTreeSet::new(), order: VecDeque::new(), entries_max }
+        Self { keys: BTreeSet::new(), order: VecDeque::new(), entries_max, signers: BTreeMap::new() }
     }
 
     /// How many signatures are remembered.
@@ -123,6 +134,19 @@ impl Known for VerifiedCache {
             self.keys.remove(&oldest);
         }
     }
+
+    fn signer(&mut self, origin: &PeerId) -> Option<PublicKey> {
+        self.signers.get(origin).copied()
+    }
+
+    fn met(&mut self, origin: &PeerId, key: PublicKey) {
+        if self.signers.len() >= SIGNERS_MAX.min(self.entries_max) {
+            self.signers.clear();
+        }
+        if self.entries_max > 0 {
+            self.signers.insert(*origin, key);
+        }
+    }
 }
 
 /// The domain of the cache's keys.
@@ -148,6 +172,14 @@ mod tests {
 
         fn add(&mut self, key: SignatureKey) {
             self.cache.add(key);
+        }
+
+        fn signer(&mut self, origin: &PeerId) -> Option<PublicKey> {
+            self.cache.signer(origin)
+        }
+
+        fn met(&mut self, origin: &PeerId, key: PublicKey) {
+            self.cache.met(origin, key);
         }
     }
 
@@ -180,6 +212,23 @@ mod tests {
         assert_eq!((known.hits, known.cache.len()), (0, 1), "nothing bad was a hit or stayed");
         assert_eq!(statement.verify(&me.peer(), &signature, &mut known), Ok(()));
         assert_eq!(known.hits, 1, "and the good one is still known");
+    }
+
+    #[test]
+    fn whose_signature_was_bad_is_not_met_and_too_many_who_were_make_room() {
+        let mut cache = VerifiedCache::with_room_for(3);
+        let peers: Vec<Identity> = (1..=5).map(|i| Identity::from_secret(&[i; 32])).collect();
+        let statement = Statement::Single(b"bytes", [7; 32]);
+        assert!(statement.verify(&peers[0].peer(), &[0; 64], &mut cache).is_err());
+        assert!(cache.signers.is_empty());
+        for (i, peer) in peers.iter().enumerate() {
+            assert_eq!(statement.verify(&peer.peer(), &statement.sign(peer), &mut cache), Ok(()));
+            assert!(cache.signer(&peer.peer()).is_some());
+            assert_eq!(cache.signers.len(), i % 3 + 1);
+        }
+        let mut none = VerifiedCache::with_room_for(0);
+        assert_eq!(statement.verify(&peers[0].peer(), &statement.sign(&peers[0]), &mut none), Ok(()));
+        assert!(none.signers.is_empty());
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! A record as it travels, and how one is made.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use bincode::{Decode, Encode};
 use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::batch::{self, Path};
 use super::signature::{Statement, VerifiedCache};
@@ -26,15 +29,42 @@ pub struct SignedRecord {
     pub path: Option<Path>,
 }
 
-/// A record and the signed bytes that prove it, so that it can be passed on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ProvenRecord {
-    /// The decoded statement; boxed, because a proven record is handed on several times.
-    pub record: Box<Record>,
+/// A record and the signed bytes that prove it, so that it can be passed on. Shared: a record is handed on many times,
+/// to the role, to its store, to neighbors, and never changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProvenRecord(Arc<Proven>);
+
+/// What a [`ProvenRecord`] is made of.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Proven {
+    /// The decoded statement.
+    pub record: Record,
     /// The proof, as received.
     pub signed: SignedRecord,
     /// What tells it from every other record.
     pub item: ItemId,
+}
+
+impl ProvenRecord {
+    /// The record is what the signed bytes say. That they are signed is for [`Verified`] to say.
+    #[inline]
+    pub(super) fn new(record: Record, signed: SignedRecord, item: ItemId) -> Self {
+        Self(Arc::new(Proven { record, signed, item }))
+    }
+}
+
+impl Deref for ProvenRecord {
+    type Target = Proven;
+
+    fn deref(&self) -> &Proven {
+        &self.0
+    }
+}
+
+impl Serialize for ProvenRecord {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(serializer)
+    }
 }
 
 impl Record {
@@ -47,7 +77,7 @@ impl Record {
         let hash = batch::leaf(&bytes);
         let signature = Statement::Single(&bytes, hash).sign(identity);
         let signed = SignedRecord { bytes, signature, path: None };
-        Verified::vouch(ProvenRecord { record: Box::new(self), signed, item: ItemId::of_hash(&hash) })
+        Verified::vouch(ProvenRecord::new(self, signed, ItemId::of_hash(&hash)))
     }
 
     /// As [`Record::sign`]; `None` if the signer has no signature for it.
@@ -56,7 +86,7 @@ impl Record {
         let hash = batch::leaf(&bytes);
         let signature = signer.sign(&Statement::Single(&bytes, hash).signed_bytes())?.to_vec();
         let signed = SignedRecord { bytes, signature, path: None };
-        Some(Verified::vouch(ProvenRecord { record: Box::new(self), signed, item: ItemId::of_hash(&hash) }))
+        Some(Verified::vouch(ProvenRecord::new(self, signed, ItemId::of_hash(&hash))))
     }
 
     /// Signs records as their origin, with one signature for each [`BATCH_RECORDS_MAX`] of them, in their order. A batch
@@ -94,7 +124,7 @@ fn sign_tree(records: Vec<Record>, identity: &Identity) -> impl Iterator<Item = 
     let signature = Statement::Batch(records.len() as u16, root).sign(identity);
     records.into_iter().zip(encoded).zip(paths).zip(items).map(move |(((record, bytes), path), item)| {
         let signed = SignedRecord { bytes, signature: signature.clone(), path: Some(path) };
-        Verified::vouch(ProvenRecord { record: Box::new(record), signed, item })
+        Verified::vouch(ProvenRecord::new(record, signed, item))
     })
 }
 
@@ -130,7 +160,7 @@ impl<'de> Deserialize<'de> for Verified<ProvenRecord> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Claim {
-            record: Box<Record>,
+            record: Record,
             signed: SignedRecord,
             item: ItemId,
         }

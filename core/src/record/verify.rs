@@ -23,12 +23,17 @@ pub fn verify_all(
     let mut last = None;
     for claim in claims {
         let checked = if bad_signatures < BAD_SIGNATURES_PER_PUSH_MAX {
-            verify_next(claim, unix_ms, &mut last, known, &mut good)
+            verify_next(claim, unix_ms, &mut last, known)
         } else {
             Err(Rejected::Distrusted)
         };
-        bad_signatures += usize::from(checked == Err(Rejected::Unsigned));
-        bad.extend(checked.err());
+        match checked {
+            Ok(proven) => good.push(proven),
+            Err(reason) => {
+                bad_signatures += usize::from(reason == Rejected::Unsigned);
+                bad.push(reason);
+            }
+        }
     }
     (good, bad)
 }
@@ -39,55 +44,57 @@ pub(super) fn verify_one(
     unix_ms: u64,
     known: &mut impl Known,
 ) -> Result<Verified<ProvenRecord>, Rejected> {
-    let mut good = Vec::with_capacity(1);
-    verify_next(claim, unix_ms, &mut None, known, &mut good)?;
-    Ok(good.pop().expect("BUG: a claim without a fault is good"))
+    verify_next(claim, unix_ms, &mut None, known)
 }
 
-/// Checks one claim and adds it to the good ones; they are large, so each is written once, where it stays.
+/// Decodes and checks one claim, whenever it was or will be true.
+pub(super) fn verify_signature(claim: SignedRecord) -> Result<Verified<ProvenRecord>, Rejected> {
+    let (opened, hash) = open(claim)?;
+    prove(opened, hash, &mut None, &mut VerifiedCache::with_room_for(0))
+}
+
+#[inline]
 fn verify_next(
     claim: SignedRecord,
     unix_ms: u64,
     last: &mut Option<SignedBatch>,
     known: &mut impl Known,
-    good: &mut Vec<Verified<ProvenRecord>>,
-) -> Result<(), Rejected> {
+) -> Result<Verified<ProvenRecord>, Rejected> {
+    let (opened, hash) = open(claim)?;
+    opened.record.check_time(unix_ms)?;
+    prove(opened, hash, last, known)
+}
+
+/// Decodes a claim and hashes it. It has its form then, and nothing proves it yet.
+#[inline]
+fn open(claim: SignedRecord) -> Result<(ProvenRecord, Hash), Rejected> {
     let record = decode(&claim.bytes)?;
-    record.check_time(unix_ms)?;
-    prove(claim, record, last, known, good)
+    let hash = batch::leaf(&claim.bytes);
+    Ok((ProvenRecord::new(record, claim, ItemId::of_hash(&hash)), hash))
 }
 
 /// Checks who said it.
 fn prove(
-    claim: SignedRecord,
-    record: Box<Record>,
+    opened: ProvenRecord,
+    hash: Hash,
     last: &mut Option<SignedBatch>,
     known: &mut impl Known,
-    good: &mut Vec<Verified<ProvenRecord>>,
-) -> Result<(), Rejected> {
-    let hash = batch::leaf(&claim.bytes);
-    check_origin(&claim, hash, &record.id.origin, last, known)?;
+) -> Result<Verified<ProvenRecord>, Rejected> {
+    let record = &opened.record;
+    check_origin(&opened.signed, hash, &record.id.origin, last, known)?;
     if let Body::Equivocation(proof) = &record.body {
-        proof.check(&record, known)?;
+        proof.check(record, known)?;
     }
-    good.push(Verified::vouch(ProvenRecord { record, signed: claim, item: ItemId::of_hash(&hash) }));
-    Ok(())
-}
-
-/// Decodes and checks one claim, whenever it was or will be true.
-pub(super) fn verify_signature(claim: SignedRecord) -> Result<Verified<ProvenRecord>, Rejected> {
-    let record = decode(&claim.bytes)?;
-    let mut good = Vec::with_capacity(1);
-    prove(claim, record, &mut None, &mut VerifiedCache::with_room_for(0), &mut good)?;
-    Ok(good.pop().expect("BUG: a claim without a fault is good"))
+    Ok(Verified::vouch(opened))
 }
 
 /// Decodes a record and checks its form; its times and its signature are not looked at.
-pub(super) fn decode(bytes: &[u8]) -> Result<Box<Record>, Rejected> {
+#[inline]
+pub(super) fn decode(bytes: &[u8]) -> Result<Record, Rejected> {
     if bytes.len() > EQUIVOCATION_BYTES_MAX {
         return Err(Rejected::OverLimit);
     }
-    let record = Box::new(codec::decode_canonical::<Record>(bytes)?);
+    let record: Record = codec::decode_canonical(bytes)?;
     record.check_length(bytes.len())?;
     record.check()?;
     Ok(record)

@@ -25,12 +25,12 @@ use prunella_core::membership::quorum::{PartitionEvent, Quorum};
 use prunella_core::membership::{Change, Evidence, Status};
 use prunella_core::pathfinder::Way;
 use prunella_core::policy::{Action, RuleSet};
-use prunella_core::record::{RecordId, SignedRecord};
+use prunella_core::record::{ProvenRecord, RecordId, SignedRecord};
 use prunella_core::rng::Rng;
 use prunella_core::selection::{Candidate, choose};
 use prunella_core::wire::codec;
 use prunella_core::wiring::{Command, Route};
-use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, executor, pathfinder};
+use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, Verified, executor, pathfinder};
 use prunella_storage::{Batch, Store, Tree};
 use tokio::sync::Notify;
 
@@ -96,7 +96,7 @@ pub struct Shell {
     /// Shared values that somebody waits for to be written.
     pub writes: Writes,
     /// Records for a later GossipActor of this process only. Bounded by what gossip holds.
-    passing: Mutex<BTreeMap<RecordId, SignedRecord>>,
+    passing: Mutex<BTreeMap<RecordId, Verified<ProvenRecord>>>,
     owners: Mutex<BTreeMap<LinkId, PeerId>>,
     /// Why the last dial to each neighbor failed.
     dial_failures: Mutex<BTreeMap<PeerId, String>>,
@@ -242,19 +242,25 @@ impl Shell {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(&link).copied()
     }
 
-    fn keep_record(&self, id: RecordId, signed: SignedRecord) {
+    fn keep_record(&self, proven: Verified<ProvenRecord>) {
+        let id = &proven.record.id;
         if !id.kind.outlives_processes() {
-            self.passing.lock().unwrap_or_else(PoisonError::into_inner).insert(id, signed);
+            self.passing.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), proven);
             return;
         }
         let mut batch = Batch::new();
-        batch.put(Tree::Records, codec::encode(&id), codec::encode(&signed));
+        batch.put(Tree::Records, codec::encode(id), codec::encode(&proven.signed));
         self.directory.keep(batch);
     }
 
     /// What an earlier GossipActor of this process held and no disk does.
     fn passing_records(&self) -> Vec<SignedRecord> {
-        self.passing.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.passing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .map(|proven| proven.signed.clone())
+            .collect()
     }
 
     fn forget_record(&self, id: &RecordId) {
@@ -281,7 +287,7 @@ impl Perform for Shell {
                     tracing::debug!(peer = %to.short(), %error, "a control message was not sent");
                 }
             }
-            Command::PersistRecord { id, signed } => self.keep_record(id, signed),
+            Command::PersistRecord(record) => self.keep_record(record),
             Command::ForgetRecord { id } => self.forget_record(&id),
             Command::NodeChanged { peer, body } => self.known.set_node(peer, body),
             Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),

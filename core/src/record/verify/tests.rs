@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::PeerId;
-use crate::identity::Identity;
+use crate::identity::{Identity, PublicKey};
 use crate::limits::{BATCH_RECORDS_MAX, RECORD_LIFE_MAX, RECORD_PROOF_BYTES_MAX};
 use crate::record::{
     Body, Equivocation, JudgmentsBody, Kind, NodeBody, RecordId, Refuted, SignatureKey, VerifiedCache,
@@ -58,6 +58,14 @@ impl Known for Counted {
 
     fn add(&mut self, key: SignatureKey) {
         self.cache.add(key);
+    }
+
+    fn signer(&mut self, origin: &PeerId) -> Option<PublicKey> {
+        self.cache.signer(origin)
+    }
+
+    fn met(&mut self, origin: &PeerId, key: PublicKey) {
+        self.cache.met(origin, key);
     }
 }
 
@@ -137,7 +145,7 @@ fn a_batch_costs_one_signature_and_each_record_stands_alone() {
         let claims = batch(&me, size);
         let mut known = Counted::default();
         let (good, bad) = verify_all(claims.clone(), NOW_MS, &mut known);
-        let said: Vec<Record> = good.iter().map(|proven| (*proven.record).clone()).collect();
+        let said: Vec<Record> = good.iter().map(|proven| proven.record.clone()).collect();
         assert_eq!((said, bad), (services(&me, size), vec![]));
         assert_eq!(known.checked, size.div_ceil(BATCH_RECORDS_MAX), "{size}");
         for i in [0, size / 2, size - 1] {
