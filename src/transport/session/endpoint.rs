@@ -29,7 +29,7 @@ use crate::transport::quic::{self, Door};
 use super::awaited::Awaited;
 use super::guests::Guests;
 use super::notices::{Notices, Unanswered, tell};
-use super::pool::Pool;
+use super::pool::{Dialed, Pool};
 use super::reroute::{Reroute, Reroutes};
 use super::stream::{self, Inbound, NotOpened};
 
@@ -264,6 +264,18 @@ impl Sessions {
         self.endpoint.wait_idle().await;
     }
 
+    /// Lets the session to `peer` go, as if a stream could not be opened on it.
+    #[cfg(test)]
+    pub(in crate::transport) fn discard(&self, peer: PeerId) {
+        self.pool.living(peer).into_iter().for_each(|connection| self.pool.discard(peer, &connection));
+    }
+
+    /// How many sessions `peer` has dialed.
+    #[cfg(test)]
+    pub(in crate::transport) fn guests_of(&self, peer: PeerId) -> usize {
+        self.guests.living(peer).len()
+    }
+
     async fn try_open(&self, peer: PeerId, request: &StreamOpen) -> Result<(SendStream, RecvStream), SessionError> {
         loop {
             let (connection, fresh) = self.connection(peer).await?;
@@ -292,7 +304,7 @@ impl Sessions {
             let notices = self.notices.clone();
             async move {
                 let dialed = timeout(SESSION_TIMEOUT, dialing).await.unwrap_or(Err(SessionError::TimedOut));
-                dialed.inspect(|session| drop(tokio::spawn(notices.hear(peer, session.clone()))))
+                dialed.map(|session| Dialed { _hearing: Arc::new(notices.hear(peer, &session)), session })
             }
         };
         self.pool.connection(peer, dial).await
@@ -383,7 +395,7 @@ async fn answer(front: Arc<Front>, incoming: Incoming, permit: OwnedSemaphorePer
         Err(_) => return Refused::NoCertificate.close(&connection),
     };
     front.guests.enter(peer, connection.clone());
-    tokio::spawn(front.notices.clone().hear(peer, connection.clone()));
+    let _hearing = front.notices.hear(peer, &connection);
     while let Ok((send, recv)) = connection.accept_bi().await {
         let front = front.clone();
         tokio::spawn(async move {

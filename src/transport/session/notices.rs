@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quinn::Connection;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use prunella_core::wire::SessionNotice;
@@ -35,8 +36,14 @@ impl Notices {
         (Self { unanswered, rejected: Arc::new([const { AtomicU64::new(0) }; Rejected::ALL.len()]) }, receiver)
     }
 
-    /// Hears what `peer` says until the session ends. What comes faster than it is read is lost, the oldest first.
-    pub(super) async fn hear(self, peer: PeerId, session: Connection) {
+    /// Hears what `peer` says until the session ends, or until the answer is dropped: whoever hears keeps the session, and
+    /// one that is heard only would never end.
+    pub(super) fn hear(&self, peer: PeerId, session: &Connection) -> Hearing {
+        Hearing(tokio::spawn(self.clone().listen(peer, session.clone())).abort_handle())
+    }
+
+    /// What comes faster than it is read is lost, the oldest first.
+    async fn listen(self, peer: PeerId, session: Connection) {
         while let Ok(datagram) = session.read_datagram().await {
             match SessionNotice::decode(&datagram) {
                 Ok(SessionNotice::Rerouted) => {}
@@ -58,6 +65,16 @@ impl Notices {
     /// How many were turned away for this reason.
     pub(super) fn rejected_for(&self, reason: Rejected) -> u64 {
         self.rejected[reason as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// Somebody who hears a peer's notices; dropped, nobody does.
+#[derive(Debug)]
+pub(super) struct Hearing(AbortHandle);
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -14,8 +14,17 @@ use prunella_core::limits::SESSIONS_MAX;
 use crate::transport::closing::Closing;
 
 use super::endpoint::SessionError;
+use super::notices::Hearing;
 
-type Outcome = Result<Connection, SessionError>;
+type Outcome = Result<Dialed, SessionError>;
+
+/// A connection that was dialed.
+#[derive(Clone)]
+pub(super) struct Dialed {
+    pub(super) session: Connection,
+    /// Who hears its notices for as long as it is in the pool; afterwards it lives as long as its streams.
+    pub(super) _hearing: Arc<Hearing>,
+}
 
 /// The connections. Cheap to clone.
 #[derive(Clone)]
@@ -28,14 +37,14 @@ pub(super) struct Pool {
 enum Entry {
     /// Somebody dials; everybody who wants the connection waits here for the one outcome.
     Dialing(watch::Receiver<Option<Outcome>>),
-    Ready(Connection),
+    Ready(Dialed),
 }
 
 impl Entry {
     fn is_dead(&self) -> bool {
         match self {
             Entry::Dialing(_) => false,
-            Entry::Ready(connection) => connection.close_reason().is_some(),
+            Entry::Ready(Dialed { session, .. }) => session.close_reason().is_some(),
         }
     }
 }
@@ -57,14 +66,14 @@ impl Pool {
         F: Future<Output = Outcome> + Send + 'static,
     {
         let mut outcome = match self.entry(peer, dial)? {
-            Entry::Ready(connection) => return Ok((connection, false)),
+            Entry::Ready(Dialed { session, .. }) => return Ok((session, false)),
             Entry::Dialing(outcome) => outcome,
         };
         let outcome = match outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().expect("BUG: it was waited for"),
             Err(_) => return Err(SessionError::NotRunning),
         };
-        outcome.map(|connection| (connection, true))
+        outcome.map(|Dialed { session, .. }| (session, true))
     }
 
     fn entry<F>(&self, peer: PeerId, dial: impl FnOnce() -> F) -> Result<Entry, SessionError>
@@ -74,8 +83,8 @@ impl Pool {
         let mut entries = self.lock();
         match entries.get(&peer) {
             Some(Entry::Dialing(outcome)) => return Ok(Entry::Dialing(outcome.clone())),
-            Some(Entry::Ready(connection)) if connection.close_reason().is_none() => {
-                return Ok(Entry::Ready(connection.clone()));
+            Some(Entry::Ready(dialed)) if dialed.session.close_reason().is_none() => {
+                return Ok(Entry::Ready(dialed.clone()));
             }
             _ => {}
         }
@@ -95,18 +104,18 @@ impl Pool {
         let settled = dial.await;
         let mut entries = self.lock();
         match &settled {
-            Ok(connection) => entries.insert(peer, Entry::Ready(connection.clone())),
+            Ok(dialed) => entries.insert(peer, Entry::Ready(dialed.clone())),
             Err(_) => entries.remove(&peer),
         };
         drop(entries);
         outcome.send_replace(Some(settled));
     }
 
-    /// Forgets `connection`, unless another has taken its place.
+    /// Forgets `connection`, unless another has taken its place. It ends with its last stream.
     pub(super) fn discard(&self, peer: PeerId, connection: &Connection) {
         let mut entries = self.lock();
         if let Some(Entry::Ready(pooled)) = entries.get(&peer)
-            && pooled.stable_id() == connection.stable_id()
+            && pooled.session.stable_id() == connection.stable_id()
         {
             entries.remove(&peer);
         }
@@ -115,8 +124,8 @@ impl Pool {
     /// Closes the connection to `peer`. One that is being dialed is not affected.
     pub(super) fn sever(&self, peer: PeerId) {
         let mut entries = self.lock();
-        if let Some(Entry::Ready(connection)) = entries.get(&peer) {
-            Closing::Decided.close(connection);
+        if let Some(Entry::Ready(dialed)) = entries.get(&peer) {
+            Closing::Decided.close(&dialed.session);
             entries.remove(&peer);
         }
     }
@@ -124,7 +133,7 @@ impl Pool {
     /// The connection to `peer`, if there is one.
     pub(super) fn living(&self, peer: PeerId) -> Option<Connection> {
         match self.lock().get(&peer) {
-            Some(Entry::Ready(connection)) => Some(connection.clone()),
+            Some(Entry::Ready(dialed)) => Some(dialed.session.clone()),
             _ => None,
         }
     }

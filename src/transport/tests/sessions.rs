@@ -114,6 +114,26 @@ async fn a_severed_session_ends_on_both_sides_and_a_new_one_is_dialed() {
     assert!(a.sessions.peers().is_empty());
 }
 
+/// Whoever hears its notices keeps it: it would be kept alive for ever, beside the one in its place.
+#[tokio::test]
+async fn a_session_that_was_let_go_ends_with_its_last_stream() {
+    let mesh = Mesh::new();
+    let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+    a.link_and_route(&mut b).await;
+    let (opened, inbound) =
+        soon(async { tokio::join!(MessageChannel::open(&a.sessions, b.peer()), accepted(&mut b.messages)) }).await;
+    a.sessions.discard(b.peer());
+    soon(a.sessions.ping(b.peer())).await.unwrap();
+    assert_eq!(b.sessions.guests_of(a.peer()), 2, "a stream lives on the first");
+    drop((opened, inbound));
+    soon(async {
+        while b.sessions.guests_of(a.peer()) > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 async fn accepted(inbox: &mut tokio::sync::mpsc::Receiver<crate::transport::Inbound>) -> MessageChannel {
     MessageChannel::accept(inbox.recv().await.unwrap()).await.unwrap()
 }
