@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::incident::{Incident, Outcome, Plan, Step, Subject};
+use crate::incident::{Evidence, Incident, IncidentKind, Outcome, Plan, Step, Subject};
 use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::pathfinder::Way;
@@ -296,6 +296,12 @@ impl Wire for monitor::Effect {
     fn wire(self, routes: &mut Vec<Route>) {
         match self {
             monitor::Effect::Raise(incident) => {
+                if let (IncidentKind::BreachAhead { peer }, Evidence::Ramp { limit, .. }) =
+                    (&incident.kind, &incident.evidence)
+                {
+                    let ahead = pathfinder::Input::BreachAhead { neighbor: *peer, limit: *limit };
+                    routes.push(Route::Pathfinder(ahead));
+                }
                 routes.push(Route::Shell(Command::OpenIncident(incident.clone())));
                 routes.push(Route::Planner(planner::Input::Raised(incident)));
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prunella_core::PeerId;
-use prunella_core::pathfinder::{DOUBTED_FOR, LinkWhy, PathState, PathView, Verdict, Why};
+use prunella_core::pathfinder::{DOUBTED_FOR, Doubt, LinkWhy, PathState, PathView, Verdict, Why};
 
 use super::answers::{Answers, CALL_PATIENCE, answered, away, session_error};
 use super::error::{Error, ErrorKind};
@@ -95,9 +95,12 @@ fn path_why(why: Why) -> PathWhy {
             probation_ms = Some((good_for.as_millis() as u64, hold.as_millis() as u64));
             "on-probation"
         }
-        Verdict::Doubted { ago } => {
+        Verdict::Doubted { why, ago } => {
             probation_ms = Some((ago.as_millis() as u64, DOUBTED_FOR.as_millis() as u64));
-            "doubted"
+            match why {
+                Doubt::Unacknowledged => "doubted",
+                Doubt::Rising => "rising",
+            }
         }
         Verdict::Next => "next",
         Verdict::Unproven => "unproven",

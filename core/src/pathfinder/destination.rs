@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::payload::PayloadDoubt;
-use super::tracked::{State, Tracked};
+use super::tracked::{Doubt, State, Tracked};
 use super::{Config, Effect, PathChange, PathReport, PathState, PathView, SwitchCause, Verdict};
 use crate::limits::HEDGES_PER_SECOND;
 use crate::paths::Path;
@@ -190,7 +190,7 @@ impl Destination {
     fn best(&self, now: Instant) -> Option<usize> {
         (0..self.paths.len()).max_by_key(|i| {
             let path = &self.paths[*i];
-            (path.state(), Reverse(path.doubted(now)), Reverse(*i))
+            (path.state(), Reverse(path.doubted(now).map(|(when, _)| when)), Reverse(*i))
         })
     }
 
@@ -247,7 +247,7 @@ impl Destination {
         if let Some(from) = from.filter(|from| *from != relays) {
             // A path whose links are gone was closed or replaced, as is usual while a mesh forms; one that fails is
             // late first.
-            if !matches!(cause, SwitchCause::Gone | SwitchCause::Better) {
+            if !matches!(cause, SwitchCause::Gone | SwitchCause::Better | SwitchCause::Rising) {
                 let rested = now.since(self.failed_at) >= FORGIVEN_AFTER;
                 self.failures = if rested { 1 } else { self.failures.saturating_add(1) };
                 self.failed_at = now;
@@ -312,7 +312,7 @@ impl Destination {
         if let Some(other) = self.unlike(at, &tags, now)
             && self.payload.may_leave(silent, now)
         {
-            self.paths[at].on_unacknowledged(now);
+            self.paths[at].on_doubt(Doubt::Unacknowledged, now);
             self.switch_after(silent, other, SwitchCause::Unacknowledged, now, effects);
             self.payload.tell(relays);
         }
@@ -329,8 +329,31 @@ impl Destination {
         if let Some(other) = self.unlike(at, relays, now)
             && self.unanswered.may_leave(Duration::ZERO, now)
         {
-            self.paths[at].on_unacknowledged(now);
+            self.paths[at].on_doubt(Doubt::Unacknowledged, now);
             self.switch_after(Duration::ZERO, other, SwitchCause::Unanswered, now, effects);
+        }
+    }
+
+    /// The round trip of the link to `neighbor` will reach `limit` soon: traffic moves before, to a path that works, does not
+    /// begin with that link and is itself within the limit. If there is none, it stays: what is foreseen is not there yet.
+    pub(super) fn on_breach_ahead(
+        &mut self,
+        neighbor: PeerId,
+        limit: Duration,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        let begins = |path: &Tracked| path.first_hop() == Some(neighbor);
+        if !self.proven().is_some_and(|at| begins(&self.paths[at])) {
+            return;
+        }
+        let fits = |path: &Tracked| {
+            path.state() == State::Good && !begins(path) && path.rtt() < limit && path.doubted(now).is_none()
+        };
+        if let Some(other) = self.paths.iter().position(fits) {
+            // All of them: what is known of their cost is older than the rise.
+            self.paths.iter_mut().filter(|path| begins(path)).for_each(|path| path.on_doubt(Doubt::Rising, now));
+            self.switch_after(Duration::ZERO, other, SwitchCause::Rising, now, effects);
         }
     }
 
@@ -343,7 +366,9 @@ impl Destination {
     /// doubted lately.
     fn unlike(&self, at: usize, relays: &[Tag], now: Instant) -> Option<usize> {
         let good = (0..self.paths.len()).filter(|other| *other != at && self.paths[*other].state() == State::Good);
-        good.min_by_key(|other| (self.paths[*other].shares(relays), self.paths[*other].doubted(now), *other))
+        good.min_by_key(|other| {
+            (self.paths[*other].shares(relays), self.paths[*other].doubted(now).map(|(when, _)| when), *other)
+        })
     }
 
     /// The path in use counts as broken until its probes return, whatever they say now.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use tracked::{DOUBTED_FOR, PathState, PathView};
+pub use tracked::{DOUBTED_FOR, Doubt, PathState, PathView};
 pub use why::{LinkWhy, Verdict, Why};
 
 use crate::limits::{DESTINATIONS_MAX, PATH_LABELS_MAX, PATHS_MAX};
@@ -86,6 +86,13 @@ pub enum Input {
         destination: PeerId,
         /// Over these relays its paths led; for the link between the two stands the destination.
         relays: Vec<Tag>,
+    },
+    /// The round trip of the link to a neighbor rises and will reach its limit within seconds.
+    BreachAhead {
+        /// Which neighbor.
+        neighbor: PeerId,
+        /// What it must not pass.
+        limit: Duration,
     },
     /// A plan wants the path in use to a destination left for another: its probes return, and payload is lost on it.
     SwitchRequested {
@@ -190,6 +197,8 @@ pub enum SwitchCause {
     Unacknowledged,
     /// Its probes returned, but the destination hears no acknowledgments, and left a path over a relay of this one.
     Unanswered,
+    /// The round trip of its first link rises, and will soon be longer than it may be.
+    Rising,
     /// The path's links are gone.
     Gone,
     /// Another path is notably better.
@@ -436,6 +445,11 @@ impl Machine for Pathfinder {
             Input::PeerUnanswered { destination, relays } => {
                 if let Some(destination) = self.destinations.get_mut(&destination) {
                     destination.on_unanswered(&relays, now, effects);
+                }
+            }
+            Input::BreachAhead { neighbor, limit } => {
+                for destination in self.destinations.values_mut() {
+                    destination.on_breach_ahead(neighbor, limit, now, effects);
                 }
             }
             Input::SwitchRequested { destination } => {

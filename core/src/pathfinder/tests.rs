@@ -310,6 +310,30 @@ fn the_link_between_the_two_is_named_by_whoever_left_it() {
 }
 
 #[test]
+fn traffic_moves_before_its_first_link_is_too_slow_if_it_can() {
+    let cause = |diamond: &Diamond| {
+        diamond.seen.iter().find_map(|effect| match effect {
+            Effect::Report(PathReport { change: PathChange::Switched { cause, .. }, .. }) => Some(*cause),
+            _ => None,
+        })
+    };
+    let ahead = |neighbor, limit| Input::BreachAhead { neighbor, limit };
+    let mut diamond = Diamond::talking();
+    let rising = diamond.relay();
+    let other = if rising == id(2) { id(3) } else { id(2) };
+    diamond.give(ahead(other, 250 * MS));
+    diamond.give(ahead(rising, MS));
+    assert_eq!((diamond.relay(), cause(&diamond)), (rising, None), "another link's, and no path is within the limit");
+    diamond.give(ahead(rising, 250 * MS));
+    assert_eq!((diamond.relay(), cause(&diamond)), (other, Some(SwitchCause::Rising)));
+    let why = diamond.role.why(id(4), diamond.now);
+    let verdict = why.iter().find(|(view, _)| view.path.relays() == [rising]).map(|(_, why)| why.verdict);
+    assert_eq!(verdict, Some(Verdict::Doubted { why: Doubt::Rising, ago: Duration::ZERO }));
+    diamond.give(ahead(other, 250 * MS));
+    assert_eq!(diamond.relay(), other, "both rise: one is as good as the other");
+}
+
+#[test]
 fn ends_that_have_changed_places_meet_at_once() {
     let mut diamond = Diamond::talking();
     let before = diamond.relay();

@@ -28,8 +28,17 @@ pub(super) struct Tracked {
     excused: Instant,
     next_probe: Instant,
     returns: u32,
-    /// When it was left because it carries probes and perhaps nothing else.
-    doubted: Option<Instant>,
+    /// When it was left though its probes return, and why.
+    doubted: Option<(Instant, Doubt)>,
+}
+
+/// Why a path is left whose probes return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Doubt {
+    /// It carries probes and perhaps nothing else: payload was not acknowledged on it.
+    Unacknowledged,
+    /// Its round trip rises towards its limit.
+    Rising,
 }
 
 /// What the probes say; ordered from worst to best.
@@ -108,14 +117,19 @@ impl Tracked {
         if self.state == State::Good { now.since(self.good_since) } else { Duration::ZERO }
     }
 
-    /// What was sent over it was not acknowledged, whatever its probes say: for a while others are preferred.
-    pub(super) fn on_unacknowledged(&mut self, now: Instant) {
-        self.doubted = Some(now);
+    /// It is left, whatever its probes say: for a while others are preferred.
+    pub(super) fn on_doubt(&mut self, doubt: Doubt, now: Instant) {
+        self.doubted = Some((now, doubt));
     }
 
-    /// When it was left because it carries probes and perhaps nothing else, unless that is long ago.
-    pub(super) fn doubted(&self, now: Instant) -> Option<Instant> {
-        self.doubted.filter(|doubted| now.since(*doubted) < DOUBTED_FOR)
+    /// When it was left though its probes return, and why, unless that is long ago.
+    pub(super) fn doubted(&self, now: Instant) -> Option<(Instant, Doubt)> {
+        self.doubted.filter(|(doubted, _)| now.since(*doubted) < DOUBTED_FOR)
+    }
+
+    /// The neighbor that it leads to first.
+    pub(super) fn first_hop(&self) -> Option<PeerId> {
+        self.path.first_hop()
     }
 
     /// Its relays, as the two ends name them to each other: for the link between them stands who names it.
@@ -275,7 +289,7 @@ impl PathState {
 
 /// Most probes of one path that are remembered as under way.
 const OUTSTANDING_MAX: usize = 64;
-/// How long a path is avoided on which payload was not acknowledged.
+/// How long a path is avoided that was left though its probes return.
 pub const DOUBTED_FOR: Duration = Duration::from_secs(60);
 /// Returns in a row before a path that was dead carries traffic again.
 const RETURNS_TO_TRUST: u32 = 2;

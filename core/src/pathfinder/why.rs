@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::destination::Standing;
-use super::tracked::{State, Tracked};
+use super::tracked::{Doubt, State, Tracked};
 use crate::PeerId;
 use crate::paths::{Measured, Path, Topology};
 
@@ -55,8 +55,10 @@ pub enum Verdict {
         /// For how long it must have.
         hold: Duration,
     },
-    /// It works as far as probes tell; so long ago it was left because payload was not acknowledged on it.
+    /// It works as far as probes tell, and was left all the same.
     Doubted {
+        /// Why.
+        why: Doubt,
         /// How long ago.
         ago: Duration,
     },
@@ -79,8 +81,8 @@ impl Verdict {
         if path.state() != State::Good || in_use.state() < State::Fresh {
             return Self::of_state(path.state());
         }
-        if let Some(doubted) = path.doubted(standing.now) {
-            return Self::Doubted { ago: standing.now.since(doubted) };
+        if let Some((doubted, why)) = path.doubted(standing.now) {
+            return Self::Doubted { why, ago: standing.now.since(doubted) };
         }
         let permille = path.path.cost.saturating_mul(1000) / in_use.path.cost.max(1);
         let good_for = path.good_for(standing.now);

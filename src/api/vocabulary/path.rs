@@ -26,7 +26,7 @@ pub struct PathInfo {
 pub struct PathWhy {
     /// What decided: `chosen` (works, and no other costs so much less that it is worth a change), `least` (in use for want
     /// of one that works better), `dearer`, `hardly-cheaper`, `on-probation`, `doubted` (probes return, payload was not
-    /// acknowledged), `next`, `unproven`, `overdue`, `late`, `dead` or `unwatched`.
+    /// acknowledged), `rising` (its round trip was about to pass its limit), `next`, `unproven`, `overdue`, `late`, `dead` or `unwatched`.
     pub verdict: String,
     /// Its cost by that of the path in use, in thousandths, where that decided.
     pub cost_permille: Option<u64>,

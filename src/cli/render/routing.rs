@@ -118,6 +118,11 @@ fn verdict(why: &PathWhy) -> String {
             let (ago, avoided) = (seconds(ago), seconds(avoided));
             format!("passes probes, but payload was not acknowledged {ago:.1} s ago: avoided for {avoided:.0} s")
         }
+        "rising" => {
+            let (ago, avoided) = why.probation_ms.unwrap_or_default();
+            let (ago, avoided) = (seconds(ago), seconds(avoided));
+            format!("works, but rose towards its limit {ago:.1} s ago: avoided for {avoided:.0} s")
+        }
         "next" => "works and is better: traffic is about to move".to_owned(),
         "unproven" => "no probe has come back yet".to_owned(),
         "overdue" => "a probe is overdue".to_owned(),

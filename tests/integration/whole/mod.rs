@@ -8,6 +8,7 @@ mod faults;
 mod gray;
 mod machine;
 mod network;
+mod ramp;
 mod trace;
 mod traffic;
 mod world;
