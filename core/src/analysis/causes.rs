@@ -162,7 +162,8 @@ impl View<'_> {
 }
 
 fn concerns_actor(kind: &IncidentKind, name: &str) -> bool {
-    matches!(kind, IncidentKind::ActorStuck { actor } | IncidentKind::ActorFailed { actor } if actor == name)
+    use IncidentKind::{ActorFailed, ActorSlow, ActorStuck};
+    matches!(kind, ActorStuck { actor } | ActorSlow { actor } | ActorFailed { actor } if actor == name)
 }
 
 /// Whether an incident is of the link that this actor looks after.
@@ -181,6 +182,7 @@ const fn suffers_from_starvation(kind: &IncidentKind) -> bool {
             | IncidentKind::PathLost { .. }
             | IncidentKind::PathChurn { .. }
             | IncidentKind::ActorStuck { .. }
+            | IncidentKind::ActorSlow { .. }
             | IncidentKind::StoreSlow
     )
 }

@@ -94,6 +94,15 @@ pub enum Evidence {
         /// For how long nothing was handled.
         unmoved: Duration,
     },
+    /// More waits than can be handled soon.
+    Backlog {
+        /// Messages that wait.
+        waiting: u64,
+        /// Those that were handled in the window.
+        handled: u64,
+        /// The window.
+        within: Duration,
+    },
     /// More and more is used.
     Growth {
         /// Of what.
@@ -166,6 +175,7 @@ impl Evidence {
             Evidence::Standstill { unmoved, .. } => *unmoved,
             Evidence::Unacknowledged { within, .. }
             | Evidence::Churn { within, .. }
+            | Evidence::Backlog { within, .. }
             | Evidence::Growth { within, .. }
             | Evidence::Lateness { within, .. }
             | Evidence::Refused { within, .. } => *within,
@@ -232,6 +242,9 @@ impl fmt::Display for Evidence {
             Evidence::Failed { reason } => f.write_str(reason),
             Evidence::Standstill { waiting, unmoved } => {
                 write!(f, "{waiting} messages wait, none handled for {}", ms(*unmoved))
+            }
+            Evidence::Backlog { waiting, handled, within } => {
+                write!(f, "{waiting} messages wait, {handled} handled within {}", ms(*within))
             }
             Evidence::Growth { of, from, to, within } => {
                 write!(f, "{} grew from {from} to {to} within {}", of.name(), ms(*within))

@@ -87,6 +87,11 @@ pub enum IncidentKind {
         /// Its name.
         actor: String,
     },
+    /// An actor handles messages more slowly than they come, so that they wait for long.
+    ActorSlow {
+        /// Its name.
+        actor: String,
+    },
     /// The store takes notably longer to write than it used to, or does not come back at all.
     StoreSlow,
     /// The store cannot be written.
@@ -130,6 +135,7 @@ impl IncidentKind {
             IncidentKind::CutOff => "cut-off",
             IncidentKind::ActorFailed { .. } => "actor-failed",
             IncidentKind::ActorStuck { .. } => "actor-stuck",
+            IncidentKind::ActorSlow { .. } => "actor-slow",
             IncidentKind::StoreSlow => "store-slow",
             IncidentKind::StoreFailing => "store-failing",
             IncidentKind::Leak { .. } => "leak",
@@ -162,7 +168,9 @@ impl IncidentKind {
             IncidentKind::NodeUnreachable { peer } => Subject::Peer(*peer),
             IncidentKind::RelayFailing { peer } => Subject::Relay(*peer),
             IncidentKind::RegionUnreachable { region } => Subject::Region(region.clone()),
-            IncidentKind::ActorFailed { actor } | IncidentKind::ActorStuck { actor } => Subject::Actor(actor.clone()),
+            IncidentKind::ActorFailed { actor }
+            | IncidentKind::ActorStuck { actor }
+            | IncidentKind::ActorSlow { actor } => Subject::Actor(actor.clone()),
             IncidentKind::StoreSlow | IncidentKind::StoreFailing => Subject::Store,
             IncidentKind::CertificateExpiring => Subject::Certificate,
             IncidentKind::FewNeighbors

@@ -330,8 +330,15 @@ impl Monitor {
             self.actors.iter().filter(|(_, watch)| watch.heard < now).map(|(name, _)| name.clone()).collect();
         for actor in gone {
             self.actors.remove(&actor);
-            found.push((IncidentKind::ActorStuck { actor }, Edge::Well));
+            found.push((IncidentKind::ActorStuck { actor: actor.clone() }, Edge::Well));
+            found.push((IncidentKind::ActorSlow { actor }, Edge::Well));
         }
+    }
+
+    /// Another life: what held up the one before is over.
+    fn on_actor_restarted(&mut self, actor: String, effects: &mut Vec<Effect>) {
+        self.actors.remove(&actor);
+        self.desk.clear_all_of(&Subject::Actor(actor), effects);
     }
 
     fn on_certificate_checked(&mut self, left: Duration, life: Duration, now: Instant, effects: &mut Vec<Effect>) {
@@ -382,7 +389,7 @@ impl Machine for Monitor {
             Input::ActorFailed { actor, reason } => {
                 self.desk.raise(IncidentKind::ActorFailed { actor }, Evidence::Failed { reason }, now, effects);
             }
-            Input::ActorRestarted { actor } => self.desk.clear(&IncidentKind::ActorFailed { actor }, effects),
+            Input::ActorRestarted { actor } => self.on_actor_restarted(actor, effects),
             Input::ProcessSampled { process, actors } => self.on_process_sampled(&process, &actors, now, &mut found),
             Input::LinksSampled(samples) => {
                 for sample in samples {

@@ -154,6 +154,33 @@ fn a_lossy_link_is_told_while_it_is_up_and_ends_when_it_is_clean() {
 }
 
 #[test]
+fn an_actor_that_was_restarted_is_not_stuck_and_can_be_stuck_again() {
+    let mut monitor = monitor(0);
+    let stand = |monitor: &mut Monitor, from: u64| -> Vec<Effect> {
+        (from..from + 300).flat_map(|i| feed(monitor, sampled(0, &[("gossip", 5, 3)]), i * 10)).collect()
+    };
+    assert_eq!(raised(&stand(&mut monitor, 1)), ["actor-stuck"]);
+    let restarted = Input::ActorRestarted { actor: "gossip".to_owned() };
+    assert_eq!(feed(&mut monitor, restarted, 3010), [Effect::Clear { incident: 1 }]);
+    assert_eq!(raised(&stand(&mut monitor, 302)), ["actor-stuck"]);
+}
+
+#[test]
+fn a_link_that_is_late_for_every_loss_is_lossy_all_the_same() {
+    let mut monitor = monitor(0);
+    let report = |state, returned: u64, lost: u64| {
+        let Input::LinkReported(report) = link(state) else { unreachable!() };
+        Input::LinkReported(LinkReport { probes_returned: returned, probes_lost: lost, ..report })
+    };
+    let mut told = Vec::new();
+    for s in 0..10 {
+        told.extend(feed(&mut monitor, report(LinkState::Up, s * 4, s), s * 1000));
+        told.extend(feed(&mut monitor, report(LinkState::Late, s * 4 + 3, s + 1), s * 1000 + 800));
+    }
+    assert_eq!(raised(&told), ["link-lossy"]);
+}
+
+#[test]
 fn payload_that_does_not_arrive_is_told_although_the_path_works() {
     let mut monitor = monitor(0);
     let destination = PeerId::from_public_key([2; 32]);

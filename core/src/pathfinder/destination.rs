@@ -371,10 +371,13 @@ impl Destination {
         })
     }
 
-    /// The path in use counts as broken until its probes return, whatever they say now.
+    /// The path in use counts as broken until its probes return, whatever they say now; and as they do return, it is doubted
+    /// for longer.
     pub(super) fn on_switch_requested(&mut self, config: &Config, now: Instant, effects: &mut Vec<Effect>) {
-        if let Some(path) = self.in_use {
-            self.on_broken(path, config, now, effects);
+        if let Some(path) = self.paths.iter_mut().find(|path| Some(path.way.path) == self.in_use) {
+            path.on_doubt(Doubt::Unacknowledged, now);
+            let id = path.way.path;
+            self.on_broken(id, config, now, effects);
         }
     }
 

@@ -346,9 +346,18 @@ fn ends_that_have_changed_places_meet_at_once() {
 
 #[test]
 fn a_path_that_is_doubted_is_avoided_for_a_minute_however_good_it_looks() {
+    doubted_for_a_minute(Input::PayloadOverdue { destination: id(4), silent: 50 * MS });
+}
+
+#[test]
+fn a_path_that_a_plan_gives_up_is_avoided_for_a_minute_however_good_it_looks() {
+    doubted_for_a_minute(Input::SwitchRequested { destination: id(4) });
+}
+
+fn doubted_for_a_minute(why: Input) {
     let mut diamond = Diamond::talking();
     let doubted = diamond.relay();
-    diamond.give(Input::PayloadOverdue { destination: id(4), silent: 50 * MS });
+    diamond.give(why);
     diamond.run(100);
     // The path that was left becomes much cheaper than the one in use.
     let (left, used) = if doubted == id(2) { (2, 3) } else { (3, 2) };

@@ -111,7 +111,13 @@ impl Case {
 impl Planner {
     /// The role, with the incidents that were open when an earlier one ended.
     pub fn new(open: impl IntoIterator<Item = Incident>, now: Instant) -> Self {
-        let open = open.into_iter().map(|incident| (incident.id, Case::new(incident, now))).collect();
+        // The restart of an actor may have ended the earlier one: at once again would be for ever.
+        let wait = |kind: &IncidentKind| match kind {
+            IncidentKind::ActorStuck { .. } => RESTARTED_WAIT,
+            _ => Duration::ZERO,
+        };
+        let adopt = |incident: Incident| (incident.id, now + wait(&incident.kind), incident);
+        let open = open.into_iter().map(adopt).map(|(id, at, incident)| (id, Case::new(incident, at))).collect();
         Self { open, ..Self::default() }
     }
 
@@ -209,6 +215,8 @@ impl Machine for Planner {
 
 /// First wait before an incident is planned again.
 const RETRY_MIN: Duration = Duration::from_secs(1);
+/// How long an actor that was found stuck by an earlier self is given: by then the monitor has confirmed it, or closed it.
+const RESTARTED_WAIT: Duration = Duration::from_secs(8);
 /// Longest wait before an incident is planned again.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Plans in vain after which a person is called. What users do not notice calls nobody out of bed.

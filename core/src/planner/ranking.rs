@@ -51,6 +51,7 @@ fn possible(kind: &IncidentKind) -> Vec<Vec<Step>> {
         | IncidentKind::RelayFailing { .. }
         | IncidentKind::ActorFailed { .. }
         | IncidentKind::ActorStuck { .. }
+        | IncidentKind::ActorSlow { .. }
         | IncidentKind::StoreSlow
         | IncidentKind::StoreFailing
         | IncidentKind::Leak { .. }

@@ -133,6 +133,18 @@ fn what_users_do_not_notice_calls_no_person() {
     }
 }
 
+#[test]
+fn a_planner_that_a_restart_ended_does_not_plan_that_restart_again_at_once() {
+    let stuck =
+        Incident::new(1, IncidentKind::ActorStuck { actor: "gossip".to_owned() }, Evidence::Adopted, Instant::BOOT);
+    let mut planner = Planner::new([stuck], Instant::BOOT);
+    let mut effects = Vec::new();
+    planner.wake(Instant::from_millis(5000), &mut effects);
+    assert_eq!(effects, [], "it may be over");
+    planner.wake(planner.deadline().unwrap(), &mut effects);
+    assert!(matches!(&effects[..], [Effect::Adopt(_)]), "it is still stuck: {effects:?}");
+}
+
 /// One incident of every kind.
 fn every_kind() -> Vec<IncidentKind> {
     let peer = PeerId::from_public_key([1; 32]);
@@ -155,6 +167,7 @@ fn every_kind() -> Vec<IncidentKind> {
         IncidentKind::CutOff,
         IncidentKind::ActorFailed { actor: actor() },
         IncidentKind::ActorStuck { actor: actor() },
+        IncidentKind::ActorSlow { actor: actor() },
         IncidentKind::StoreSlow,
         IncidentKind::StoreFailing,
         IncidentKind::Leak { of: Quantity::Memory },

@@ -6,6 +6,7 @@
 //! says nothing about others: whoever feeds a detector asks [`Doubt`] first.
 
 mod accrual;
+mod backlog;
 mod doubt;
 mod forecast;
 mod growth;
@@ -20,6 +21,7 @@ mod timeout;
 mod trend;
 
 pub use accrual::Accrual;
+pub use backlog::Backlog;
 pub use doubt::Doubt;
 pub use forecast::Forecast;
 pub use growth::{Growth, Leaks};

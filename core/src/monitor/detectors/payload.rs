@@ -17,13 +17,15 @@ use super::{Doubt, Edge, Hold};
 pub struct PayloadGap {
     /// Cumulative: sent, lost, acknowledgments heard.
     window: Ring<(Instant, [u64; 3])>,
+    /// When the last acknowledgment came, and how many packets had been sent by then.
+    answered: (Instant, u64),
     hold: Hold,
 }
 
 impl PayloadGap {
     /// Nothing observed yet.
     pub fn new() -> Self {
-        Self { window: Ring::new(WINDOW), hold: Hold::new(2, 2) }
+        Self { window: Ring::new(WINDOW), answered: (Instant::BOOT, 0), hold: Hold::new(2, 2) }
     }
 
     /// Begins anew: the path is another, or the session.
@@ -40,19 +42,26 @@ impl PayloadGap {
         if self.window.newest().is_some_and(is_other) || !doubt.is_trusted(now) {
             self.window.clear();
         }
+        if self.window.newest().is_none_or(|(_, last)| last[2] < acknowledged) {
+            self.answered = (now, sent);
+        }
         self.window.push((now, counts));
+        let (answered_at, sent_by_then) = self.answered;
+        let (unanswered, silent_for) = (sent - sent_by_then, now.since(answered_at));
         let (began, first) = *self.window.oldest()?;
         let [sent, lost, acknowledged] = std::array::from_fn(|i| counts[i] - first[i]);
         let within = now.since(began);
-        let silent = acknowledged == 0 && sent >= SENT_MIN && within >= SILENT_AFTER * doubt.stretch();
+        // The window alone would not do: patience may be longer.
+        let silent = unanswered >= SENT_MIN && silent_for >= SILENT_AFTER * doubt.stretch();
         let lossy = sent >= LOSSY_SENT_MIN && lost * LOSSY_PART >= sent;
-        let answered = acknowledged > 0 && !lossy;
+        let answered = acknowledged > 0 && !lossy && !silent;
         if !(silent || lossy || answered) {
             return None;
         }
         match self.hold.observe(!answered)? {
             true => {
-                let lost = if silent { sent } else { lost };
+                let (sent, lost, within) =
+                    if silent { (unanswered, unanswered, silent_for) } else { (sent, lost, within) };
                 Some(Edge::Wrong(Evidence::Unacknowledged { sent, lost, within }))
             }
             false => Some(Edge::Well),
@@ -117,10 +126,20 @@ mod tests {
     }
 
     #[test]
+    fn who_is_patient_finds_it_later_and_not_never() {
+        let (mut gap, mut doubt) = (PayloadGap::new(), Doubt::default());
+        let found = (0..100).find(|i| {
+            doubt.woke(Duration::from_millis(120), at(*i));
+            gap.observe(i * 10, 0, 0, &doubt, at(*i)).is_some()
+        });
+        assert_eq!(found, Some(31), "twice the patience of others");
+    }
+
+    #[test]
     fn a_starved_process_misses_no_acknowledgment() {
         let (mut gap, mut doubt) = (PayloadGap::new(), Doubt::default());
         for i in 0..100 {
-            doubt.woke(Duration::from_millis(60), at(i));
+            doubt.woke(Duration::from_millis(250), at(i));
             assert_eq!(gap.observe(i * 10, 0, 0, &doubt, at(i)), None);
         }
     }

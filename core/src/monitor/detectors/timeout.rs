@@ -47,11 +47,11 @@ mod tests {
         let mut doubt = Doubt::default();
         assert_eq!(timeout.overdue(&doubt, Instant::from_millis(999)), None);
         assert_eq!(timeout.overdue(&doubt, Instant::from_millis(1000)), Some(Duration::from_secs(1)));
-        doubt.woke(Duration::from_millis(60), Instant::from_millis(1000));
+        doubt.woke(Duration::from_millis(210), Instant::from_millis(1000));
         assert_eq!(timeout.overdue(&doubt, Instant::from_millis(1001)), None, "it may have slept through it");
-        let trusted = Instant::from_millis(2200);
+        let trusted = Instant::from_millis(2210);
         assert!(doubt.is_trusted(trusted));
-        assert_eq!(timeout.overdue(&doubt, trusted), None, "two seconds now");
-        assert!(timeout.overdue(&doubt, Instant::from_millis(3001)).is_some());
+        assert_eq!(timeout.overdue(&doubt, trusted), None, "three seconds now");
+        assert!(timeout.overdue(&doubt, Instant::from_millis(4001)).is_some());
     }
 }

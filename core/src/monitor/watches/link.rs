@@ -75,8 +75,9 @@ impl LinkWatch {
             let answered = report.state == LinkState::Up || doubt_of_own(doubt, now);
             found.extend(self.one_way.answered(answered, now).map(|v| (IncidentKind::LinkOneWay { peer }, v)));
         }
-        // What a link loses that is down says nothing about what it loses when it is not.
-        if report.state != LinkState::Up || !doubt.is_trusted(now) {
+        // What a link loses that is down says nothing about what it loses when it is not. One that is late has just lost
+        // something, or it would not be late.
+        if !report.state.is_usable() || !doubt.is_trusted(now) {
             self.probes = None;
             return;
         }
