@@ -15,6 +15,7 @@ mod datapath_batches;
 mod echo;
 mod embedding;
 mod escalation;
+mod gray_cases;
 mod healing;
 mod impaired;
 mod links;
