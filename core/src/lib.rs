@@ -18,6 +18,7 @@
 
 pub mod analysis;
 pub mod broadcast;
+pub mod clusters;
 pub mod executor;
 pub mod frame;
 pub mod gossip;
@@ -26,6 +27,7 @@ pub mod ids;
 pub mod incident;
 pub mod instant;
 pub mod interleaving;
+pub mod latency;
 pub mod limits;
 pub mod machine;
 pub mod membership;

@@ -67,6 +67,8 @@ pub const SHARED_WRITERS_MAX: usize = 32;
 pub const POLICY_RULES_MAX: usize = 1024;
 /// Most neighbors, and so most PeerActors.
 pub const NEIGHBORS_MAX: usize = LINKS_PER_NODE_MAX;
+/// Round trips to a neighbor that its latency statistics are over.
+pub const LATENCIES_KEPT: usize = 1024;
 /// Most nodes of whom the membership keeps an entry, those included that only another node's links record names.
 pub const MEMBERS_MAX: usize = 128 * 1024;
 /// Most regions told apart by name; members of further ones count as nameless.
