@@ -27,6 +27,8 @@ pub enum Role {
     Planner,
     /// The executor role.
     Executor,
+    /// The rebalancer role.
+    Rebalancer,
     /// The policy role.
     Policy,
 }
@@ -42,6 +44,7 @@ impl Role {
             Route::Monitor(_) => Role::Monitor,
             Route::Planner(_) => Role::Planner,
             Route::Executor(_) => Role::Executor,
+            Route::Rebalancer(_) => Role::Rebalancer,
             Route::Policy(_) => Role::Policy,
             Route::Shell(_) => Role::Shell,
         })

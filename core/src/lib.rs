@@ -5,13 +5,14 @@
 //! and the simulator run the very same code, and a failure replays from its seed.
 //!
 //! - [`machine::Machine`] is the shape of every role; the roles are [`peer`], [`gossip`], [`pathfinder`], [`monitor`],
-//!   [`planner`], [`executor`] and [`policy`].
+//!   [`planner`], [`executor`], [`rebalancer`] and [`policy`].
 //! - [`wiring`] says which role is told of which effect; [`node::Node`] runs all roles together.
 //! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads,
 //!   [`shared`] what several nodes write together.
 //! - [`broadcast`] is how urgent records spread, [`reconcile`] how missing ones are found, [`selection`] whom a node
 //!   chooses as neighbors.
 //! - [`membership`] decides who is alive, suspect or down from what several observers say.
+//! - [`latency`] is how far a neighbor is, [`clusters`] who stands close together.
 //! - [`incident`] has the words of the healing loop, [`analysis`] finds what incidents have in common.
 //! - [`rejected`] names why something was turned away, [`reputation`] what that means for whoever sent it.
 //! - [`limits`] bounds everything.
@@ -39,6 +40,7 @@ pub mod peer;
 pub mod planner;
 pub mod planted;
 pub mod policy;
+pub mod rebalancer;
 pub mod reconcile;
 pub mod record;
 pub mod recording;

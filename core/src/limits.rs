@@ -71,6 +71,15 @@ pub const NEIGHBORS_MAX: usize = LINKS_PER_NODE_MAX;
 pub const LATENCIES_KEPT: usize = 1024;
 /// Most nodes of whom the membership keeps an entry, those included that only another node's links record names.
 pub const MEMBERS_MAX: usize = 128 * 1024;
+/// Neighbors that a node exchanges for nearer ones within one period of rebalancing, and lets go because they ask: one of
+/// each, so that a mesh that rearranges itself stays in one piece.
+pub const NEIGHBORS_EXCHANGED_PER_PERIOD: usize = 1;
+/// Nodes that were neighbors, or were tried as such, of whom it is remembered how far away they are; the oldest makes room.
+pub const DISTANCES_REMEMBERED_MAX: usize = 1024;
+/// The shortest period of rebalancing that a configuration may set: links must be measured in between.
+pub const REBALANCE_EVERY_MIN: Duration = Duration::from_secs(10);
+/// The longest period of rebalancing.
+pub const REBALANCE_EVERY_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Most regions told apart by name; members of further ones count as nameless.
 pub const REGIONS_MAX: usize = 1024;
 /// Most messages announced by one neighbor that have not come; its oldest makes room.

@@ -20,10 +20,11 @@ use crate::pathfinder::Pathfinder;
 use crate::peer::{Peer, Probing};
 use crate::planner::Planner;
 use crate::policy::{Policy, RuleSet};
+use crate::rebalancer::Rebalancer;
 use crate::record::NodeBody;
 use crate::rng::Rng;
 use crate::wiring::{Command, Route, Wire};
-use crate::{Instant, Label, LinkId, Machine, PeerId, gossip, monitor, pathfinder, peer, planner, policy};
+use crate::{Instant, Label, LinkId, Machine, PeerId, gossip, monitor, pathfinder, peer, planner, policy, rebalancer};
 
 /// What a node is to do.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct NodeConfig {
     pub pathfinder: pathfinder::Config,
     /// What is watched for.
     pub monitor: monitor::Config,
+    /// How neighbors are exchanged.
+    pub rebalancer: rebalancer::Config,
     /// The seed of everything that it draws.
     pub seed: u64,
 }
@@ -89,6 +92,7 @@ pub struct Node {
     monitor: Monitor,
     planner: Planner,
     executor: Executor,
+    rebalancer: Rebalancer,
     policy: Policy,
 }
 
@@ -111,6 +115,8 @@ impl Node {
             monitor: Monitor::new(config.monitor, 1, [], now),
             planner: Planner::default(),
             executor: Executor::default(),
+            // No role that is made here runs: all of them are made anew below, this one with a seed that is drawn then.
+            rebalancer: Rebalancer::new(config.rebalancer.clone(), config.seed, now),
             policy: Policy::default(),
             peers: BTreeMap::new(),
             config,
@@ -158,6 +164,18 @@ impl Node {
             self.start_peer(peer, neighbor, now, commands);
             self.deliver(now, commands);
         }
+    }
+
+    /// Takes the role for a neighbor away.
+    pub fn remove_peer(&mut self, peer: &PeerId) {
+        self.peers.remove(peer);
+        self.down.remove(&Role::Peer(*peer));
+        self.doomed.remove(&Role::Peer(*peer));
+    }
+
+    /// Its rebalancer role, to look at.
+    pub fn rebalancer(&self) -> &Rebalancer {
+        &self.rebalancer
     }
 
     /// Gives something to whom it is for, and everything that follows from it, until only commands are left.
@@ -233,6 +251,10 @@ impl Node {
             self.executor = Executor::default();
             self.begin(Role::Executor, Vec::new(), now, commands);
         }
+        if self.down.contains(&Role::Rebalancer) {
+            self.rebalancer = Rebalancer::new(self.config.rebalancer.clone(), self.rng.next_u64(), now);
+            self.begin(Role::Rebalancer, Vec::new(), now, commands);
+        }
         self.down.clear();
         self.deliver(now, commands);
     }
@@ -262,6 +284,7 @@ impl Node {
             (Role::Monitor, self.monitor.deadline()),
             (Role::Planner, self.planner.deadline()),
             (Role::Executor, self.executor.deadline()),
+            (Role::Rebalancer, self.rebalancer.deadline()),
         ];
         let running = |(role, _): &(Role, Instant)| !self.down.contains(role);
         peers.chain(others).filter_map(|(role, at)| Some((role, at?))).filter(running)
@@ -316,11 +339,13 @@ impl Node {
             (Role::Monitor, None) => run(&mut self.monitor, None, now, &mut routes),
             (Role::Planner, None) => run(&mut self.planner, None, now, &mut routes),
             (Role::Executor, None) => run(&mut self.executor, None, now, &mut routes),
+            (Role::Rebalancer, None) => run(&mut self.rebalancer, None, now, &mut routes),
             (_, Some(Route::Gossip(input))) => run(&mut self.gossip, Some(input), now, &mut routes),
             (_, Some(Route::Pathfinder(input))) => run(&mut self.pathfinder, Some(input), now, &mut routes),
             (_, Some(Route::Monitor(input))) => run(&mut self.monitor, Some(input), now, &mut routes),
             (_, Some(Route::Planner(input))) => run(&mut self.planner, Some(input), now, &mut routes),
             (_, Some(Route::Executor(input))) => run(&mut self.executor, Some(input), now, &mut routes),
+            (_, Some(Route::Rebalancer(input))) => run(&mut self.rebalancer, Some(input), now, &mut routes),
             (_, Some(Route::Policy(input))) => run(&mut self.policy, Some(input), now, &mut routes),
             (role, route) => unreachable!("BUG: {role:?} is not told of {route:?}"),
         }
@@ -329,7 +354,7 @@ impl Node {
 
     /// A role is gone, and with it its mailbox and whoever stands on it: `src/supervision/tree.rs` draws the tree.
     fn take_down(&mut self, role: Role) {
-        const HEALING: [Role; 4] = [Role::Monitor, Role::Pathfinder, Role::Planner, Role::Executor];
+        const HEALING: [Role; 5] = [Role::Monitor, Role::Pathfinder, Role::Planner, Role::Executor, Role::Rebalancer];
         let healing = |first: usize| HEALING[first..].iter().copied();
         let peers = self.peers.keys().map(|peer| Role::Peer(*peer));
         match role {
@@ -338,6 +363,7 @@ impl Node {
             Role::Pathfinder => self.down.extend(healing(1)),
             Role::Planner => self.down.extend(healing(2)),
             Role::Executor => self.down.extend(healing(3)),
+            Role::Rebalancer => self.down.extend(healing(4)),
             Role::Gossip => self.down.extend(peers.chain(healing(0)).chain([Role::Gossip])),
             Role::Policy => self.down.extend(peers.chain(healing(0)).chain([Role::Gossip, Role::Policy])),
             Role::Shell => self.down.extend(peers.chain(healing(0)).chain([Role::Gossip, Role::Policy])),

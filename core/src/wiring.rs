@@ -15,7 +15,7 @@ use crate::policy::RuleSet;
 use crate::record::{NodeBody, ProvenRecord, RecordId};
 use crate::shared::{Refused, Value};
 use crate::wire::Control;
-use crate::{LinkId, PeerId, Verified, executor, gossip, monitor, pathfinder, peer, planner, policy};
+use crate::{LinkId, PeerId, Verified, executor, gossip, monitor, pathfinder, peer, planner, policy, rebalancer};
 
 /// Whither something goes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,6 +34,8 @@ pub enum Route {
     Planner(planner::Input),
     /// To the executor role.
     Executor(executor::Input),
+    /// To the rebalancer role.
+    Rebalancer(rebalancer::Input),
     /// To the policy role.
     Policy(policy::Input),
     /// Out of the core.
@@ -206,6 +208,27 @@ pub enum Command {
     },
     /// Start peer roles for nodes that are known but not neighbors.
     FindNeighbors,
+    /// Make a known node a neighbor.
+    AddNeighbor {
+        /// Which.
+        peer: PeerId,
+    },
+    /// Ask a neighbor whether the two may part; answers with `peer::Input::Forgotten` when it has gone, or at once if
+    /// there is no link to it, or with `rebalancer::Input::PartingDeclined`.
+    AskToPart {
+        /// Which.
+        peer: PeerId,
+    },
+    /// Part from a neighbor that has asked for it; answers with `peer::Input::Forgotten`.
+    LetGo {
+        /// Which.
+        peer: PeerId,
+    },
+    /// The role of a neighbor has ended and will not come back.
+    RemovePeer {
+        /// Which neighbor.
+        peer: PeerId,
+    },
 }
 
 /// Effects that know where they go.
@@ -216,17 +239,26 @@ pub trait Wire {
 
 impl Wire for peer::Effect {
     fn wire(self, routes: &mut Vec<Route>) {
-        routes.push(Route::Shell(match self {
+        let command = match self {
             peer::Effect::Dial { peer, address } => Command::Dial { peer, address },
             peer::Effect::CloseLink { link } => Command::CloseLink { link },
             peer::Effect::Probe { link, nonce } => Command::ProbeLink { link, nonce },
             peer::Effect::SetUsable { link, usable } => Command::SetUsable { link, usable },
             peer::Effect::Report(report) => {
+                routes.push(Route::Rebalancer(rebalancer::Input::LinkReported(report.clone())));
                 routes.push(Route::Pathfinder(pathfinder::Input::LinkReported(report.clone())));
                 routes.push(Route::Gossip(gossip::Input::LinkReported(report.clone())));
                 return routes.push(Route::Monitor(monitor::Input::LinkReported(report)));
             }
-        }));
+            peer::Effect::Gone { peer } => {
+                routes.push(Route::Pathfinder(pathfinder::Input::PeerForgotten { peer }));
+                routes.push(Route::Gossip(gossip::Input::PeerForgotten { peer }));
+                routes.push(Route::Monitor(monitor::Input::PeerForgotten { peer }));
+                routes.push(Route::Rebalancer(rebalancer::Input::PeerForgotten { peer }));
+                Command::RemovePeer { peer }
+            }
+        };
+        routes.push(Route::Shell(command));
     }
 }
 
@@ -244,17 +276,22 @@ impl Wire for gossip::Effect {
                 routes.push(Route::Planner(planner::Input::NodeLearned { peer, known: body.is_some() }));
                 let region = body.as_ref().map(|b| b.region.clone()).unwrap_or_default();
                 routes.push(Route::Monitor(monitor::Input::NodeLearned { peer, known: body.is_some(), region }));
+                routes.push(Route::Rebalancer(rebalancer::Input::NodeLearned { peer, body: body.clone() }));
                 Route::Shell(Command::NodeChanged { peer, body })
             }
             gossip::Effect::LinksChanged { origin, links } => {
                 let neighbors = links.iter().map(|link| link.neighbor).collect();
                 routes.push(Route::Monitor(monitor::Input::LinksLearned { origin, neighbors }));
+                routes.push(Route::Rebalancer(rebalancer::Input::LinksLearned { origin, links: links.clone() }));
                 Route::Pathfinder(pathfinder::Input::LinksLearned { origin, links })
             }
             gossip::Effect::ServiceChanged { provider, name, exposed } => {
                 Route::Shell(Command::ServiceChanged { provider, name, exposed })
             }
-            gossip::Effect::MemberChanged(change) => Route::Shell(Command::MemberChanged(change)),
+            gossip::Effect::MemberChanged(change) => {
+                routes.push(Route::Rebalancer(rebalancer::Input::MemberChanged(change)));
+                Route::Shell(Command::MemberChanged(change))
+            }
             gossip::Effect::PartitionChanged { event, quorum } => {
                 // What is governed is governed by the verdict, whoever comes to it and wherever it is kept.
                 routes.push(Route::Gossip(gossip::Input::QuorumChanged(quorum)));
@@ -282,7 +319,10 @@ impl Wire for pathfinder::Effect {
                 Route::Shell(Command::TellUnacknowledged { destination, relays })
             }
             pathfinder::Effect::Probe { way, nonce } => Route::Shell(Command::ProbePath { way, nonce }),
-            pathfinder::Effect::Report(report) => Route::Monitor(monitor::Input::PathReported(report)),
+            pathfinder::Effect::Report(report) => {
+                routes.push(Route::Rebalancer(rebalancer::Input::PathReported(report.clone())));
+                Route::Monitor(monitor::Input::PathReported(report))
+            }
             pathfinder::Effect::ResyncWanted => {
                 routes.push(Route::Peers(peer::Input::ReportRequested));
                 Route::Gossip(gossip::Input::ResyncRequested)
@@ -351,6 +391,9 @@ impl Wire for executor::Effect {
                         routes.push(Route::Pathfinder(pathfinder::Input::SwitchRequested { destination }));
                     }
                     Step::FindNeighbors => routes.push(Route::Shell(Command::FindNeighbors)),
+                    Step::AddNeighbor { .. } | Step::DropNeighbor { .. } => {
+                        routes.push(Route::Rebalancer(rebalancer::Input::StepWanted { incident, step }));
+                    }
                     step => routes.push(Route::Shell(Command::Repair { incident, step })),
                 }
             }
@@ -362,6 +405,35 @@ impl Wire for executor::Effect {
                 routes.push(Route::Planner(planner::Input::Exhausted { incident }));
             }
         }
+    }
+}
+
+impl Wire for rebalancer::Effect {
+    fn wire(self, routes: &mut Vec<Route>) {
+        let route = match self {
+            rebalancer::Effect::Propose(pair) => Route::Monitor(monitor::Input::ExchangeProposed(pair)),
+            rebalancer::Effect::Ended { far, near } => Route::Monitor(monitor::Input::ExchangeEnded { far, near }),
+            rebalancer::Effect::StepDone { incident, step } => {
+                Route::Executor(executor::Input::StepDone { incident, step })
+            }
+            rebalancer::Effect::StepFailed { incident, step } => {
+                Route::Executor(executor::Input::StepFailed { incident, step })
+            }
+            rebalancer::Effect::StepRefused { incident, step, reason } => {
+                Route::Executor(executor::Input::StepRefused { incident, step, reason })
+            }
+            rebalancer::Effect::Add { peer } => Route::Shell(Command::AddNeighbor { peer }),
+            rebalancer::Effect::AskToPart { peer } => Route::Shell(Command::AskToPart { peer }),
+            rebalancer::Effect::LetGo { peer } => Route::Shell(Command::LetGo { peer }),
+            rebalancer::Effect::Decline { peer } => {
+                Route::Shell(Command::SendControl { to: peer, control: Control::Stay })
+            }
+            rebalancer::Effect::ResyncWanted => {
+                routes.push(Route::Peers(peer::Input::ReportRequested));
+                Route::Gossip(gossip::Input::ResyncRequested)
+            }
+        };
+        routes.push(route);
     }
 }
 

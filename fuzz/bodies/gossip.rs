@@ -173,6 +173,7 @@ impl Talk {
                 self.give(Input::Heard { from: peer, message });
                 bad.into_iter().for_each(|reason| self.give(Input::Rejected { from: peer, reason }));
             }
+            Ok(Said::Parting(_)) => self.passed += 1,
             Ok(Said::Hello { .. }) => unreachable!("the gates have been greeted"),
             Err(reason) => self.give(Input::Rejected { from: peer, reason }),
         }
@@ -193,6 +194,7 @@ impl Talk {
             // Some carry frames, and others rest.
             carries_until: self.now + Duration::from_secs(2) * (to as u32 % 2),
             failing: false,
+            latency: Default::default(),
         }));
     }
 

@@ -1,11 +1,13 @@
 //! What a simulated world is like.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use prunella_core::limits::RETURN_AFTER_MIN;
 use prunella_core::peer::Probing;
 use prunella_core::rng::Rng;
+use prunella_core::{PeerId, rebalancer};
 
 use crate::mix::Mix;
 use crate::topology::Topology;
@@ -116,6 +118,11 @@ pub(crate) const PATH_PROBING: Probing =
 
 /// How much longer than usual a probe of the path in use may take: the configuration's default.
 pub(crate) const HEDGE_AFTER: Duration = Duration::from_millis(15);
+
+/// Neighbors stay as they are: a simulated node is linked to whomever it is wired to.
+pub(crate) fn rebalancing(me: PeerId, target: usize) -> rebalancer::Config {
+    rebalancer::Config { me, target, every: Duration::ZERO, configured: BTreeSet::new() }
+}
 
 /// Disjoint paths per destination.
 pub(crate) const PATHS: usize = 3;

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use prunella_core::frame::{FrameKey, ReplayWindow};
-use prunella_core::gossip::{Gate, Moment, Said};
+use prunella_core::gossip::{Gate, Moment, Parting, Said};
 use prunella_core::limits::{CONTROL_MESSAGE_BYTES_MAX, CONTROL_QUEUE_MAX, CONTROL_RATE_PER_SECOND, DIAL_TIMEOUT};
 use prunella_core::wire::{Control, codec};
 use prunella_core::wiring::Route;
-use prunella_core::{Instant, LinkId, Rejected, gossip, peer};
+use prunella_core::{Instant, LinkId, Rejected, gossip, peer, rebalancer};
 
 use crate::config::Bug;
 use crate::event::Event;
@@ -247,6 +247,15 @@ impl World {
                 let from = self.hosts[from].peer_id();
                 self.tell(to, Route::Gossip(gossip::Input::Heard { from, message }));
                 Taken::Heard(bad)
+            }
+            Ok(Said::Parting(parting)) => {
+                let peer = self.hosts[from].peer_id();
+                let heard = match parting {
+                    Parting::Asked => rebalancer::Input::PartingAsked { peer },
+                    Parting::Declined => rebalancer::Input::PartingDeclined { peer },
+                };
+                self.tell(to, Route::Rebalancer(heard));
+                Taken::Heard(Vec::new())
             }
             Ok(Said::Hello { .. }) => Taken::Heard(Vec::new()),
             Err(reason) => {

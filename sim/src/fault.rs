@@ -258,7 +258,15 @@ impl World {
 
     fn draw_role(&mut self, node: usize) -> Role {
         let neighbors: Vec<usize> = self.network.neighbors(node).into_iter().collect();
-        let roles = [Role::Policy, Role::Gossip, Role::Monitor, Role::Pathfinder, Role::Planner, Role::Executor];
+        let roles = [
+            Role::Policy,
+            Role::Gossip,
+            Role::Monitor,
+            Role::Pathfinder,
+            Role::Planner,
+            Role::Executor,
+            Role::Rebalancer,
+        ];
         match self.rng.below(roles.len() + 2) {
             at if at < roles.len() => roles[at],
             _ => self.rng.pick(&neighbors).map_or(Role::Gossip, |peer| Role::Peer(self.hosts[*peer].peer_id())),

@@ -16,7 +16,7 @@ use prunella_core::record::{NodeBody, RecordId};
 use prunella_core::rng::Rng;
 use prunella_core::{Instant, Label, LinkId, PeerId, Rejected, TokenBucket, gossip, monitor};
 
-use crate::config::{HEDGE_AFTER, LINK_PROBING, PATH_PROBING, PATHS};
+use crate::config::{HEDGE_AFTER, LINK_PROBING, PATH_PROBING, PATHS, rebalancing};
 use crate::disk::{Damage, Disk};
 use crate::event::Event;
 
@@ -159,6 +159,7 @@ impl Host {
             link_probing: LINK_PROBING,
             pathfinder: pathfinder::Config { paths: PATHS, warm: 2, probing: PATH_PROBING, hedge_after: HEDGE_AFTER },
             monitor: monitor::Config { me: self.identity.peer(), neighbors_target: neighbors, rtt_limit: RTT_LIMIT },
+            rebalancer: rebalancing(self.identity.peer(), neighbors),
             seed: self.rng.next_u64(),
         }
     }

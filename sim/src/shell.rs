@@ -168,6 +168,12 @@ impl World {
             Command::RecordOutcome { outcome, .. } => self.hosts[host].journal.record(outcome),
             Command::EnforcePolicy(rules) => self.hosts[host].rules = rules,
             Command::MemberChanged(change) => self.on_member_changed(host, &change),
+            Command::AddNeighbor { .. }
+            | Command::AskToPart { .. }
+            | Command::LetGo { .. }
+            | Command::RemovePeer { .. } => {
+                self.fail(format!("node {host} wants other neighbors than those that it is wired to: {command:?}"));
+            }
             command => self.tell_of(host, command),
         }
     }

@@ -6,14 +6,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use prunella_core::limits::MAILBOX_MAX;
 use prunella_core::wiring::Route;
-use prunella_core::{PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
+use prunella_core::{PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy, rebalancer};
 use prunella_storage::Batch;
 use ractor::{ActorCell, ActorRef, Message};
 use tokio::sync::oneshot;
 
 use super::backlog::{Backlog, NotKept};
 use super::stats::{Register, Stats};
-use crate::messages::{Failure, GossipQuery, KnowledgeMsg, Mail, NoQuery, PathfinderQuery, PeerQuery};
+use crate::messages::{Failure, GossipQuery, KnowledgeMsg, Mail, NoQuery, PathfinderQuery, PeerQuery, RebalancerQuery};
 
 /// A bounded way into an actor's mailbox. ractor's mailboxes are unbounded, so the bound is kept here, by credits.
 #[derive(Debug)]
@@ -71,6 +71,7 @@ pub(super) struct Slots {
     pub(super) monitor: Option<RoleMailbox<monitor::Input, NoQuery>>,
     pub(super) planner: Option<RoleMailbox<planner::Input, NoQuery>>,
     pub(super) executor: Option<RoleMailbox<executor::Input, NoQuery>>,
+    pub(super) rebalancer: Option<RoleMailbox<rebalancer::Input, RebalancerQuery>>,
     pub(super) policy: Option<RoleMailbox<policy::Input, NoQuery>>,
     pub(super) knowledge: Option<Mailbox<KnowledgeMsg>>,
     pub(super) surfaces: Option<ActorCell>,
@@ -118,6 +119,7 @@ impl Directory {
             Route::Monitor(input) => cast(&slots.monitor, input),
             Route::Planner(input) => cast(&slots.planner, input),
             Route::Executor(input) => cast(&slots.executor, input),
+            Route::Rebalancer(input) => cast(&slots.rebalancer, input),
             Route::Policy(input) => cast(&slots.policy, input),
             Route::Shell(_) => unreachable!("BUG: the dispatcher keeps commands for the shell"),
         });
@@ -149,11 +151,15 @@ impl Directory {
         self.read(|slots| slots.peers.keys().copied().collect())
     }
 
-    /// Takes a peer's mailbox out, when its actor will not come back.
-    pub fn forget_peer(&self, peer: &PeerId) {
-        self.enter(|slots| {
-            slots.peers.remove(peer);
-        });
+    /// Takes out what is kept of the PeerActor with this name, when it will not come back.
+    pub fn forget_peer(&self, name: &str) {
+        self.enter(|slots| slots.peers.retain(|peer, _| peer_name(peer) != name));
+        self.register.forget(name);
+    }
+
+    /// The RebalancerActor, to be asked.
+    pub fn rebalancer(&self) -> Option<ActorRef<Mail<rebalancer::Input, RebalancerQuery>>> {
+        self.read(|slots| slots.rebalancer.as_ref().map(|m| m.actor.clone()))
     }
 
     /// Asks a PeerActor; `None` if it is away.
@@ -191,6 +197,7 @@ impl Directory {
             "monitor" => fail(slots.monitor.as_ref(), how),
             "planner" => fail(slots.planner.as_ref(), how),
             "executor" => fail(slots.executor.as_ref(), how),
+            "rebalancer" => fail(slots.rebalancer.as_ref(), how),
             "policy" => fail(slots.policy.as_ref(), how),
             "knowledge" => slots.knowledge.as_ref().is_some_and(|mailbox| {
                 mailbox.stats.induced.store(true, Ordering::Relaxed);

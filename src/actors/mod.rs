@@ -13,6 +13,7 @@ pub mod pathfinder;
 pub mod peer;
 pub mod planner;
 pub mod policy;
+pub mod rebalancer;
 pub mod recorder;
 pub mod shell;
 pub mod stats;

@@ -60,6 +60,7 @@ impl Answers {
             Request::Peers => Ok(Response::Peers { peers: self.peers().await? }),
             Request::Members => self.members().await.map(Response::Members),
             Request::Reputation { peer } => self.reputation(&peer).await,
+            Request::Regions => self.regions().await.map(Response::Regions),
             Request::Links => Ok(Response::Links { links: self.links().await }),
             Request::Paths { destination, why } => self.paths(&destination, why).await,
             Request::Actors => Ok(Response::Actors { actors: self.actors() }),
@@ -184,6 +185,7 @@ impl Answers {
                 established: report.as_ref().map_or(0, |r| r.established),
                 probed_every_ms: report.as_ref().map_or(0, |r| r.probed_every.as_millis() as u64),
                 failing: report.as_ref().is_some_and(|r| r.failing),
+                latency: report.as_ref().map(|r| r.latency).unwrap_or_default(),
             });
         }
         links
@@ -395,7 +397,7 @@ pub(super) fn session_error(name: &str, error: SessionError) -> Error {
 }
 
 /// The order in which siblings are told.
-const TREE_ORDER: [&str; 12] = [
+const TREE_ORDER: [&str; 13] = [
     "root",
     "knowledge",
     "policy",
@@ -406,6 +408,7 @@ const TREE_ORDER: [&str; 12] = [
     "pathfinder",
     "planner",
     "executor",
+    "rebalancer",
     "surfaces",
     "",
 ];

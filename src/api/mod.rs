@@ -15,6 +15,7 @@ mod logging;
 mod member_answers;
 pub mod node;
 mod path_answers;
+mod region_answers;
 mod renewal;
 pub mod replay;
 pub mod server;

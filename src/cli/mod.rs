@@ -27,6 +27,7 @@ mod peers;
 mod ping;
 mod policy;
 mod progress;
+mod regions;
 mod render;
 mod replay;
 mod reputation;

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::session::Session;
 use super::{
     actors, chaos, down, expose, forward, incident, incidents, kill, links, members, paths, peers, ping, policy,
-    reputation, services, shared, status, trace,
+    regions, reputation, services, shared, status, trace,
 };
 
 /// A command that asks a running node.
@@ -25,8 +25,15 @@ within reach there is a quorum; without one, shared values are read-only."
     Members,
     /// Show how far this node believes another, and why not further
     Reputation(reputation::Arguments),
-    /// List the links to neighbors
+    /// List the links to neighbors, and what round trips over them took
     Links,
+    /// List who stands close together, as far as latencies tell, and which node should name another region
+    #[command(
+        after_help = "Nodes that a chain of short links joins are one cluster. What is short follows from the links: within
+a cluster no link that is needed is three times as long as the next shorter one, unless all are under
+3 ms. A region is what nodes name in their configuration; neighbors are chosen by it."
+    )]
+    Regions,
     /// List the paths to a node
     Paths(paths::Arguments),
     /// Show the tree of actors with mailboxes, restarts and failures
@@ -74,6 +81,7 @@ impl NodeCommand {
             NodeCommand::Members => members::run(session).await,
             NodeCommand::Reputation(arguments) => reputation::run(arguments, session).await,
             NodeCommand::Links => links::run(session).await,
+            NodeCommand::Regions => regions::run(session).await,
             NodeCommand::Paths(arguments) => paths::run(arguments, session).await,
             NodeCommand::Actors => actors::run(session).await,
             NodeCommand::Services => services::run(session).await,

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use prunella_core::limits::{
     ADDRESSES_MAX, CONTROL_RATE_PER_SECOND_MAX, CONTROL_RATE_PER_SECOND_MIN, NEIGHBORS_MAX, NODE_NAME_BYTES_MAX,
-    PATHS_MAX, RECORDING_FILE_MIB_MAX, RECORDING_FILE_MIB_MIN, REGION_BYTES_MAX,
+    PATHS_MAX, REBALANCE_EVERY_MAX, REBALANCE_EVERY_MIN, RECORDING_FILE_MIB_MAX, RECORDING_FILE_MIB_MIN,
+    REGION_BYTES_MAX,
 };
 
 use super::{MeshConfig, Neighbors, Paths, Probe};
@@ -75,6 +76,11 @@ fn addresses(advertise: &[SocketAddr]) -> Result<(), Broken> {
 fn neighbors(neighbors: &Neighbors) -> Result<(), Broken> {
     between("neighbors.max", neighbors.max, 1, NEIGHBORS_MAX)?;
     count("neighbors.peers", neighbors.peers.len(), NEIGHBORS_MAX)?;
+    let (least, most) = (REBALANCE_EVERY_MIN.as_secs(), REBALANCE_EVERY_MAX.as_secs());
+    if neighbors.rebalance_every_s > 0 {
+        between("neighbors.rebalance_every_s", neighbors.rebalance_every_s, least, most)
+            .map_err(|broken| Broken { allowed: format!("0 or {}", broken.allowed), ..broken })?;
+    }
     between("neighbors.target", neighbors.target, 1, neighbors.max)
         .map_err(|broken| broken.because("neighbors.max", "`neighbors.max`"))
 }
@@ -149,6 +155,8 @@ mod tests {
         assert_eq!(broken_key(|config| config.advertise = vec!["0.0.0.0:1".parse().unwrap()]), Some("advertise"));
         assert_eq!(broken_key(|config| config.neighbors.max = 0), Some("neighbors.max"));
         assert_eq!(broken_key(|config| config.neighbors.target = 33), Some("neighbors.target"));
+        assert_eq!(broken_key(|config| config.neighbors.rebalance_every_s = 9), Some("neighbors.rebalance_every_s"));
+        assert_eq!(broken_key(|config| config.neighbors.rebalance_every_s = 0), None);
         assert_eq!(broken_key(|config| config.paths.warm = 0), Some("paths.warm"));
         assert_eq!(broken_key(|config| config.probe.late_after_ms = 40), Some("probe.late_after_ms"));
         assert_eq!(broken_key(|config| config.probe.link_interval_ms = 1000), Some("probe.dead_after_ms"));

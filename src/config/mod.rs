@@ -89,6 +89,15 @@ pub struct Neighbors {
     pub selection: Strategy,
     /// Links that the node accepts at most.
     pub max: usize,
+    /// The least time between two exchanges of a far neighbor for a near node, in seconds; 0: never.
+    pub rebalance_every_s: u64,
+}
+
+impl Neighbors {
+    /// The least time between two exchanges of a far neighbor for a near node; zero: never.
+    pub fn rebalance_every(&self) -> Duration {
+        Duration::from_secs(self.rebalance_every_s)
+    }
 }
 
 /// How many paths a node keeps per destination in use.

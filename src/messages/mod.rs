@@ -2,8 +2,9 @@
 
 use prunella_core::pathfinder::{PathView, Why};
 use prunella_core::peer::LinkReport;
+use prunella_core::rebalancer::Regions;
 use prunella_core::reputation::Score;
-use prunella_core::{Instant, PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy};
+use prunella_core::{Instant, PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy, rebalancer};
 use ractor::RpcReplyPort;
 
 /// A mailbox of a role: `I` is the role's input, `Q` its questions.
@@ -72,6 +73,13 @@ pub enum GossipQuery {
     },
 }
 
+/// Questions to the rebalancer role.
+#[derive(Debug)]
+pub enum RebalancerQuery {
+    /// What do latencies say about regions?
+    Regions(RpcReplyPort<Regions>),
+}
+
 /// A role that nobody asks anything.
 #[derive(Debug)]
 pub enum NoQuery {}
@@ -88,6 +96,8 @@ pub type MonitorMsg = Mail<monitor::Input, NoQuery>;
 pub type PlannerMsg = Mail<planner::Input, NoQuery>;
 /// The mailbox of the ExecutorActor.
 pub type ExecutorMsg = Mail<executor::Input, NoQuery>;
+/// The mailbox of the RebalancerActor.
+pub type RebalancerMsg = Mail<rebalancer::Input, RebalancerQuery>;
 /// The mailbox of the PolicyActor.
 pub type PolicyMsg = Mail<policy::Input, NoQuery>;
 

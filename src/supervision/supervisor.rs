@@ -53,6 +53,8 @@ pub struct Plan {
 pub enum SupervisorMsg {
     /// Start another child, unless one of that name is there.
     Add(Child),
+    /// Stop the child of this name for good.
+    Remove(String),
 }
 
 /// Starts a supervisor, and its children with it, under `parent`; the root has none.
@@ -107,7 +109,13 @@ impl Actor for Supervisor {
         running: &mut Running,
     ) -> Result<(), ActorProcessingErr> {
         running.stats.handled.fetch_add(1, Ordering::Relaxed);
-        let SupervisorMsg::Add(child) = message;
+        let child = match message {
+            SupervisorMsg::Add(child) => child,
+            SupervisorMsg::Remove(name) => {
+                running.remove(&name).await;
+                return Ok(());
+            }
+        };
         if running.children.iter().any(|c| c.child.name == child.name) {
             return Ok(());
         }
@@ -205,12 +213,18 @@ impl Running {
     async fn stop_after(&mut self, at: usize, last: usize) {
         for later in (at + 1..=last).rev() {
             if let Some(cell) = self.children[later].cell.take() {
-                // One that does not stop in time is killed: whatever it was doing stood on what has failed.
-                if cell.stop_and_wait(Some("its sibling failed".to_owned()), Some(STOP_PATIENCE)).await.is_err() {
-                    cell.kill();
-                }
+                stop(cell, "its sibling failed").await;
             }
         }
+    }
+
+    /// Stops a child for good, and forgets it.
+    async fn remove(&mut self, name: &str) {
+        let Some(at) = self.children.iter().position(|c| c.child.name == name) else { return };
+        if let Some(cell) = self.children.remove(at).cell {
+            stop(cell, "it is not needed any more").await;
+        }
+        self.ground.directory.forget_peer(name);
     }
 
     fn tell(&self, input: monitor::Input) {
@@ -223,6 +237,13 @@ impl Running {
         let told = format!("{supervisor} gave up after too many failures; the last: {reason}");
         self.stats.failed(&told);
         told.into()
+    }
+}
+
+/// Stops a child. One that does not stop in time is killed: whatever it is doing stood on what is gone.
+async fn stop(cell: ActorCell, reason: &str) {
+    if cell.stop_and_wait(Some(reason.to_owned()), Some(STOP_PATIENCE)).await.is_err() {
+        cell.kill();
     }
 }
 
@@ -392,6 +413,17 @@ mod tests {
         family.survives("a").await;
         family.story.becomes(&["+a", "+b", "+c", "-c", "+b", "+c", "-c", "-b", "+a", "+b", "+c"]).await;
         assert_eq!(family.stats("c").restarts.load(Ordering::Relaxed), 0, "it never failed");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_is_removed_ends_in_order_and_does_not_come_back() {
+        let family = Family::start(Strategy::OneForOne).await;
+        family.root.cast(SupervisorMsg::Remove("b".to_owned())).unwrap();
+        family.story.becomes(&["+a", "+b", "+c", "-b"]).await;
+        family.root.cast(SupervisorMsg::Remove("b".to_owned())).unwrap();
+        family.survives("c").await;
+        family.story.becomes(&["+a", "+b", "+c", "-b", "+c"]).await;
+        assert!(family.ground.directory.register.named("b").is_none());
     }
 
     #[tokio::test]

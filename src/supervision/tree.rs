@@ -6,7 +6,7 @@
 //! ├─ policy
 //! ├─ gossip
 //! ├─ peers (one-for-one): a PeerActor per neighbor
-//! ├─ healing (rest-for-one): monitor > pathfinder > planner > executor
+//! ├─ healing (rest-for-one): monitor > pathfinder > planner > executor > rebalancer
 //! └─ surfaces
 //! ```
 
@@ -126,10 +126,12 @@ impl Seed {
                 let peers = supervisor::spawn(plan, Some(supervisor)).await?;
                 let cell = peers.get_cell();
                 let children = seed.clone();
-                seed.shell.roster.start_with(move |peer| {
-                    // A supervisor that is gone is being restarted, and starts everybody on the roster.
-                    let _ = peers.send_message(SupervisorMsg::Add(children.peer(peer)));
-                });
+                let ending = peers.clone();
+                // A supervisor that is gone is being restarted, and starts everybody on the roster and nobody else.
+                seed.shell.roster.start_with(
+                    move |peer| drop(peers.send_message(SupervisorMsg::Add(children.peer(peer)))),
+                    move |peer| drop(ending.send_message(SupervisorMsg::Remove(peer_name(&peer)))),
+                );
                 Ok(cell)
             })
         })
@@ -160,6 +162,7 @@ impl Seed {
                         seed.role_under("healing", "pathfinder", |seed| Ok(seed.shell.pathfinder())),
                         seed.role_under("healing", "planner", |seed| Ok(seed.shell.planner())),
                         seed.role_under("healing", "executor", |seed| Ok(seed.shell.executor())),
+                        seed.role_under("healing", "rebalancer", |seed| Ok(seed.shell.rebalancer())),
                     ],
                 };
                 supervisor::spawn(plan, Some(supervisor)).await.map(|healing| healing.get_cell())

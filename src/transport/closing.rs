@@ -31,10 +31,13 @@ pub(super) enum Closing {
     /// An actor decided so.
     #[error("closed by decision")]
     Decided,
+    /// The other side asked to part.
+    #[error("the two nodes have parted")]
+    Parted,
 }
 
 impl Closing {
-    const ALL: [Closing; 8] = [
+    const ALL: [Closing; 9] = [
         Closing::Done,
         Closing::ShuttingDown,
         Closing::Duplicate,
@@ -43,9 +46,10 @@ impl Closing {
         Closing::Full,
         Closing::Violation,
         Closing::Decided,
+        Closing::Parted,
     ];
 
-    /// The application's error code: 0 to 7. Those from 0x100 on belong to refused certificates.
+    /// The application's error code: 0 to 8. Those from 0x100 on belong to refused certificates.
     pub(super) const fn code(self) -> VarInt {
         VarInt::from_u32(self as u32)
     }
@@ -57,8 +61,20 @@ impl Closing {
 
     /// Whether the peer closed `connection` because it keeps, or will keep, another one.
     pub(super) fn is_for_successor(connection: &Connection) -> bool {
-        let Some(ConnectionError::ApplicationClosed(close)) = connection.close_reason() else { return false };
-        matches!(Closing::from_code(close.error_code), Some(Closing::Duplicate | Closing::Replaced))
+        matches!(Closing::by_peer(connection), Some(Closing::Duplicate | Closing::Replaced))
+    }
+
+    /// Whether the peer closed `connection` because it was asked to part.
+    pub(super) fn is_parted(connection: &Connection) -> bool {
+        Closing::by_peer(connection) == Some(Closing::Parted)
+    }
+
+    /// Why the peer closed `connection`; `None` if it did not, or gives no reason that is known.
+    fn by_peer(connection: &Connection) -> Option<Self> {
+        match connection.close_reason()? {
+            ConnectionError::ApplicationClosed(close) => Closing::from_code(close.error_code),
+            _ => None,
+        }
     }
 
     fn from_code(code: VarInt) -> Option<Self> {

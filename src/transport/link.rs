@@ -152,6 +152,7 @@ impl Link {
         };
         let reason = decided.get().cloned().or(connection.close_reason().map(|error| told(&error))).unwrap_or(reason);
         let has_successor = Closing::is_for_successor(&connection);
+        let parted = Closing::is_parted(&connection);
         Closing::Violation.close(&connection);
         inner.port.remove_link(link);
         inner.table().remove(peer, link);
@@ -159,7 +160,7 @@ impl Link {
             // The neighbor may have been quicker with the farewell than with the successor's greeting.
             successor_told(inner, peer).await;
         }
-        inner.tell(LinkEvent::Closed { peer, link, reason }).await;
+        inner.tell(LinkEvent::Closed { peer, link, reason, parted }).await;
         Ok(())
     }
 }
@@ -180,6 +181,7 @@ async fn hear(inner: &Inner, peer: PeerId, link: LinkId, mut reader: ControlRead
                     inner.reject(Some(peer), reason).await;
                 }
             }
+            Heard::Said(Said::Parting(parting)) => inner.tell(LinkEvent::Parting { peer, parting }).await,
             // The gate lets a second hello pass no more than any other message that has no meaning.
             Heard::Said(Said::Hello { .. }) => {}
             Heard::Rejected(reason) => inner.reject(Some(peer), reason).await,

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
-use prunella_core::gossip::Heard;
+use prunella_core::gossip::{Heard, Parting};
 use prunella_core::limits::{ADMISSION_TIMEOUT, CONTROL_MESSAGE_BYTES_MAX, DIAL_TIMEOUT};
 use prunella_core::wire::Control;
 use prunella_core::{Label, LinkId, PeerId, Rejected};
@@ -84,6 +84,8 @@ pub enum LinkEvent {
         link: LinkId,
         /// Why, in words.
         reason: String,
+        /// Whether the neighbor closed it because it was asked to part.
+        parted: bool,
     },
     /// A dial did not lead to a link.
     DialFailed {
@@ -102,6 +104,13 @@ pub enum LinkEvent {
         link: LinkId,
         /// What, without what was bad in it: that is told by [`LinkEvent::Rejected`], right after.
         message: Heard,
+    },
+    /// A neighbor said something about the link itself.
+    Parting {
+        /// The neighbor.
+        peer: PeerId,
+        /// What.
+        parting: Parting,
     },
     /// Something was turned away.
     Rejected {
@@ -205,6 +214,14 @@ impl Links {
             // If it was decided twice, the first reason stands.
             let _ = entry.decided.set(reason.to_owned());
             Closing::Decided.close(&entry.connection);
+        }
+    }
+
+    /// Closes the link to a neighbor that has asked to part, and says so; nothing happens if it is gone already.
+    pub fn part(&self, peer: PeerId) {
+        if let Some(entry) = self.inner.table().of_peer(peer) {
+            let _ = entry.decided.set(Closing::Parted.to_string());
+            Closing::Parted.close(&entry.connection);
         }
     }
 

@@ -84,7 +84,7 @@ async fn killable(node: &Node) -> Vec<String> {
     let names: Vec<String> = node.actors().await.unwrap().into_iter().map(|actor| actor.name).collect();
     let supervisors = ["root", "peers", "healing"];
     let actors: Vec<String> = names.into_iter().filter(|name| !supervisors.contains(&name.as_str())).collect();
-    assert_eq!(actors.len(), 8 + actors.iter().filter(|name| name.starts_with("peer/")).count(), "{actors:?}");
+    assert_eq!(actors.len(), 9 + actors.iter().filter(|name| name.starts_with("peer/")).count(), "{actors:?}");
     actors
 }
 

@@ -1,8 +1,8 @@
 //! The executor role: carries plans out, a step at a time, and sees whether each helped.
 //!
 //! It hears plans, refusals and the end of incidents, and asks for steps to be done. Invariants: a step has helped only
-//! if the incident was cleared by measurement within the step's patience; otherwise what can be taken back is taken back,
-//! and the next candidate is tried; and every outcome says when each phase was over.
+//! if the incident was cleared by measurement within the step's patience, or if its own effect was measured; otherwise what
+//! can be taken back is taken back, and the next candidate is tried; and every outcome says when each phase was over.
 
 mod running;
 
@@ -25,6 +25,21 @@ pub enum Input {
     Cleared {
         /// Its number.
         incident: u64,
+    },
+    /// A step has had its effect, by measurement; one that is not the current one is ignored. The plan goes on to what
+    /// the step prepares; after the last one it waits for the end of the incident.
+    StepDone {
+        /// For which incident.
+        incident: u64,
+        /// Which.
+        step: Step,
+    },
+    /// A step was done and did not have its effect; one that is not the current one is ignored.
+    StepFailed {
+        /// For which incident.
+        incident: u64,
+        /// Which.
+        step: Step,
     },
     /// A step that was asked for cannot be done; one that is not the current one is ignored.
     StepRefused {
@@ -91,13 +106,33 @@ impl Executor {
         }
     }
 
-    fn on_refused(&mut self, incident: u64, step: &Step, reason: String, now: Instant, effects: &mut Vec<Effect>) {
-        if self.running.get(&incident).is_some_and(|running| running.step() == step)
-            && let Some(mut running) = self.running.remove(&incident)
-        {
-            effects.push(running.refused(reason, now));
-            self.go_on(running, now, effects);
+    /// Takes out the plan for an incident whose current step this is.
+    fn take(&mut self, incident: u64, step: &Step) -> Option<Running> {
+        self.running.get(&incident).filter(|running| running.step() == step)?;
+        self.running.remove(&incident)
+    }
+
+    fn on_done(&mut self, incident: u64, step: &Step, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(mut running) = self.take(incident, step) else { return };
+        if running.prepares() {
+            effects.push(running.helped(now));
+            running.next(now, effects);
         }
+        self.running.insert(incident, running);
+    }
+
+    fn on_failed(&mut self, incident: u64, step: &Step, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(mut running) = self.take(incident, step) else { return };
+        effects.push(running.in_vain(now));
+        running.give_up();
+        self.go_on(running, now, effects);
+    }
+
+    fn on_refused(&mut self, incident: u64, step: &Step, reason: String, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(mut running) = self.take(incident, step) else { return };
+        effects.push(running.refused(reason, now));
+        running.give_up();
+        self.go_on(running, now, effects);
     }
 }
 
@@ -119,6 +154,8 @@ impl Machine for Executor {
                 }
             }
             Input::Cleared { incident } => self.on_cleared(incident, now, effects),
+            Input::StepDone { incident, step } => self.on_done(incident, &step, now, effects),
+            Input::StepFailed { incident, step } => self.on_failed(incident, &step, now, effects),
             Input::StepRefused { incident, step, reason } => self.on_refused(incident, &step, reason, now, effects),
         }
         self.wake(now, effects);
@@ -127,8 +164,11 @@ impl Machine for Executor {
     fn wake(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let due: Vec<u64> = self.running.iter().filter(|(_, r)| r.until() <= now).map(|(id, _)| *id).collect();
         for incident in due {
-            let Some(running) = self.running.remove(&incident) else { continue };
+            let Some(mut running) = self.running.remove(&incident) else { continue };
             effects.push(running.in_vain(now));
+            if running.step().is_verified() {
+                running.give_up();
+            }
             self.go_on(running, now, effects);
         }
     }

@@ -41,6 +41,16 @@ impl Running {
         Effect::Do { incident: self.plan.incident, step: self.step().clone() }
     }
 
+    /// Whether the current step prepares another one.
+    pub(super) fn prepares(&self) -> bool {
+        self.step + 1 < self.current().steps.len()
+    }
+
+    /// What the current step should have prepared is not tried.
+    pub(super) fn give_up(&mut self) {
+        self.step = self.current().steps.len() - 1;
+    }
+
     /// Goes on to the next step, or, after taking back what did not help, to the next candidate; false if there is none.
     pub(super) fn next(&mut self, now: Instant, effects: &mut Vec<Effect>) -> bool {
         self.step += 1;

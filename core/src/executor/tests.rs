@@ -105,6 +105,58 @@ fn what_is_refused_is_passed_over_at_once_and_not_taken_back() {
     assert!(effects.iter().any(told), "{effects:?}");
 }
 
+/// An exchange of neighbors, and the wait that follows it, begun.
+fn exchange() -> (Executor, Vec<Effect>, [Step; 2]) {
+    let [near, far] = [3, 4].map(|i| PeerId::from_public_key([i; 32]));
+    let steps = [Step::AddNeighbor { peer: near }, Step::DropNeighbor { peer: far }];
+    let (mut executor, mut effects) = (Executor::default(), Vec::new());
+    executor.handle(Input::Adopted(plan_of(vec![steps.to_vec(), vec![Step::Wait]])), Instant::BOOT, &mut effects);
+    (executor, effects, steps)
+}
+
+#[test]
+fn a_step_is_begun_when_the_one_before_it_has_had_its_effect() {
+    let (mut executor, mut effects, [add, part]) = exchange();
+    let done = |step: &Step| Input::StepDone { incident: 1, step: step.clone() };
+    executor.handle(done(&part), Instant::from_millis(1), &mut effects);
+    assert_eq!(steps(&effects), ["add-neighbor"], "not before its time");
+    executor.handle(done(&add), Instant::from_millis(2), &mut effects);
+    assert_eq!(steps(&effects), ["add-neighbor", "drop-neighbor"]);
+    executor.handle(Input::Cleared { incident: 1 }, Instant::from_millis(3), &mut effects);
+    let helped: Vec<bool> = effects
+        .iter()
+        .filter_map(|e| if let Effect::Record { outcome, .. } = e { Some(outcome.helped) } else { None })
+        .collect();
+    assert_eq!((helped, steps(&effects).len()), (vec![true, true], 2), "what was done stays done");
+}
+
+#[test]
+fn a_step_without_effect_is_taken_back_and_what_it_prepares_is_not_tried() {
+    let (mut executor, mut effects, [add, _]) = exchange();
+    executor.handle(Input::StepFailed { incident: 1, step: add }, Instant::from_millis(1), &mut effects);
+    assert_eq!(steps(&effects), ["add-neighbor", "drop-neighbor", "wait"]);
+    let near = PeerId::from_public_key([3; 32]);
+    assert!(effects.contains(&Effect::Do { incident: 1, step: Step::DropNeighbor { peer: near } }), "{effects:?}");
+    let (mut executor, mut effects, _) = exchange();
+    executor.wake(executor.deadline().unwrap(), &mut effects);
+    assert_eq!(steps(&effects), ["add-neighbor", "drop-neighbor", "wait"], "nor if nobody says anything");
+}
+
+#[test]
+fn a_second_step_without_effect_takes_back_both_the_last_first() {
+    let (mut executor, mut effects, [add, part]) = exchange();
+    executor.handle(Input::StepDone { incident: 1, step: add }, Instant::from_millis(1), &mut effects);
+    effects.clear();
+    executor.handle(Input::StepFailed { incident: 1, step: part.clone() }, Instant::from_millis(2), &mut effects);
+    assert_eq!(steps(&effects), ["add-neighbor", "drop-neighbor", "wait"], "the old one back, then the new one away");
+    let (mut executor, mut effects, [add, _]) = exchange();
+    executor.handle(Input::StepDone { incident: 1, step: add }, Instant::from_millis(1), &mut effects);
+    effects.clear();
+    let refused = Input::StepRefused { incident: 1, step: part, reason: "it carries".into() };
+    executor.handle(refused, Instant::from_millis(2), &mut effects);
+    assert_eq!(steps(&effects), ["drop-neighbor", "wait"], "what was not done is not taken back");
+}
+
 proptest::proptest! {
     #[test]
     fn every_plan_ends_and_every_risk_is_taken_back(

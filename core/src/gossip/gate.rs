@@ -51,6 +51,15 @@ impl Heard {
     }
 }
 
+/// What neighbors say to each other when one of them wants to part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Parting {
+    /// It asks whether the two may part.
+    Asked,
+    /// It was asked, and needs the link.
+    Declined,
+}
+
 /// What a gate lets through.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Said {
@@ -61,6 +70,8 @@ pub enum Said {
         /// Its label for this link.
         label: Label,
     },
+    /// About the link itself: not for the role.
+    Parting(Parting),
     /// A message for the role.
     Message {
         /// What it says, without what was bad in it.
@@ -139,6 +150,8 @@ impl Gate {
                 Ok(Said::Hello { incarnation, label })
             }
             _ if !self.greeted => Err(Rejected::UnknownSender),
+            Control::Part => Ok(Said::Parting(Parting::Asked)),
+            Control::Stay => Ok(Said::Parting(Parting::Declined)),
             control => {
                 let (mut message, mut bad) = check(control, at.unix_ms, known)?;
                 if let Heard::Push(records) | Heard::Give(records) = &mut message {
@@ -178,8 +191,8 @@ fn check(control: Control, unix_ms: u64, known: &mut impl Known) -> Result<(Hear
             message.check().map_err(lie)?;
             whole(Heard::Reconcile(message))
         }
-        // One greeting opens a link; another one has no meaning.
-        Control::Hello { .. } => Err(Rejected::Malformed),
+        // One greeting opens a link; another one has no meaning. And what is about the link is not for the role.
+        Control::Hello { .. } | Control::Part | Control::Stay => Err(Rejected::Malformed),
     }
 }
 

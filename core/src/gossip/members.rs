@@ -150,6 +150,10 @@ impl Members {
         self.accusations.link(report.peer, report.state.is_usable() && !report.failing, now);
     }
 
+    pub(super) fn on_parted(&mut self, peer: &PeerId) {
+        self.accusations.dropped(peer);
+    }
+
     fn count(&mut self, now: Instant) -> Option<PartitionEvent> {
         self.count_at = None;
         let reachable = self.membership.reachable(&self.me);

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use gate::{Gate, Heard, Moment, Said, verify};
+pub use gate::{Gate, Heard, Moment, Parting, Said, verify};
 pub use loaded::{Loaded, load};
 pub use members::{MemberView, Standing};
 
@@ -71,6 +71,11 @@ pub enum Input {
     },
     /// How a neighbor's link is.
     LinkReported(LinkReport),
+    /// The two have parted on purpose: the neighbor is none any more, and nothing is wrong with it.
+    PeerForgotten {
+        /// Which.
+        peer: PeerId,
+    },
     /// What this node says of itself.
     Announce(NodeBody),
     /// This node exposes a service, or takes it back.
@@ -249,6 +254,14 @@ impl Gossip {
         self.publish_links_soon(now, effects);
     }
 
+    fn on_peer_forgotten(&mut self, peer: PeerId, now: Instant, effects: &mut Vec<Effect>) {
+        self.on_link_unusable(peer, now);
+        self.members.on_parted(&peer);
+        self.own_links.part(&peer);
+        self.judge_neighbors();
+        self.publish_links_soon(now, effects);
+    }
+
     fn upkeep(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         // First what is this node's own: after a long pause it would be gone, and nobody else could renew it.
         self.renew(now, effects);
@@ -284,6 +297,7 @@ impl Gossip {
             }
             Input::Rejected { from, reason } => self.on_rejected(from, reason, now),
             Input::LinkReported(report) => self.on_link_reported(&report, now, effects),
+            Input::PeerForgotten { peer } => self.on_peer_forgotten(peer, now, effects),
             Input::Announce(body) => {
                 self.node = Some(body);
                 self.republish(&self.own_id(Kind::Node, ""), now, effects);

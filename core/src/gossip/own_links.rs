@@ -82,6 +82,13 @@ impl OwnLinks {
         }
     }
 
+    /// A neighbor has left on purpose: that is told like any other change, and is no sign of anything.
+    pub(super) fn part(&mut self, peer: &PeerId) {
+        self.now.remove(peer);
+        self.lingering.remove(peer);
+        self.ended.remove(peer);
+    }
+
     fn end(&mut self, report: &LinkReport, now: Instant) {
         let Some(link) = self.now.remove(&report.peer) else { return };
         self.ended.retain(|_, until| *until > now);
@@ -266,6 +273,7 @@ mod tests {
             probed_every: Duration::ZERO,
             carries_until,
             failing: false,
+            latency: Default::default(),
         }
     }
 
@@ -326,6 +334,17 @@ mod tests {
         assert!(!back.is_time(at(22_000)) && back.deadline().is_none());
         assert!(lost.wake(at(24_000)));
         assert_eq!(neighbors(lost.tell(at(24_000)).links), [1, 3].map(peer));
+    }
+
+    #[test]
+    fn who_parts_is_told_at_once_and_is_no_sign_of_anything() {
+        let mut own = own();
+        own.part(&peer(2));
+        assert!(own.is_time(at(20_000)));
+        assert_eq!(neighbors(own.tell(at(20_000)).links), [1, 3].map(peer));
+        own.update(&report(3, LinkState::Down, at(0)), at(40_000));
+        own.tell(at(40_000));
+        assert_eq!(own.hasty_until, Instant::BOOT, "the mesh does not fall apart");
     }
 
     #[test]

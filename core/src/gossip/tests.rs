@@ -92,6 +92,7 @@ fn kind_of(control: &Control) -> &'static str {
         Control::Graft(_) => "graft",
         Control::Prune => "prune",
         Control::Reconcile(_) => "reconcile",
+        Control::Part | Control::Stay => "parting",
     }
 }
 
@@ -122,6 +123,7 @@ fn report(to: u8, state: LinkState) -> LinkReport {
         probed_every: Duration::ZERO,
         carries_until: FAR_AWAY,
         failing: false,
+        latency: Default::default(),
     }
 }
 

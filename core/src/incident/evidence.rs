@@ -82,6 +82,17 @@ pub enum Evidence {
         /// Wanted.
         wanted: usize,
     },
+    /// One neighbor costs more than a node that is none is expected to.
+    Farther {
+        /// The neighbor.
+        far: PeerId,
+        /// What its link costs, in microseconds of expected delivery.
+        far_us: u64,
+        /// The other node.
+        near: PeerId,
+        /// What a link to it is expected to cost at most.
+        near_us: u64,
+    },
     /// Something failed, in its own words.
     Failed {
         /// The words.
@@ -185,6 +196,7 @@ impl Evidence {
             | Evidence::Slower { .. }
             | Evidence::NoPath
             | Evidence::Links { .. }
+            | Evidence::Farther { .. }
             | Evidence::Failed { .. }
             | Evidence::Ramp { .. }
             | Evidence::Jump { .. }
@@ -239,6 +251,10 @@ impl fmt::Display for Evidence {
             Evidence::Churn { switches, within } => write!(f, "{switches} switches within {}", ms(*within)),
             Evidence::NoPath => f.write_str("no path's probes return"),
             Evidence::Links { up, wanted } => write!(f, "{up} of {wanted} links are up"),
+            Evidence::Farther { far, far_us, near, near_us } => {
+                let (far_ms, near_ms) = (ms(Duration::from_micros(*far_us)), ms(Duration::from_micros(*near_us)));
+                write!(f, "the link to {} costs {far_ms}, one to {} about {near_ms}", far.short(), near.short())
+            }
             Evidence::Failed { reason } => f.write_str(reason),
             Evidence::Standstill { waiting, unmoved } => {
                 write!(f, "{waiting} messages wait, none handled for {}", ms(*unmoved))

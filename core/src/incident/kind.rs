@@ -60,6 +60,13 @@ pub enum IncidentKind {
     },
     /// Fewer links are up than the configuration asks for.
     FewNeighbors,
+    /// A node that is no neighbor is notably nearer than a neighbor: nothing is broken, an exchange would be better.
+    FarNeighbor {
+        /// The neighbor that is far away.
+        far: PeerId,
+        /// The node that is nearer.
+        near: PeerId,
+    },
     /// A node does not answer anybody: the cause of what is wrong with its links and with the paths through it.
     NodeUnreachable {
         /// Which.
@@ -129,6 +136,7 @@ impl IncidentKind {
             IncidentKind::BreachAhead { .. } => "breach-ahead",
             IncidentKind::LinkUnusual { .. } => "link-unusual",
             IncidentKind::FewNeighbors => "few-neighbors",
+            IncidentKind::FarNeighbor { .. } => "far-neighbor",
             IncidentKind::NodeUnreachable { .. } => "node-unreachable",
             IncidentKind::RelayFailing { .. } => "relay-failing",
             IncidentKind::RegionUnreachable { .. } => "region-unreachable",
@@ -173,7 +181,9 @@ impl IncidentKind {
             | IncidentKind::ActorSlow { actor } => Subject::Actor(actor.clone()),
             IncidentKind::StoreSlow | IncidentKind::StoreFailing => Subject::Store,
             IncidentKind::CertificateExpiring => Subject::Certificate,
+            // It is about a choice of this node's own, whatever becomes of the two.
             IncidentKind::FewNeighbors
+            | IncidentKind::FarNeighbor { .. }
             | IncidentKind::CutOff
             | IncidentKind::Leak { .. }
             | IncidentKind::Starved
@@ -184,9 +194,10 @@ impl IncidentKind {
     /// How bad it is, as far as the kind says.
     pub const fn severity(&self) -> Severity {
         match self {
-            IncidentKind::PathSwitched { .. } | IncidentKind::BreachAhead { .. } | IncidentKind::LinkUnusual { .. } => {
-                Severity::Notice
-            }
+            IncidentKind::PathSwitched { .. }
+            | IncidentKind::BreachAhead { .. }
+            | IncidentKind::LinkUnusual { .. }
+            | IncidentKind::FarNeighbor { .. } => Severity::Notice,
             IncidentKind::PathLost { .. }
             | IncidentKind::PayloadLost { .. }
             | IncidentKind::RegionUnreachable { .. }

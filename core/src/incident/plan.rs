@@ -118,6 +118,16 @@ pub enum Step {
     },
     /// Dial nodes that are known but not neighbors.
     FindNeighbors,
+    /// Link to one more node; done when its link is measured and is as near as was hoped.
+    AddNeighbor {
+        /// Which.
+        peer: PeerId,
+    },
+    /// Part from a neighbor, if it agrees; done when it has left and nothing was lost by it.
+    DropNeighbor {
+        /// Which.
+        peer: PeerId,
+    },
     /// Restart an actor.
     RestartActor {
         /// Which.
@@ -150,6 +160,8 @@ impl Step {
             Step::Reroute { .. } => "reroute",
             Step::SwitchPath { .. } => "switch-path",
             Step::FindNeighbors => "find-neighbors",
+            Step::AddNeighbor { .. } => "add-neighbor",
+            Step::DropNeighbor { .. } => "drop-neighbor",
             Step::RestartActor { .. } => "restart-actor",
             Step::ShedLoad => "shed-load",
             Step::TakeLoad => "take-load",
@@ -165,6 +177,7 @@ impl Step {
             Step::Wait | Step::Reroute { .. } | Step::SwitchPath { .. } | Step::RestartActor { .. } => 2,
             Step::Redial { .. } | Step::FindNeighbors => 6,
             Step::ShedLoad | Step::TakeLoad | Step::Quarantine { .. } | Step::Readmit { .. } => 10,
+            Step::AddNeighbor { .. } | Step::DropNeighbor { .. } => 20,
             Step::RotateCertificate => 30,
         })
     }
@@ -174,13 +187,20 @@ impl Step {
         match self {
             Step::ShedLoad => Some(Step::TakeLoad),
             Step::Quarantine { peer } => Some(Step::Readmit { peer: *peer }),
+            Step::AddNeighbor { peer } => Some(Step::DropNeighbor { peer: *peer }),
+            Step::DropNeighbor { peer } => Some(Step::AddNeighbor { peer: *peer }),
             _ => None,
         }
     }
 
+    /// Whether somebody measures its own effect, and says so: what follows it in a plan is not tried without that.
+    pub const fn is_verified(&self) -> bool {
+        matches!(self, Step::AddNeighbor { .. } | Step::DropNeighbor { .. })
+    }
+
     /// Whether it may do harm if the diagnosis is wrong.
     pub const fn is_risky(&self) -> bool {
-        matches!(self, Step::Quarantine { .. } | Step::ShedLoad)
+        matches!(self, Step::Quarantine { .. } | Step::ShedLoad | Step::DropNeighbor { .. })
     }
 
     /// Whether somebody performs it. What nobody does is never planned; the budget and the executor know it already, so
@@ -197,7 +217,8 @@ pub struct Outcome {
     pub kind: String,
     /// The name of the step.
     pub step: String,
-    /// Whether the incident was over before the step's patience was.
+    /// Whether the incident was over before the step's patience was; of a step that prepares another one, whether its own
+    /// effect was measured by then.
     pub helped: bool,
     /// How long it took, in milliseconds.
     pub took_ms: u64,

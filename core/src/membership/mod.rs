@@ -56,7 +56,7 @@ pub mod verdict;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::PeerId;
 
@@ -68,7 +68,7 @@ pub use standing::Membership;
 pub use testimony::Testimony;
 
 /// What the mesh makes of a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Status {
     /// Fewer than L of its observers accuse it.
     Alive,
@@ -90,7 +90,7 @@ impl Status {
 }
 
 /// A member's status changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Whose.
     pub peer: PeerId,
@@ -103,7 +103,7 @@ pub struct Change {
 }
 
 /// What a change rests on; counts are at the moment of the change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// What led to it.
     pub reason: Reason,
@@ -118,7 +118,7 @@ pub struct Evidence {
 }
 
 /// What leads to a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     /// The number of accusers crossed a watermark, and stayed for as long as it takes.
     Accusers,

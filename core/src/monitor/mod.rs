@@ -25,6 +25,7 @@ use crate::incident::{Evidence, Incident, IncidentKind, Subject};
 use crate::limits::{ACTORS_WATCHED_MAX, DESTINATIONS_MAX, NEIGHBORS_MAX, RECORDS_MAX};
 use crate::pathfinder::{PathChange, PathReport, SwitchCause};
 use crate::peer::{LinkReport, LinkState};
+use crate::rebalancer::Pair;
 use crate::{Instant, Machine, PeerId};
 
 use desk::Desk;
@@ -43,6 +44,15 @@ pub enum Input {
     PeerForgotten {
         /// Which.
         peer: PeerId,
+    },
+    /// Another neighbor would be nearer than one of those that there are.
+    ExchangeProposed(Pair),
+    /// That is over, one way or the other.
+    ExchangeEnded {
+        /// The neighbor that was far away.
+        far: PeerId,
+        /// The node that was nearer.
+        near: PeerId,
     },
     /// What became of a destination.
     PathReported(PathReport),
@@ -381,6 +391,11 @@ impl Machine for Monitor {
             Input::LinkReported(report) => self.on_link_reported(&report, now, effects),
             Input::PeerForgotten { peer } => self.on_peer_forgotten(peer, now, effects),
             Input::PathReported(report) => self.on_path_reported(report, now, effects),
+            Input::ExchangeProposed(Pair { far, near, far_us, near_us }) => {
+                let evidence = Evidence::Farther { far, far_us, near, near_us };
+                self.desk.raise(IncidentKind::FarNeighbor { far, near }, evidence, now, effects);
+            }
+            Input::ExchangeEnded { far, near } => self.desk.clear(&IncidentKind::FarNeighbor { far, near }, effects),
             Input::NodeLearned { peer, known, region } => self.on_node_learned(peer, known, region, now, effects),
             Input::LinksLearned { origin, neighbors } => {
                 self.topology.set_links_of(origin, neighbors, now);

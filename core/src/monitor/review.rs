@@ -51,8 +51,10 @@ impl Review {
             return;
         }
         self.at = None;
-        // What was inferred is a conclusion, not a symptom.
-        let open = desk.all().filter(|incident| !self.inferred.contains_key(&incident.kind));
+        // What was inferred is a conclusion, not a symptom; and where another neighbor would be better, nothing is broken.
+        let is_choice = |kind: &IncidentKind| matches!(kind, IncidentKind::FarNeighbor { .. });
+        let open =
+            desk.all().filter(|incident| !self.inferred.contains_key(&incident.kind) && !is_choice(&incident.kind));
         let symptoms: Vec<Symptom> = open.map(|incident| Symptom::of(incident, topology)).collect();
         let causes = if symptoms.len() < 2 { Vec::new() } else { explain(&symptoms, topology, now) };
         self.close_refuted(&causes, desk, effects);

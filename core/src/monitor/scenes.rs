@@ -218,6 +218,7 @@ impl Scene {
                 probed_every: Duration::from_millis(200),
                 carries_until: Instant::BOOT,
                 failing: false,
+                latency: Default::default(),
             };
             self.tell(Input::LinkReported(report), ms);
         }

@@ -17,6 +17,7 @@ fn link(state: LinkState) -> Input {
         probed_every: Duration::ZERO,
         carries_until: Instant::BOOT,
         failing: false,
+        latency: Default::default(),
     })
 }
 
@@ -294,4 +295,15 @@ fn a_learned_detector_is_asked_like_every_other() {
     assert_eq!(raised(&told), ["link-unusual"]);
     let over: Vec<_> = (4..10).flat_map(|s| feed(&mut monitor, report(1), s * 1000)).collect();
     assert_eq!(over, [Effect::Clear { incident: 1 }]);
+}
+
+#[test]
+fn an_exchange_is_an_incident_until_it_is_over_whatever_becomes_of_its_links() {
+    let mut monitor = monitor(0);
+    let [far, near] = [1, 2].map(|i| PeerId::from_public_key([i; 32]));
+    let proposed = Input::ExchangeProposed(Pair { far, near, far_us: 40_000, near_us: 1_000 });
+    assert_eq!(raised(&feed(&mut monitor, proposed, 0)), ["far-neighbor"]);
+    feed(&mut monitor, link(LinkState::Up), 1);
+    assert_eq!(feed(&mut monitor, Input::PeerForgotten { peer: far }, 2), []);
+    assert_eq!(feed(&mut monitor, Input::ExchangeEnded { far, near }, 3), [Effect::Clear { incident: 1 }]);
 }

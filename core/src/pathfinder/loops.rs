@@ -54,6 +54,7 @@ fn node<'a>(me: u8, now: &'a Links, heard: impl Fn(u8) -> &'a Links, effects: &m
             probed_every: Duration::ZERO,
             carries_until: Instant::BOOT,
             failing: false,
+            latency: Default::default(),
         };
         role.handle(Input::LinkReported(report), Instant::BOOT, effects);
     }

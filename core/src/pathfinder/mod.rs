@@ -104,6 +104,11 @@ pub enum Input {
         /// Which.
         destination: PeerId,
     },
+    /// A neighbor is none any more.
+    PeerForgotten {
+        /// Which.
+        peer: PeerId,
+    },
 }
 
 /// What the role may ask for.
@@ -340,14 +345,13 @@ impl Pathfinder {
         known.choose(&self.config, now, effects);
     }
 
-    fn on_link_reported(&mut self, report: LinkReport, now: Instant) {
-        let before = self.neighbors.get(&report.peer).copied();
-        match report.link {
-            Some((link, _)) => self.neighbors.insert(report.peer, (link, report.state)),
-            None => self.neighbors.remove(&report.peer),
+    fn set_neighbor(&mut self, peer: PeerId, link: Option<(LinkId, LinkState)>, now: Instant) {
+        let before = match link {
+            Some(link) => self.neighbors.insert(peer, link),
+            None => self.neighbors.remove(&peer),
         };
-        if before != self.neighbors.get(&report.peer).copied() {
-            self.tags.insert(report.peer.tag(), report.peer);
+        if before != link {
+            self.tags.insert(peer.tag(), peer);
             // Nobody waits for a link of this node's own: what it knows first-hand counts at once.
             self.search_at = Some(now);
             self.neighbors_changed = true;
@@ -407,7 +411,10 @@ impl Machine for Pathfinder {
     fn handle(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
         match input {
             Input::LinksLearned { origin, links } => self.on_links_learned(origin, &links, now),
-            Input::LinkReported(report) => self.on_link_reported(report, now),
+            Input::LinkReported(LinkReport { peer, link, state, .. }) => {
+                self.set_neighbor(peer, link.map(|(link, _)| (link, state)), now);
+            }
+            Input::PeerForgotten { peer } => self.set_neighbor(peer, None, now),
             Input::Wanted { destination } => self.want(destination, now, effects),
             Input::TagWanted { tag } => {
                 if let Some(peer) = self.tags.get(&tag) {

@@ -30,6 +30,7 @@ fn report(peer: u8, state: LinkState) -> Input {
         probed_every: Duration::ZERO,
         carries_until: Instant::BOOT,
         failing: false,
+        latency: Default::default(),
     })
 }
 

@@ -18,6 +18,7 @@ pub use link::Probing;
 pub use measure::{ProbeWindow, Rtt};
 pub use report::{LinkReport, LinkState};
 
+use crate::latency::Latencies;
 use crate::limits::ADDRESSES_MAX;
 use crate::rng::Rng;
 use crate::{Instant, Label, LinkId, Machine, PeerId};
@@ -59,6 +60,8 @@ pub enum Input {
     },
     /// A plan wants the link re-established now.
     RedialRequested,
+    /// The neighbor is not wanted any more: the role ends.
+    Forgotten,
     /// Somebody who was restarted wants to know how the link is.
     ReportRequested,
 }
@@ -94,6 +97,11 @@ pub enum Effect {
     },
     /// How the link is; sent on every change, and with its probes, though at most once a second.
     Report(LinkReport),
+    /// There is nothing more to say of this neighbor: the last word of the role, which can be taken away now.
+    Gone {
+        /// Which neighbor.
+        peer: PeerId,
+    },
 }
 
 /// The role.
@@ -106,10 +114,14 @@ pub struct Peer {
     link: Option<Link>,
     /// Of probes and of dials, over all links that this neighbor had.
     window: ProbeWindow,
+    /// Over all links that this neighbor had.
+    latencies: Latencies,
     dial: Dial,
     established: u64,
     carries_until: Instant,
     next_report: Instant,
+    /// It has said its last word.
+    gone: bool,
 }
 
 #[derive(Debug)]
@@ -129,10 +141,12 @@ impl Peer {
             addresses: Vec::new(),
             link: None,
             window: ProbeWindow::default(),
+            latencies: Latencies::default(),
             dial: Dial { next: None, in_flight: false, attempts: 0 },
             established: 0,
             carries_until: now,
             next_report: now,
+            gone: false,
         }
     }
 
@@ -152,6 +166,7 @@ impl Peer {
             probed_every: link.map_or(Duration::ZERO, |l| l.pace(&self.probing)),
             carries_until: self.carries_until,
             failing: self.window.is_failing(),
+            latency: self.latencies.summary(),
         }
     }
 
@@ -195,6 +210,7 @@ impl Peer {
         if !link.on_returned(nonce, rtt, &self.probing, &mut self.window, now) {
             return;
         }
+        self.latencies.sample(rtt);
         let (recovers, measured) = (link.recovers(), link.returns == 1);
         if recovers {
             effects.push(Effect::SetUsable { link: id, usable: true });
@@ -239,6 +255,9 @@ impl Machine for Peer {
     type Effect = Effect;
 
     fn handle(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
+        if self.gone {
+            return;
+        }
         match input {
             Input::AddressesLearned(mut addresses) => {
                 addresses.truncate(ADDRESSES_MAX);
@@ -268,17 +287,25 @@ impl Machine for Peer {
                 }
             },
             Input::ReportRequested => self.tell(now, effects),
+            Input::Forgotten => {
+                self.gone = true;
+                return effects.push(Effect::Gone { peer: self.peer });
+            }
         }
         self.wake(now, effects);
     }
 
     fn wake(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.gone {
+            return;
+        }
         self.dial_if_due(now, effects);
         self.watch(now, effects);
     }
 
     fn deadline(&self) -> Option<Instant> {
         match &self.link {
+            _ if self.gone => None,
             Some(link) => Some(link.deadline(&self.probing)),
             None if self.dial.in_flight || self.addresses.is_empty() => None,
             None => self.dial.next,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::latency::LatencySummary;
 use crate::{Instant, Label, LinkId, PeerId};
 
 /// How a neighbor's link is.
@@ -36,6 +37,8 @@ pub struct LinkReport {
     /// [`ProbeWindow`](super::ProbeWindow)): reason to accuse it, even if single probes return. It says nothing about
     /// whether frames may be sent; `state` does.
     pub failing: bool,
+    /// What the last round trips to this neighbor took, over all links that it had in the life of this role.
+    pub latency: LatencySummary,
 }
 
 /// The states of a link.

@@ -98,6 +98,29 @@ fn downtime(peer: &mut Peer, cut_ms: u64) -> Duration {
 }
 
 #[test]
+fn who_is_forgotten_is_told_to_be_gone_and_never_dialed_or_reported_again() {
+    let mut peer = peer_with_link();
+    feed(&mut peer, Input::AddressesLearned(vec!["192.0.2.1:1".parse().unwrap()]), 2);
+    assert_eq!(feed(&mut peer, Input::Forgotten, 3), [Effect::Gone { peer: PeerId::from_public_key([1; 32]) }]);
+    assert_eq!(feed(&mut peer, Input::LinkClosed { link: LINK }, 4), []);
+    assert_eq!(feed(&mut peer, Input::ReportRequested, 5), []);
+    assert_eq!((peer.deadline(), wake(&mut peer, 60_000)), (None, vec![]));
+}
+
+#[test]
+fn latencies_are_counted_over_all_links_of_a_neighbor() {
+    let mut peer = peer_with_link();
+    assert_eq!(peer.report().latency.count, 1);
+    let other = LinkId(2);
+    feed(&mut peer, Input::LinkEstablished { link: other, label: Label(7) }, 10);
+    feed(&mut peer, Input::ProbeReturned { link: other, nonce: 1, rtt: 3 * MS }, 13);
+    let latency = peer.report().latency;
+    assert_eq!((latency.count, latency.min_us, latency.current_us, latency.mean_us), (2, 1000, 3000, 2000));
+    feed(&mut peer, Input::ProbeReturned { link: other, nonce: 77, rtt: MS }, 14);
+    assert_eq!(peer.report().latency.count, 2, "an echo of nothing is no measurement");
+}
+
+#[test]
 fn a_neighbor_with_an_address_is_dialed_at_once() {
     let mut peer = Peer::new(PeerId::from_public_key([1; 32]), probing(), 1, Instant::BOOT);
     let address = "127.0.0.1:1".parse().unwrap();

@@ -39,6 +39,10 @@ fn possible(kind: &IncidentKind) -> Vec<Vec<Step>> {
             one_each(vec![Step::Wait, Step::FindNeighbors])
         }
         IncidentKind::FewNeighbors => one_each(vec![Step::FindNeighbors]),
+        // Make before break: the executor goes on to the second step only when the first is measured.
+        IncidentKind::FarNeighbor { far, near } => {
+            vec![vec![Step::AddNeighbor { peer: *near }, Step::DropNeighbor { peer: *far }]]
+        }
         // Who waits for the disk is not helped by a restart, and everything stands on it.
         IncidentKind::ActorStuck { actor } if actor != WRITER => {
             one_each(vec![Step::RestartActor { actor: actor.clone() }])
@@ -72,7 +76,7 @@ const fn cost(step: &Step) -> u32 {
     match step {
         Step::Wait => 0,
         Step::Reroute { .. } | Step::SwitchPath { .. } | Step::TakeLoad | Step::Readmit { .. } => 10,
-        Step::Redial { .. } => 20,
+        Step::Redial { .. } | Step::AddNeighbor { .. } | Step::DropNeighbor { .. } => 20,
         Step::FindNeighbors => 40,
         Step::RotateCertificate => 60,
         Step::RestartActor { .. } => 80,
@@ -83,7 +87,7 @@ const fn cost(step: &Step) -> u32 {
 /// What a step may break if the diagnosis is wrong.
 const fn risk(step: &Step) -> u32 {
     match step {
-        Step::RestartActor { .. } => 30,
+        Step::RestartActor { .. } | Step::DropNeighbor { .. } => 30,
         Step::ShedLoad => 100,
         Step::Quarantine { .. } => 250,
         _ => 0,

@@ -161,6 +161,7 @@ fn every_kind() -> Vec<IncidentKind> {
         IncidentKind::BreachAhead { peer },
         IncidentKind::LinkUnusual { peer },
         IncidentKind::FewNeighbors,
+        IncidentKind::FarNeighbor { far: peer, near: PeerId::from_public_key([2; 32]) },
         IncidentKind::NodeUnreachable { peer },
         IncidentKind::RelayFailing { peer },
         IncidentKind::RegionUnreachable { region: "east".to_owned() },

@@ -25,7 +25,7 @@ pub use chunk::{CHUNK_HEAD_BYTES, Chunk, Damaged, check_opening, opening, sealed
 pub use digest::Digest;
 pub use entry::{Entry, Handled, Header, Outcome, Started};
 pub use replay::{Divergence, Replay, Tally, Unplayed};
-pub use roles::{GossipStart, MonitorStart, PathfinderStart, PeerStart, PlannerStart};
+pub use roles::{GossipStart, MonitorStart, PathfinderStart, PeerStart, PlannerStart, RebalancerStart};
 
 use crate::{Machine, Rejected};
 
@@ -77,11 +77,13 @@ pub enum RoleName {
     Planner,
     /// [`crate::executor`].
     Executor,
+    /// [`crate::rebalancer`].
+    Rebalancer,
 }
 
 impl RoleName {
     /// Every role, in the order in which they are started.
-    pub const ALL: [RoleName; 7] = [
+    pub const ALL: [RoleName; 8] = [
         RoleName::Policy,
         RoleName::Gossip,
         RoleName::Peer,
@@ -89,6 +91,7 @@ impl RoleName {
         RoleName::Pathfinder,
         RoleName::Planner,
         RoleName::Executor,
+        RoleName::Rebalancer,
     ];
 
     /// The word for it.
@@ -101,6 +104,7 @@ impl RoleName {
             RoleName::Pathfinder => "pathfinder",
             RoleName::Planner => "planner",
             RoleName::Executor => "executor",
+            RoleName::Rebalancer => "rebalancer",
         }
     }
 }
@@ -113,7 +117,7 @@ impl fmt::Display for RoleName {
 
 /// The text names no role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a role: policy, gossip, peer, monitor, pathfinder, planner or executor")]
+#[error("not a role: policy, gossip, peer, monitor, pathfinder, planner, executor or rebalancer")]
 pub struct NotARole;
 
 impl FromStr for RoleName {

@@ -10,6 +10,7 @@ use crate::pathfinder::Pathfinder;
 use crate::peer::Peer;
 use crate::planner::Planner;
 use crate::policy::Policy;
+use crate::rebalancer::Rebalancer;
 use crate::wire::codec;
 use crate::{Instant, Rejected};
 
@@ -41,6 +42,7 @@ pub(super) fn born(role: RoleName, start: &[u8]) -> Result<Box<dyn Played>, Reje
         RoleName::Pathfinder => newborn::<Pathfinder>(start),
         RoleName::Planner => newborn::<Planner>(start),
         RoleName::Executor => newborn::<Executor>(start),
+        RoleName::Rebalancer => newborn::<Rebalancer>(start),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::pathfinder::{self, Pathfinder};
 use crate::peer::{Peer, Probing};
 use crate::planner::Planner;
 use crate::policy::Policy;
+use crate::rebalancer::{self, Rebalancer};
 use crate::signer::Signer;
 use crate::{Instant, PeerId, Rejected};
 
@@ -67,6 +68,17 @@ pub struct PathfinderStart {
 pub struct PlannerStart {
     /// Incidents that are open.
     pub open: Vec<Incident>,
+    /// When it starts.
+    pub now: Instant,
+}
+
+/// What a rebalancer role is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RebalancerStart {
+    /// How it is to rebalance.
+    pub config: rebalancer::Config,
+    /// What its randomness is drawn from.
+    pub seed: u64,
     /// When it starts.
     pub now: Instant,
 }
@@ -142,6 +154,15 @@ impl Recorded for Executor {
 
     fn made_of((): ()) -> Self {
         Executor::default()
+    }
+}
+
+impl Recorded for Rebalancer {
+    const ROLE: RoleName = RoleName::Rebalancer;
+    type Start = RebalancerStart;
+
+    fn made_of(RebalancerStart { config, seed, now }: RebalancerStart) -> Self {
+        Rebalancer::new(config, seed, now)
     }
 }
 

@@ -30,6 +30,10 @@ pub enum Control {
     Prune,
     /// A part of finding out what differs.
     Reconcile(reconcile::Message),
+    /// Asks whether the two may part: the receiver closes the link, or says that it stays.
+    Part,
+    /// The answer to [`Control::Part`] of a node that needs the link.
+    Stay,
 }
 
 #[cfg(test)]
@@ -58,6 +62,8 @@ mod tests {
             items.clone().prop_map(Control::Announce),
             items.clone().prop_map(Control::Graft),
             Just(Control::Prune),
+            Just(Control::Part),
+            Just(Control::Stay),
             summary.prop_map(|(root, items, fresh)| Control::Reconcile(reconcile::Message::Summary {
                 root,
                 items,

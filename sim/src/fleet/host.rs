@@ -13,7 +13,7 @@ use prunella_core::wiring::{Command, Route};
 use prunella_core::{Instant, Label, LinkId, PeerId, monitor};
 
 use super::traffic::Traffic;
-use crate::config::{HEDGE_AFTER, LINK_PROBING, PATH_PROBING, PATHS};
+use crate::config::{HEDGE_AFTER, LINK_PROBING, PATH_PROBING, PATHS, rebalancing};
 
 /// A host.
 #[derive(Debug)]
@@ -88,6 +88,7 @@ impl Host {
                 neighbors_target: neighbors.len(),
                 rtt_limit: RTT_LIMIT,
             },
+            rebalancer: rebalancing(self.identity.peer(), neighbors.len()),
             seed: self.rng.next_u64(),
         };
         let dialable =

@@ -181,7 +181,8 @@ impl Fleet {
                     let rejected = bad.into_iter().map(|reason| gossip::Input::Rejected { from, reason });
                     [gossip::Input::Heard { from, message }].into_iter().chain(rejected).collect()
                 }
-                Ok(Said::Hello { .. }) => Vec::new(),
+                // No simulated node wants to part.
+                Ok(Said::Hello { .. } | Said::Parting(_)) => Vec::new(),
                 Err(reason) => vec![gossip::Input::Rejected { from, reason }],
             };
             for input in inputs {

@@ -271,7 +271,8 @@ impl Reader {
 }
 
 fn role_named(word: &str) -> Said<Role> {
-    let roles = [Role::Policy, Role::Gossip, Role::Monitor, Role::Pathfinder, Role::Planner, Role::Executor];
+    let roles =
+        [Role::Policy, Role::Gossip, Role::Monitor, Role::Pathfinder, Role::Planner, Role::Executor, Role::Rebalancer];
     let name = |role: &Role| format!("{role:?}").to_lowercase();
     let found = roles.into_iter().find(|role| name(role) == word);
     let names = || roles.iter().map(name).collect::<Vec<_>>().join(", ");

@@ -7,10 +7,11 @@ use prunella_core::pathfinder::Pathfinder;
 use prunella_core::peer::{Peer, Probing};
 use prunella_core::planner::Planner;
 use prunella_core::policy::{Policy, RuleSet};
+use prunella_core::rebalancer::Rebalancer;
 use prunella_core::record::{NodeBody, SignedRecord};
-use prunella_core::recording::{GossipStart, MonitorStart, PathfinderStart, PeerStart, PlannerStart};
+use prunella_core::recording::{GossipStart, MonitorStart, PathfinderStart, PeerStart, PlannerStart, RebalancerStart};
 use prunella_core::wire::codec;
-use prunella_core::{PeerId, gossip, monitor, pathfinder, peer, planner, policy};
+use prunella_core::{PeerId, gossip, monitor, pathfinder, peer, planner, policy, rebalancer};
 use prunella_storage::{StoreError, Tree};
 
 use super::Shell;
@@ -53,6 +54,11 @@ impl Shell {
             late_after: probe.late_after() + probe.link_interval(),
             dead_after: probe.dead_after(),
         };
+        let start = PeerStart { peer, probing, seed: self.host.random_u64(), now: self.clock.now() };
+        // Whoever failed while it was told of the end hears of it again.
+        if !self.roster.contains(&peer) {
+            return Newborn::of(start, vec![peer::Input::Forgotten]);
+        }
         let mut first = Vec::new();
         if let Some(living) = self.links().snapshot().iter().find(|link| link.peer == peer) {
             first.push(peer::Input::LinkEstablished { link: living.link, label: living.label });
@@ -62,7 +68,7 @@ impl Shell {
             addresses = self.known.nodes().remove(&peer).map(|node| node.addresses).unwrap_or_default();
         }
         first.push(peer::Input::AddressesLearned(addresses));
-        Newborn::of(PeerStart { peer, probing, seed: self.host.random_u64(), now: self.clock.now() }, first)
+        Newborn::of(start, first)
     }
 
     /// A PathfinderActor's machine: the destinations that have a route stay under watch, and so do those whose last path
@@ -102,6 +108,18 @@ impl Shell {
     /// An ExecutorActor's machine: what was under way is planned again.
     pub fn executor(&self) -> Newborn<Executor> {
         Newborn::of((), Vec::new())
+    }
+
+    /// A RebalancerActor's machine. Where the operator lists the neighbors, nobody is exchanged.
+    pub fn rebalancer(&self) -> Newborn<Rebalancer> {
+        let neighbors = &self.config.neighbors;
+        let config = rebalancer::Config {
+            me: self.credentials.peer(),
+            target: neighbors.target,
+            every: neighbors.rebalance_every(),
+            configured: neighbors.peers.iter().copied().collect(),
+        };
+        Newborn::of(RebalancerStart { config, seed: self.host.random_u64(), now: self.clock.now() }, Vec::new())
     }
 
     /// A PolicyActor's machine, and the rules that it is to enforce.

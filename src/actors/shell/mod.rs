@@ -5,6 +5,7 @@ mod adopt;
 mod gate;
 mod journal;
 mod known;
+mod neighbors;
 mod pump;
 mod roster;
 mod routes;
@@ -26,8 +27,6 @@ use prunella_core::membership::{Change, Evidence, Status};
 use prunella_core::pathfinder::Way;
 use prunella_core::policy::{Action, RuleSet};
 use prunella_core::record::{ProvenRecord, RecordId, SignedRecord};
-use prunella_core::rng::Rng;
-use prunella_core::selection::{Candidate, choose};
 use prunella_core::wire::codec;
 use prunella_core::wiring::{Command, Route};
 use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, Verified, executor, pathfinder};
@@ -47,7 +46,7 @@ use super::clock::Clock;
 use super::directory::Directory;
 use super::driver::Perform;
 use super::recorder::Recorder;
-use crate::config::{MeshConfig, Neighbors};
+use crate::config::MeshConfig;
 use crate::datapath::{self, Port};
 use crate::host::Host;
 use crate::security::Credentials;
@@ -329,6 +328,12 @@ impl Perform for Shell {
                 self.directory.keep(self.journal.record(incident, outcome, self.clock.now()));
             }
             Command::FindNeighbors => self.find_neighbors(),
+            Command::AddNeighbor { .. }
+            | Command::AskToPart { .. }
+            | Command::LetGo { .. }
+            | Command::RemovePeer { .. } => {
+                self.rearrange(&command);
+            }
         }
     }
 }
@@ -368,24 +373,6 @@ impl Shell {
     fn keep_if_any(&self, batch: Option<Batch>) {
         if let Some(batch) = batch {
             self.directory.keep(batch);
-        }
-    }
-
-    /// Puts nodes that are known, well and not on the roster onto it, as many links as are missing.
-    fn find_neighbors(&self) {
-        let up = self.port.link_stats().iter().filter(|link| link.usable).count();
-        let missing = self.config.neighbors.target.saturating_sub(up);
-        let mut dialable = self.known.dialable();
-        dialable.retain(|peer, _| self.roster.welcomes(peer) && self.roster.addresses(peer).is_empty());
-        let candidates: Vec<_> = dialable
-            .iter()
-            .map(|(peer, node)| Candidate { peer: *peer, region: node.region.as_str(), rtt: None })
-            .collect();
-        let Neighbors { selection, .. } = self.config.neighbors;
-        let (me, region) = (self.credentials.peer(), self.config.region.as_str());
-        let mut rng = Rng::from_seed(self.host.random_u64());
-        for peer in choose(selection, me, &region, &candidates, missing, &mut rng) {
-            self.roster.add(peer, dialable[&peer].addresses.clone());
         }
     }
 }

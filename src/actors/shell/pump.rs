@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use prunella_core::gossip::Parting;
 use prunella_core::wiring::Route;
-use prunella_core::{LinkId, PeerId, gossip, pathfinder, peer};
+use prunella_core::{LinkId, PeerId, gossip, pathfinder, peer, rebalancer};
 use prunella_storage::{Batch, Tree};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
@@ -102,9 +103,12 @@ impl Shell {
                 self.remember_neighbor(peer);
                 self.directory.deliver(Route::Peer(peer, peer::Input::LinkEstablished { link, label }));
             }
-            LinkEvent::Closed { peer, link, reason } => {
+            LinkEvent::Closed { peer, link, reason, parted } => {
                 tracing::info!(peer = %peer.short(), reason, "link closed");
                 self.owners.lock().unwrap_or_else(PoisonError::into_inner).remove(&link);
+                if parted && self.roster.takes_leave(&peer) {
+                    return self.forget_neighbor(peer);
+                }
                 self.directory.deliver(Route::Peer(peer, peer::Input::LinkClosed { link }));
             }
             LinkEvent::DialFailed { peer, address, reason } => {
@@ -113,6 +117,13 @@ impl Shell {
             }
             LinkEvent::Received { peer: from, message, .. } => {
                 self.directory.deliver(Route::Gossip(gossip::Input::Heard { from, message }));
+            }
+            LinkEvent::Parting { peer, parting } => {
+                let heard = match parting {
+                    Parting::Asked => rebalancer::Input::PartingAsked { peer },
+                    Parting::Declined => rebalancer::Input::PartingDeclined { peer },
+                };
+                self.directory.deliver(Route::Rebalancer(heard));
             }
             LinkEvent::Rejected { peer, reason } => {
                 tracing::debug!(peer = peer.map(|p| p.short()), %reason, "rejected on a link");

@@ -1,6 +1,6 @@
 //! Whom this node wants links with, and where they can be dialed. Each entry has a PeerActor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
@@ -10,6 +10,13 @@ use prunella_core::limits::{ADDRESSES_MAX, NEIGHBORS_MAX};
 use crate::config::MeshConfig;
 
 type StartPeer = Box<dyn Fn(PeerId) + Send + Sync>;
+type EndPeer = Box<dyn Fn(PeerId) + Send + Sync>;
+
+/// How PeerActors begin and end; set by their supervisor whenever it starts.
+struct Actors {
+    start: StartPeer,
+    end: EndPeer,
+}
 
 /// The neighbors that are wanted.
 pub struct Roster {
@@ -17,15 +24,16 @@ pub struct Roster {
     only: Vec<PeerId>,
     max: usize,
     peers: Mutex<BTreeMap<PeerId, Vec<SocketAddr>>>,
-    /// Starts a PeerActor; set by the supervisor of the peers whenever it starts.
-    start: Mutex<Option<StartPeer>>,
+    /// Those who were asked to part, and have not answered.
+    asked: Mutex<BTreeSet<PeerId>>,
+    actors: Mutex<Option<Actors>>,
 }
 
 impl Roster {
     pub(super) fn new(config: &MeshConfig, me: PeerId, peers: BTreeMap<PeerId, Vec<SocketAddr>>) -> Self {
         let max = config.neighbors.max.min(NEIGHBORS_MAX);
         let only = config.neighbors.peers.clone();
-        let roster = Self { me, only, max, peers: Mutex::default(), start: Mutex::default() };
+        let roster = Self { me, only, max, peers: Mutex::default(), asked: Mutex::default(), actors: Mutex::default() };
         for (peer, addresses) in peers {
             roster.add(peer, addresses);
         }
@@ -54,10 +62,49 @@ impl Roster {
             *known = addresses;
         }
         drop(peers);
-        if is_new && let Some(start) = &*self.start.lock().unwrap_or_else(PoisonError::into_inner) {
-            start(peer);
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer);
+        if is_new {
+            self.start(peer);
         }
         is_new
+    }
+
+    fn start(&self, peer: PeerId) {
+        if let Some(actors) = &*self.actors.lock().unwrap_or_else(PoisonError::into_inner) {
+            (actors.start)(peer);
+        }
+    }
+
+    /// Wants no link with this node any more.
+    pub fn remove(&self, peer: &PeerId) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(peer);
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).remove(peer);
+    }
+
+    /// The PeerActor of a node that is not wanted any more has said its last word. If the node was wanted again
+    /// meanwhile, another actor takes its place.
+    pub fn end(&self, peer: PeerId) {
+        if let Some(actors) = &*self.actors.lock().unwrap_or_else(PoisonError::into_inner) {
+            (actors.end)(peer);
+        }
+        if self.contains(&peer) {
+            self.start(peer);
+        }
+    }
+
+    /// Whether this node is on the roster.
+    pub fn contains(&self, peer: &PeerId) -> bool {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).contains_key(peer)
+    }
+
+    /// Notes that this neighbor was asked to part.
+    pub fn asks_to_part(&self, peer: PeerId) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(peer);
+    }
+
+    /// Whether this neighbor, that says it has parted, was asked to; asking answers it.
+    pub fn takes_leave(&self, peer: &PeerId) -> bool {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(peer)
     }
 
     /// Where a node on the roster can be dialed.
@@ -80,14 +127,19 @@ impl Roster {
         self.len() == 0
     }
 
-    /// How PeerActors are started from now on.
-    pub fn start_with(&self, start: impl Fn(PeerId) + Send + Sync + 'static) {
-        *self.start.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(start));
+    /// How PeerActors begin and end from now on.
+    pub fn start_with(
+        &self,
+        start: impl Fn(PeerId) + Send + Sync + 'static,
+        end: impl Fn(PeerId) + Send + Sync + 'static,
+    ) {
+        let actors = Actors { start: Box::new(start), end: Box::new(end) };
+        *self.actors.lock().unwrap_or_else(PoisonError::into_inner) = Some(actors);
     }
 
     /// Starts no PeerActors any more. What started them holds the shell, and so this roster.
     pub fn start_nobody(&self) {
-        *self.start.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.actors.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -105,6 +157,32 @@ mod tests {
         config.neighbors.peers = vec![id(2)];
         let roster = Roster::new(&config, id(1), BTreeMap::new());
         assert!(roster.welcomes(&id(2)) && !roster.welcomes(&id(3)) && !roster.welcomes(&id(1)));
+    }
+
+    #[test]
+    fn who_has_left_is_dialed_no_more_and_whoever_is_wanted_again_gets_another_actor() {
+        let roster = Roster::new(&MeshConfig::default(), id(1), BTreeMap::from([(id(2), vec![])]));
+        let story = std::sync::Arc::new(Mutex::new(String::new()));
+        let (starts, ends) = (story.clone(), story.clone());
+        roster.start_with(move |_| starts.lock().unwrap().push('+'), move |_| ends.lock().unwrap().push('-'));
+        assert!(!roster.takes_leave(&id(2)), "nobody has asked it to");
+        roster.asks_to_part(id(2));
+        assert!(roster.takes_leave(&id(2)) && !roster.takes_leave(&id(2)));
+        roster.remove(&id(2));
+        assert!(!roster.contains(&id(2)) && roster.addresses(&id(2)).is_empty());
+        roster.end(id(2));
+        assert_eq!(*story.lock().unwrap(), "-");
+        roster.add(id(2), vec![]);
+        roster.end(id(2));
+        assert_eq!(*story.lock().unwrap(), "-+-+");
+    }
+
+    #[test]
+    fn who_is_wanted_again_does_not_part_any_more() {
+        let roster = Roster::new(&MeshConfig::default(), id(1), BTreeMap::from([(id(2), vec![])]));
+        roster.asks_to_part(id(2));
+        roster.add(id(2), vec![]);
+        assert!(!roster.takes_leave(&id(2)));
     }
 
     #[test]

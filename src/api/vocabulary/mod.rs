@@ -5,6 +5,7 @@
 
 mod incident;
 mod path;
+mod region;
 
 use std::net::SocketAddr;
 
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
 pub use path::{PathInfo, PathLinkInfo, PathWhy};
+pub use prunella_core::latency::LatencySummary;
+pub use region::{ClusterInfo, RegionHint, RegionsInfo};
 
 use super::chaos;
 use super::error::Error;
@@ -34,6 +37,8 @@ pub enum Request {
     },
     /// Every neighbor's link; [`Response::Links`].
     Links,
+    /// Who stands close together, as far as latencies tell; [`Response::Regions`].
+    Regions,
     /// The paths to a node; [`Response::Paths`].
     Paths {
         /// A peer id, a prefix of one, or a node's name.
@@ -168,6 +173,8 @@ pub enum Response {
         /// One entry per neighbor.
         links: Vec<LinkInfo>,
     },
+    /// To [`Request::Regions`].
+    Regions(RegionsInfo),
     /// To [`Request::Paths`], best first.
     Paths {
         /// The destination.
@@ -396,6 +403,9 @@ pub struct LinkInfo {
     pub probed_every_ms: u64,
     /// Whether more than 40 % of the last ten attempts to reach the neighbor failed.
     pub failing: bool,
+    /// What the last round trips took.
+    #[serde(default)]
+    pub latency: LatencySummary,
 }
 
 /// An actor or a supervisor.

@@ -5,6 +5,7 @@ mod healing;
 mod membership;
 mod page;
 pub(super) mod quantity;
+mod region;
 mod replay;
 mod routing;
 mod service;
@@ -37,6 +38,7 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Members(standing) => membership::members(standing, &mut page),
         Response::Peers { peers } => routing::peers(peers, &mut page),
         Response::Links { links } => routing::links(links, &mut page),
+        Response::Regions(info) => region::regions(info, &mut page),
         Response::Paths { destination, paths } => routing::paths(*destination, paths, &mut page),
         Response::Ping { peer, rtt_us, via } => routing::ping(*peer, *rtt_us, via, &mut page),
         Response::Trace { destination, hops } => routing::trace(*destination, hops, &mut page),

@@ -52,6 +52,23 @@ pub(super) fn links(links: &[LinkInfo], page: &mut Page) {
         ]);
     }
     table.write(page, "no links; `peers` shows whom the node knows, `prunella join` or `bootstrap` whom it dials");
+    if links.iter().any(|info| info.latency.count > 0) {
+        page.line("");
+        round_trips(links, page);
+    }
+}
+
+/// What the last round trips to each neighbor took.
+fn round_trips(links: &[LinkInfo], page: &mut Page) {
+    let titles = ["CURRENT", "MIN", "MEAN", "P99", "MAX", "COUNT"].map(Column::Right);
+    let [current, min, mean, p99, max, count] = titles;
+    let mut table = Table::new([Column::Left("ROUND TRIPS"), current, min, mean, p99, max, count]);
+    for LinkInfo { name, peer, latency: l, .. } in links {
+        let [current, min, mean, p99, max] =
+            [l.current_us, l.min_us, l.mean_us, l.p99_us, l.max_us].map(|us| round_trip(us.into()));
+        table.row([called(name, *peer), current, min, mean, p99, max, l.count.to_string()]);
+    }
+    table.write(page, "none");
 }
 
 pub(super) fn paths(destination: PeerId, paths: &[PathInfo], page: &mut Page) {
@@ -151,7 +168,7 @@ pub(super) fn trace(destination: PeerId, hops: &[HopInfo], page: &mut Page) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::vocabulary::PathLinkInfo;
+    use crate::api::vocabulary::{LatencySummary, PathLinkInfo};
 
     fn peer(byte: u8) -> PeerId {
         PeerId::from_public_key([byte; 32])
@@ -197,10 +214,21 @@ beta  aibaeaqcai  relayed         2  192.0.2.1:4600 [::1]:4600
             established: 1,
             probed_every_ms: 5000,
             failing: false,
+            latency: LatencySummary {
+                current_us: 1400,
+                min_us: 900,
+                max_us: 20_000,
+                mean_us: 1500,
+                p99_us: 9000,
+                count: 4000,
+            },
         }];
         let expected = "\
 NEIGHBOR  PEER        STATE      RTT   LOSS  PROBED EVERY     SENT  RECEIVED  MADE  ADDRESS
 b         aibaeaqcai  up     1.50 ms  2.5 %         5.0 s  2.0 KiB      10 B     1  -
+
+ROUND TRIPS  CURRENT     MIN     MEAN      P99      MAX  COUNT
+b            1.40 ms  900 µs  1.50 ms  9.00 ms  20.0 ms   4000
 ";
         assert_eq!(drawn(|page| links(&known, page)), expected);
     }

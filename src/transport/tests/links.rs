@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use prunella_core::gossip::Heard;
+use prunella_core::gossip::{Heard, Parting};
 use prunella_core::reconcile::Message;
 use prunella_core::wire::Control;
 use prunella_core::wire::codec::encode_message;
@@ -52,6 +52,27 @@ async fn a_link_carries_control_messages_both_ways_and_frames() {
     a.port.send_probe(link, &[], 0, 99);
     let event = soon(a.frames.recv()).await.unwrap();
     assert!(matches!(event, Event::ProbeReturned { nonce: 99, .. }), "both ends derived the same keys: {event:?}");
+}
+
+#[tokio::test]
+async fn whoever_asks_to_part_is_told_that_the_other_has() {
+    let mesh = Mesh::new();
+    let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+    a.link(&mut b).await;
+    a.links.send(b.peer(), &Control::Part).unwrap();
+    let asked = b
+        .event(|event| match event {
+            LinkEvent::Parting { peer, parting } => Some((*peer, *parting)),
+            _ => None,
+        })
+        .await;
+    assert_eq!(asked, (a.peer(), Parting::Asked));
+    b.links.part(a.peer());
+    for (node, has_parted) in [(&mut a, true), (&mut b, false)] {
+        let parted =
+            node.event(|event| if let LinkEvent::Closed { parted, .. } = event { Some(*parted) } else { None });
+        assert_eq!(parted.await, has_parted, "only the one who asked hears it from the other");
+    }
 }
 
 #[tokio::test]

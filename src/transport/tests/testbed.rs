@@ -204,7 +204,7 @@ impl Node {
     /// Waits until the end of a link to `peer` is told, and returns why.
     pub(super) async fn closed(&mut self, peer: PeerId) -> (LinkId, String) {
         self.event(|event| match event {
-            LinkEvent::Closed { peer: p, link, reason } if *p == peer => Some((*link, reason.clone())),
+            LinkEvent::Closed { peer: p, link, reason, .. } if *p == peer => Some((*link, reason.clone())),
             _ => None,
         })
         .await

@@ -9,6 +9,7 @@ mod gray;
 mod machine;
 mod network;
 mod ramp;
+mod rebalancing;
 mod trace;
 mod traffic;
 mod world;

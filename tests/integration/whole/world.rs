@@ -75,6 +75,44 @@ impl World {
         world
     }
 
+    /// A mesh of two sites, far from each other: nodes with even numbers, and nodes with odd ones. They choose their
+    /// neighbors themselves, and exchange one of them at most in every `period`.
+    pub(crate) async fn on_two_sites(count: usize, period: Duration, rng: &mut Rng) -> Self {
+        let trace = Arc::new(Trace::begin());
+        let near = Wire { latency: Duration::from_millis(1), jitter: Duration::ZERO, loss_permille: 0, cut: false };
+        let network = Network::new(rng.next_u64(), near, trace.clone());
+        let home = tempfile::tempdir().unwrap();
+        let nodes = (0..count).map(|number| Node::new(number, home.path(), &network, &trace, rng)).collect();
+        let mut world = Self { trace, network, nodes, links: Vec::new(), _home: home };
+        for (from, to) in (0..count).flat_map(|from| (0..count).map(move |to| (from, to))) {
+            if from % 2 != to % 2 {
+                world.change_wire(from, to, |wire| wire.latency = FAR);
+            }
+        }
+        for node in &mut world.nodes {
+            node.config.neighbors.target = 3;
+            node.config.neighbors.rebalance_every_s = period.as_secs();
+        }
+        let founder = world.nodes[0].found().await;
+        for node in &mut world.nodes[1..] {
+            let token = founder.invite(Duration::from_secs(600)).unwrap();
+            node.join(&token).await;
+        }
+        world
+    }
+
+    /// Who is linked to whom, as the nodes tell it, and whether that is far; every link from each of its ends.
+    pub(crate) async fn links_told(&self) -> Vec<(usize, usize, bool)> {
+        let mut told = Vec::new();
+        for (number, node) in self.nodes.iter().enumerate() {
+            let Ok(Response::Links { links }) = node.handle().request(Request::Links).await else { continue };
+            let up = links.into_iter().filter(|link| link.state == "up");
+            let others = up.filter_map(|link| self.nodes.iter().position(|node| node.peer == link.peer));
+            told.extend(others.map(|other| (number, other, number % 2 != other % 2)));
+        }
+        told
+    }
+
     /// Each link has wires of its own, alike in both directions.
     fn draw_wires(&self, usual: Wire, rng: &mut Rng) {
         for &(a, b) in &self.links {
@@ -260,7 +298,7 @@ impl Node {
         }
     }
 
-    async fn incidents(&self) -> Vec<String> {
+    pub(crate) async fn incidents(&self) -> Vec<String> {
         match self.handle().request(Request::Incidents).await {
             Ok(Response::Incidents { incidents }) => incidents
                 .into_iter()
@@ -317,6 +355,8 @@ fn write_identity(dir: &Path, rng: &mut Rng) -> PeerId {
 }
 
 const PORT: u16 = 4600;
+/// How long a datagram takes from one site to the other.
+const FAR: Duration = Duration::from_millis(40);
 /// How often the nodes are asked how they are.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const POLICY: &str = "

@@ -50,7 +50,7 @@ fn gate() -> Gate {
 fn turned_away(gate: &mut Gate, bytes: &[u8], known: &mut VerifiedCache) -> Vec<Rejected> {
     match gate.read(bytes, AT, known) {
         Ok(Said::Message { bad, .. }) => bad,
-        Ok(Said::Hello { .. }) => vec![],
+        Ok(Said::Hello { .. } | Said::Parting(_)) => vec![],
         Err(reason) => vec![reason],
     }
 }
@@ -196,6 +196,9 @@ fn the_greeting_comes_first_and_once() {
     assert_eq!(gate.read(&summary(), AT, &mut known), Err(Rejected::UnknownSender));
     assert_eq!(gate.read(&hello, AT, &mut known), Ok(Said::Hello { incarnation: 4, label: Label(3) }));
     assert_eq!(gate.read(&hello, AT, &mut known), Err(Rejected::Malformed));
+    let part = codec::encode_message(&Control::Part);
+    assert_eq!(gate.read(&part, AT, &mut known), Ok(Said::Parting(Parting::Asked)));
+    assert_eq!(Gate::new(RATE, AT.now).read(&part, AT, &mut known), Err(Rejected::UnknownSender));
     let said = Said::Message {
         message: Heard::Reconcile(reconcile::Message::Summary { root: [7; 32], items: 0, fresh: true }),
         bad: vec![],

@@ -86,6 +86,7 @@ impl Mesh {
                     probed_every: Duration::ZERO,
                     carries_until: Instant::BOOT,
                     failing: false,
+                    latency: Default::default(),
                 }),
             );
         }

@@ -1,0 +1,39 @@
+//! Who stands close together.
+
+use prunella_core::PeerId;
+use serde::{Deserialize, Serialize};
+
+/// What latencies say about regions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionsInfo {
+    /// Every cluster, the one of this node first, then the largest.
+    pub clusters: Vec<ClusterInfo>,
+    /// Nodes that should perhaps name another region.
+    pub hints: Vec<RegionHint>,
+}
+
+/// Nodes that stand close together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterInfo {
+    /// Who they are.
+    pub members: Vec<PeerId>,
+    /// Their names, in the same order.
+    pub names: Vec<String>,
+    /// The region that most of them name; `None` if none of them does, or two are named equally often.
+    pub region: Option<String>,
+    /// The middle one of the round trips between them, in microseconds; `None` if no link between two of them is known.
+    pub inside_us: Option<u32>,
+}
+
+/// A region that a node should perhaps name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionHint {
+    /// The node.
+    pub peer: PeerId,
+    /// Its name.
+    pub name: String,
+    /// The region that it names; empty: none.
+    pub named: String,
+    /// The region that most nodes near it name.
+    pub measured: String,
+}
