@@ -89,7 +89,7 @@ async fn killable(node: &Node) -> Vec<String> {
 }
 
 /// Makes an actor fail, and waits until it runs, handles messages, and its failure is told as an incident.
-async fn comes_back(node: &Node, name: &str, how: Failure) {
+pub(super) async fn comes_back(node: &Node, name: &str, how: Failure) {
     let before = node.actor(name).await.unwrap();
     let told_before = told(node, name).await.unwrap();
     node.fail(name, how).await;

@@ -6,6 +6,7 @@ use prunella::api::chaos::Order;
 use prunella::api::vocabulary::Failure;
 use prunella::api::{Request, replay};
 
+use super::actors::comes_back;
 use super::echo::{Echo, echo_server};
 use super::mesh::{Mesh, Node, PATIENCE, Plan, until};
 
@@ -17,7 +18,7 @@ async fn what_nodes_hear_while_actors_and_links_fail_has_the_same_effects_again(
     far.expose("echo", echo_server().await).await;
     let echo = Echo::start(near.forward("echo").await).await;
     for actor in ["gossip", "pathfinder", "monitor"] {
-        near.fail(actor, Failure::Kill).await;
+        comes_back(near, actor, Failure::Kill).await;
         echo.goes_on().await;
     }
     let relay = &mesh.nodes[mesh.paths(0, 2, 2).await[0]];
