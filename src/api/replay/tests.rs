@@ -83,7 +83,7 @@ fn no_changed_byte_goes_unnoticed() {
         let why = refused(&file, &changed);
         let named = match at {
             0..8 => "at byte 0: not a recording".to_owned(),
-            8..10 => "of the format; this program reads version 1".to_owned(),
+            8..10 => "of the format; this program reads version".to_owned(),
             _ => {
                 let chunk = starts.iter().rev().find(|start| **start <= at).unwrap();
                 format!("at byte {chunk}: corrupt")
