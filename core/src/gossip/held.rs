@@ -31,6 +31,8 @@ pub(super) enum Applied {
         /// The record that had to go: the origin's share is full, and keeps the smallest ids, so that all nodes keep
         /// the same ones.
         evicted: Option<Box<Verified<ProvenRecord>>>,
+        /// Whether it tells of the same links as the one in whose place it is: only the measurements may be other ones.
+        remeasured: bool,
     },
     /// It, or a newer one, was there.
     Known,
@@ -119,8 +121,12 @@ impl Held {
         let id = self.items.remove(&replaced).unwrap_or_else(|| id.clone());
         self.past.insert(replaced);
         self.items.insert(item, id);
+        let remeasured = matches!(
+            (&held.record.body, &proven.record.body),
+            (Body::Links(before), Body::Links(now)) if now.has_neighbors_of(before)
+        );
         *held = proven;
-        Applied::News { evicted: None }
+        Applied::News { evicted: None, remeasured }
     }
 
     /// Takes in a record whose id is new, at its place among those of its origin.
@@ -146,7 +152,7 @@ impl Held {
         self.origins.entry(id.origin).or_default().insert(at, proven);
         self.count += 1;
         self.items.insert(item, id);
-        Applied::News { evicted }
+        Applied::News { evicted, remeasured: false }
     }
 
     fn largest_of(&self, origin: &PeerId) -> Option<RecordId> {
@@ -271,7 +277,7 @@ mod tests {
         let me = Identity::from_secret(&[1; 32]);
         let mut held = Held::default();
         let [a, b] = [Body::Service, Body::Withdrawn].map(|body| said(&me, Kind::Service, "web", body, 7));
-        assert_eq!(held.apply(a.clone(), |_, _| {}), Applied::News { evicted: None });
+        assert_eq!(held.apply(a.clone(), |_, _| {}), Applied::News { evicted: None, remeasured: false });
         let Applied::Contradicts(proof) = held.apply(b, |_, _| panic!("it is not taken in")) else {
             panic!("they contradict each other")
         };

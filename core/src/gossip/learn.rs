@@ -46,15 +46,20 @@ impl Gossip {
             let is_rare = matches!(record.body, Body::Shared(_) | Body::Equivocation(_));
             rare = is_rare.then(|| record.clone());
         });
-        let evicted = match applied {
-            Applied::News { evicted } => evicted,
+        let (evicted, remeasured) = match applied {
+            Applied::News { evicted, remeasured } => (evicted, remeasured),
             Applied::Contradicts(proof) => {
                 self.expose(proof, now, effects);
                 return false;
             }
             Applied::Known | Applied::NoRoom => return false,
         };
-        self.tell(&id, now, effects);
+        // Who is whose neighbor, and who accuses whom, is as it was.
+        if remeasured {
+            effects.extend(changed(&id, Subject::of(&self.held, &id)));
+        } else {
+            self.tell(&id, now, effects);
+        }
         if let Some(gone) = evicted {
             self.let_go(&gone, now, effects);
         }

@@ -193,6 +193,11 @@ impl NodeBody {
 }
 
 impl LinksBody {
+    /// Whether both tell of links to the same neighbors.
+    pub(crate) fn has_neighbors_of(&self, other: &Self) -> bool {
+        self.links.iter().map(|link| link.neighbor).eq(other.links.iter().map(|link| link.neighbor))
+    }
+
     /// The links, less those to these neighbors, ascending.
     pub(crate) fn less<'a>(&'a self, silent: &'a [PeerId]) -> impl Iterator<Item = LinkBody> + 'a {
         self.links.iter().filter(|link| silent.binary_search(&link.neighbor).is_err()).copied()
