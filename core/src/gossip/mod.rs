@@ -11,6 +11,7 @@ mod learn;
 mod loaded;
 mod members;
 mod own_links;
+mod pace;
 mod publish;
 mod repair;
 mod shared;

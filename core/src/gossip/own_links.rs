@@ -12,13 +12,15 @@
 //! ends would tell the mesh. One that ends while its neighbor is accused is told again once it has held for
 //! [`PROVES_ITSELF`], or once the accusation is withdrawn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::limits::{ACCUSE_AFTER, LINKS_PER_NODE_MAX, SUSPICION_HOLD};
+use crate::limits::{ACCUSE_AFTER, LINKS_PER_NODE_MAX};
 use crate::peer::LinkReport;
 use crate::record::{JudgmentsBody, LinkBody, LinksBody, Refuted};
-use crate::{Instant, PeerId};
+use crate::{Instant, Label, PeerId};
+
+use super::pace::Pace;
 
 /// What this node has to say of its neighbors.
 #[derive(Debug, Default)]
@@ -42,9 +44,10 @@ pub(super) struct OwnLinks {
     judgments_told: JudgmentsBody,
     /// When they are told again; set while they differ from what was told.
     due: Option<Instant>,
-    /// When they were last told, and the least time from then until the next telling.
-    spoke: Instant,
-    pause: Duration,
+    /// How often anything is told.
+    pace: Pace,
+    /// How often something is told of each neighbor of which something was told lately.
+    pace_of: BTreeMap<PeerId, Pace>,
 }
 
 /// Bodies that take the place of what was told.
@@ -114,18 +117,26 @@ impl OwnLinks {
         self.restated = restated;
     }
 
-    /// Whether it is time to tell something; to be asked after every change. A first change is told at once, further ones
-    /// after pauses that double. A link that comes and goes, and what is said about it, would otherwise cost everybody
-    /// several records per second (the idea of RFC 8405, for what is sent instead of for what is computed).
+    /// Whether it is time to tell something; to be asked after every change.
     pub(super) fn is_time(&mut self, now: Instant) -> bool {
-        if self.links_told.is_none() || !(self.has_other_links() || self.has_other_judgments()) {
-            return false;
-        }
-        let free = self.spoke + self.pause;
+        let Some(free) = self.links_told.as_ref().and_then(|_| self.free_at()) else { return false };
         if free > now {
             self.due = Some(self.due.map_or(free, |due| due.min(free)));
         }
         free <= now
+    }
+
+    /// When something that is not as it was told may be told; `None` if there is nothing. News of a neighbor that is slowed
+    /// waits for those of all others. A neighbor that is not never waits for one that is: its link may be the only way
+    /// left, and what it costs is bounded by its own pace.
+    fn free_at(&self) -> Option<Instant> {
+        let least = self.pace.spoke() + Pace::MIN;
+        let free = |peer: PeerId| match self.pace_of.get(&peer) {
+            Some(pace) if pace.is_slowed() => pace.free().max(self.pace.free()),
+            Some(pace) => pace.free().max(least),
+            None => least,
+        };
+        self.other_links().into_iter().chain(self.other_judgments()).map(free).min()
     }
 
     /// When to wake it; `None` while nothing has to be told.
@@ -143,18 +154,27 @@ impl OwnLinks {
 
     /// What is to be told: nothing, if all that differed is as it was.
     pub(super) fn tell(&mut self, now: Instant) -> Told {
-        let links = self.links_told.is_none() || self.has_other_links() || self.has_other_metrics();
+        let (links, judgments) = (self.other_links(), self.other_judgments());
+        let tells_links = self.links_told.is_none() || !links.is_empty() || self.has_other_metrics();
         let told = Told {
-            links: links.then(|| self.tell_links()),
-            judgments: self.has_other_judgments().then(|| self.tell_judgments()),
+            links: tells_links.then(|| self.tell_links()),
+            judgments: (!judgments.is_empty()).then(|| self.tell_judgments()),
         };
         self.due = None;
         if told != Told::default() {
-            let calm = now.since(self.spoke) >= CALM_AFTER;
-            self.pause = if calm { PAUSE_MIN } else { (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX) };
-            self.spoke = now;
+            self.pace.note(now);
+            self.note_of_each(links.into_iter().chain(judgments).collect(), now);
         }
         told
+    }
+
+    fn note_of_each(&mut self, neighbors: BTreeSet<PeerId>, now: Instant) {
+        self.pace_of.retain(|_, pace| !pace.is_calm(now));
+        for peer in neighbors {
+            if self.pace_of.len() < LINKS_PER_NODE_MAX || self.pace_of.contains_key(&peer) {
+                self.pace_of.entry(peer).or_default().note(now);
+            }
+        }
     }
 
     /// The links as they are, which are told now in any case.
@@ -199,24 +219,38 @@ impl OwnLinks {
         JudgmentsBody { silent, failing, refuted }
     }
 
-    fn has_other_judgments(&self) -> bool {
-        self.restated || self.judgments() != self.judgments_told
+    /// Neighbors of which the judgments say something else than was told, and those of which it is to be said again; some
+    /// of them twice.
+    fn other_judgments(&self) -> Vec<PeerId> {
+        let (told, now) = (&self.judgments_told, self.judgments());
+        let restated = self.restated.then_some(&self.accused).into_iter().flatten();
+        let silent = difference(&told.silent, &now.silent);
+        let failing = difference(&told.failing, &now.failing);
+        let refuted = difference(&told.refuted, &now.refuted).map(|refuted| &refuted.accuser);
+        silent.chain(failing).chain(refuted).chain(restated).copied().collect()
     }
 
-    /// Whether other links are up, or under other labels, than was told. Of links to silent neighbors the judgments tell.
-    fn has_other_links(&self) -> bool {
-        let Some(told) = &self.links_told else { return true };
-        let silent = |peer: &PeerId| !self.is_proven(peer) && self.accused.binary_search(peer).is_ok();
-        let told: BTreeMap<_, _> = told.links.iter().map(|link| (link.neighbor, link.label)).collect();
-        let count = self.listed().take(LINKS_PER_NODE_MAX).count();
-        told.keys().filter(|peer| !silent(peer)).count() != count
-            || !self.listed().take(LINKS_PER_NODE_MAX).all(|link| told.get(&link.neighbor) == Some(&link.label))
+    /// Neighbors to which the links are up, or under other labels, than was told. Of links to silent neighbors the
+    /// judgments tell.
+    fn other_links(&self) -> Vec<PeerId> {
+        let is_silent = |peer: &PeerId| !self.is_proven(peer) && self.accused.binary_search(peer).is_ok();
+        let told = self.links_told.iter().flat_map(|told| &told.links).filter(move |link| !is_silent(&link.neighbor));
+        let told: BTreeMap<PeerId, Label> = told.map(|link| (link.neighbor, link.label)).collect();
+        let now: BTreeMap<PeerId, Label> =
+            self.listed().take(LINKS_PER_NODE_MAX).map(|link| (link.neighbor, link.label)).collect();
+        let is_other = |peer: &&PeerId| told.get(peer) != now.get(peer);
+        told.keys().chain(now.keys()).filter(is_other).copied().collect()
     }
 
     fn has_other_metrics(&self) -> bool {
         let told = self.links_told.iter().flat_map(|told| &told.links);
         told.filter_map(|link| Some((self.now.get(&link.neighbor)?, link))).any(|(x, y)| differs_notably(x, y))
     }
+}
+
+/// What is in one of two, but not in both.
+fn difference<'a, T: PartialEq>(a: &'a [T], b: &'a [T]) -> impl Iterator<Item = &'a T> {
+    a.iter().filter(|x| !b.contains(x)).chain(b.iter().filter(|x| !a.contains(x)))
 }
 
 /// Whether routes could change by it: a quarter of the round trip (and 200 microseconds), or two percent of loss.
@@ -234,16 +268,6 @@ const PROVES_ITSELF: Duration = Duration::from_secs(10);
 const GATHER: Duration = Duration::from_millis(100);
 /// Least time between two records that differ in measurements only.
 const METRICS_EVERY: Duration = Duration::from_secs(10);
-/// Least time between a first record and the next.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// The longest such time: shorter than [`SUSPICION_HOLD`], so that a withdrawal or a refutation is there before the
-/// removal. And a link that is back is the only way for somebody whose other way breaks before that is told: it must
-/// not keep traffic waiting much longer than a break takes to be noticed.
-const PAUSE_MAX: Duration = Duration::from_millis(1500);
-/// How long nothing must have changed for the next change to be told at once again.
-const CALM_AFTER: Duration = Duration::from_secs(10);
-
-const _: () = assert!(PAUSE_MAX.as_nanos() < SUSPICION_HOLD.as_nanos(), "who may be removed is heard first");
 
 #[cfg(test)]
 mod tests {
@@ -405,6 +429,29 @@ mod tests {
         assert!(own.is_time(at(41_000)));
         let told = own.tell(at(41_000));
         assert_eq!((told.links, told.judgments), (None, Some(JudgmentsBody::default())), "the links are as last told");
+    }
+
+    #[test]
+    fn a_link_that_is_back_does_not_wait_for_another_that_comes_and_goes() {
+        let mut own = own();
+        let mut flap = |own: &mut OwnLinks, state, ms: u64| {
+            own.update(&report(2, state, at(1_000_000)), at(ms));
+            own.is_time(at(ms)).then(|| own.tell(at(ms)))
+        };
+        own.update(&report(3, LinkState::Down, at(1_000_000)), at(19_000));
+        own.tell(at(19_000));
+        for round in 0..8 {
+            let state = if round % 2 == 0 { LinkState::Down } else { LinkState::Up };
+            let told = flap(&mut own, state, 20_000 + round * 1500);
+            assert!(told.is_some(), "it is told as seldom as it may be");
+        }
+        // The last news of 2 were those of 30.5 s.
+        assert_eq!(flap(&mut own, LinkState::Down, 31_000), None);
+        own.update(&report(3, LinkState::Up, at(1_000_000)), at(31_000));
+        assert!(own.is_time(at(31_000)), "it is the first news of 3 in a long while");
+        assert_eq!(neighbors(own.tell(at(31_000)).links), [1, 3].map(peer));
+        assert_eq!(flap(&mut own, LinkState::Up, 31_200), None, "2 has to wait again");
+        assert_eq!(own.deadline(), Some(at(32_500)));
     }
 
     #[test]
