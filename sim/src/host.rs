@@ -73,6 +73,8 @@ pub(crate) struct Host {
 #[derive(Debug)]
 pub(crate) struct Journal {
     pub(crate) open: BTreeMap<u64, Incident>,
+    /// Of open incidents, the one that each follows from.
+    roots: BTreeMap<u64, u64>,
     next: u64,
     outcomes: VecDeque<Outcome>,
 }
@@ -282,6 +284,22 @@ impl Journal {
         self.open.insert(incident.id, incident);
     }
 
+    pub(crate) fn explain(&mut self, incident: u64, root: u64) {
+        self.roots.insert(incident, root);
+    }
+
+    /// Takes out what is over.
+    pub(crate) fn close(&mut self, incident: u64) -> Option<Incident> {
+        self.roots.remove(&incident);
+        self.open.remove(&incident)
+    }
+
+    /// The open incidents that follow from another one.
+    pub(crate) fn following(&self, root: u64) -> impl Iterator<Item = &Incident> {
+        let following = self.roots.iter().filter(move |(_, of)| **of == root);
+        following.filter_map(|(incident, _)| self.open.get(incident))
+    }
+
     pub(crate) fn record(&mut self, outcome: Outcome) {
         self.outcomes.push_back(outcome);
         if self.outcomes.len() > OUTCOMES_MAX {
@@ -292,12 +310,13 @@ impl Journal {
     /// A new process closes what was open: it cannot know how long it lasted.
     fn kill(&mut self) {
         self.open.clear();
+        self.roots.clear();
     }
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { open: BTreeMap::new(), next: 1, outcomes: VecDeque::new() }
+        Self { open: BTreeMap::new(), roots: BTreeMap::new(), next: 1, outcomes: VecDeque::new() }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use prunella_core::PeerId;
-use prunella_core::incident::IncidentKind;
+use prunella_core::incident::{Evidence, Incident, IncidentKind};
 use prunella_core::limits::PATH_LABELS_MAX;
 use prunella_core::node::Role;
 use prunella_core::pathfinder::Way;
@@ -127,8 +127,7 @@ impl World {
             }
         }
         for (node, host) in self.hosts.iter().enumerate() {
-            let excused = |kind| self.is_liar(node) || self.is_beyond_reach(node, kind);
-            for incident in host.journal.open.values().filter(|incident| !excused(&incident.kind)) {
+            for incident in host.journal.open.values().filter(|incident| !self.is_excused(node, incident)) {
                 let subject = self.subject(&incident.kind.subject().to_string());
                 wrong.push(format!(
                     "node {node}: {} {subject} since {} is open",
@@ -172,9 +171,16 @@ impl World {
         honest(from) && honest(to) && self.network.hops(from, to, honest) <= HOPS_MAX
     }
 
-    fn is_beyond_reach(&self, from: usize, kind: &IncidentKind) -> bool {
-        let IncidentKind::PathLost { destination } = kind else { return false };
-        !self.is_within_reach(from, self.index[destination])
+    /// Whether an incident may stay open: nobody owes a way to what is out of reach, and who cannot reach two nodes behind
+    /// one relay may well suspect the relay.
+    fn is_excused(&self, node: usize, incident: &Incident) -> bool {
+        let is_beyond = |incident: &Incident| match &incident.kind {
+            IncidentKind::PathLost { destination } => !self.is_within_reach(node, self.index[destination]),
+            _ => false,
+        };
+        let mut following = self.hosts[node].journal.following(incident.id).peekable();
+        let stands_for_others = matches!(incident.evidence, Evidence::Explains { .. }) && following.peek().is_some();
+        self.is_liar(node) || is_beyond(incident) || (stands_for_others && following.all(is_beyond))
     }
 
     /// Whether a node reports its link to another as up.

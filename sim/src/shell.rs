@@ -161,10 +161,11 @@ impl World {
                 self.hosts[host].journal.open(incident);
             }
             Command::CloseIncident { incident } => {
-                if let Some(incident) = self.hosts[host].journal.open.remove(&incident) {
+                if let Some(incident) = self.hosts[host].journal.close(incident) {
                     self.spread_news(News::Cleared { host, incident });
                 }
             }
+            Command::ExplainIncident { incident, root, .. } => self.hosts[host].journal.explain(incident, root),
             Command::RecordOutcome { outcome, .. } => self.hosts[host].journal.record(outcome),
             Command::EnforcePolicy(rules) => self.hosts[host].rules = rules,
             Command::MemberChanged(change) => self.on_member_changed(host, &change),
