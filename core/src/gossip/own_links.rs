@@ -434,7 +434,7 @@ mod tests {
     #[test]
     fn a_link_that_is_back_does_not_wait_for_another_that_comes_and_goes() {
         let mut own = own();
-        let mut flap = |own: &mut OwnLinks, state, ms: u64| {
+        let flap = |own: &mut OwnLinks, state, ms: u64| {
             own.update(&report(2, state, at(1_000_000)), at(ms));
             own.is_time(at(ms)).then(|| own.tell(at(ms)))
         };
