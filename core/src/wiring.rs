@@ -279,9 +279,11 @@ impl Wire for gossip::Effect {
                 routes.push(Route::Rebalancer(rebalancer::Input::NodeLearned { peer, body: body.clone() }));
                 Route::Shell(Command::NodeChanged { peer, body })
             }
-            gossip::Effect::LinksChanged { origin, links } => {
-                let neighbors = links.iter().map(|link| link.neighbor).collect();
-                routes.push(Route::Monitor(monitor::Input::LinksLearned { origin, neighbors }));
+            gossip::Effect::LinksChanged { origin, links, remeasured } => {
+                if !remeasured {
+                    let neighbors = links.iter().map(|link| link.neighbor).collect();
+                    routes.push(Route::Monitor(monitor::Input::LinksLearned { origin, neighbors }));
+                }
                 routes.push(Route::Rebalancer(rebalancer::Input::LinksLearned { origin, links: links.clone() }));
                 Route::Pathfinder(pathfinder::Input::LinksLearned { origin, links })
             }

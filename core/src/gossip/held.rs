@@ -13,14 +13,22 @@ use crate::{ItemId, PeerId, Verified};
 pub(super) struct Held {
     /// What each origin says, by kind and key, ascending: few records, so that all of an origin is found at once. None is
     /// empty.
-    origins: BTreeMap<PeerId, Vec<Verified<ProvenRecord>>>,
+    origins: BTreeMap<PeerId, Vec<Entry>>,
     /// How many there are, of all origins.
     count: usize,
-    items: BTreeMap<ItemId, RecordId>,
+    /// Who said what has this item: the rest is found among the little that it says.
+    items: BTreeMap<ItemId, PeerId>,
     /// The newest version that this node is known to have spoken with, under any id: it must exceed it when it speaks
     /// next.
     spoken: u64,
     past: Past,
+}
+
+/// One record. Its kind stands beside it, so that whoever searches for another kind does not have to fetch it.
+#[derive(Debug)]
+struct Entry {
+    kind: Kind,
+    proven: Verified<ProvenRecord>,
 }
 
 /// What became of a record.
@@ -45,7 +53,7 @@ pub(super) enum Applied {
 impl Held {
     /// Every record, ordered by id.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Verified<ProvenRecord>> {
-        self.origins.values().flatten()
+        self.origins.values().flatten().map(|entry| &entry.proven)
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -58,7 +66,8 @@ impl Held {
 
     /// The record with this item; `None` if it never was here, or a newer one took its place.
     pub(super) fn signed(&self, item: &ItemId) -> Option<&Verified<ProvenRecord>> {
-        self.items.get(item).and_then(|id| self.get(id))
+        let said = self.origins.get(self.items.get(item)?)?;
+        said.iter().map(|entry| &entry.proven).find(|proven| proven.item == *item)
     }
 
     /// Whether this node holds the item, or held it until lately: in both cases it need not be asked for.
@@ -68,7 +77,7 @@ impl Held {
 
     /// Every record held of one origin.
     pub(super) fn of_origin(&self, origin: &PeerId) -> impl Iterator<Item = &Record> {
-        self.origins.get(origin).into_iter().flatten().map(|proven| &proven.record)
+        self.origins.get(origin).into_iter().flatten().map(|entry| &entry.proven.record)
     }
 
     /// All that an origin says of its neighbors, and the version of its judgments, 0 if there are none; `None` without a
@@ -108,7 +117,7 @@ impl Held {
             Ok(at) => at,
             Err(at) => return self.insert(at, proven, note),
         };
-        let held = &mut records[at];
+        let held = &mut records[at].proven;
         if let Some(proof) = contradiction(held, &proven) {
             return Applied::Contradicts(Box::new(proof));
         }
@@ -118,9 +127,9 @@ impl Held {
             return Applied::Known;
         }
         note(&proven, Some(replaced));
-        let id = self.items.remove(&replaced).unwrap_or_else(|| id.clone());
+        self.items.remove(&replaced);
+        self.items.insert(item, id.origin);
         self.past.insert(replaced);
-        self.items.insert(item, id);
         let remeasured = matches!(
             (&held.record.body, &proven.record.body),
             (Body::Links(before), Body::Links(now)) if now.has_neighbors_of(before)
@@ -149,19 +158,19 @@ impl Held {
             return Applied::NoRoom;
         }
         note(&proven, None);
-        self.origins.entry(id.origin).or_default().insert(at, proven);
+        self.origins.entry(id.origin).or_default().insert(at, Entry { kind: id.kind, proven });
         self.count += 1;
-        self.items.insert(item, id);
+        self.items.insert(item, id.origin);
         Applied::News { evicted, remeasured: false }
     }
 
     fn largest_of(&self, origin: &PeerId) -> Option<RecordId> {
-        self.origins.get(origin)?.last().map(|proven| proven.record.id.clone())
+        self.origins.get(origin)?.last().map(|entry| entry.proven.record.id.clone())
     }
 
     fn remove(&mut self, id: &RecordId) -> Option<Verified<ProvenRecord>> {
         let records = self.origins.get_mut(&id.origin)?;
-        let gone = records.remove(place(records, id.kind, &id.key).ok()?);
+        let gone = records.remove(place(records, id.kind, &id.key).ok()?).proven;
         if records.is_empty() {
             self.origins.remove(&id.origin);
         }
@@ -182,21 +191,22 @@ impl Held {
     pub(super) fn drop_origin(&mut self, origin: &PeerId) -> Vec<Verified<ProvenRecord>> {
         let gone = self.origins.remove(origin).unwrap_or_default();
         self.count -= gone.len();
-        for proven in &gone {
+        for Entry { proven, .. } in &gone {
             self.items.remove(&proven.item);
             self.past.insert(proven.item);
         }
-        gone
+        gone.into_iter().map(|entry| entry.proven).collect()
     }
 }
 
 /// Where a record stands among those of its origin, or would stand.
-fn place(records: &[Verified<ProvenRecord>], kind: Kind, key: &str) -> Result<usize, usize> {
-    records.binary_search_by(|proven| (proven.record.id.kind, proven.record.id.key.as_str()).cmp(&(kind, key)))
+fn place(records: &[Entry], kind: Kind, key: &str) -> Result<usize, usize> {
+    let order = |entry: &Entry| entry.kind.cmp(&kind).then_with(|| entry.proven.record.id.key.as_str().cmp(key));
+    records.binary_search_by(order)
 }
 
-fn find<'a>(records: &'a [Verified<ProvenRecord>], kind: Kind, key: &str) -> Option<&'a Verified<ProvenRecord>> {
-    place(records, kind, key).ok().map(|at| &records[at])
+fn find<'a>(records: &'a [Entry], kind: Kind, key: &str) -> Option<&'a Verified<ProvenRecord>> {
+    place(records, kind, key).ok().map(|at| &records[at].proven)
 }
 
 /// The proof that the two contradict each other: they have one id and one version, but say different things.

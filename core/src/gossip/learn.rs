@@ -56,7 +56,8 @@ impl Gossip {
         };
         // Who is whose neighbor, and who accuses whom, is as it was.
         if remeasured {
-            effects.extend(changed(&id, Subject::of(&self.held, &id)));
+            let links = self.held.testimony(&id.origin).map(|(_, testimony)| testimony.links).unwrap_or_default();
+            effects.push(Effect::LinksChanged { origin: id.origin, links, remeasured });
         } else {
             self.tell(&id, now, effects);
         }
@@ -119,7 +120,7 @@ pub(super) fn changed(id: &RecordId, subject: Subject<'_>) -> Option<Effect> {
         Subject::Neighbors(None) if id.kind == Kind::Judgments => return None,
         Subject::Neighbors(told) => {
             let links = told.map(|(_, testimony)| testimony.links).unwrap_or_default();
-            return Some(Effect::LinksChanged { origin: id.origin, links });
+            return Some(Effect::LinksChanged { origin: id.origin, links, remeasured: false });
         }
         Subject::Else(record) => record.map(|record| &record.body),
     };

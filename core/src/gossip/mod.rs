@@ -132,6 +132,8 @@ pub enum Effect {
         origin: PeerId,
         /// All of them.
         links: Vec<LinkBody>,
+        /// Whether they lead to the same neighbors as before: only the measurements may be other ones.
+        remeasured: bool,
     },
     /// A service appeared or went away.
     ServiceChanged {

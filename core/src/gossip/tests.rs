@@ -258,7 +258,7 @@ fn expired_records_go() {
     gossip.wake(mesh.now, &mut effects);
     let gone = effects
         .iter()
-        .any(|e| matches!(e, Effect::LinksChanged { origin, links } if *origin == id(2) && links.is_empty()));
+        .any(|e| matches!(e, Effect::LinksChanged { origin, links, .. } if *origin == id(2) && links.is_empty()));
     assert!(gone, "{effects:?}");
     assert!(gossip.records().any(|r| r.id.origin == id(1) && r.id.kind == Kind::Links), "own ones are renewed");
 }
