@@ -1,12 +1,14 @@
 //! The records held: the newest of each id, found by id and by item.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::limits::{PAST_ITEMS_MAX, RECORDS_MAX, RECORDS_PER_ORIGIN_MAX};
 use crate::membership::Testimony;
 use crate::planted::{self, PlantedBug};
 use crate::record::{Body, Equivocation, Kind, LIFE_BITS, ProvenRecord, Record, RecordId};
 use crate::{ItemId, PeerId, Verified};
+
+use super::items::Items;
 
 /// Records by origin, the newest version of each id.
 #[derive(Debug, Default)]
@@ -16,8 +18,8 @@ pub(super) struct Held {
     origins: BTreeMap<PeerId, Vec<Entry>>,
     /// How many there are, of all origins.
     count: usize,
-    /// Who said what has this item: the rest is found among the little that it says.
-    items: BTreeMap<ItemId, PeerId>,
+    /// The same records by item.
+    items: Items<Verified<ProvenRecord>>,
     /// The newest version that this node is known to have spoken with, under any id: it must exceed it when it speaks
     /// next.
     spoken: u64,
@@ -66,13 +68,12 @@ impl Held {
 
     /// The record with this item; `None` if it never was here, or a newer one took its place.
     pub(super) fn signed(&self, item: &ItemId) -> Option<&Verified<ProvenRecord>> {
-        let said = self.origins.get(self.items.get(item)?)?;
-        said.iter().map(|entry| &entry.proven).find(|proven| proven.item == *item)
+        self.items.get(item)
     }
 
     /// Whether this node holds the item, or held it until lately: in both cases it need not be asked for.
     pub(super) fn knows(&self, item: &ItemId) -> bool {
-        self.items.contains_key(item) || self.past.contains(item)
+        self.items.contains(item) || self.past.contains(item)
     }
 
     /// Every record held of one origin.
@@ -128,7 +129,7 @@ impl Held {
         }
         note(&proven, Some(replaced));
         self.items.remove(&replaced);
-        self.items.insert(item, id.origin);
+        self.items.insert(item, proven.clone());
         self.past.insert(replaced);
         let remeasured = matches!(
             (&held.record.body, &proven.record.body),
@@ -158,9 +159,9 @@ impl Held {
             return Applied::NoRoom;
         }
         note(&proven, None);
+        self.items.insert(item, proven.clone());
         self.origins.entry(id.origin).or_default().insert(at, Entry { kind: id.kind, proven });
         self.count += 1;
-        self.items.insert(item, id.origin);
         Applied::News { evicted, remeasured: false }
     }
 
@@ -225,8 +226,8 @@ fn is_old(held: &ProvenRecord, proven: &ProvenRecord) -> bool {
 /// searched to make room: when the younger one is full, the older one goes as a whole.
 #[derive(Debug, Default)]
 struct Past {
-    young: BTreeSet<ItemId>,
-    old: BTreeSet<ItemId>,
+    young: Items<()>,
+    old: Items<()>,
 }
 
 impl Past {
@@ -238,7 +239,7 @@ impl Past {
         if self.young.len() >= PAST_ITEMS_MAX / 2 {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(item);
+        self.young.insert(item, ());
     }
 
     fn insert_unless(&mut self, item: ItemId, held: ItemId) {

@@ -7,6 +7,7 @@
 
 mod gate;
 mod held;
+mod items;
 mod learn;
 mod loaded;
 mod members;
