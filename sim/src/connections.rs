@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::host::Link;
 use crate::lie::{Taken, Utterance};
 use crate::network::{Fate, RETRANSMIT};
+use crate::sampling::Carriage;
 use crate::world::World;
 
 /// Control messages under way on one connection.
@@ -140,6 +141,7 @@ impl World {
             receive_key: FrameKey::from_bytes(receive),
             window: ReplayWindow::new(),
             sequence: 0,
+            carriage: Carriage::default(),
             // The handshake stands for the greetings.
             gate: Gate::greeted(CONTROL_RATE_PER_SECOND, self.now),
             rejected_in_row: 0,

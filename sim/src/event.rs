@@ -16,6 +16,8 @@ pub(crate) enum Event {
     Wake { host: usize, life: u64 },
     /// What a shell tells its roles every second: the wall clock and the wanted destinations.
     Tick { host: usize, life: u64 },
+    /// A process samples itself and its links, at the earliest when it is due.
+    Sample { host: usize, life: u64, due: Instant },
     /// A frame arrives over a connection; `copy`: the network made it of one that arrives by itself.
     Frame { conn: u64, to: usize, bytes: Vec<u8>, copy: bool },
     /// The oldest control message waiting on a connection is due at an end.
@@ -27,7 +29,7 @@ pub(crate) enum Event {
     /// An end of a connection learns that it is over.
     Closed { conn: u64, at: usize },
     /// Writes to a store are due to be flushed.
-    Flush { host: usize, life: u64 },
+    Flush { host: usize, life: u64, since: Instant },
     /// A supervisor starts the roles again that have crashed.
     Restart { host: usize, life: u64 },
     /// Every pair sends its next request.
@@ -46,7 +48,7 @@ impl Event {
     /// The node whose process handles it: while it is paused, the event waits.
     pub(crate) fn host(&self) -> Option<usize> {
         match self {
-            Event::Wake { host, .. } | Event::Tick { host, .. } => Some(*host),
+            Event::Wake { host, .. } | Event::Tick { host, .. } | Event::Sample { host, .. } => Some(*host),
             Event::Frame { to, .. } | Event::Control { to, .. } => Some(*to),
             Event::Dial { from, .. } | Event::DialFailed { from, .. } => Some(*from),
             Event::Closed { at, .. } => Some(*at),

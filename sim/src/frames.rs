@@ -55,6 +55,7 @@ impl World {
         bytes.extend(own.payload);
         let Some(link) = self.hosts[host].links.get_mut(&link) else { return };
         link.sequence += 1;
+        link.carriage.sent_bytes += bytes.len() as u64;
         link.carried |= !header.is_link_probe();
         stamp(&mut bytes, link.sequence, &link.send_key);
         let (conn, to) = (link.conn, link.peer);
@@ -88,10 +89,16 @@ impl World {
 
     /// Whither the frame goes on; `None` if it has arrived or cannot go on.
     fn take_frame(&mut self, at: usize, ingress: LinkId, bytes: &mut [u8]) -> Result<Option<(u64, usize)>, Rejected> {
+        let length = bytes.len() as u64;
         let mut frame = Frame::parse(bytes)?;
         let link = self.hosts[at].links.get_mut(&ingress).expect("BUG: the link was just found");
         frame.verify(&link.receive_key)?;
-        link.window.accept(frame.sequence())?;
+        if let Err(reason) = link.window.accept(frame.sequence()) {
+            link.carriage.rejected[reason as usize] += 1;
+            return Err(reason);
+        }
+        link.carriage.heard += 1;
+        link.carriage.heard_bytes += length;
         link.carried |= !frame.is_link_probe();
         let ingress_label = link.label;
         let Some(label) = frame.next_label() else {
@@ -105,6 +112,7 @@ impl World {
         frame.advance(ingress_label);
         let out = self.hosts[at].links.get_mut(&out).expect("BUG: the link was just found");
         out.sequence += 1;
+        out.carriage.sent_bytes += length;
         out.carried = true;
         frame.reseal(out.sequence, &out.send_key);
         Ok(Some((out.conn, out.peer)))

@@ -19,6 +19,7 @@ use prunella_core::{Instant, Label, LinkId, PeerId, Rejected, TokenBucket, gossi
 use crate::config::{HEDGE_AFTER, LINK_PROBING, PATH_PROBING, PATHS, rebalancing};
 use crate::disk::{Damage, Disk};
 use crate::event::Event;
+use crate::sampling::Carriage;
 
 /// A host.
 #[derive(Debug)]
@@ -100,6 +101,7 @@ pub(crate) struct Link {
     pub(crate) receive_key: FrameKey,
     pub(crate) window: ReplayWindow,
     pub(crate) sequence: u64,
+    pub(crate) carriage: Carriage,
     /// What the neighbor's messages have to pass.
     pub(crate) gate: Gate,
     /// Messages in a row that were rejected.

@@ -45,6 +45,7 @@ mod oracle;
 mod progress;
 mod records;
 mod report;
+mod sampling;
 pub mod scale;
 pub mod scenario;
 mod shell;

@@ -29,6 +29,7 @@ impl World {
         self.check_memory(host);
         self.settle(host, commands);
         self.queue.push(now, Event::Tick { host, life });
+        self.queue.push(now, Event::Sample { host, life, due: now });
     }
 
     /// Ends a host's process without a word.

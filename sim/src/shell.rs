@@ -10,7 +10,7 @@ use prunella_core::node::{Node, Role};
 use prunella_core::pathfinder::{self, Way};
 use prunella_core::record::{RecordId, SignedRecord};
 use prunella_core::wiring::{Command, Route};
-use prunella_core::{Instant, PeerId, gossip, peer};
+use prunella_core::{Instant, PeerId, gossip, monitor, peer};
 
 use crate::config::Bug;
 use crate::event::Event;
@@ -231,7 +231,7 @@ impl World {
                     Some(version) => state.acknowledged.insert(id, (version, at)),
                     None => state.acknowledged.remove(&id),
                 };
-                self.queue.push(at, Event::Flush { host, life });
+                self.queue.push(at, Event::Flush { host, life, since: now });
             }
             None => {
                 state.acknowledged.retain(|_, (_, done)| *done <= now);
@@ -240,13 +240,18 @@ impl World {
         }
     }
 
-    pub(crate) fn on_flush(&mut self, host: usize, life: u64) {
+    /// What was written at `since` is flushed.
+    pub(crate) fn on_flush(&mut self, host: usize, life: u64, since: Instant) {
         let state = &mut self.hosts[host];
-        if state.life == life && self.config.bug == Some(Bug::ForgottenFlush) {
+        if state.life != life {
+            return;
+        }
+        if self.config.bug == Some(Bug::ForgottenFlush) {
             state.disk.pretend_to_flush(self.now);
-        } else if state.life == life {
+        } else {
             state.disk.flush(self.now);
         }
+        self.tell(host, Route::Monitor(monitor::Input::StoreWrote { took: self.now.since(since) }));
     }
 
     /// Safety: every table and queue of a node is within its limit.
