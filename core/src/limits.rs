@@ -113,6 +113,8 @@ pub const PATH_LABELS_MAX: usize = 8;
 pub const PATHS_DEFAULT: usize = 3;
 /// Most paths kept per active destination.
 pub const PATHS_MAX: usize = 8;
+/// Most lanes over which traffic to a destination is spread, the first included.
+pub const LANES_MAX: usize = PATHS_MAX;
 /// Times per second, and destination, that traffic begins to be sent on a second path as well.
 pub const HEDGES_PER_SECOND: u32 = 2;
 /// Most sessions whose acknowledgments are awaited one by one, a hundred times a second.
@@ -301,6 +303,7 @@ const _: () = assert!(
 );
 const _: () = assert!(QUARANTINED_PERCENT_MAX < 50, "a quorum is left whomever this node quarantines");
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");
+const _: () = assert!(LANES_MAX <= PATHS_MAX, "each lane can have a path of its own");
 const _: () = assert!(RECORDS_MAX <= MEMBERS_MAX, "every origin of a record can be a member");
 const _: () = assert!(
     REMOVALS_FORGOTTEN_AFTER.as_secs() > RETURN_AFTER_MAX.as_secs(),

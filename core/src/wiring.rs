@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::incident::{Evidence, Incident, IncidentKind, Outcome, Plan, Step, Subject};
 use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
-use crate::pathfinder::Way;
+use crate::pathfinder::{LaneWay, Way};
 use crate::policy::RuleSet;
 use crate::record::{NodeBody, ProvenRecord, RecordId};
 use crate::shared::{Refused, Value};
@@ -133,7 +133,14 @@ pub enum Command {
         /// Where copies go as well, within the budget for them.
         hedge: Option<Way>,
     },
-    /// Take a route out of the datapath.
+    /// Install the ways of the lanes beside the first in the datapath, in place of all that were there.
+    SpreadTraffic {
+        /// Whither.
+        destination: PeerId,
+        /// How; a lane that is not named uses the route.
+        lanes: Vec<LaneWay>,
+    },
+    /// Take a route out of the datapath, and with it the ways of all lanes.
     WithdrawRoute {
         /// Whither.
         destination: PeerId,
@@ -315,6 +322,9 @@ impl Wire for pathfinder::Effect {
         let route = match self {
             pathfinder::Effect::InstallRoute { destination, way, hedge } => {
                 Route::Shell(Command::InstallRoute { destination, way, hedge })
+            }
+            pathfinder::Effect::SpreadTraffic { destination, lanes } => {
+                Route::Shell(Command::SpreadTraffic { destination, lanes })
             }
             pathfinder::Effect::WithdrawRoute { destination } => Route::Shell(Command::WithdrawRoute { destination }),
             pathfinder::Effect::TellUnacknowledged { destination, relays } => {

@@ -49,7 +49,7 @@ impl World {
 
     fn send_own(&mut self, host: usize, link: LinkId, own: Own<'_>) {
         let source = self.hosts[host].peer_id().tag();
-        let header = Header { kind: own.kind, labels: own.labels, source, path: own.path, sequence: 0 };
+        let header = Header { kind: own.kind, lane: 0, labels: own.labels, source, path: own.path, sequence: 0 };
         let mut bytes = Vec::with_capacity(HEADER_BYTES + PROBE_BYTES);
         bytes.extend(header.encode());
         bytes.extend(own.payload);

@@ -133,6 +133,7 @@ impl Answers {
                 ("tasks_alive", tokio::runtime::Handle::current().metrics().num_alive_tasks() as u64),
                 ("probes_answered", c.probes_answered),
                 ("path_errors_sent", c.path_errors_sent),
+                ("frames_spread", c.spread),
                 ("copies_sent", c.copies_sent),
                 ("copies_over_budget", c.copies_over_budget),
                 ("copies_received", c.copies_received),

@@ -271,6 +271,7 @@ fn open_transport(
         credentials: shell.credentials.clone(),
         host: Arc::clone(&shell.host),
         port: Arc::clone(&shell.port),
+        lanes: shell.config.sessions.spread_paths,
         route: Arc::new(move |peer| {
             let shell = routing.upgrade();
             Box::pin(async move {

@@ -7,23 +7,27 @@ use prunella_core::pathfinder::{DOUBTED_FOR, Doubt, LinkWhy, PathState, PathView
 
 use super::answers::{Answers, CALL_PATIENCE, answered, away, session_error};
 use super::error::{Error, ErrorKind};
-use super::vocabulary::{HopInfo, PathInfo, PathLinkInfo, PathWhy, Response};
+use super::vocabulary::{HopInfo, LaneInfo, PathInfo, PathLinkInfo, PathWhy, Response};
 use crate::messages::{Mail, PathfinderQuery};
+use crate::transport::LaneLoad;
 
 impl Answers {
     pub(super) async fn paths(&self, destination: &str, why: bool) -> Result<Response, Error> {
         let destination = self.find(destination)?;
         let paths = if why {
             let views = self.reasons(destination).await?;
-            views.into_iter().map(|(view, why)| self.path_info(view, Some(why))).collect()
+            views.into_iter().map(|(view, why)| self.path_info(destination, view, Some(why))).collect()
         } else {
-            self.paths_to(destination).await?.into_iter().map(|view| self.path_info(view, None)).collect()
+            self.paths_to(destination).await?.into_iter().map(|view| self.path_info(destination, view, None)).collect()
         };
         Ok(Response::Paths { destination, paths })
     }
 
-    fn path_info(&self, view: PathView, why: Option<Why>) -> PathInfo {
+    fn path_info(&self, destination: PeerId, view: PathView, why: Option<Why>) -> PathInfo {
+        let loads = if view.lanes.is_empty() { Vec::new() } else { self.sessions().lanes(destination) };
+        let lane = |LaneLoad { lane, streams, sent_bytes }| LaneInfo { lane, streams, sent_bytes };
         PathInfo {
+            lanes: loads.into_iter().filter(|load| view.lanes.contains(&load.lane)).map(lane).collect(),
             names: view.path.hops.iter().map(|hop| self.shell().known.name(hop)).collect(),
             hops: view.path.hops,
             state: view.state.name().to_owned(),

@@ -29,6 +29,8 @@ pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
     count("bootstrap", config.bootstrap.len(), NEIGHBORS_MAX)?;
     neighbors(&config.neighbors)?;
     paths(&config.paths)?;
+    between("sessions.spread_paths", config.sessions.spread_paths, 1, config.paths.count)
+        .map_err(|broken| broken.because("paths.count", "`paths.count`"))?;
     probe(&config.probe)?;
     let rates = (CONTROL_RATE_PER_SECOND_MIN, CONTROL_RATE_PER_SECOND_MAX);
     between("gossip.messages_per_second", config.gossip.messages_per_second, rates.0, rates.1)?;
@@ -158,6 +160,9 @@ mod tests {
         assert_eq!(broken_key(|config| config.neighbors.rebalance_every_s = 9), Some("neighbors.rebalance_every_s"));
         assert_eq!(broken_key(|config| config.neighbors.rebalance_every_s = 0), None);
         assert_eq!(broken_key(|config| config.paths.warm = 0), Some("paths.warm"));
+        assert_eq!(broken_key(|config| config.sessions.spread_paths = 0), Some("sessions.spread_paths"));
+        assert_eq!(broken_key(|config| config.sessions.spread_paths = 3), None);
+        assert_eq!(broken_key(|config| config.sessions.spread_paths = 4), Some("sessions.spread_paths"));
         assert_eq!(broken_key(|config| config.probe.late_after_ms = 40), Some("probe.late_after_ms"));
         assert_eq!(broken_key(|config| config.probe.link_interval_ms = 1000), Some("probe.dead_after_ms"));
         assert_eq!(broken_key(|config| config.probe.idle_interval_ms = 199), Some("probe.idle_interval_ms"));

@@ -47,6 +47,8 @@ pub struct MeshConfig {
     pub neighbors: Neighbors,
     /// How many paths are kept.
     pub paths: Paths,
+    /// How sessions use them.
+    pub sessions: Sessions,
     /// How links and paths are watched.
     pub probe: Probe,
     /// What neighbors may tell each other.
@@ -108,6 +110,14 @@ pub struct Paths {
     pub count: usize,
     /// How many of them are probed all the time.
     pub warm: usize,
+}
+
+/// How sessions use paths.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    /// Over how many disjoint paths bulk to one destination is spread; 1: it takes one path.
+    pub spread_paths: usize,
 }
 
 /// How links and paths are watched.

@@ -35,6 +35,8 @@ pub struct Counters {
     pub probes_answered: u64,
     /// Path errors sent.
     pub path_errors_sent: u64,
+    /// Frames sent on the path of a lane of its own, beside the route.
+    pub spread: u64,
     /// Frames sent on a second path as well, because the first one was in doubt.
     pub copies_sent: u64,
     /// Frames that were not, because the budget for copies was used up.
@@ -138,6 +140,7 @@ pub(super) struct PortCounts {
     pub(super) send_full: Count,
     pub(super) probes_answered: Count,
     pub(super) path_errors_sent: Count,
+    pub(super) spread: Count,
     pub(super) copies_sent: Count,
     pub(super) copies_over_budget: Count,
     pub(super) copies_received: Count,

@@ -2,13 +2,12 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
 
 use quinn_udp::Transmit;
 
-use prunella_core::Tag;
 use prunella_core::frame::{HEADER_BYTES, Header, Kind, stamp};
 
+use super::SessionName;
 use super::port::Port;
 use super::tables::{Destination, Link, Tables, Way};
 use super::underlay::SEND_BYTES_MAX;
@@ -26,10 +25,11 @@ impl Port {
     pub(super) fn send_session(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let now = self.clock();
         let tables = self.tables.load();
-        let Some(tag) = destination(transmit.destination) else {
+        let Some(session) = SessionName::of(transmit.destination) else {
             self.counts.no_route.add(1);
             return Ok(());
         };
+        let SessionName { peer: tag, lane } = session;
         let known = tables.destinations.get(&tag);
         if let Some(destination) = known {
             destination.touch(now);
@@ -37,13 +37,16 @@ impl Port {
         if known.is_none_or(|destination| destination.installed.is_none()) {
             self.want_route(tag, now);
         }
-        match known.and_then(|destination| tables.way(destination)) {
+        match known.and_then(|destination| tables.way(destination, lane)) {
             Some((link, way)) => {
                 link.carry();
-                self.send_framed(link, way, Kind::Data, transmit)?;
+                self.send_framed(link, way, (Kind::Data, lane), transmit)?;
                 if let Some(destination) = known {
-                    destination.count_sent(transmit.contents.len());
-                    self.send_copies(&tables, destination, way, transmit);
+                    destination.count_sent(lane, transmit.contents.len());
+                    if destination.lane(lane).is_some_and(|ways| ways.own == way) {
+                        self.counts.spread.add(segments(transmit) as u64);
+                    }
+                    self.send_copies(&tables, destination, (lane, way), transmit);
                 }
                 Ok(())
             }
@@ -57,20 +60,26 @@ impl Port {
 
     /// While the way in use is in doubt, the same packets leave on another one too, as far as the budget for copies
     /// reaches. The session at the other end takes each packet once, whichever comes first (RFC 9000, section 12.3).
-    fn send_copies(&self, tables: &Tables, destination: &Destination, first: Way, transmit: &Transmit<'_>) {
-        let Some((link, way)) = tables.second_way(destination, first) else { return };
+    fn send_copies(
+        &self,
+        tables: &Tables,
+        destination: &Destination,
+        (lane, first): (u8, Way),
+        transmit: &Transmit<'_>,
+    ) {
+        let Some((link, way)) = tables.second_way(destination, lane, first) else { return };
         let count = segments(transmit) as u64;
         if !destination.may_copy(transmit.contents.len()) {
             self.counts.copies_over_budget.add(count);
             return;
         }
         // A copy that the socket cannot take now is not missed: its original has left.
-        if self.send_framed(link, way, Kind::Copy, transmit).is_ok() {
+        if self.send_framed(link, way, (Kind::Copy, lane), transmit).is_ok() {
             self.counts.copies_sent.add(count);
         }
     }
 
-    fn send_framed(&self, link: &Link, way: Way, kind: Kind, transmit: &Transmit<'_>) -> io::Result<()> {
+    fn send_framed(&self, link: &Link, way: Way, (kind, lane): (Kind, u8), transmit: &Transmit<'_>) -> io::Result<()> {
         let (count, stride) = (segments(transmit), stride(transmit));
         let length = transmit.contents.len() + count * HEADER_BYTES;
         if length > SEND_BYTES_MAX {
@@ -78,7 +87,7 @@ impl Port {
             return Ok(());
         }
         let sequence = link.sequences(count);
-        let header = Header { kind, labels: way.labels, source: self.me, path: way.path, sequence }.encode();
+        let header = Header { kind, lane, labels: way.labels, source: self.me, path: way.path, sequence }.encode();
         SCRATCH.with_borrow_mut(|scratch| {
             let frames = scratch[..length].chunks_mut(stride + HEADER_BYTES).zip(transmit.contents.chunks(stride));
             for ((frame, packet), sequence) in frames.zip(sequence..) {
@@ -97,13 +106,6 @@ impl Port {
         link.state.counts.frames_sent.add(count as u64);
         link.state.counts.bytes_sent.add(length as u64);
         Ok(())
-    }
-}
-
-fn destination(address: SocketAddr) -> Option<Tag> {
-    match address {
-        SocketAddr::V6(v6) => Tag::from_address(v6.ip()),
-        SocketAddr::V4(_) => None,
     }
 }
 

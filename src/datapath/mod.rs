@@ -18,7 +18,7 @@
 //!   and a frame is [`HEADER_BYTES`](prunella_core::frame::HEADER_BYTES) longer than the packet in it.
 //! - `TransportConfig::initial_mtu(`[`SESSION_INITIAL_MTU`]`)`, and an `MtuDiscoveryConfig` with
 //!   `upper_bound(`[`SESSION_MTU_MAX`]`)`: a larger packet would not fit an Ethernet underlay and would be lost in silence.
-//! - Peers are dialed at [`session_address`].
+//! - Peers are dialed at [`session_address`], or for another lane at [`SessionName::address`].
 //! - After a reroute to a path with a smaller MTU quinn's black-hole detection lowers the MTU by itself.
 //!
 //! The link endpoint needs no more than the first item: its packets are plain QUIC over UDP.
@@ -43,6 +43,7 @@ mod underlay;
 
 use std::net::{SocketAddr, SocketAddrV6};
 
+use prunella_core::limits::LANES_MAX;
 use prunella_core::{PeerId, Tag};
 
 pub use counters::{Counters, LinkStats};
@@ -50,7 +51,7 @@ pub use error::DatapathError;
 pub use event::Event;
 pub use faults::{Direction, Impairment};
 pub use port::Port;
-pub use tables::{LinkInstall, Route};
+pub use tables::{LaneRoute, LinkInstall, Route};
 pub use udp::bind_udp;
 
 /// The MTU with which a session starts, in bytes of QUIC packet: it fits every path that can carry QUIC at all.
@@ -60,15 +61,45 @@ pub const SESSION_INITIAL_MTU: u16 = 1200;
 pub const SESSION_MTU_MAX: u16 = 1404;
 /// What the session endpoint must be ready to receive, in bytes of UDP payload.
 pub const SESSION_RECEIVE_BYTES: u16 = 1500;
-/// The port that every overlay address is written with. It means nothing: overlay addresses have no ports.
+/// The port that an overlay address is written with. It names the lane: this for the first, the next for the second.
+/// Otherwise overlay addresses have no ports.
 pub const SESSION_PORT: u16 = 4;
 
 const _: () =
     assert!(SESSION_MTU_MAX as usize + prunella_core::frame::HEADER_BYTES + 48 <= 1500, "a frame fits Ethernet");
 
-/// The synthetic address at which the session endpoint dials a peer and from which the peer's packets seem to come.
+/// One of the sessions with a node, as its packets name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionName {
+    /// The node.
+    pub peer: Tag,
+    /// The lane, below [`LANES_MAX`]: all packets of a session have the same.
+    pub lane: u8,
+}
+
+impl SessionName {
+    /// The first lane's.
+    pub const fn first(peer: Tag) -> Self {
+        Self { peer, lane: 0 }
+    }
+
+    /// The synthetic address at which the session endpoint dials the peer and from which the peer's packets seem to come.
+    pub fn address(self) -> SocketAddr {
+        SocketAddr::V6(SocketAddrV6::new(self.peer.address(), SESSION_PORT + u16::from(self.lane), 0, 0))
+    }
+
+    /// What an address names; `None` if it is no synthetic one.
+    pub fn of(address: SocketAddr) -> Option<Self> {
+        let SocketAddr::V6(v6) = address else { return None };
+        let lane = u8::try_from(v6.port().checked_sub(SESSION_PORT)?).ok()?;
+        let peer = Tag::from_address(v6.ip())?;
+        (usize::from(lane) < LANES_MAX).then_some(Self { peer, lane })
+    }
+}
+
+/// The address of the first session with a peer.
 pub fn session_address(peer: Tag) -> SocketAddr {
-    SocketAddr::V6(SocketAddrV6::new(peer.address(), SESSION_PORT, 0, 0))
+    SessionName::first(peer).address()
 }
 
 /// As [`session_address`], from the peer's full identity.

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use prunella_core::frame::{Frame, HEADER_BYTES, Header, Kind, Labels, PATH_ERROR_BYTES, PROBE_BYTES, stamp};
-use prunella_core::limits::{DATAPATH_EVENTS_MAX, DESTINATIONS_MAX};
+use prunella_core::limits::{DATAPATH_EVENTS_MAX, DESTINATIONS_MAX, LANES_MAX};
 use prunella_core::{Label, LinkId, PeerId, Rejected, Tag};
 
 use super::counters::{Counters, LinkStats, PortCounts};
@@ -26,7 +26,7 @@ use super::link_socket::{LinkSocket, Ring};
 use super::mesh_socket::MeshSocket;
 use super::outbox::Run;
 use super::reader::Reader;
-use super::tables::{Link, LinkInstall, Route, Tables, Way, reachable_from};
+use super::tables::{LaneRoute, LaneWays, Link, LinkInstall, Route, Tables, Way, reachable_from};
 use super::udp::bind_udp;
 use super::underlay::Underlay;
 
@@ -141,11 +141,39 @@ impl Port {
         self.update_destination(destination.tag(), self.clock(), |d| (d.installed, d.hedge) = (Some(way), hedge));
     }
 
-    /// Withdraws the installed route. A learned way, if there is one, stands in.
+    /// Installs the ways of the lanes that have one of their own, in place of all that were there; the other lanes use the
+    /// installed route. The next packet takes it.
+    ///
+    /// # Panics
+    /// If a lane has the number 0, or one that is too high, or a route more labels than a frame can hold.
+    pub fn spread(&self, destination: PeerId, routes: &[LaneRoute]) {
+        let mut lanes = vec![None; routes.iter().map(|route| usize::from(route.lane)).max().unwrap_or_default()];
+        assert!(lanes.len() < LANES_MAX, "BUG: there is no such lane");
+        for LaneRoute { lane, route, hedge } in routes {
+            let ways = LaneWays { own: Way::of(route), hedge: hedge.as_ref().map(Way::of) };
+            lanes[usize::from(*lane) - 1] = Some(ways);
+        }
+        self.update_destination(destination.tag(), self.clock(), |d| d.lanes = lanes.into());
+    }
+
+    /// The lanes to a destination that have a way of their own, in ascending order. The first, which never has, is not
+    /// among them.
+    pub fn lanes(&self, destination: PeerId) -> Vec<u8> {
+        let tables = self.tables.load();
+        let Some(known) = tables.destinations.get(&destination.tag()) else { return Vec::new() };
+        (1..LANES_MAX as u8).filter(|lane| known.lane(*lane).is_some()).collect()
+    }
+
+    /// The bytes of session packets that were sent to a destination on each lane, since it is known here.
+    pub fn lane_bytes(&self, destination: PeerId) -> [u64; LANES_MAX] {
+        self.tables.load().destinations.get(&destination.tag()).map_or([0; LANES_MAX], |known| known.sent())
+    }
+
+    /// Withdraws the installed route, and the ways of all lanes. A learned way, if there is one, stands in.
     pub fn withdraw_route(&self, destination: PeerId) {
         self.change(|tables| {
             if let Some(destination) = tables.destinations.get_mut(&destination.tag()) {
-                (destination.installed, destination.hedge) = (None, None);
+                (destination.installed, destination.hedge, destination.lanes) = (None, None, Arc::default());
             }
         });
     }
@@ -201,6 +229,7 @@ impl Port {
             doubled: self.udp.doubled.read(),
             probes_answered: counts.probes_answered.read(),
             path_errors_sent: counts.path_errors_sent.read(),
+            spread: counts.spread.read(),
             copies_sent: counts.copies_sent.read(),
             copies_over_budget: counts.copies_over_budget.read(),
             copies_received: counts.copies_received.read(),
@@ -314,7 +343,7 @@ impl Port {
     }
 
     fn send_own(&self, link: &Link, kind: Kind, labels: Labels, path: u32, payload: &[u8]) {
-        let header = Header { kind, labels, source: self.me, path, sequence: 0 };
+        let header = Header { kind, lane: 0, labels, source: self.me, path, sequence: 0 };
         if !header.is_link_probe() {
             link.carry();
         }

@@ -8,12 +8,12 @@ use std::task::{Context, Poll, ready};
 
 use quinn_udp::{EcnCodepoint, RecvMeta};
 
+use prunella_core::Rejected;
 use prunella_core::frame::{Frame, HEADER_BYTES, Kind, is_quic};
-use prunella_core::{Rejected, Tag};
 
+use super::SessionName;
 use super::outbox::{Outbox, Run};
 use super::port::Port;
-use super::session_address;
 use super::spill::Spill;
 use super::tables::{Link, Tables};
 
@@ -119,7 +119,7 @@ enum Fate<'a> {
     /// It was rewritten and leaves on this link.
     Passes(&'a Arc<Link>),
     /// It is for this node's session endpoint.
-    Stays(Tag),
+    Stays(SessionName),
 }
 
 /// Segments of one message that lie together and leave on the same link.
@@ -142,19 +142,19 @@ impl<'a> Passing<'a> {
     }
 }
 
-/// The packets of one message that stay: all from one source.
+/// The packets of one message that stay: all of one session.
 #[derive(Default)]
 struct Kept {
-    source: Option<Tag>,
+    source: Option<SessionName>,
     stride: usize,
     end: usize,
 }
 
 impl Kept {
-    /// Moves a packet to the end of those kept; `false` if it comes from another source than they do.
+    /// Moves a packet to the end of those kept; `false` if it is of another session than they are.
     ///
     /// All segments of a message are of one length, and only the last may be shorter: so are the packets that stay.
-    fn take(&mut self, buffer: &mut [u8], packet: Range<usize>, source: Tag) -> bool {
+    fn take(&mut self, buffer: &mut [u8], packet: Range<usize>, source: SessionName) -> bool {
         if *self.source.get_or_insert(source) != source {
             return false;
         }
@@ -168,7 +168,7 @@ impl Kept {
         meta.len = self.end;
         if let Some(source) = self.source {
             meta.stride = self.stride;
-            meta.addr = session_address(source);
+            meta.addr = source.address();
             meta.dst_ip = None;
         }
     }
@@ -186,7 +186,13 @@ struct Sorting<'a> {
 }
 
 impl<'a> Sorting<'a> {
-    fn judge(&mut self, segment: &mut [u8], links: &'a [Arc<Link>], meta: &RecvMeta, last: Option<Tag>) -> Fate<'a> {
+    fn judge(
+        &mut self,
+        segment: &mut [u8],
+        links: &'a [Arc<Link>],
+        meta: &RecvMeta,
+        last: Option<SessionName>,
+    ) -> Fate<'a> {
         if is_quic(segment[0]) {
             self.take_quic(segment, meta);
             return Fate::Done;
@@ -252,13 +258,13 @@ impl<'a> Sorting<'a> {
         Ok(Fate::Passes(link))
     }
 
-    fn arrive(&self, link: &Link, frame: &Frame<'_>, last: Option<Tag>) -> Result<Fate<'a>, Rejected> {
+    fn arrive(&self, link: &Link, frame: &Frame<'_>, last: Option<SessionName>) -> Result<Fate<'a>, Rejected> {
         match frame.kind() {
             kind @ (Kind::Data | Kind::Copy) => {
-                let source = frame.source();
+                let source = SessionName { peer: frame.source(), lane: frame.lane() };
                 self.port.counts.copies_received.add((kind == Kind::Copy).into());
                 if last != Some(source) {
-                    self.port.data_arrived(self.tables, source, link.id, frame, self.now);
+                    self.port.data_arrived(self.tables, source.peer, link.id, frame, self.now);
                 }
                 return Ok(Fate::Stays(source));
             }

@@ -9,9 +9,7 @@ use std::io::IoSliceMut;
 
 use quinn_udp::{EcnCodepoint, RecvMeta};
 
-use prunella_core::Tag;
-
-use super::session_address;
+use super::SessionName;
 
 /// The groups that wait to be handed over. The reader receives nothing new before they are gone.
 #[derive(Default)]
@@ -22,20 +20,20 @@ pub(super) struct Spill {
 }
 
 struct Group {
-    source: Tag,
+    source: SessionName,
     ecn: Option<EcnCodepoint>,
     stride: usize,
     bytes: Vec<u8>,
 }
 
 impl Spill {
-    /// Whether packets of `source` wait here.
-    pub(super) fn holds(&self, source: Tag) -> bool {
+    /// Whether packets of a session wait here.
+    pub(super) fn holds(&self, source: SessionName) -> bool {
         self.groups.iter().any(|group| group.source == source)
     }
 
     /// Copies a packet in; `false` if there is no room for it.
-    pub(super) fn take(&mut self, packet: &[u8], source: Tag, ecn: Option<EcnCodepoint>) -> bool {
+    pub(super) fn take(&mut self, packet: &[u8], source: SessionName, ecn: Option<EcnCodepoint>) -> bool {
         let newest = self.groups.iter_mut().rev().find(|group| group.source == source);
         if let Some(group) = newest
             && group.fits(packet, ecn)
@@ -61,7 +59,7 @@ impl Spill {
             // An endpoint with smaller buffers than the module's documentation asks for gets what fits, in whole packets.
             let len = if bytes.len() <= buffer.len() { bytes.len() } else { buffer.len() / stride * stride };
             buffer[..len].copy_from_slice(&bytes[..len]);
-            *meta = RecvMeta { addr: session_address(source), len, stride, ecn, dst_ip: None };
+            *meta = RecvMeta { addr: source.address(), len, stride, ecn, dst_ip: None };
             self.spare.push(bytes);
         }
         count

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prunella_core::frame::{FrameKey, Labels, ReplayWindow};
-use prunella_core::limits::{COPIES_BURST_BYTES, COPIES_ONE_IN, REPLY_RATE_PER_SECOND};
+use prunella_core::limits::{COPIES_BURST_BYTES, COPIES_ONE_IN, LANES_MAX, REPLY_RATE_PER_SECOND};
 use prunella_core::{Label, LinkId, PeerId, Tag};
 
 use super::counters::{LinkCounts, LinkStats};
@@ -44,6 +44,17 @@ pub struct Route {
     pub first: LinkId,
     /// The labels that the relays use, at most [`PATH_LABELS_MAX`](prunella_core::limits::PATH_LABELS_MAX).
     pub labels: Vec<Label>,
+}
+
+/// The way of a lane that has one of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneRoute {
+    /// The lane, from 1 to [`LANES_MAX`] less one.
+    pub lane: u8,
+    /// The way.
+    pub route: Route,
+    /// Where copies go as well.
+    pub hedge: Option<Route>,
 }
 
 /// A [`Route`] in the form in which it is used.
@@ -142,6 +153,13 @@ impl Link {
     }
 }
 
+/// The way of a lane, and where copies go as well.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LaneWays {
+    pub(super) own: Way,
+    pub(super) hedge: Option<Way>,
+}
+
 /// A node that traffic goes to or comes from.
 #[derive(Clone, Debug)]
 pub(super) struct Destination {
@@ -150,6 +168,9 @@ pub(super) struct Destination {
     pub(super) hedge: Option<Way>,
     /// The way back of the last data that came from there while no route was installed.
     pub(super) learned: Option<Way>,
+    /// The ways of the lanes from the second on that have one of their own; the others use what is installed. Empty where
+    /// traffic is not spread.
+    pub(super) lanes: Arc<[Option<LaneWays>]>,
     pub(super) activity: Arc<Activity>,
 }
 
@@ -158,8 +179,8 @@ pub(super) struct Destination {
 pub(super) struct Activity {
     /// When data last went there or came from there, in nanoseconds of the port's clock.
     pub(super) last: AtomicU64,
-    /// Bytes of packets sent there, each counted once.
-    sent: AtomicU64,
+    /// Bytes of packets sent there on each lane, each counted once.
+    sent: [AtomicU64; LANES_MAX],
     /// Bytes of copies sent there.
     copied: AtomicU64,
     /// Requests for a route.
@@ -172,12 +193,12 @@ impl Destination {
     pub(super) fn new(now: u64) -> Self {
         let activity = Activity {
             last: AtomicU64::new(now),
-            sent: AtomicU64::new(0),
+            sent: Default::default(),
             copied: AtomicU64::new(0),
             wants: Limiter::every(WANT_INTERVAL),
             lessons: Limiter::every(LESSON_INTERVAL),
         };
-        Self { installed: None, hedge: None, learned: None, activity: Arc::new(activity) }
+        Self { installed: None, hedge: None, learned: None, lanes: Arc::default(), activity: Arc::new(activity) }
     }
 
     pub(super) fn touch(&self, now: u64) {
@@ -185,14 +206,24 @@ impl Destination {
     }
 
     /// Counts bytes that are sent there for the first time.
-    pub(super) fn count_sent(&self, bytes: usize) {
-        self.activity.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    pub(super) fn count_sent(&self, lane: u8, bytes: usize) {
+        self.activity.sent[usize::from(lane)].fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The bytes sent there on each lane.
+    pub(super) fn sent(&self) -> [u64; LANES_MAX] {
+        std::array::from_fn(|lane| self.activity.sent[lane].load(Ordering::Relaxed))
+    }
+
+    /// The way that a lane has of its own, if it has one.
+    pub(super) fn lane(&self, lane: u8) -> Option<LaneWays> {
+        usize::from(lane).checked_sub(1).and_then(|at| self.lanes.get(at).copied().flatten())
     }
 
     /// Takes so many bytes out of the budget for copies, if there are as many left.
     pub(super) fn may_copy(&self, bytes: usize) -> bool {
-        let Activity { sent, copied, .. } = &*self.activity;
-        let budget = COPIES_BURST_BYTES + sent.load(Ordering::Relaxed) / COPIES_ONE_IN;
+        let copied = &self.activity.copied;
+        let budget = COPIES_BURST_BYTES + self.sent().iter().sum::<u64>() / COPIES_ONE_IN;
         let take = |spent: u64| Some(spent + bytes as u64).filter(|spent| *spent <= budget);
         copied.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
@@ -226,16 +257,19 @@ impl Tables {
         self.by_label.get(&label)?.iter().find(|link| link.is_usable())
     }
 
-    /// The way to a destination on which data can leave now: the installed one if its link is usable, else the one for
-    /// copies, else the learned.
-    pub(super) fn way(&self, destination: &Destination) -> Option<(&Arc<Link>, Way)> {
-        let ways = [destination.installed, destination.hedge, destination.learned];
-        ways.into_iter().flatten().find_map(|way| self.usable(way))
+    /// The way to a destination on which a lane's data can leave now: the lane's own if its link is usable, else the one
+    /// for its copies; else the installed one, the one for copies, the learned.
+    pub(super) fn way(&self, destination: &Destination, lane: u8) -> Option<(&Arc<Link>, Way)> {
+        let own = destination.lane(lane).map_or([None; 2], |ways| [Some(ways.own), ways.hedge]);
+        let all = [destination.installed, destination.hedge, destination.learned];
+        own.into_iter().chain(all).flatten().find_map(|way| self.usable(way))
     }
 
-    /// The way on which copies of what is sent on `first` leave now, if they are wanted.
-    pub(super) fn second_way(&self, destination: &Destination, first: Way) -> Option<(&Arc<Link>, Way)> {
-        destination.hedge.filter(|way| *way != first).and_then(|way| self.usable(way))
+    /// The way on which copies of what a lane sends on `first` leave now, if they are wanted.
+    pub(super) fn second_way(&self, destination: &Destination, lane: u8, first: Way) -> Option<(&Arc<Link>, Way)> {
+        let own = destination.lane(lane).filter(|ways| ways.own == first);
+        let hedge = own.map_or(destination.hedge, |ways| ways.hedge);
+        hedge.filter(|way| *way != first).and_then(|way| self.usable(way))
     }
 
     /// Whether data for a destination can leave on the installed route.
@@ -349,12 +383,12 @@ mod tests {
         tables.put_link(link(2, 6, 1001));
         let way = |first| Some(Way { path: 1, first: LinkId(first), labels: Labels::NONE });
         let destination = Destination { installed: way(1), learned: way(2), ..Destination::new(0) };
-        assert_eq!(tables.way(&destination).unwrap().0.id, LinkId(1));
-        assert!(tables.second_way(&destination, way(1).unwrap()).is_none(), "nobody asked for copies");
+        assert_eq!(tables.way(&destination, 0).unwrap().0.id, LinkId(1));
+        assert!(tables.second_way(&destination, 0, way(1).unwrap()).is_none(), "nobody asked for copies");
         tables.link(LinkId(1)).unwrap().state.usable.store(false, Ordering::Relaxed);
-        assert_eq!(tables.way(&destination).unwrap().0.id, LinkId(2));
+        assert_eq!(tables.way(&destination, 0).unwrap().0.id, LinkId(2));
         tables.drop_link(LinkId(2));
-        assert!(tables.way(&destination).is_none(), "a link that may not be used is not used");
+        assert!(tables.way(&destination, 0).is_none(), "a link that may not be used is not used");
     }
 
     #[test]
@@ -364,13 +398,37 @@ mod tests {
         tables.put_link(link(2, 6, 1001));
         let way = |first| Some(Way { path: 1, first: LinkId(first), labels: Labels::NONE });
         let destination = Destination { installed: way(1), hedge: way(2), ..Destination::new(0) };
-        let (_, first) = tables.way(&destination).unwrap();
+        let (_, first) = tables.way(&destination, 0).unwrap();
         assert_eq!(first.first, LinkId(1));
-        assert_eq!(tables.second_way(&destination, first).unwrap().0.id, LinkId(2));
+        assert_eq!(tables.second_way(&destination, 0, first).unwrap().0.id, LinkId(2));
         tables.drop_link(LinkId(1));
-        let (_, first) = tables.way(&destination).unwrap();
+        let (_, first) = tables.way(&destination, 0).unwrap();
         assert_eq!(first.first, LinkId(2));
-        assert!(tables.second_way(&destination, first).is_none(), "there is no third");
+        assert!(tables.second_way(&destination, 0, first).is_none(), "there is no third");
+    }
+
+    #[test]
+    fn a_lane_takes_its_own_way_and_is_as_well_off_as_any_when_that_is_gone() {
+        let mut tables = Tables::default();
+        (1..=4).for_each(|id| tables.put_link(link(id, id as u16, 1000 + id as u16)));
+        let way = |first| Way { path: first as u32, first: LinkId(first), labels: Labels::NONE };
+        let lanes = Arc::from([None, Some(LaneWays { own: way(3), hedge: Some(way(4)) })]);
+        let route = Destination { installed: Some(way(1)), hedge: Some(way(2)), ..Destination::new(0) };
+        let destination = Destination { lanes, ..route };
+        let ways = |tables: &Tables, lane| {
+            let (_, first) = tables.way(&destination, lane).unwrap();
+            (first.path, tables.second_way(&destination, lane, first).map(|(_, second)| second.path))
+        };
+        assert_eq!(
+            [0, 1, 2, 3].map(|lane| ways(&tables, lane)),
+            [(1, Some(2)), (1, Some(2)), (3, Some(4)), (1, Some(2))]
+        );
+        tables.drop_link(LinkId(3));
+        assert_eq!(ways(&tables, 2), (4, Some(2)));
+        tables.drop_link(LinkId(4));
+        assert_eq!(ways(&tables, 2), (1, Some(2)));
+        tables.drop_link(LinkId(1));
+        assert_eq!(ways(&tables, 2), (2, None));
     }
 
     #[test]
@@ -378,7 +436,7 @@ mod tests {
         let destination = Destination::new(0);
         let burst = COPIES_BURST_BYTES as usize;
         assert!(destination.may_copy(burst) && !destination.may_copy(1));
-        destination.count_sent(1000 * COPIES_ONE_IN as usize);
+        destination.count_sent(1, 1000 * COPIES_ONE_IN as usize);
         assert!(destination.may_copy(400) && destination.may_copy(600) && !destination.may_copy(1));
     }
 

@@ -35,6 +35,7 @@ pub use links::{LinkEvent, LinkSetup, Links, NotSent};
 pub use messages::{MessageChannel, MessageError};
 pub use services::{ExposeError, ForwardError, ForwardState, ProviderPick, ServiceError, Services};
 pub use session::{
-    Awaited, Gate, Inbound, Inbox, RouteHook, Routing, Sent, SessionError, SessionSetup, Sessions, Unanswered,
+    Awaited, Gate, Inbound, Inbox, LaneLoad, Overdue, Place, RouteHook, Routing, Sent, SessionError, SessionSetup,
+    Sessions, Unanswered,
 };
 pub use table::LinkSnapshot;

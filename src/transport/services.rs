@@ -22,7 +22,7 @@ use prunella_core::record::is_service_name;
 use prunella_core::wire::{StreamOpen, StreamRefusal};
 
 use super::carry::{abort, carry, carry_locally};
-use super::session::{Inbound, SessionError, Sessions};
+use super::session::{Inbound, Place, SessionError, Sessions};
 
 /// Names the nodes that expose a service, best first. Asked for every connection.
 pub type ProviderPick = Arc<dyn Fn(&str) -> Vec<PeerId> + Send + Sync>;
@@ -152,7 +152,7 @@ struct Forward {
 
 /// A way to a service.
 enum Reached {
-    Session(SendStream, RecvStream),
+    Session(SendStream, RecvStream, Place),
     /// This node is the provider itself.
     Target(TcpStream),
 }
@@ -238,8 +238,8 @@ impl Services {
         }
     }
 
-    /// Opens a stream to the service `name` at the first of `providers` that serves it. The provider's target has
-    /// answered when this returns.
+    /// Opens a stream to the service `name` at the first of `providers` that serves it, on the lane that carries least. The
+    /// provider's target has answered when this returns.
     ///
     /// # Errors
     /// [`ServiceError`]; of several providers, what the last one said.
@@ -247,12 +247,12 @@ impl Services {
         &self,
         name: &str,
         providers: &[PeerId],
-    ) -> Result<(PeerId, SendStream, RecvStream), ServiceError> {
+    ) -> Result<(PeerId, SendStream, RecvStream, Place), ServiceError> {
         let request = StreamOpen::Service { name: name.to_owned() };
         let mut outcome = Err(ServiceError::NotFound { name: name.to_owned() });
         for &provider in providers.iter().filter(|provider| **provider != self.shared.me) {
-            match self.shared.sessions.open(provider, &request).await {
-                Ok((send, recv)) => return Ok((provider, send, recv)),
+            match self.shared.sessions.open_spread(provider, &request).await {
+                Ok((send, recv, place)) => return Ok((provider, send, recv, place)),
                 Err(error) => outcome = Err(refused(name, provider, error)),
             }
         }
@@ -266,7 +266,10 @@ impl Services {
                 let failed = |reason| ServiceError::TargetFailed { provider: self.shared.me, reason };
                 dial(&target).await.map(Reached::Target).map_err(failed)
             }
-            _ => self.open(name, providers).await.map(|(_, send, recv)| Reached::Session(send, recv)),
+            _ => {
+                let (_, send, recv, place) = self.open(name, providers).await?;
+                Ok(Reached::Session(send, recv, place))
+            }
         }
     }
 }
@@ -349,7 +352,7 @@ async fn listen_for(services: Services, forward: Arc<Forward>, listener: TcpList
 
 async fn serve_user(services: &Services, forward: &Forward, tcp: TcpStream, pick: &ProviderPick) {
     let carried = match services.reach(&forward.name, &pick(&forward.name)).await {
-        Ok(Reached::Session(send, recv)) => carry(tcp, send, recv).await,
+        Ok(Reached::Session(send, recv, _place)) => carry(tcp, send, recv).await,
         Ok(Reached::Target(target)) => carry_locally(tcp, target).await,
         Err(error) => {
             abort(tcp);

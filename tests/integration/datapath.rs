@@ -7,7 +7,7 @@ use std::time::Duration;
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::oneshot;
 
-use prunella::datapath::{Direction, Event, Impairment};
+use prunella::datapath::{Direction, Event, Impairment, LaneRoute, Route, SessionName};
 use prunella_core::frame::{FrameKey, HEADER_BYTES, Header, Kind, Labels, stamp};
 use prunella_core::limits::{COPIES_BURST_BYTES, COPIES_ONE_IN};
 use prunella_core::{Label, Rejected, Tag};
@@ -153,6 +153,49 @@ async fn copies_arrive_where_the_first_way_is_dark_and_cost_no_more_than_their_b
     let (dialed, accepted) = tokio::join!(a.dial(&d), d.accept());
     transfer(&dialed, &accepted, 1 << 20).await;
     assert_eq!(c.port.counters().forwarded, 0, "nothing went over the first way");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_lane_takes_its_own_way_and_the_route_when_that_is_gone() {
+    let tls = Tls::new();
+    let (a, r, s, b) = (Node::start(1, &tls), Node::start(2, &tls), Node::start(3, &tls), Node::start(4, &tls));
+    let (first, first_accepted) = through(&a, &r, &b).await;
+    let (to_s, from_s) = (link(&a, &s, 11, 20), link(&s, &b, 21, 31));
+    let spread = |at: &Node, to: &Node, first, label| {
+        let route = Route { path: 2, first, labels: vec![Label(label)] };
+        at.port.spread(to.id, &[LaneRoute { lane: 1, route, hedge: None }]);
+    };
+    spread(&a, &b, to_s.left, 21);
+    spread(&b, &a, from_s.right, 20);
+    let name = |of: &Node| SessionName { peer: of.id.tag(), lane: 1 };
+    let dialing = async { in_time(a.sessions.connect(name(&b).address(), rig::SERVER_NAME).unwrap()).await.unwrap() };
+    let (second, second_accepted) = tokio::join!(dialing, b.accept());
+    assert_eq!(SessionName::of(second_accepted.remote_address()), Some(name(&a)), "both ends know the lane");
+
+    let forwarded = || (r.port.counters().forwarded, s.port.counters().forwarded);
+    let before = forwarded();
+    transfer(&second, &second_accepted, 16 << 20).await;
+    let alone = forwarded();
+    assert!(alone.0 < before.0 + 1000 && alone.1 > before.1 + 10_000, "{before:?} {alone:?}");
+    tokio::join!(
+        transfer(&first, &first_accepted, 16 << 20),
+        transfer(&second, &second_accepted, 16 << 20),
+        transfer(&second_accepted, &second, 16 << 20),
+    );
+    let both = forwarded();
+    assert!(both.0 > alone.0 + 10_000 && both.1 > alone.1 + 20_000, "{alone:?} {both:?}");
+    let (bytes, counters) = (a.port.lane_bytes(b.id), a.port.counters());
+    assert!(bytes[0] > 16 << 20 && bytes[1] > 32 << 20 && bytes[2] == 0, "{bytes:?}");
+    assert!(counters.spread > 20_000, "{counters:?}");
+    assert_eq!((a.port.lanes(b.id), r.port.lanes(b.id)), (vec![1], vec![]));
+
+    a.port.set_usable(to_s.left, false);
+    b.port.spread(a.id, &[]);
+    transfer(&second, &second_accepted, 16 << 20).await;
+    let after = forwarded();
+    assert!(after.0 > both.0 + 10_000 && after.1 < both.1 + 1000, "{both:?} {after:?}");
+    a.port.withdraw_route(b.id);
+    assert_eq!(a.port.lanes(b.id), [0; 0], "its lanes go with the route");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -377,7 +420,7 @@ fn frame(kind: Kind, labels: &[u16], sequence: u64, key: &FrameKey, payload: &[u
 
 fn from(source: Tag, kind: Kind, labels: &[u16], sequence: u64, key: &FrameKey, payload: &[u8]) -> Vec<u8> {
     let labels: Vec<Label> = labels.iter().copied().map(Label).collect();
-    let header = Header { kind, labels: Labels::new(&labels).unwrap(), source, path: 1, sequence };
+    let header = Header { kind, lane: 0, labels: Labels::new(&labels).unwrap(), source, path: 1, sequence };
     let mut bytes = [&header.encode()[..], payload].concat();
     stamp(&mut bytes, sequence, key);
     bytes

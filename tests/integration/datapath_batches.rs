@@ -202,7 +202,7 @@ impl Rig {
             Segment::ToRight => (7, Labels::new(&[Label(3)]).unwrap(), 1),
             Segment::Quic | Segment::Forged => (7, Labels::NONE, 200),
         };
-        let header = Header { kind: Kind::Data, labels, source: Tag(source), path: 1, sequence };
+        let header = Header { kind: Kind::Data, lane: 0, labels, source: Tag(source), path: 1, sequence };
         let mut bytes = header.encode().to_vec();
         bytes.extend((0..payload).map(|i| (i as u64 * 7 + sequence) as u8));
         stamp(&mut bytes, sequence, &FrameKey::from_bytes([key; 16]));

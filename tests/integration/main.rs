@@ -27,4 +27,5 @@ mod rig;
 mod services;
 mod shared;
 mod simulator;
+mod spread;
 mod whole;

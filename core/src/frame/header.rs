@@ -53,6 +53,9 @@ impl TryFrom<u8> for Kind {
 pub struct Header {
     /// What the frame is for.
     pub kind: Kind,
+    /// Which of the sessions between the two ends it belongs to, below [`LANES_MAX`](crate::limits::LANES_MAX); zero if it
+    /// carries no packet of a session.
+    pub lane: u8,
     /// The labels that the relays will use, first relay first.
     pub labels: Labels,
     /// Who sends it.
@@ -74,6 +77,7 @@ impl Header {
         let mut bytes = [0; HEADER_BYTES];
         bytes[at::KIND] = self.kind as u8;
         bytes[at::CURSOR] = self.labels.count();
+        bytes[at::LANE] = self.lane;
         for (slot, label) in bytes[at::LABELS..at::SOURCE].chunks_exact_mut(2).zip(self.labels.as_slice()) {
             slot.copy_from_slice(&label.0.to_be_bytes());
         }

@@ -7,7 +7,8 @@
 //! | --- | --- | --- |
 //! | 0 | kind | see [`Kind`]; bit `0x40` is clear, which tells a frame from a QUIC packet (RFC 9000, section 17) |
 //! | 1 | cursor, count | four bits each: labels used up, labels in all (at most eight) |
-//! | 2..4 | reserved | zero |
+//! | 2 | lane | which of the sessions between the two ends, below [`LANES_MAX`](crate::limits::LANES_MAX); zero but for packets of sessions |
+//! | 3 | reserved | zero |
 //! | 4..20 | labels | the way ahead; the used-up ones were overwritten with the way back |
 //! | 20..28 | source | the sender's [`Tag`](crate::Tag) |
 //! | 28..32 | path | the sender's own number for the path; zero for a probe of a link |
@@ -41,7 +42,8 @@ pub const PATH_ERROR_BYTES: usize = 3;
 mod at {
     pub(super) const KIND: usize = 0;
     pub(super) const CURSOR: usize = 1;
-    pub(super) const RESERVED: usize = 2;
+    pub(super) const LANE: usize = 2;
+    pub(super) const RESERVED: usize = 3;
     pub(super) const LABELS: usize = 4;
     pub(super) const SOURCE: usize = 20;
     pub(super) const PATH: usize = 28;

@@ -2,7 +2,7 @@
 
 use super::{FrameKey, HEADER_BYTES, Kind, Labels, PATH_ERROR_BYTES, PROBE_BYTES, at};
 use crate::ids::{Label, Tag};
-use crate::limits::PATH_LABELS_MAX;
+use crate::limits::{LANES_MAX, PATH_LABELS_MAX};
 use crate::rejected::Rejected;
 
 /// Whether a datagram that begins with `first_byte` is a QUIC packet (its fixed bit is set) and not a frame.
@@ -31,7 +31,7 @@ impl<'a> Frame<'a> {
     ///
     /// # Errors
     /// [`Rejected::Malformed`] if it is truncated, of no known kind, has reserved bits set, more than eight labels, a
-    /// cursor beyond its labels, or a payload of the wrong length for its kind.
+    /// cursor beyond its labels, or a lane or a payload's length that does not go with its kind.
     pub fn parse(bytes: &'a mut [u8]) -> Result<Self, Rejected> {
         let header = bytes.first_chunk::<HEADER_BYTES>().ok_or(Rejected::Malformed)?;
         let kind = Kind::try_from(header[at::KIND])?;
@@ -42,8 +42,9 @@ impl<'a> Frame<'a> {
             Kind::Probe | Kind::Echo => payload == PROBE_BYTES,
             Kind::PathError => payload == PATH_ERROR_BYTES,
         };
-        let reserved = header[at::RESERVED] | header[at::RESERVED + 1];
-        if cursor > count || usize::from(count) > PATH_LABELS_MAX || reserved != 0 || !fits {
+        let lanes = if kind.is_payload() { LANES_MAX } else { 1 };
+        let fits = fits && usize::from(header[at::LANE]) < lanes && header[at::RESERVED] == 0;
+        if cursor > count || usize::from(count) > PATH_LABELS_MAX || !fits {
             return Err(Rejected::Malformed);
         }
         Ok(Self { bytes, kind })
@@ -60,6 +61,11 @@ impl<'a> Frame<'a> {
     /// What the frame is for.
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Which of the sessions between the two ends it belongs to.
+    pub const fn lane(&self) -> u8 {
+        self.bytes[at::LANE]
     }
 
     /// Whether the frame probes a link, or is the echo of such a probe: then it carries nothing.
@@ -147,7 +153,7 @@ mod tests {
 
     fn sealed(labels: &[Label], payload: &[u8], key: &FrameKey) -> Vec<u8> {
         let labels = Labels::new(labels).unwrap();
-        let header = Header { kind: Kind::Data, labels, source: Tag(0xabcd), path: 77, sequence: 9 };
+        let header = Header { kind: Kind::Data, lane: 3, labels, source: Tag(0xabcd), path: 77, sequence: 9 };
         let mut bytes = [&header.encode()[..], payload].concat();
         key.seal(&mut bytes);
         bytes
@@ -166,7 +172,7 @@ mod tests {
         let frame = Frame::parse(&mut bytes).unwrap();
         assert_eq!(frame.verify(&key(3)), Ok(()));
         assert_eq!((frame.next_label(), frame.sequence(), frame.path()), (None, 102, 77));
-        assert_eq!((frame.source(), frame.payload()), (Tag(0xabcd), &b"payload"[..]));
+        assert_eq!((frame.source(), frame.lane(), frame.payload()), (Tag(0xabcd), 3, &b"payload"[..]));
         assert_eq!(frame.way_back().as_slice(), [Label(23), Label(22), Label(21)]);
     }
 
@@ -185,8 +191,9 @@ mod tests {
         assert_eq!(broken(at::KIND, Kind::PathError as u8), Some(Rejected::Malformed), "a path error of one byte");
         assert_eq!(broken(at::CURSOR, 0x21), Some(Rejected::Malformed), "cursor beyond the labels");
         assert_eq!(broken(at::CURSOR, 0x09), Some(Rejected::Malformed), "nine labels");
+        assert_eq!(broken(at::LANE, LANES_MAX as u8 - 1), None, "the last lane");
+        assert_eq!(broken(at::LANE, LANES_MAX as u8), Some(Rejected::Malformed), "no such lane");
         assert_eq!(broken(at::RESERVED, 1), Some(Rejected::Malformed));
-        assert_eq!(broken(at::RESERVED + 1, 1), Some(Rejected::Malformed));
         for length in 0..=HEADER_BYTES {
             assert!(matches!(Frame::parse(&mut good[..length].to_vec()), Err(Rejected::Malformed)), "{length} bytes");
         }
@@ -208,7 +215,7 @@ mod tests {
             source: u64, path: u32, sequence: u64, payload in proptest::collection::vec(any::<u8>(), 1..1500),
         ) {
             let labels = Labels::new(&labels).unwrap();
-            let header = Header { kind: Kind::Data, labels, source: Tag(source), path, sequence };
+            let header = Header { kind: Kind::Data, lane: 0, labels, source: Tag(source), path, sequence };
             let mut bytes = [&header.encode()[..], &payload].concat();
             key(1).seal(&mut bytes);
             let frame = Frame::parse(&mut bytes).unwrap();

@@ -3,14 +3,15 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use super::damping::Damping;
+use super::lanes::{Ground, Lanes};
 use super::payload::PayloadDoubt;
-use super::tracked::{Doubt, State, Tracked};
+use super::tracked::{Doubt, Found, State, Tracked};
 use super::{Config, Effect, PathChange, PathReport, PathState, PathView, SwitchCause, Verdict};
 use crate::limits::HEDGES_PER_SECOND;
-use crate::paths::Path;
 use crate::rng::Rng;
 use crate::token_bucket::TokenBucket;
-use crate::{Instant, LinkId, PeerId, Tag};
+use crate::{Instant, PeerId, Tag};
 
 /// A probe that came back.
 #[derive(Clone, Copy, Debug)]
@@ -46,9 +47,10 @@ pub(super) struct Destination {
     /// Until then users are taken to exchange something with it.
     busy_until: Instant,
     lost: bool,
-    /// How often the path in use failed without a long rest between, and when last.
-    failures: u32,
-    failed_at: Instant,
+    /// The failures of the path in use.
+    damping: Damping,
+    /// Which paths the lanes beside the first prefer.
+    lanes: Lanes,
     /// Whether a report said that a path works, and none since that none does. An earlier life of the role may have
     /// reported a loss: the first path that is proven is always told.
     found: bool,
@@ -69,8 +71,8 @@ impl Destination {
             touched: now,
             busy_until: now + BUSY_FOR,
             lost: false,
-            failures: 0,
-            failed_at: now,
+            damping: Damping::new(HOLD_MIN, FORGIVEN_AFTER),
+            lanes: Lanes::new(now),
             found: false,
         }
     }
@@ -113,6 +115,7 @@ impl Destination {
             },
             rtt: t.rtt(),
             way: Some(t.way.clone()),
+            lanes: self.lanes.over(t.way.path, self.in_use),
         };
         self.paths.iter().map(view).collect()
     }
@@ -120,7 +123,7 @@ impl Destination {
     /// What decided for or against each path, in their order.
     pub(super) fn verdicts(&self, now: Instant) -> Vec<Verdict> {
         let in_use = self.paths.iter().find(|path| Some(path.way.path) == self.in_use);
-        let standing = Standing { now, hold: self.hold(now) };
+        let standing = Standing { now, hold: self.damping.hold(now) };
         let verdict = |path: &Tracked| match in_use {
             Some(used) if used.way.path == path.way.path => match path.state() {
                 State::Good | State::Fresh => Verdict::Chosen,
@@ -132,18 +135,18 @@ impl Destination {
     }
 
     /// Takes the result of a search; paths that stay keep what their probes have shown.
-    pub(super) fn replace_paths(&mut self, found: Vec<(Path, LinkId)>, next_id: &mut u32, now: Instant) {
+    pub(super) fn replace_paths(&mut self, found: Vec<Found>, next_id: &mut u32, now: Instant) {
         let mut old = std::mem::take(&mut self.paths);
-        for (path, first) in found {
-            let tracked = match old.iter().position(|t| t.is_same(&path, first)) {
+        for found in found {
+            let tracked = match old.iter().position(|t| t.is_same(&found)) {
                 Some(at) => {
                     let mut same = old.swap_remove(at);
-                    same.path = path;
+                    same.on_found(found);
                     same
                 }
                 None => {
                     *next_id = next_id.wrapping_add(1).max(1);
-                    Tracked::new(path, first, *next_id, now)
+                    Tracked::new(found, *next_id, now)
                 }
             };
             self.paths.push(tracked);
@@ -170,6 +173,10 @@ impl Destination {
             (Some(_), None) => {}
         }
         self.tell_found_or_lost(now, config, effects);
+        if config.lanes > 1 {
+            let (peer, paths, in_use, lanes) = (self.peer, &*self.paths, self.in_use, config.lanes);
+            self.lanes.spread(Ground { peer, paths, in_use, lanes, now }, effects);
+        }
     }
 
     /// While a probe of the path in use is overdue, traffic takes the best other path that works as well.
@@ -207,22 +214,12 @@ impl Destination {
             (State::Good | State::Fresh, State::Good)
                 if there.path.cost * 1000 < here.path.cost * BETTER_PERMILLE
                     && there.doubted(now).is_none()
-                    && there.good_for(now) >= self.hold(now) =>
+                    && there.good_for(now) >= self.damping.hold(now) =>
             {
                 Some(SwitchCause::Better)
             }
             _ => None,
         }
-    }
-
-    /// How long a better path must have worked before traffic moves to it: not at all unless the path in use failed
-    /// lately, and twice as long each time that it did. The idea is that of route flap damping (RFC 2439); what is
-    /// damped is only the way back, never the way out.
-    fn hold(&self, now: Instant) -> Duration {
-        if self.failures == 0 || now.since(self.failed_at) >= FORGIVEN_AFTER {
-            return Duration::ZERO;
-        }
-        (HOLD_MIN * 2u32.saturating_pow(self.failures.min(16) - 1)).min(HOLD_MAX)
     }
 
     fn switch(&mut self, to: usize, cause: SwitchCause, now: Instant, effects: &mut Vec<Effect>) {
@@ -248,9 +245,7 @@ impl Destination {
             // A path whose links are gone was closed or replaced, as is usual while a mesh forms; one that fails is
             // late first.
             if !matches!(cause, SwitchCause::Gone | SwitchCause::Better | SwitchCause::Rising) {
-                let rested = now.since(self.failed_at) >= FORGIVEN_AFTER;
-                self.failures = if rested { 1 } else { self.failures.saturating_add(1) };
-                self.failed_at = now;
+                self.damping.on_failure(now);
             }
             let change = PathChange::Switched { from, to: relays, cause, silent };
             effects.push(Effect::Report(PathReport { destination: self.peer, change }));
@@ -302,9 +297,17 @@ impl Destination {
 
     /// Nothing was acknowledged for so long: if a probe of the path in use returned meanwhile, traffic moves to another path
     /// that works, and the destination is told what was left.
-    pub(super) fn on_payload_overdue(&mut self, silent: Duration, now: Instant, effects: &mut Vec<Effect>) {
+    pub(super) fn on_payload_overdue(
+        &mut self,
+        silent: Duration,
+        config: &Config,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(at) = self.proven() else { return };
-        if self.paths[at].silent(now) >= silent {
+        let path = &self.paths[at];
+        // Where bulk is spread, no path is spared to fall back on, and queues are full: see `on_lane_overdue`.
+        if path.silent(now) >= silent || (config.lanes > 1 && path.proven_for(now) >= silent) {
             return;
         }
         let relays = self.paths[at].blamed();
@@ -321,10 +324,39 @@ impl Destination {
         }
     }
 
+    /// Nothing that was sent on a lane was acknowledged for so long: if its path is its own, and a probe of it that was sent
+    /// later has returned, the lane leaves it, and the destination is told; otherwise it is a matter of the path in use. A
+    /// probe that was sent earlier proves nothing here: the queue of a bottleneck may have grown behind it.
+    pub(super) fn on_lane_overdue(
+        &mut self,
+        lane: u8,
+        silent: Duration,
+        config: &Config,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        let own = self.lanes.path_of(lane);
+        let Some(path) = self.paths.iter_mut().find(|path| Some(path.way.path) == own) else {
+            return self.on_payload_overdue(silent, config, now, effects);
+        };
+        if path.state() != State::Good || path.proven_for(now) >= silent {
+            return;
+        }
+        path.on_doubt(Doubt::Unacknowledged, now);
+        self.payload.tell(path.blamed());
+        self.choose(config, now, effects);
+        if let Some(relays) = self.payload.may_tell(now) {
+            effects.push(Effect::TellUnacknowledged { destination: self.peer, relays });
+        }
+    }
+
     /// The destination has left a path over these relays, since nothing that it sent was acknowledged: what is sent to it over
     /// any of them may be what was lost. A path that has nothing in common with what it left stays in use, so that both ends
     /// come to meet on what works. How often this end has moved by itself does not count: both may have changed places.
     pub(super) fn on_unanswered(&mut self, relays: &[Tag], now: Instant, effects: &mut Vec<Effect>) {
+        // No lane has to stay on a path that is in doubt: the route is as good as any.
+        let lanes = self.paths.iter_mut().filter(|path| self.lanes.use_path(path.way.path) && path.shares(relays));
+        lanes.for_each(|path| path.on_doubt(Doubt::Unacknowledged, now));
         let Some(at) = self.proven().filter(|at| self.paths[*at].shares(relays)) else { return };
         if let Some(other) = self.unlike(at, relays, now)
             && self.unanswered.may_leave(Duration::ZERO, now)
@@ -344,6 +376,8 @@ impl Destination {
         effects: &mut Vec<Effect>,
     ) {
         let begins = |path: &Tracked| path.first_hop() == Some(neighbor);
+        let lanes = self.paths.iter_mut().filter(|path| self.lanes.use_path(path.way.path) && begins(path));
+        lanes.for_each(|path| path.on_doubt(Doubt::Rising, now));
         if !self.proven().is_some_and(|at| begins(&self.paths[at])) {
             return;
         }
@@ -384,7 +418,8 @@ impl Destination {
     pub(super) fn wake(&mut self, config: &Config, rng: &mut Rng, now: Instant, effects: &mut Vec<Effect>) {
         let probing = &config.probing;
         for (rank, path) in self.paths.iter_mut().enumerate() {
-            let warm = rank < config.warm || Some(path.way.path) == self.in_use;
+            let carries = Some(path.way.path) == self.in_use || self.lanes.use_path(path.way.path);
+            let warm = rank < config.warm || carries;
             let interval = match (warm, self.busy_until > now || path.is_suspect()) {
                 (true, true) => probing.interval,
                 (false, true) => probing.interval * SPARE_FACTOR,
@@ -407,8 +442,6 @@ impl Destination {
 pub(super) const BETTER_PERMILLE: u64 = 700;
 /// How long a better path must have worked after the path in use failed for the first time.
 const HOLD_MIN: Duration = Duration::from_secs(1);
-/// The longest that a better path must have worked.
-const HOLD_MAX: Duration = Duration::from_secs(60);
 /// How long after the last failure all of them are forgotten.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(300);
 /// How long after the last exchange paths are probed as often as while there is one.

@@ -34,7 +34,7 @@ fn told(links: &Links, from: u8) -> Vec<LinkBody> {
 /// A node that knows of each other node what it said at some time, and of its own links how they are now.
 fn node<'a>(me: u8, now: &'a Links, heard: impl Fn(u8) -> &'a Links, effects: &mut Vec<Effect>) -> Pathfinder {
     let probing = Probing { interval: 40 * MS, idle_interval: 40 * MS, late_after: 120 * MS, dead_after: 1000 * MS };
-    let config = Config { paths: 3, warm: 2, probing, hedge_after: 15 * MS };
+    let config = Config { paths: 3, warm: 2, probing, hedge_after: 15 * MS, lanes: 1 };
     let mut role = Pathfinder::new(id(me), config, u64::from(me));
     for origin in 0..NODES {
         let then = if origin == me { now } else { heard(origin) };

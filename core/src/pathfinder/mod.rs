@@ -4,8 +4,11 @@
 //! it asks for routes to be installed, paths to be probed, and reports what became of a destination. Invariant: traffic
 //! moves off a late path at once and without anybody's agreement; only reports to the monitor accuse.
 
+mod damping;
 mod destination;
+mod lanes;
 mod payload;
+mod report;
 mod tracked;
 mod why;
 
@@ -14,6 +17,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use lanes::LaneWay;
+pub use report::{PathChange, PathReport, SwitchCause};
 pub use tracked::{DOUBTED_FOR, Doubt, PathState, PathView};
 pub use why::{LinkWhy, Verdict, Why};
 
@@ -24,6 +29,7 @@ use crate::record::LinkBody;
 use crate::rng::Rng;
 use crate::{Instant, Label, LinkId, Machine, PeerId, Tag};
 use destination::{Destination, Returned};
+use tracked::Found;
 
 /// What the role may hear.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,6 +100,15 @@ pub enum Input {
         /// What it must not pass.
         limit: Duration,
     },
+    /// As `PayloadOverdue`, for what was sent on a lane beside the first.
+    LaneOverdue {
+        /// To whom.
+        destination: PeerId,
+        /// Which lane.
+        lane: u8,
+        /// For how long nothing was acknowledged on it.
+        silent: Duration,
+    },
     /// A plan wants the path in use to a destination left for another: its probes return, and payload is lost on it.
     SwitchRequested {
         /// Which.
@@ -123,7 +138,15 @@ pub enum Effect {
         /// Where copies go as well, while a probe of that way is overdue.
         hedge: Option<Way>,
     },
-    /// There is no way any more; nothing comes back.
+    /// Let the lanes beside the first use these ways from now on, and lanes that are not named the route; nothing comes
+    /// back. Asked for only where traffic is spread.
+    SpreadTraffic {
+        /// Whither.
+        destination: PeerId,
+        /// How, in the order of the lanes.
+        lanes: Vec<LaneWay>,
+    },
+    /// There is no way any more, for any lane; nothing comes back.
     WithdrawRoute {
         /// Whither.
         destination: PeerId,
@@ -160,56 +183,6 @@ pub struct Way {
     pub labels: Vec<Label>,
 }
 
-/// What became of a destination, for the monitor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PathReport {
-    /// The destination.
-    pub destination: PeerId,
-    /// What happened.
-    pub change: PathChange,
-}
-
-/// What can happen to the way to a destination.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum PathChange {
-    /// Traffic moved to another path.
-    Switched {
-        /// The relays of the path that was left.
-        from: Vec<PeerId>,
-        /// The relays of the path that is used now.
-        to: Vec<PeerId>,
-        /// Why.
-        cause: SwitchCause,
-        /// For how long no probe of the path that was left had returned; zero if that path is gone.
-        silent: Duration,
-    },
-    /// No path works.
-    Lost,
-    /// A path works again, or for the first time.
-    Found,
-    /// Nobody talks to it any more; it is not watched.
-    Released,
-}
-
-/// Why traffic moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SwitchCause {
-    /// The path's probes were overdue.
-    Late,
-    /// A relay reported that it could not pass frames on.
-    Broken,
-    /// Its probes returned, but what was sent over it was not acknowledged.
-    Unacknowledged,
-    /// Its probes returned, but the destination hears no acknowledgments, and left a path over a relay of this one.
-    Unanswered,
-    /// The round trip of its first link rises, and will soon be longer than it may be.
-    Rising,
-    /// The path's links are gone.
-    Gone,
-    /// Another path is notably better.
-    Better,
-}
-
 /// What the role is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
@@ -222,6 +195,8 @@ pub struct Config {
     /// How much longer than usual, at least, a probe of the path in use may take before traffic is sent on the next path
     /// as well; zero: it never is.
     pub hedge_after: Duration,
+    /// Over how many paths traffic to a destination may be spread: one for no spread.
+    pub lanes: usize,
 }
 
 /// The role.
@@ -339,7 +314,13 @@ impl Pathfinder {
 
     fn search_for(&mut self, destination: PeerId, now: Instant, effects: &mut Vec<Effect>) {
         let paths = self.table.paths(destination).to_vec();
-        let found = paths.into_iter().filter_map(|p| self.first_link(&p).map(|link| (p, link))).collect();
+        let topology = self.table.topology();
+        let loss = |link: &[PeerId]| topology.measured(link[0], link[1]).map_or(0, |measured| measured.loss_permille);
+        let found = |path: Path| {
+            let loss_permille = path.hops.windows(2).map(loss).max().unwrap_or_default();
+            Some(Found { first: self.first_link(&path)?, path, loss_permille })
+        };
+        let found = paths.into_iter().filter_map(found).collect();
         let Some(known) = self.destinations.get_mut(&destination) else { return };
         known.replace_paths(found, &mut self.next_path, now);
         known.choose(&self.config, now, effects);
@@ -445,8 +426,15 @@ impl Machine for Pathfinder {
                 }
             }
             Input::PayloadOverdue { destination, silent } => {
+                let config = self.config;
                 if let Some(destination) = self.destinations.get_mut(&destination) {
-                    destination.on_payload_overdue(silent, now, effects);
+                    destination.on_payload_overdue(silent, &config, now, effects);
+                }
+            }
+            Input::LaneOverdue { destination, lane, silent } => {
+                let config = self.config;
+                if let Some(destination) = self.destinations.get_mut(&destination) {
+                    destination.on_lane_overdue(lane, silent, &config, now, effects);
                 }
             }
             Input::PeerUnanswered { destination, relays } => {
@@ -495,5 +483,7 @@ const IDLE_AFTER: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod loops;
+#[cfg(test)]
+mod spread;
 #[cfg(test)]
 mod tests;

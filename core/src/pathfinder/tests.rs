@@ -47,7 +47,7 @@ impl Diamond {
     fn new() -> Self {
         let probing =
             Probing { interval: 40 * MS, idle_interval: 5000 * MS, late_after: 120 * MS, dead_after: 1000 * MS };
-        let role = Pathfinder::new(id(1), Config { paths: 3, warm: 2, probing, hedge_after: 15 * MS }, 1);
+        let role = Pathfinder::new(id(1), Config { paths: 3, warm: 2, probing, hedge_after: 15 * MS, lanes: 1 }, 1);
         let mut diamond = Self { role, now: Instant::BOOT, answering: vec![2, 3], seen: Vec::new() };
         for (origin, neighbors) in [(1, &[2, 3]), (2, &[1, 4]), (3, &[1, 4]), (4, &[2, 3])] {
             diamond.give(Input::LinksLearned { origin: id(origin), links: links(neighbors) });

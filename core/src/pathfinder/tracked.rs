@@ -20,16 +20,32 @@ pub(super) struct Tracked {
     /// When it was last proven to work after it had not been.
     good_since: Instant,
     rtt: Rtt,
+    /// The shortest of its round trips: that of the path with nothing waiting on it.
+    rtt_least: Option<Duration>,
+    /// The share of probes lost on its worst link, in thousandths, as nodes say.
+    loss_permille: u16,
     nonce: u64,
     outstanding: VecDeque<(u64, Instant)>,
     /// Silence is counted from here.
     heard: Instant,
+    /// When the latest probe that has returned was sent.
+    proven: Instant,
     /// No probe is overdue before this and its usual time: this process was late itself.
     excused: Instant,
     next_probe: Instant,
     returns: u32,
     /// When it was left though its probes return, and why.
     doubted: Option<(Instant, Doubt)>,
+}
+
+/// A path as a search finds it.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) path: Path,
+    /// The link to its first hop.
+    pub(super) first: LinkId,
+    /// The share of probes lost on its worst link, in thousandths.
+    pub(super) loss_permille: u16,
 }
 
 /// Why a path is left whose probes return.
@@ -57,7 +73,8 @@ pub(super) enum State {
 }
 
 impl Tracked {
-    pub(super) fn new(path: Path, first: LinkId, id: u32, now: Instant) -> Self {
+    pub(super) fn new(found: Found, id: u32, now: Instant) -> Self {
+        let Found { path, first, loss_permille } = found;
         let way = Way { path: id, first, labels: path.labels.clone() };
         Self {
             path,
@@ -65,9 +82,12 @@ impl Tracked {
             state: State::Fresh,
             good_since: now,
             rtt: Rtt::default(),
+            rtt_least: None,
+            loss_permille,
             nonce: 0,
             outstanding: VecDeque::new(),
             heard: now,
+            proven: now,
             excused: now,
             next_probe: now,
             returns: 0,
@@ -84,8 +104,24 @@ impl Tracked {
     }
 
     /// The same hops and labels over the same link, so that what was learned still holds.
-    pub(super) fn is_same(&self, path: &Path, first: LinkId) -> bool {
-        self.way.first == first && self.path.hops == path.hops && self.path.labels == path.labels
+    pub(super) fn is_same(&self, found: &Found) -> bool {
+        let Found { path, first, .. } = found;
+        self.way.first == *first && self.path.hops == path.hops && self.path.labels == path.labels
+    }
+
+    /// The same path was found again, perhaps at another cost.
+    pub(super) fn on_found(&mut self, found: Found) {
+        (self.path, self.loss_permille) = (found.path, found.loss_permille);
+    }
+
+    /// The shortest of its round trips; `None` before the first.
+    pub(super) fn rtt_least(&self) -> Option<Duration> {
+        self.rtt_least
+    }
+
+    /// The share of probes lost on its worst link, in thousandths.
+    pub(super) fn loss_permille(&self) -> u16 {
+        self.loss_permille
     }
 
     pub(super) fn relays(&self) -> Vec<PeerId> {
@@ -95,8 +131,10 @@ impl Tracked {
     pub(super) fn on_returned(&mut self, nonce: u64, rtt: Duration, now: Instant) {
         let Some(at) = self.outstanding.iter().position(|(n, _)| *n == nonce) else { return };
         // What was sent before it and did not return is lost, and says nothing of what is now.
+        self.proven = self.outstanding[at].1;
         self.outstanding.drain(..=at);
         self.rtt.sample(rtt);
+        self.rtt_least = Some(self.rtt_least.map_or(rtt, |least| least.min(rtt)));
         self.heard = now;
         self.returns += 1;
         if self.state != State::Dead || self.returns >= RETURNS_TO_TRUST {
@@ -110,6 +148,11 @@ impl Tracked {
     /// For how long no probe has returned.
     pub(super) fn silent(&self, now: Instant) -> Duration {
         now.since(self.heard)
+    }
+
+    /// How long ago the latest probe that has returned was sent.
+    pub(super) fn proven_for(&self, now: Instant) -> Duration {
+        now.since(self.proven)
     }
 
     /// For how long it has worked without a doubt.
@@ -245,11 +288,13 @@ pub struct PathView {
     pub rtt: Duration,
     /// How frames are sent over it; `None` for a path that is not under watch.
     pub way: Option<Way>,
+    /// The lanes whose traffic takes it; none unless traffic is spread.
+    pub lanes: Vec<u8>,
 }
 
 impl PathView {
     pub(super) fn spare(path: Path) -> Self {
-        Self { path, state: PathState::Spare, rtt: Duration::ZERO, way: None }
+        Self { path, state: PathState::Spare, rtt: Duration::ZERO, way: None, lanes: Vec::new() }
     }
 }
 

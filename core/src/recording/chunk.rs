@@ -119,4 +119,4 @@ fn sum_of<const BYTES: usize>(bytes: &[u8]) -> [u8; BYTES] {
 const MAGIC: &[u8; 8] = b"prunrec\0";
 /// Grows with every change of what is in a chunk. Inputs are recorded as they are in memory, so a new input of a role
 /// changes it as well.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;

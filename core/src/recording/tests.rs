@@ -312,6 +312,6 @@ fn another_format_is_told_from_no_recording() {
     assert_eq!(check_opening(&opening()), Ok(()));
     let mut other = opening();
     other[8] += 1;
-    assert_eq!(check_opening(&other), Err(Damaged::Version(3)));
+    assert_eq!(check_opening(&other), Err(Damaged::Version(4)));
     assert_eq!(check_opening(b"SQLite for"), Err(Damaged::Foreign));
 }

@@ -82,7 +82,13 @@ impl Host {
                 region: String::new(),
             },
             link_probing: LINK_PROBING,
-            pathfinder: pathfinder::Config { paths: PATHS, warm: 2, probing: PATH_PROBING, hedge_after: HEDGE_AFTER },
+            pathfinder: pathfinder::Config {
+                paths: PATHS,
+                warm: 2,
+                probing: PATH_PROBING,
+                hedge_after: HEDGE_AFTER,
+                lanes: 1,
+            },
             monitor: monitor::Config {
                 me: self.identity.peer(),
                 neighbors_target: neighbors.len(),

@@ -82,7 +82,8 @@ impl Shell {
             dead_after: probe.dead_after(),
         };
         let Paths { count: paths, warm } = self.config.paths;
-        let config = pathfinder::Config { paths, warm, probing, hedge_after: probe.hedge_after() };
+        let lanes = self.config.sessions.spread_paths;
+        let config = pathfinder::Config { paths, warm, probing, hedge_after: probe.hedge_after(), lanes };
         let wanted = |destination| pathfinder::Input::Wanted { destination };
         let lost = self.journal.open_incidents().into_iter().filter_map(|incident| incident.kind.lost_destination());
         let first = self.routes.all().into_iter().chain(lost).map(wanted).collect();

@@ -24,7 +24,7 @@ use prunella_core::incident::Step;
 use prunella_core::limits::BLAME_PER_SECOND;
 use prunella_core::membership::quorum::{PartitionEvent, Quorum};
 use prunella_core::membership::{Change, Evidence, Status};
-use prunella_core::pathfinder::Way;
+use prunella_core::pathfinder::{LaneWay, Way};
 use prunella_core::policy::{Action, RuleSet};
 use prunella_core::record::{ProvenRecord, RecordId, SignedRecord};
 use prunella_core::wire::codec;
@@ -42,12 +42,13 @@ pub use routes::Routes;
 pub use traces::Traces;
 pub use writes::{NotDurable, Writes, Written};
 
+use self::routes::Using;
 use super::clock::Clock;
 use super::directory::Directory;
 use super::driver::Perform;
 use super::recorder::Recorder;
 use crate::config::MeshConfig;
-use crate::datapath::{self, Port};
+use crate::datapath::{self, LaneRoute, Port};
 use crate::host::Host;
 use crate::security::Credentials;
 use crate::transport::{Links, Services, Sessions};
@@ -295,6 +296,7 @@ impl Perform for Shell {
             Command::SharedChanged { key, values } => self.known.set_shared(key, values),
             Command::AnswerShared { ticket, refused } => self.writes.answer(ticket, refused),
             Command::InstallRoute { destination, way, hedge } => self.install_route(destination, way, hedge),
+            Command::SpreadTraffic { destination, lanes } => self.spread_traffic(destination, lanes),
             Command::TellUnacknowledged { destination, relays } => {
                 if let Some(sessions) = self.sessions.get() {
                     sessions.tell_unacknowledged(destination, &relays);
@@ -339,18 +341,24 @@ impl Perform for Shell {
 }
 
 impl Shell {
-    /// Sessions are told when their packets begin to take a path that they did not take before: what is under way on the
-    /// old one may be lost. When copies end, there is nothing to tell.
+    /// Sessions are told when their packets begin to take a path that they did not take before.
     fn install_route(&self, destination: PeerId, way: Way, hedge: Option<Way>) {
-        let hedged = hedge.is_some();
-        let route = |way: Way| datapath::Route { path: way.path, first: way.first, labels: way.labels };
-        let path = way.path;
+        let using = Using { path: way.path, hedged: hedge.is_some() };
         self.port.install_route(destination, &route(way), hedge.map(route).as_ref());
-        let before = self.routes.installed(destination, path);
-        if let (Some(before), Some(sessions)) = (before, self.sessions.get())
-            && (hedged || before != path)
-        {
-            sessions.rerouted(destination);
+        self.tell_rerouted(destination, self.routes.installed(destination, using));
+    }
+
+    fn spread_traffic(&self, destination: PeerId, lanes: Vec<LaneWay>) {
+        let using = |lane: &LaneWay| (lane.lane, Using { path: lane.way.path, hedged: lane.hedge.is_some() });
+        let using = lanes.iter().map(using).collect();
+        let used = |LaneWay { lane, way, hedge }| LaneRoute { lane, route: route(way), hedge: hedge.map(route) };
+        self.port.spread(destination, &lanes.into_iter().map(used).collect::<Vec<_>>());
+        self.tell_rerouted(destination, self.routes.spread(destination, using));
+    }
+
+    fn tell_rerouted(&self, destination: PeerId, lanes: Vec<u8>) {
+        if let Some(sessions) = self.sessions.get() {
+            lanes.into_iter().for_each(|lane| sessions.rerouted(destination, lane));
         }
     }
 
@@ -375,6 +383,10 @@ impl Shell {
             self.directory.keep(batch);
         }
     }
+}
+
+fn route(way: Way) -> datapath::Route {
+    datapath::Route { path: way.path, first: way.first, labels: way.labels }
 }
 
 /// An operator wants to know when the majority is out of reach, and when it is back.

@@ -17,7 +17,7 @@ use super::Shell;
 use crate::actors::stats::{Place, Stats};
 use crate::datapath::LinkStats;
 use crate::host::Usage;
-use crate::transport::{Awaited, Sent};
+use crate::transport::{Awaited, Overdue, Sent};
 
 /// Samples for as long as it is polled.
 pub(super) async fn sample(shell: &Shell) {
@@ -128,8 +128,11 @@ impl Shell {
         if late > LATE_MYSELF {
             awaited.excuse(late);
         }
-        for (destination, silent) in sessions.overdue(awaited, self.config.probe.hedge_after()) {
-            self.directory.deliver(Route::Pathfinder(pathfinder::Input::PayloadOverdue { destination, silent }));
+        for Overdue { peer: destination, lane, silent } in sessions.overdue(awaited, self.config.probe.hedge_after()) {
+            self.directory.deliver(Route::Pathfinder(match lane {
+                0 => pathfinder::Input::PayloadOverdue { destination, silent },
+                lane => pathfinder::Input::LaneOverdue { destination, lane, silent },
+            }));
         }
     }
 

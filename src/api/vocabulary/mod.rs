@@ -13,7 +13,7 @@ use prunella_core::PeerId;
 use serde::{Deserialize, Serialize};
 
 pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
-pub use path::{PathInfo, PathLinkInfo, PathWhy};
+pub use path::{LaneInfo, PathInfo, PathLinkInfo, PathWhy};
 pub use prunella_core::latency::LatencySummary;
 pub use region::{ClusterInfo, RegionHint, RegionsInfo};
 

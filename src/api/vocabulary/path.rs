@@ -16,9 +16,23 @@ pub struct PathInfo {
     pub cost: u64,
     /// Smoothed round trip of its probes, in microseconds; 0 while unknown.
     pub rtt_us: u64,
+    /// The lanes whose traffic takes it; none unless traffic is spread.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lanes: Vec<LaneInfo>,
     /// What speaks for it and against it, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<PathWhy>,
+}
+
+/// A lane: one of the sessions over which traffic to a destination is spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneInfo {
+    /// Its number. Lane 0 follows the route, and so does each that has no path of its own.
+    pub lane: u8,
+    /// Streams of services that this node has opened on it and that are not over.
+    pub streams: u64,
+    /// Bytes of packets that this node has sent on it, on whatever paths.
+    pub sent_bytes: u64,
 }
 
 /// What speaks for a path and against it.

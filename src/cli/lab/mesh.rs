@@ -277,7 +277,7 @@ mod tests {
 
     fn path(names: &[&str], state: &str) -> PathInfo {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        PathInfo { hops: Vec::new(), names, state: state.to_owned(), cost: 1, rtt_us: 0, why: None }
+        PathInfo { hops: Vec::new(), names, state: state.to_owned(), cost: 1, rtt_us: 0, lanes: Vec::new(), why: None }
     }
 
     /// Answers each question with the next of `answers`, then with the last for ever.

@@ -5,7 +5,7 @@ use super::page::Page;
 use super::quantity::{bytes, percent, round_trip, span};
 use super::table::{Column, Table};
 use crate::api::PeerId;
-use crate::api::vocabulary::{HopInfo, LinkInfo, PathInfo, PathWhy, PeerInfo, Reach};
+use crate::api::vocabulary::{HopInfo, LaneInfo, LinkInfo, PathInfo, PathWhy, PeerInfo, Reach};
 
 pub(super) fn peers(peers: &[PeerInfo], page: &mut Page) {
     let [name, peer, state] = ["NAME", "PEER", "STATE"].map(Column::Left);
@@ -81,13 +81,23 @@ pub(super) fn paths(destination: PeerId, paths: &[PathInfo], page: &mut Page) {
             .enumerate()
             .map(|(i, hop)| called(info.names.get(i).map_or("", String::as_str), *hop))
             .collect();
-        table.row([info.state.clone(), round_trip(info.rtt_us), info.cost.to_string(), hops.join(" → ")]);
+        table.row([state(info), round_trip(info.rtt_us), info.cost.to_string(), hops.join(" → ")]);
     }
     table.write(page, &format!("no path to {}", destination.short()));
     for info in paths {
         if let Some(why) = &info.why {
             reasons(info, why, page);
         }
+    }
+}
+
+/// A path's state, and the lanes that take it.
+fn state(path: &PathInfo) -> String {
+    let lanes: Vec<String> = path.lanes.iter().map(|info| info.lane.to_string()).collect();
+    match lanes.len() {
+        0 => path.state.clone(),
+        1 => format!("{}, lane {}", path.state, lanes[0]),
+        _ => format!("{}, lanes {}", path.state, lanes.join(" ")),
     }
 }
 
@@ -102,6 +112,9 @@ fn reasons(path: &PathInfo, why: &PathWhy, page: &mut Page) {
     page.line(&format!("{}: {}", hops.join(" → "), verdict(why)));
     if why.shared > 0 {
         page.line(&format!("  relays and links shared with the paths before it: {}", why.shared));
+    }
+    for LaneInfo { lane, streams, sent_bytes } in &path.lanes {
+        page.line(&format!("  lane {lane}: {streams} streams of this node, {} sent", bytes(*sent_bytes)));
     }
     for link in &why.links {
         page.line(&format!(
@@ -241,6 +254,7 @@ b            1.40 ms  900 µs  1.50 ms  9.00 ms  20.0 ms   4000
             state: "in-use".into(),
             cost: 12,
             rtt_us: 0,
+            lanes: vec![],
             why: None,
         }];
         let expected = "STATE   RTT  COST  PATH\nin-use    -    12  a → aibaeaqcai\n";
@@ -265,14 +279,20 @@ b            1.40 ms  900 µs  1.50 ms  9.00 ms  20.0 ms   4000
             state: "warm".into(),
             cost: 2500,
             rtt_us: 4000,
+            lanes: vec![
+                LaneInfo { lane: 1, streams: 2, sent_bytes: 2048 },
+                LaneInfo { lane: 2, streams: 0, sent_bytes: 0 },
+            ],
             why: Some(why),
         }];
         let expected = "\
-STATE      RTT  COST  PATH
-warm   4.00 ms  2500  a → b → c
+STATE                RTT  COST  PATH
+warm, lanes 1 2  4.00 ms  2500  a → b → c
 
 a → b → c: works, but at 81 % of the cost a change is not worth it
   relays and links shared with the paths before it: 1
+  lane 1: 2 streams of this node, 2.0 KiB sent
+  lane 2: 0 streams of this node, 0 B sent
   a → b: round trip 2.00 ms, loss 0.0 %, cost 1250
   b → c: round trip 2.00 ms, loss 0.0 %, cost 1250
 ";

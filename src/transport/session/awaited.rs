@@ -7,6 +7,19 @@ use prunella_core::PeerId;
 use quinn::{Connection, ConnectionStats};
 use tokio::time::Instant;
 
+use super::lanes::lane_of;
+
+/// A peer that should have acknowledged what was sent to it on a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overdue {
+    /// The peer.
+    pub peer: PeerId,
+    /// The lane.
+    pub lane: u8,
+    /// For how long nothing has been acknowledged on it.
+    pub silent: Duration,
+}
+
 /// What the living sessions wait for.
 #[derive(Debug, Default)]
 pub struct Awaited {
@@ -15,27 +28,22 @@ pub struct Awaited {
 }
 
 impl Awaited {
-    /// Looks at all living sessions, and tells the peers of those whose acknowledgments are overdue by more than `margin`,
-    /// and how long they have been awaited.
-    pub(super) fn look(
-        &mut self,
-        living: Vec<(PeerId, Connection)>,
-        margin: Duration,
-        now: Instant,
-    ) -> Vec<(PeerId, Duration)> {
-        let mut overdue: BTreeMap<PeerId, Duration> = BTreeMap::new();
+    /// Looks at all living sessions, and tells the peers and lanes of those whose acknowledgments are overdue by more than
+    /// `margin`.
+    pub(super) fn look(&mut self, living: Vec<(PeerId, Connection)>, margin: Duration, now: Instant) -> Vec<Overdue> {
+        let mut overdue: BTreeMap<(PeerId, u8), Duration> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         for (peer, session) in living {
             let id = session.stable_id();
             seen.insert(id);
             let waited = self.sessions.entry(id).or_default().observe(Counts::of(&session.stats()), margin, now);
             if let Some(waited) = waited {
-                let longest = overdue.entry(peer).or_default();
+                let longest = overdue.entry((peer, lane_of(&session))).or_default();
                 *longest = waited.max(*longest);
             }
         }
         self.sessions.retain(|id, _| seen.contains(id));
-        overdue.into_iter().collect()
+        overdue.into_iter().map(|((peer, lane), silent)| Overdue { peer, lane, silent }).collect()
     }
 
     /// This process was not run for so long: that time does not count, and what came meanwhile may take as long to be read.

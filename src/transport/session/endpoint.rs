@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,18 +15,18 @@ use tokio::time::{Instant, timeout};
 use prunella_core::limits::{SESSION_STREAMS_MAX, SESSION_TIMEOUT, SESSIONS_AWAITED_MAX, SESSIONS_MAX};
 use prunella_core::wire::notice::SESSION_NOTICE_BYTES_MAX;
 use prunella_core::wire::{SessionNotice, StreamOpen, StreamRefusal};
-use prunella_core::{PeerId, Rejected, Tag};
+use prunella_core::{PeerId, Rejected};
 
-use crate::datapath::{Port, SESSION_INITIAL_MTU, SESSION_MTU_MAX, SESSION_RECEIVE_BYTES, session_address_of};
+use crate::datapath::{Port, SESSION_INITIAL_MTU, SESSION_MTU_MAX, SESSION_RECEIVE_BYTES, SessionName};
 use crate::host::{Host, WallClock};
-use crate::security::{
-    Credentials, Refused, SESSION_ALPN, authenticated_peer, explain, quinn_client, quinn_server, server_name,
-};
-use crate::transport::closing::{Closing, told};
+use crate::security::{Credentials, Refused, SESSION_ALPN, authenticated_peer, quinn_client, quinn_server};
+use crate::transport::closing::Closing;
 use crate::transport::quic::{self, Door};
 
-use super::awaited::Awaited;
+use super::awaited::{Awaited, Overdue};
+use super::dialing::{comes_from, dial, lost};
 use super::guests::Guests;
+use super::lanes::{LaneLoad, Lanes, Place, lane_of};
 use super::notices::{Notices, Unanswered, tell};
 use super::pool::{Dialed, Pool};
 use super::reroute::{Reroute, Reroutes};
@@ -56,6 +55,8 @@ pub struct SessionSetup {
     pub host: Arc<dyn Host>,
     /// The datapath.
     pub port: Arc<Port>,
+    /// Over how many lanes to a peer bulk is spread; one for no spread.
+    pub lanes: usize,
     /// Called before each dial.
     pub route: RouteHook,
     /// Called for each stream that a peer opens.
@@ -134,6 +135,7 @@ pub struct Sessions {
     guests: Arc<Guests>,
     reroutes: Arc<Reroutes>,
     notices: Notices,
+    lanes: Arc<Lanes>,
     route: RouteHook,
 }
 
@@ -144,7 +146,7 @@ impl Sessions {
     /// # Errors
     /// If the endpoint cannot be built on the socket.
     pub fn start(setup: SessionSetup) -> io::Result<(Self, Inbox)> {
-        let SessionSetup { credentials, host, port, route, gate } = setup;
+        let SessionSetup { credentials, host, port, lanes, route, gate } = setup;
         let mut config = quic::endpoint_config(credentials.identity(), "prunella 2026 session stateless reset", &host);
         config.max_udp_payload_size(SESSION_RECEIVE_BYTES).expect("BUG: it is more than QUIC's minimum");
         let mut server = quinn_server(credentials.session_server());
@@ -166,17 +168,39 @@ impl Sessions {
         };
         tokio::spawn(accept(endpoint.clone(), Arc::new(front)));
         let client = quinn_client(credentials.client(SESSION_ALPN));
-        let sessions = Self { endpoint, client, pool: Pool::new(), guests, reroutes, notices, route };
+        let lanes = Arc::new(Lanes::new(port, lanes));
+        let sessions = Self { endpoint, client, pool: Pool::new(), guests, reroutes, notices, lanes, route };
         Ok((sessions, Inbox { services, messages, unanswered }))
     }
 
-    /// Opens a stream to `peer`, within [`SESSION_TIMEOUT`]: over the session that exists, or else a new one. The peer
-    /// has accepted the stream when this returns.
+    /// Opens a stream to `peer`, within [`SESSION_TIMEOUT`]: over the session that exists, or else a new one, always on the
+    /// first lane. The peer has accepted the stream when this returns.
     ///
     /// # Errors
     /// [`SessionError`].
     pub async fn open(&self, peer: PeerId, request: &StreamOpen) -> Result<(SendStream, RecvStream), SessionError> {
-        timeout(SESSION_TIMEOUT, self.try_open(peer, request)).await.unwrap_or(Err(SessionError::TimedOut))
+        let (send, recv, _) = self.open_on(peer, 0, request).await?;
+        Ok((send, recv))
+    }
+
+    /// As [`Sessions::open`], on the lane that carries least: for bulk. Keep the place for as long as the stream is in use.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub async fn open_spread(
+        &self,
+        peer: PeerId,
+        request: &StreamOpen,
+    ) -> Result<(SendStream, RecvStream, Place), SessionError> {
+        let mut place = self.lanes.lightest(peer);
+        let (send, recv, lane) = self.open_on(peer, place.lane(), request).await?;
+        place.move_to(lane);
+        Ok((send, recv, place))
+    }
+
+    /// What the lanes to `peer` carry, in ascending order; only the first unless traffic is spread.
+    pub fn lanes(&self, peer: PeerId) -> Vec<LaneLoad> {
+        self.lanes.loads(peer)
     }
 
     /// The time that a stream to `peer` takes to open and be answered, over the session that exists, or else a new one.
@@ -184,7 +208,7 @@ impl Sessions {
     /// # Errors
     /// [`SessionError`].
     pub async fn ping(&self, peer: PeerId) -> Result<Duration, SessionError> {
-        timeout(SESSION_TIMEOUT, self.connection(peer)).await.unwrap_or(Err(SessionError::TimedOut))?;
+        timeout(SESSION_TIMEOUT, self.connection(peer, 0)).await.unwrap_or(Err(SessionError::TimedOut))?;
         let asked = Instant::now();
         self.open(peer, &StreamOpen::Ping).await?;
         Ok(asked.elapsed())
@@ -210,35 +234,37 @@ impl Sessions {
         sums.into_values().collect()
     }
 
-    /// The peers that should have acknowledged what was sent to them more than `margin` ago and did not, and for how long
-    /// they have acknowledged nothing; `awaited` is what was seen before. With very many sessions this would cost too much
-    /// to be asked often: then nobody is named.
-    pub fn overdue(&self, awaited: &mut Awaited, margin: Duration) -> Vec<(PeerId, Duration)> {
+    /// The peers, and the lanes to them, that should have acknowledged what was sent more than `margin` ago and did not;
+    /// `awaited` is what was seen before. With very many sessions this would cost too much to be asked often: then nobody is
+    /// named.
+    pub fn overdue(&self, awaited: &mut Awaited, margin: Duration) -> Vec<Overdue> {
         let living = self.living();
         if living.len() > SESSIONS_AWAITED_MAX { Vec::new() } else { awaited.look(living, margin, Instant::now()) }
     }
 
     fn living(&self) -> Vec<(PeerId, Connection)> {
-        let dialed = self.pool.peers().into_iter().filter_map(|peer| Some((peer, self.pool.living(peer)?)));
-        dialed.chain(self.guests.all()).collect()
+        self.pool.all().into_iter().chain(self.guests.all()).collect()
     }
 
-    /// Traffic for `peer` takes another path from now on: call it after the route was installed. What was lost with the
-    /// old path is sent again at once, and not held against the new one.
-    pub fn rerouted(&self, peer: PeerId) {
-        if !self.reroutes.note(peer.tag()) {
+    /// Traffic for `peer` on a lane takes another path from now on: call it after the route was installed. What was lost with
+    /// the old path is sent again at once, and not held against the new one.
+    pub fn rerouted(&self, peer: PeerId, lane: u8) {
+        if !self.reroutes.note(SessionName { peer: peer.tag(), lane }) {
             return;
         }
         // A packet that must be acknowledged, sent now: its acknowledgment shows what was lost. (Binding the endpoint to its
         // own socket again would do the same for every connection, but in quinn-proto 0.11.19 it panics the endpoint if a
         // connection was reset at that moment.)
-        self.tell(peer, &SessionNotice::Rerouted);
+        self.with(peer).iter().filter(|session| lane_of(session) == lane).for_each(|session| {
+            tell(session, &SessionNotice::Rerouted);
+        });
     }
 
     /// Tells `peer` that nothing was acknowledged on paths over these relays, which were left: call it after another route
     /// was installed.
     pub fn tell_unacknowledged(&self, peer: PeerId, relays: &[PeerId]) {
-        self.tell(peer, &SessionNotice::unacknowledged(relays.iter().map(PeerId::tag)));
+        let notice = SessionNotice::unacknowledged(relays.iter().map(PeerId::tag));
+        self.with(peer).iter().for_each(|session| tell(session, &notice));
     }
 
     /// How many notices of peers were turned away for this reason.
@@ -246,8 +272,9 @@ impl Sessions {
         self.notices.rejected_for(reason)
     }
 
-    fn tell(&self, peer: PeerId, notice: &SessionNotice) {
-        self.pool.living(peer).iter().chain(&self.guests.living(peer)).for_each(|session| tell(session, notice));
+    /// The sessions with `peer` on all lanes, whoever dialed.
+    fn with(&self, peer: PeerId) -> Vec<Connection> {
+        [self.pool.living(peer), self.guests.living(peer)].concat()
     }
 
     /// Closes every session with `peer`, whoever dialed: policy has changed, say. A new one can be dialed at once, and
@@ -276,11 +303,15 @@ impl Sessions {
         self.guests.living(peer).len()
     }
 
-    async fn try_open(&self, peer: PeerId, request: &StreamOpen) -> Result<(SendStream, RecvStream), SessionError> {
+    async fn open_on(&self, peer: PeerId, lane: u8, request: &StreamOpen) -> Result<Opened, SessionError> {
+        timeout(SESSION_TIMEOUT, self.try_open(peer, lane, request)).await.unwrap_or(Err(SessionError::TimedOut))
+    }
+
+    async fn try_open(&self, peer: PeerId, lane: u8, request: &StreamOpen) -> Result<Opened, SessionError> {
         loop {
-            let (connection, fresh) = self.connection(peer).await?;
+            let (connection, fresh) = self.connection(peer, lane).await?;
             match stream::open(&connection, request).await {
-                Ok(streams) => return Ok(streams),
+                Ok((send, recv)) => return Ok((send, recv, lane_of(&connection))),
                 Err(NotOpened::Refused(refusal)) => return Err(SessionError::Refused(refusal)),
                 Err(NotOpened::BadReply(rejected)) => {
                     return Err(SessionError::Lost { reason: format!("the peer's reply was rejected: {rejected}") });
@@ -296,66 +327,30 @@ impl Sessions {
         }
     }
 
-    async fn connection(&self, peer: PeerId) -> Result<(Connection, bool), SessionError> {
+    /// The session on a lane, or that on the first: nobody waits long for another, and nobody is refused for want of it.
+    async fn connection(&self, peer: PeerId, lane: u8) -> Result<(Connection, bool), SessionError> {
+        if lane > 0 {
+            if let Ok(Ok(connection)) = timeout(LANE_PATIENCE, self.pooled(peer, lane)).await {
+                return Ok(connection);
+            }
+            self.lanes.failed(peer, lane);
+        }
+        self.pooled(peer, 0).await
+    }
+
+    async fn pooled(&self, peer: PeerId, lane: u8) -> Result<(Connection, bool), SessionError> {
         let dial = || {
             let mut client = self.client.clone();
-            client.transport_config(Arc::new(transport_config(0, self.reroutes.of(peer.tag()))));
-            let dialing = dial(self.endpoint.clone(), client, self.route.clone(), peer);
+            let name = SessionName { peer: peer.tag(), lane };
+            client.transport_config(Arc::new(transport_config(0, self.reroutes.of(name))));
+            let dialing = dial(self.endpoint.clone(), client, self.route.clone(), (peer, name));
             let notices = self.notices.clone();
             async move {
                 let dialed = timeout(SESSION_TIMEOUT, dialing).await.unwrap_or(Err(SessionError::TimedOut));
                 dialed.map(|session| Dialed { _hearing: Arc::new(notices.hear(peer, &session)), session })
             }
         };
-        self.pool.connection(peer, dial).await
-    }
-}
-
-async fn dial(
-    endpoint: Endpoint,
-    client: quinn::ClientConfig,
-    route: RouteHook,
-    peer: PeerId,
-) -> Result<Connection, SessionError> {
-    route(peer).await.map_err(|reason| SessionError::NoRoute { reason })?;
-    let connecting = endpoint.connect_with(client, session_address_of(&peer), &server_name(&peer));
-    let connecting = connecting.map_err(|error| match error {
-        quinn::ConnectError::EndpointStopping => SessionError::NotRunning,
-        error => SessionError::Lost { reason: error.to_string() },
-    })?;
-    let connection = connecting.await.map_err(|error| failed(&error))?;
-    match authenticated_peer(&connection) {
-        Ok(proven) if proven == peer && comes_from(&connection, peer) => Ok(connection),
-        _ => {
-            Refused::NotDialed.close(&connection);
-            Err(SessionError::Authentication { reason: "another node answers in the peer's place".to_owned() })
-        }
-    }
-}
-
-/// Why a stream on `connection` failed: often the connection tells more.
-fn lost(connection: &Connection, reason: String) -> SessionError {
-    connection.close_reason().map_or(SessionError::Lost { reason }, |error| failed(&error))
-}
-
-fn failed(error: &quinn::ConnectionError) -> SessionError {
-    match (explain(error), error) {
-        (Some(refused), _) => SessionError::Authentication { reason: refused.to_string() },
-        (None, quinn::ConnectionError::TimedOut) => SessionError::TimedOut,
-        (None, quinn::ConnectionError::LocallyClosed) => SessionError::NotRunning,
-        (None, error) => SessionError::Lost { reason: told(error) },
-    }
-}
-
-/// Whether the connection's synthetic address is the one of `peer`.
-fn comes_from(connection: &Connection, peer: PeerId) -> bool {
-    tag_of(connection.remote_address()) == Some(peer.tag())
-}
-
-fn tag_of(address: SocketAddr) -> Option<Tag> {
-    match address.ip() {
-        IpAddr::V6(address) => Tag::from_address(&address),
-        IpAddr::V4(_) => None,
+        self.pool.connection((peer, lane), dial).await
     }
 }
 
@@ -383,9 +378,9 @@ async fn accept(endpoint: Endpoint, front: Arc<Front>) {
 
 /// Serves one inbound session until it ends.
 async fn answer(front: Arc<Front>, incoming: Incoming, permit: OwnedSemaphorePermit, _place: OwnedSemaphorePermit) {
-    let Some(tag) = tag_of(incoming.remote_address()) else { return incoming.ignore() };
+    let Some(name) = SessionName::of(incoming.remote_address()) else { return incoming.ignore() };
     let mut server = front.server.clone();
-    server.transport_config(Arc::new(transport_config(SESSION_STREAMS_MAX, front.reroutes.of(tag))));
+    server.transport_config(Arc::new(transport_config(SESSION_STREAMS_MAX, front.reroutes.of(name))));
     let Ok(connecting) = incoming.accept_with(Arc::new(server)) else { return };
     let Ok(Ok(connection)) = timeout(SESSION_TIMEOUT, connecting).await else { return };
     drop(permit);
@@ -454,6 +449,11 @@ fn transport_config(streams_max: u32, reroute: Arc<Reroute>) -> TransportConfig 
     config
 }
 
+/// A stream, and the lane that it is on.
+type Opened = (SendStream, RecvStream, u8);
+
+/// How long a stream waits for a lane to be dialed before it takes the first.
+const LANE_PATIENCE: Duration = Duration::from_millis(500);
 /// Silence after which a session is given up. Long enough to outlast a repair of the mesh.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often an idle session is kept alive.

@@ -9,6 +9,8 @@ use prunella_core::PeerId;
 
 use crate::transport::closing::Closing;
 
+use super::lanes::lane_of;
+
 /// Inbound sessions.
 #[derive(Default)]
 pub(super) struct Guests {
@@ -16,13 +18,17 @@ pub(super) struct Guests {
 }
 
 impl Guests {
-    /// Lets a session in. The peer's oldest one has to go if it has too many: it needs one, and a second while it dials
-    /// anew.
+    /// Lets a session in. The peer's oldest one on that lane has to go if it has too many there: it needs one, and a second
+    /// while it dials anew.
     pub(super) fn enter(&self, peer: PeerId, connection: Connection) {
         let mut by_peer = self.lock();
         let sessions = by_peer.entry(peer).or_default();
-        if sessions.len() >= SESSIONS_PER_PEER_MAX {
-            Closing::Replaced.close(&sessions.remove(0));
+        let lane = lane_of(&connection);
+        let of_lane = |session: &Connection| lane_of(session) == lane;
+        if sessions.iter().filter(|session| of_lane(session)).count() >= SESSIONS_PER_LANE_MAX
+            && let Some(oldest) = sessions.iter().position(of_lane)
+        {
+            Closing::Replaced.close(&sessions.remove(oldest));
         }
         sessions.push(connection);
     }
@@ -61,5 +67,5 @@ impl Guests {
     }
 }
 
-/// Most sessions that one peer may have dialed at once.
-const SESSIONS_PER_PEER_MAX: usize = 4;
+/// Most sessions that one peer may have dialed at once on each lane.
+const SESSIONS_PER_LANE_MAX: usize = 4;

@@ -1,4 +1,4 @@
-//! One outbound connection per peer: dialed once, used by everybody, dialed again when it is dead.
+//! One outbound connection per peer and lane: dialed once, used by everybody, dialed again when it is dead.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -14,8 +14,11 @@ use prunella_core::limits::SESSIONS_MAX;
 use crate::transport::closing::Closing;
 
 use super::endpoint::SessionError;
+use super::lanes::lane_of;
 use super::notices::Hearing;
 
+/// A peer, and a lane to it.
+type Key = (PeerId, u8);
 type Outcome = Result<Dialed, SessionError>;
 
 /// A connection that was dialed.
@@ -29,7 +32,7 @@ pub(super) struct Dialed {
 /// The connections. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Pool {
-    entries: Arc<Mutex<BTreeMap<PeerId, Entry>>>,
+    entries: Arc<Mutex<BTreeMap<Key, Entry>>>,
     /// Where the endpoint lives, whoever calls.
     runtime: Handle,
 }
@@ -41,6 +44,13 @@ enum Entry {
 }
 
 impl Entry {
+    fn ready(&self) -> Option<Connection> {
+        match self {
+            Entry::Dialing(_) => None,
+            Entry::Ready(Dialed { session, .. }) => Some(session.clone()),
+        }
+    }
+
     fn is_dead(&self) -> bool {
         match self {
             Entry::Dialing(_) => false,
@@ -55,17 +65,17 @@ impl Pool {
         Self { entries: Arc::default(), runtime: Handle::current() }
     }
 
-    /// The connection to `peer`, and whether it is fresh: made now, not taken from before. `dial` is called if there is
+    /// The connection to a peer on a lane, and whether it is fresh: made now, not taken from before. `dial` is called if there is
     /// none; the dial goes on if this call is cancelled, for those who wait with it.
     pub(super) async fn connection<F>(
         &self,
-        peer: PeerId,
+        key: Key,
         dial: impl FnOnce() -> F,
     ) -> Result<(Connection, bool), SessionError>
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
-        let mut outcome = match self.entry(peer, dial)? {
+        let mut outcome = match self.entry(key, dial)? {
             Entry::Ready(Dialed { session, .. }) => return Ok((session, false)),
             Entry::Dialing(outcome) => outcome,
         };
@@ -76,12 +86,12 @@ impl Pool {
         outcome.map(|Dialed { session, .. }| (session, true))
     }
 
-    fn entry<F>(&self, peer: PeerId, dial: impl FnOnce() -> F) -> Result<Entry, SessionError>
+    fn entry<F>(&self, key: Key, dial: impl FnOnce() -> F) -> Result<Entry, SessionError>
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
         let mut entries = self.lock();
-        match entries.get(&peer) {
+        match entries.get(&key) {
             Some(Entry::Dialing(outcome)) => return Ok(Entry::Dialing(outcome.clone())),
             Some(Entry::Ready(dialed)) if dialed.session.close_reason().is_none() => {
                 return Ok(Entry::Ready(dialed.clone()));
@@ -95,17 +105,17 @@ impl Pool {
             return Err(SessionError::OverLimit);
         }
         let (sender, outcome) = watch::channel(None);
-        entries.insert(peer, Entry::Dialing(outcome.clone()));
-        self.runtime.spawn(self.clone().settle(peer, dial(), sender));
+        entries.insert(key, Entry::Dialing(outcome.clone()));
+        self.runtime.spawn(self.clone().settle(key, dial(), sender));
         Ok(Entry::Dialing(outcome))
     }
 
-    async fn settle(self, peer: PeerId, dial: impl Future<Output = Outcome>, outcome: watch::Sender<Option<Outcome>>) {
+    async fn settle(self, key: Key, dial: impl Future<Output = Outcome>, outcome: watch::Sender<Option<Outcome>>) {
         let settled = dial.await;
         let mut entries = self.lock();
         match &settled {
-            Ok(dialed) => entries.insert(peer, Entry::Ready(dialed.clone())),
-            Err(_) => entries.remove(&peer),
+            Ok(dialed) => entries.insert(key, Entry::Ready(dialed.clone())),
+            Err(_) => entries.remove(&key),
         };
         drop(entries);
         outcome.send_replace(Some(settled));
@@ -113,38 +123,44 @@ impl Pool {
 
     /// Forgets `connection`, unless another has taken its place. It ends with its last stream.
     pub(super) fn discard(&self, peer: PeerId, connection: &Connection) {
-        let mut entries = self.lock();
-        if let Some(Entry::Ready(pooled)) = entries.get(&peer)
+        let (mut entries, key) = (self.lock(), (peer, lane_of(connection)));
+        if let Some(Entry::Ready(pooled)) = entries.get(&key)
             && pooled.session.stable_id() == connection.stable_id()
         {
-            entries.remove(&peer);
+            entries.remove(&key);
         }
     }
 
-    /// Closes the connection to `peer`. One that is being dialed is not affected.
+    /// Closes the connections to `peer`. One that is being dialed is not affected.
     pub(super) fn sever(&self, peer: PeerId) {
-        let mut entries = self.lock();
-        if let Some(Entry::Ready(dialed)) = entries.get(&peer) {
-            Closing::Decided.close(&dialed.session);
-            entries.remove(&peer);
-        }
+        self.lock().retain(|key, entry| match entry {
+            Entry::Ready(dialed) if key.0 == peer => {
+                Closing::Decided.close(&dialed.session);
+                false
+            }
+            _ => true,
+        });
     }
 
-    /// The connection to `peer`, if there is one.
-    pub(super) fn living(&self, peer: PeerId) -> Option<Connection> {
-        match self.lock().get(&peer) {
-            Some(Entry::Ready(dialed)) => Some(dialed.session.clone()),
-            _ => None,
-        }
+    /// The connections to `peer`, in the order of their lanes.
+    pub(super) fn living(&self, peer: PeerId) -> Vec<Connection> {
+        self.lock().range((peer, 0)..=(peer, u8::MAX)).filter_map(|(_, entry)| entry.ready()).collect()
+    }
+
+    /// Every connection, and to whom it is.
+    pub(super) fn all(&self) -> Vec<(PeerId, Connection)> {
+        let living = |(key, entry): (&Key, &Entry)| Some((key.0, entry.ready()?)).filter(|_| !entry.is_dead());
+        self.lock().iter().filter_map(living).collect()
     }
 
     /// The peers with a living connection.
     pub(super) fn peers(&self) -> Vec<PeerId> {
-        let ready = |entry: &Entry| matches!(entry, Entry::Ready(_)) && !entry.is_dead();
-        self.lock().iter().filter(|(_, entry)| ready(entry)).map(|(peer, _)| *peer).collect()
+        let mut peers: Vec<PeerId> = self.all().into_iter().map(|(peer, _)| peer).collect();
+        peers.dedup();
+        peers
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<PeerId, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
         self.entries.lock().expect("BUG: nothing panics while it holds the pool")
     }
 }
@@ -170,7 +186,7 @@ mod tests {
                     tokio::task::yield_now().await;
                     Err(SessionError::TimedOut)
                 };
-                pool.connection(peer(1), dial).await.map(|_| ())
+                pool.connection((peer(1), 0), dial).await.map(|_| ())
             }
         };
         let outcomes = tokio::join!(wanted(), wanted(), wanted());
@@ -188,9 +204,9 @@ mod tests {
             let _ = wait.await;
             Err(SessionError::TimedOut)
         };
-        let first = tokio::time::timeout(std::time::Duration::ZERO, pool.connection(peer(1), dial)).await;
+        let first = tokio::time::timeout(std::time::Duration::ZERO, pool.connection((peer(1), 0), dial)).await;
         assert!(first.is_err(), "cancelled");
-        let second = pool.connection(peer(1), || async { panic!("it is being dialed") });
+        let second = pool.connection((peer(1), 0), || async { panic!("it is being dialed") });
         go.send(()).unwrap();
         assert_eq!(second.await.map(|_| ()), Err(SessionError::TimedOut));
     }
@@ -201,9 +217,9 @@ mod tests {
         for i in 0..SESSIONS_MAX {
             let mut key = [0; 32];
             key[..8].copy_from_slice(&(i as u64).to_be_bytes());
-            pool.entry(PeerId::from_public_key(key), std::future::pending).map(|_| ()).unwrap();
+            pool.entry((PeerId::from_public_key(key), 0), std::future::pending).map(|_| ()).unwrap();
         }
-        let one_more = pool.entry(peer(255), std::future::pending).map(|_| ());
+        let one_more = pool.entry((peer(255), 0), std::future::pending).map(|_| ());
         assert_eq!(one_more, Err(SessionError::OverLimit));
     }
 }

@@ -13,16 +13,17 @@ use std::time::Instant;
 use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
 use quinn_proto::RttEstimator;
 
-use prunella_core::Tag;
 use prunella_core::limits::SESSIONS_MAX;
 
-/// When the traffic for each peer was last rerouted.
+use crate::datapath::SessionName;
+
+/// When the traffic for each peer and lane was last rerouted.
 pub(super) struct Reroutes {
     start: Instant,
-    by_peer: Mutex<BTreeMap<Tag, Weak<Reroute>>>,
+    by_name: Mutex<BTreeMap<SessionName, Weak<Reroute>>>,
 }
 
-/// When the traffic for one peer was last rerouted; makes the congestion controllers of its sessions.
+/// When the traffic for one peer and lane was last rerouted; makes the congestion controllers of its sessions.
 pub(super) struct Reroute {
     start: Instant,
     /// Nanoseconds since `start`; zero: never.
@@ -31,27 +32,27 @@ pub(super) struct Reroute {
 
 impl Reroutes {
     pub(super) fn new() -> Self {
-        Self { start: now(), by_peer: Mutex::default() }
+        Self { start: now(), by_name: Mutex::default() }
     }
 
-    /// What the sessions with `peer` share.
-    pub(super) fn of(&self, peer: Tag) -> Arc<Reroute> {
-        let mut by_peer = self.by_peer.lock().expect("BUG: nothing panics while it holds the reroutes");
-        if let Some(reroute) = by_peer.get(&peer).and_then(Weak::upgrade) {
+    /// What the sessions of this name share.
+    pub(super) fn of(&self, name: SessionName) -> Arc<Reroute> {
+        let mut by_name = self.by_name.lock().expect("BUG: nothing panics while it holds the reroutes");
+        if let Some(reroute) = by_name.get(&name).and_then(Weak::upgrade) {
             return reroute;
         }
-        if by_peer.len() >= 2 * SESSIONS_MAX {
-            by_peer.retain(|_, reroute| reroute.strong_count() > 0);
+        if by_name.len() >= 2 * SESSIONS_MAX {
+            by_name.retain(|_, reroute| reroute.strong_count() > 0);
         }
         let reroute = Arc::new(Reroute { start: self.start, at: AtomicU64::new(0) });
-        by_peer.insert(peer, Arc::downgrade(&reroute));
+        by_name.insert(name, Arc::downgrade(&reroute));
         reroute
     }
 
-    /// Notes that the traffic for `peer` takes another path from now on. Returns whether there is a session with it.
-    pub(super) fn note(&self, peer: Tag) -> bool {
-        let by_peer = self.by_peer.lock().expect("BUG: nothing panics while it holds the reroutes");
-        let reroute = by_peer.get(&peer).and_then(Weak::upgrade);
+    /// Notes that the traffic of these sessions takes another path from now on. Returns whether there is one.
+    pub(super) fn note(&self, name: SessionName) -> bool {
+        let by_name = self.by_name.lock().expect("BUG: nothing panics while it holds the reroutes");
+        let reroute = by_name.get(&name).and_then(Weak::upgrade);
         reroute.inspect(|reroute| reroute.at.store(reroute.nanos(now()), Ordering::Relaxed)).is_some()
     }
 }
@@ -140,9 +141,11 @@ fn now() -> Instant {
 mod tests {
     use std::time::Duration;
 
+    use prunella_core::Tag;
+
     use super::*;
 
-    const PEER: Tag = Tag(7);
+    const PEER: SessionName = SessionName::first(Tag(7));
 
     #[test]
     fn losses_of_the_old_path_do_not_shrink_the_window_and_those_of_the_new_one_do() {
@@ -178,8 +181,8 @@ mod tests {
         drop(reroute);
         assert!(!reroutes.note(PEER));
         for i in 0..10 * SESSIONS_MAX as u64 {
-            reroutes.of(Tag(i));
+            reroutes.of(SessionName::first(Tag(i)));
         }
-        assert!(reroutes.by_peer.lock().unwrap().len() <= 2 * SESSIONS_MAX);
+        assert!(reroutes.by_name.lock().unwrap().len() <= 2 * SESSIONS_MAX);
     }
 }

@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prunella_core::wire::{StreamOpen, StreamRefusal};
+use prunella_core::{Label, PeerId};
 
-use super::testbed::{Mesh, Mortal, over_a_relay, soon};
-use crate::datapath::{Direction, Impairment};
+use super::testbed::{Mesh, Mortal, Node, over_a_relay, soon};
+use crate::datapath::{Direction, Impairment, LaneRoute, Route};
 use crate::transport::{MessageChannel, SessionError};
 
 #[tokio::test]
@@ -114,6 +115,58 @@ async fn a_severed_session_ends_on_both_sides_and_a_new_one_is_dialed() {
     assert!(a.sessions.peers().is_empty());
 }
 
+/// Gives lane 1 to `peer` a way: over the link that the route takes, then along these labels.
+fn spread(node: &Node, peer: PeerId, labels: Vec<Label>) {
+    let first = node.port.link_stats()[0].id;
+    let route = Route { path: 2, first, labels };
+    node.port.spread(peer, &[LaneRoute { lane: 1, route, hedge: None }]);
+}
+
+/// Opens streams one after the other and keeps them; by lane, how many streams there are then.
+async fn open_spread(from: &Node, to: &mut Node, count: usize) -> (Vec<impl Sized + use<>>, Vec<u64>) {
+    let mut kept = Vec::new();
+    for _ in 0..count {
+        let opening = from.sessions.open_spread(to.peer(), &StreamOpen::Message);
+        let (opened, inbound) = soon(async { tokio::join!(opening, accepted(&mut to.messages)) }).await;
+        kept.push((opened.unwrap(), inbound));
+    }
+    let streams = from.sessions.lanes(to.peer()).into_iter().map(|load| load.streams).collect();
+    (kept, streams)
+}
+
+#[tokio::test]
+async fn a_stream_takes_the_lane_with_the_fewest() {
+    let mesh = Mesh::new();
+    let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+    a.link_and_route(&mut b).await;
+    let (kept, streams) = open_spread(&a, &mut b, 2).await;
+    assert_eq!(streams, [2, 0, 0], "no other lane has a way of its own");
+    spread(&a, b.peer(), vec![]);
+    let (more, streams) = open_spread(&a, &mut b, 5).await;
+    assert_eq!(streams, [4, 3, 0]);
+    assert_eq!(b.sessions.guests_of(a.peer()), 2, "one session for each lane");
+    assert_eq!(a.sessions.peers(), [b.peer()]);
+    drop(kept);
+    drop(more);
+    let bytes: Vec<bool> =
+        a.sessions.lanes(b.peer()).iter().map(|load| load.streams == 0 && load.sent_bytes > 0).collect();
+    assert_eq!(bytes, [true, true, false], "streams that are over do not count");
+    soon(a.sessions.ping(b.peer())).await.unwrap();
+    assert_eq!(a.routing.0.load(Ordering::Relaxed), 2, "what is not bulk takes the first lane");
+    a.sessions.sever(b.peer());
+    assert!(a.sessions.peers().is_empty());
+}
+
+#[tokio::test]
+async fn a_lane_that_cannot_be_dialed_costs_a_moment_and_no_stream() {
+    let mesh = Mesh::new();
+    let (mut a, mut b) = (mesh.node(1), mesh.node(2));
+    a.link_and_route(&mut b).await;
+    spread(&a, b.peer(), vec![Label(77)]);
+    let (_kept, streams) = open_spread(&a, &mut b, 4).await;
+    assert_eq!(streams, [4, 0, 0], "b passes nothing on over a label that it never gave");
+}
+
 /// Whoever hears its notices keeps it: it would be kept alive for ever, beside the one in its place.
 #[tokio::test]
 async fn a_session_that_was_let_go_ends_with_its_last_stream() {
@@ -173,8 +226,8 @@ async fn after_a_reroute_a_stream_goes_on_at_once_and_unchanged() {
         near.route(far.peer(), near_link, vec![label_to_far]);
         far.route(near.peer(), far_link, vec![label_to_near]);
         let rerouted = std::time::Instant::now();
-        near.sessions.rerouted(far.peer());
-        far.sessions.rerouted(near.peer());
+        near.sessions.rerouted(far.peer(), 0);
+        far.sessions.rerouted(near.peer(), 0);
         receive(1).await;
         let gap = rerouted.elapsed();
         receive(100).await;

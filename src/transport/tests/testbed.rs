@@ -139,8 +139,8 @@ impl Node {
             Box::pin(async { answer.map_or(Ok(()), Err) })
         });
         let gate = Arc::new(DenyList(denied.clone()));
-        let setup =
-            SessionSetup { credentials: credentials.clone(), host: Machine::shared(), port: port.clone(), route, gate };
+        let (host, lanes) = (Machine::shared(), LANES);
+        let setup = SessionSetup { credentials: credentials.clone(), host, port: port.clone(), lanes, route, gate };
         let (sessions, inbox) = Sessions::start(setup).unwrap();
         let unwanted = Arc::new(Mutex::new(BTreeSet::new()));
         let refused = unwanted.clone();
@@ -247,6 +247,9 @@ impl Node {
         self.denied.lock().unwrap().insert((from, what.to_owned()));
     }
 }
+
+/// The lanes that nodes use to each other, once they have ways of their own.
+const LANES: usize = 3;
 
 /// Two nodes whose traffic for each other passes a third.
 pub(super) async fn over_a_relay(mesh: &Mesh) -> (Node, Node, Node) {
