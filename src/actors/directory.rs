@@ -138,8 +138,8 @@ impl Directory {
         told
     }
 
-    /// A writer that is away finds the backlog when it starts.
-    fn nudge_writer(&self, has_room: bool) {
+    /// Has the one writer look what there is to do. One that is away finds it when it starts.
+    pub(super) fn nudge_writer(&self, has_room: bool) {
         if let Some(mailbox) = self.read(|slots| slots.knowledge.clone()) {
             mailbox.stats.dropped.fetch_add(u64::from(!has_room), Ordering::Relaxed);
             mailbox.cast(KnowledgeMsg::Keep);

@@ -18,6 +18,10 @@ impl Role for Gossip {
             GossipQuery::Score { peer, reply } => {
                 let _ = reply.send(self.score(&peer));
             }
+            GossipQuery::Lasting(reply) => {
+                let lasts = self.proven().filter(|proven| proven.record.id.kind.outlives_processes());
+                let _ = reply.send(lasts.cloned().collect());
+            }
         }
     }
 

@@ -3,28 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prunella_core::monitor;
+use prunella_core::incident::Step;
 use prunella_core::wiring::Route;
-use prunella_storage::{Store, StoreError};
+use prunella_core::{executor, monitor};
+use prunella_storage::StoreError;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
-use super::directory::{Directory, Mailbox};
+use super::directory::Mailbox;
+use super::shell::Shell;
 use super::stats::Place;
-use crate::host::{Host, unblocked};
+use crate::host::unblocked;
 use crate::messages::{Failure, KnowledgeMsg};
 
 /// What the actor starts with.
 pub struct Start {
     /// Its place in the tree.
     pub place: Place,
-    /// Where it enters its mailbox.
-    pub directory: Arc<Directory>,
-    /// The store.
-    pub store: Arc<dyn Store>,
-    /// Where what blocks is done.
-    pub host: Arc<dyn Host>,
+    /// Where it enters its mailbox, and what holds the store.
+    pub shell: Arc<Shell>,
 }
 
 /// Starts the actor under `supervisor`.
@@ -40,9 +38,7 @@ struct Knowledge;
 
 struct Running {
     mailbox: Mailbox<KnowledgeMsg>,
-    directory: Arc<Directory>,
-    store: Arc<dyn Store>,
-    host: Arc<dyn Host>,
+    shell: Arc<Shell>,
 }
 
 impl Actor for Knowledge {
@@ -51,12 +47,11 @@ impl Actor for Knowledge {
     type Arguments = Start;
 
     async fn pre_start(&self, myself: ActorRef<KnowledgeMsg>, start: Start) -> Result<Running, ActorProcessingErr> {
-        let stats = start.directory.register.at(&start.place);
-        let mailbox = Mailbox::open(myself, stats);
-        let running = Running { mailbox, directory: start.directory, store: start.store, host: start.host };
+        let stats = start.shell.directory.register.at(&start.place);
+        let running = Running { mailbox: Mailbox::open(myself, stats), shell: start.shell };
         // Those that start after it read what it has written. If the store fails, it is tried again below.
         let _ = running.write().await?;
-        running.directory.enter(|slots| slots.knowledge = Some(running.mailbox.clone()));
+        running.shell.directory.enter(|slots| slots.knowledge = Some(running.mailbox.clone()));
         // What was handed over while nobody was there to be told of it.
         running.mailbox.cast(KnowledgeMsg::Keep);
         Ok(running)
@@ -83,22 +78,23 @@ impl Actor for Knowledge {
 }
 
 impl Running {
-    /// Writes out the backlog, again and again for a while if the store fails: a full disk is mostly made room on, and
-    /// meanwhile the traffic goes on. A store that cannot be written for longer is a lost resource: the actor fails, and
+    /// Writes out the backlog, again and again for a while if the store fails: a full disk is mostly made room on, a plan
+    /// may have the store rebuilt, and meanwhile the traffic goes on. A store that cannot be written for longer is a lost resource: the actor fails, and
     /// its supervisor decides.
     async fn keep(&self) -> Result<(), ActorProcessingErr> {
         let mut failing_since = None;
         loop {
+            self.rebuild_if_wanted().await;
             let began = Instant::now();
             // An earlier message may have had all of it written.
-            if self.directory.backlog.is_empty() {
+            if self.shell.directory.backlog.is_empty() {
                 return Ok(());
             }
             match self.write().await? {
                 Ok(0) => return Ok(()),
                 Ok(_) => {
                     let wrote = monitor::Input::StoreWrote { took: began.elapsed() };
-                    self.directory.deliver(Route::Monitor(wrote));
+                    self.shell.directory.deliver(Route::Monitor(wrote));
                     return Ok(());
                 }
                 Err(error) => {
@@ -106,10 +102,10 @@ impl Running {
                     if since == began {
                         tracing::warn!(%error, "the store cannot be written; trying again");
                         let failed = monitor::Input::StoreFailed { reason: error.to_string() };
-                        self.directory.deliver(Route::Monitor(failed));
+                        self.shell.directory.deliver(Route::Monitor(failed));
                     }
-                    // One that has stopped needs a new process.
-                    if matches!(error, StoreError::Stopped { .. }) || since.elapsed() >= STORE_PATIENCE {
+                    // One that has stopped needs to be rebuilt, for which a plan gets the same time.
+                    if since.elapsed() >= STORE_PATIENCE {
                         return Err(error.into());
                     }
                     tokio::time::sleep(STORE_RETRY).await;
@@ -119,12 +115,23 @@ impl Running {
     }
 
     async fn write(&self) -> Result<Result<usize, StoreError>, JoinError> {
-        let (directory, store) = (Arc::clone(&self.directory), Arc::clone(&self.store));
-        unblocked(&*self.host, move || directory.backlog.write(&*store)).await
+        let (directory, store) = (Arc::clone(&self.shell.directory), Arc::clone(&self.shell.store));
+        unblocked(&*self.shell.host, move || directory.backlog.write(&*store)).await
+    }
+
+    /// Has the store rebuilt, if a plan wants that. What waits is written into the new one next, which shows whether it
+    /// has helped.
+    async fn rebuild_if_wanted(&self) {
+        let Some(incident) = self.shell.rebuild_wanted.take() else { return };
+        if let Err(reason) = self.shell.rebuild_store().await {
+            tracing::warn!(reason, "the store cannot be rebuilt");
+            let refused = executor::Input::StepRefused { incident, step: Step::RebuildStore, reason };
+            self.shell.directory.deliver(Route::Executor(refused));
+        }
     }
 }
 
-/// How long a failing store is tried again before the actor fails.
-const STORE_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a failing store is tried again before the actor fails: longer than a plan waits before the store is rebuilt.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait before it is tried again.
 const STORE_RETRY: Duration = Duration::from_millis(200);

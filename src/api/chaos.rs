@@ -48,10 +48,13 @@ pub enum Order {
         /// How long, in milliseconds.
         for_ms: u64,
     },
-    /// Make the disk slow or full, as the node's store sees it.
+    /// Make the disk slow or full, as the node's store sees it, or have the store stop after an error of it.
     Disk {
         /// How long every call takes longer, in milliseconds; absent for a disk that is full: nothing can be written.
         slow_ms: Option<u64>,
+        /// Whether instead the store stops: it refuses everything until another one takes its place.
+        #[serde(default)]
+        stopped: bool,
         /// How long, in milliseconds.
         for_ms: u64,
     },

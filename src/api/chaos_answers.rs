@@ -51,7 +51,7 @@ impl Answers {
             Order::Actor { actor, each_ms, for_ms } => self.hold_up(&actor, each_ms, lasting(for_ms)?),
             Order::CpuHog { threads, for_ms } => self.hog(threads, lasting(for_ms)?),
             Order::Clock { offset_s, for_ms } => self.shift_clock(offset_s, lasting(for_ms)?),
-            Order::Disk { slow_ms, for_ms } => self.break_disk(slow_ms, lasting(for_ms)?),
+            Order::Disk { slow_ms, stopped, for_ms } => self.break_disk(slow_ms, stopped, lasting(for_ms)?),
             Order::Certificate => {
                 self.shell().renewal_wanted.notify_one();
                 Ok(Response::Done)
@@ -159,11 +159,16 @@ impl Answers {
         Ok(Response::Done)
     }
 
-    fn break_disk(&self, slow_ms: Option<u64>, lasts: Duration) -> Result<Response, Error> {
-        let does = slow_ms.map_or("is full".to_owned(), |slow| format!("takes {slow} ms longer for each call"));
+    fn break_disk(&self, slow_ms: Option<u64>, stopped: bool, lasts: Duration) -> Result<Response, Error> {
+        let does = match slow_ms {
+            _ if stopped => "had an error: the store stopped".to_owned(),
+            None => "is full".to_owned(),
+            Some(slow) => format!("takes {slow} ms longer for each call"),
+        };
         let disk = self.breakable.host.disk().clone();
         self.begin("disk", &does, lasts, move || {
             match slow_ms {
+                _ if stopped => disk.stop_open(),
                 None => disk.fill(),
                 Some(slow) => disk.slow(Duration::from_millis(slow)),
             }

@@ -26,7 +26,7 @@ use crate::actors::shell::{Events, Journal, Parts, RulesGate, Shell, pump};
 use crate::actors::surfaces;
 use crate::config::read_rules;
 use crate::datapath::Port;
-use crate::host::{Host, Machine, WallClock, unblocked};
+use crate::host::{Host, Machine, Vault, WallClock, unblocked};
 use crate::security::{Credentials, Issuer};
 use crate::supervision::supervisor::SupervisorMsg;
 use crate::supervision::tree::{self, ROOT, ReadRules, Seed};
@@ -64,7 +64,7 @@ pub(super) async fn start_on(
     let credentials = Credentials::load(dir)?.with_time(Arc::new(WallClock(Arc::clone(&host))));
     renewal::certify_at_start(&*host, dir, &credentials, config.certificate.validity())?;
     let rules = read_rules(&config.policy.file)?;
-    let store = open_store(&*host, &config.store.directory, rebuild)?;
+    let store = open_store(&host, &config.store.directory, rebuild)?;
     Door::forget_expired(&*store, host.unix_time().as_secs())?;
     let socket = host.bind(config.listen).map_err(|error| {
         let text = format!("{error}; is another node running? `listen` in config.toml says where this one listens");
@@ -174,7 +174,7 @@ pub async fn run(dir: &Path, options: RunOptions) -> Result<(), Error> {
     ended
 }
 
-fn open_store(host: &dyn Host, path: &Path, rebuild: bool) -> Result<Arc<dyn Store>, Error> {
+fn open_store(host: &Arc<dyn Host>, path: &Path, rebuild: bool) -> Result<Arc<Vault>, Error> {
     if rebuild && path.exists() {
         // Only a store that nobody uses may be moved away.
         match SledStore::open(path) {
@@ -184,7 +184,7 @@ fn open_store(host: &dyn Host, path: &Path, rebuild: bool) -> Result<Arc<dyn Sto
         let aside = SledStore::set_aside(path)?;
         tracing::warn!(aside = %aside.display(), "the store was set aside; the mesh refills the new one");
     }
-    Ok(host.open_store(path)?)
+    Ok(Arc::new(Vault::open(Arc::clone(host), path.to_owned())?))
 }
 
 /// What records the roles, if the configuration wants it.
@@ -207,7 +207,7 @@ async fn parts(
     mut config: MeshConfig,
     credentials: Credentials,
     host: Arc<dyn Host>,
-    store: Arc<dyn Store>,
+    store: Arc<Vault>,
     port: Arc<Port>,
     recorder: Option<Arc<Recorder>>,
 ) -> Result<Parts, Error> {
@@ -250,8 +250,8 @@ fn open_transport(
     let validity = shell.config.certificate.validity();
     let admitter = Issuer::load(dir)?.map(|issuer| {
         let issuer = issuer.with_certificate_life(validity);
-        Arc::new(Door::new(Arc::clone(&shell.host), issuer, Arc::clone(&shell.store), me))
-            as Arc<dyn crate::transport::Admitter>
+        let store = Arc::clone(&shell.store) as Arc<dyn Store>;
+        Arc::new(Door::new(Arc::clone(&shell.host), issuer, store, me)) as Arc<dyn crate::transport::Admitter>
     });
     let (welcome, relays) = (Arc::downgrade(shell), Arc::downgrade(shell));
     let links = Links::start(LinkSetup {

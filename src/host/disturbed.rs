@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use prunella_storage::{Faults, FaultyStore, Store, StoreError};
+use prunella_storage::{Entry, Faults, FaultyStore, Store, StoreError, Tree};
 use quinn::AsyncUdpSocket;
 
 use super::Host;
@@ -44,6 +44,15 @@ impl Host for Disturbed {
 
     fn open_store(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
         Ok(Arc::new(FaultyStore::steered(self.host.open_store(directory)?, self.disk.clone())))
+    }
+
+    fn prepare_store(&self, directory: &Path, entries: &[(Tree, Entry)]) -> Result<(), StoreError> {
+        self.disk.check_write()?;
+        self.host.prepare_store(directory, entries)
+    }
+
+    fn adopt_store(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(Arc::new(FaultyStore::steered(self.host.adopt_store(directory)?, self.disk.clone())))
     }
 
     fn unix_time(&self) -> Duration {

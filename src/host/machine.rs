@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prunella_storage::{SledStore, Store, StoreError};
+use prunella_storage::{Entry, SledStore, Store, StoreError, Tree};
 use quinn::AsyncUdpSocket;
 
 use super::{Host, Usage};
@@ -30,6 +30,18 @@ impl Host for Machine {
 
     fn open_store(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
         Ok(Arc::new(SledStore::open(directory)?))
+    }
+
+    fn prepare_store(&self, directory: &Path, entries: &[(Tree, Entry)]) -> Result<(), StoreError> {
+        SledStore::prepare(directory, entries)
+    }
+
+    fn adopt_store(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
+        let (store, aside) = SledStore::adopt(directory)?;
+        if let Some(aside) = aside {
+            tracing::warn!(aside = %aside.display(), "the store that failed was set aside");
+        }
+        Ok(Arc::new(store))
     }
 
     fn unix_time(&self) -> Duration {

@@ -8,14 +8,16 @@
 
 mod disturbed;
 mod machine;
+mod vault;
 mod wall_clock;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prunella_storage::{Store, StoreError};
+use prunella_storage::{Entry, Store, StoreError, Tree};
 use quinn::AsyncUdpSocket;
 use tokio::task::JoinError;
 
@@ -23,6 +25,7 @@ use crate::datapath::DatapathError;
 
 pub use disturbed::Disturbed;
 pub use machine::Machine;
+pub use vault::Vault;
 pub use wall_clock::WallClock;
 
 /// What a process uses of its machine.
@@ -50,6 +53,23 @@ pub trait Host: Send + Sync + 'static {
     /// [`StoreError`] if it cannot be opened.
     fn open_store(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError>;
 
+    /// Fills a store beside the one in `directory`, to take its place; that one may be open and is not touched.
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is no room for it, or the host has no way to do this.
+    fn prepare_store(&self, directory: &Path, _entries: &[(Tree, Entry)]) -> Result<(), StoreError> {
+        Err(no_other_store(directory))
+    }
+
+    /// Puts the store that was prepared in the place of the one in `directory`, which nobody holds any more, and sets that
+    /// aside.
+    ///
+    /// # Errors
+    /// [`StoreError`] if that is not possible; then the next call of [`open_store`](Self::open_store) finds one of the two.
+    fn adopt_store(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
+        Err(no_other_store(directory))
+    }
+
     /// The time since the Unix epoch, as the wall clock has it; it may jump.
     fn unix_time(&self) -> Duration;
 
@@ -72,6 +92,10 @@ pub trait Host: Send + Sync + 'static {
         self.fill_random(&mut bytes);
         u64::from_le_bytes(bytes)
     }
+}
+
+fn no_other_store(directory: &Path) -> StoreError {
+    StoreError::Io { path: directory.to_owned(), source: io::ErrorKind::Unsupported.into() }
 }
 
 /// Does work that may block: on a thread for that, unless the host has no other thread than this one.

@@ -3,8 +3,11 @@
 use prunella_core::pathfinder::{PathView, Why};
 use prunella_core::peer::LinkReport;
 use prunella_core::rebalancer::Regions;
+use prunella_core::record::ProvenRecord;
 use prunella_core::reputation::Score;
-use prunella_core::{Instant, PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy, rebalancer};
+use prunella_core::{
+    Instant, PeerId, Verified, executor, gossip, monitor, pathfinder, peer, planner, policy, rebalancer,
+};
 use ractor::RpcReplyPort;
 
 /// A mailbox of a role: `I` is the role's input, `Q` its questions.
@@ -71,6 +74,8 @@ pub enum GossipQuery {
         /// The way back.
         reply: RpcReplyPort<Score>,
     },
+    /// What is held that a later process should know?
+    Lasting(RpcReplyPort<Vec<Verified<ProvenRecord>>>),
 }
 
 /// Questions to the rebalancer role.

@@ -75,12 +75,7 @@ impl Seed {
     fn knowledge(&self) -> Child {
         let shell = Arc::clone(&self.shell);
         child("knowledge", move |supervisor| {
-            let start = knowledge::Start {
-                place: place("knowledge", ROOT),
-                directory: Arc::clone(&shell.directory),
-                store: Arc::clone(&shell.store),
-                host: Arc::clone(&shell.host),
-            };
+            let start = knowledge::Start { place: place("knowledge", ROOT), shell: Arc::clone(&shell) };
             Box::pin(knowledge::spawn(start, supervisor))
         })
     }

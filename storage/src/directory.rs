@@ -77,9 +77,7 @@ impl Directory {
         }
         self.promise.sync_all()?;
         sync_directory(&self.path)?;
-        if let Some(parent) = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            sync_directory(parent)?;
-        }
+        sync_directory(parent_of(&self.path))?;
         fs::remove_file(self.path.join(FRESH))?;
         sync_directory(&self.path)?;
         self.fresh = false;
@@ -141,17 +139,103 @@ pub(crate) fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
     let target = (1_u32..).map(|n| suffixed(path, n)).find(|target| fs::symlink_metadata(target).is_err());
     let target = target.expect("BUG: a directory holds less than 2^32 names");
     fs::rename(path, &target).map_err(fail)?;
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => sync_directory(parent).map_err(fail)?,
-        None => sync_directory(Path::new(".")).map_err(fail)?,
-    }
+    sync_directory(parent_of(path)).map_err(fail)?;
     Ok(target)
 }
 
+/// Removes all directories that were set aside for this store, but for one.
+///
+/// # Errors
+/// [`StoreError::Denied`] or [`StoreError::Io`].
+pub(crate) fn keep_aside_only(path: &Path, kept: Option<&Path>) -> Result<(), StoreError> {
+    let fail = |error| StoreError::io(path, error);
+    let (parent, prefix) = (parent_of(path), beside(path, ".damaged-"));
+    let prefix = prefix.file_name().unwrap_or_default().to_owned();
+    for entry in fs::read_dir(parent).map_err(fail)? {
+        let found = entry.map_err(fail)?.path();
+        let name = found.file_name().unwrap_or_default().as_encoded_bytes();
+        let number = name.strip_prefix(prefix.as_encoded_bytes());
+        let is_aside = number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit));
+        if is_aside && kept.and_then(Path::file_name) != found.file_name() {
+            fs::remove_dir_all(found).map_err(fail)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where a store is filled that is to take another one's place.
+pub(crate) fn filling(path: &Path) -> PathBuf {
+    beside(path, ".filling")
+}
+
+/// Makes room for a store that is to take another one's place, which must be a directory, or gone.
+///
+/// # Errors
+/// [`StoreError::Denied`] or [`StoreError::Io`].
+pub(crate) fn begin_replacement(path: &Path) -> Result<PathBuf, StoreError> {
+    let fail = |error| StoreError::io(path, error);
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_dir() => return Err(fail(io::ErrorKind::NotADirectory.into())),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
+        _ => {}
+    }
+    remove_if_any(&filling(path)).map_err(fail)?;
+    remove_if_any(&filled(path)).map_err(fail)?;
+    Ok(filling(path))
+}
+
+/// The store that is to take another one's place is complete and durable: from now on it does so, at the latest at the
+/// next start.
+///
+/// # Errors
+/// [`StoreError::Denied`] or [`StoreError::Io`].
+pub(crate) fn complete_replacement(path: &Path) -> Result<(), StoreError> {
+    let renamed = fs::rename(filling(path), filled(path)).and_then(|()| sync_directory(parent_of(path)));
+    renamed.map_err(|error| StoreError::io(path, error))
+}
+
+/// Puts a complete store where none is any more.
+///
+/// # Errors
+/// [`StoreError::Denied`] or [`StoreError::Io`].
+pub(crate) fn finish_replacement(path: &Path) -> Result<(), StoreError> {
+    let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
+    if is_there(path) || !is_there(&filled(path)) {
+        return Ok(());
+    }
+    let renamed = fs::rename(filled(path), path).and_then(|()| sync_directory(parent_of(path)));
+    renamed.map_err(|error| StoreError::io(path, error))
+}
+
+/// The store in its place is well: what was to replace it is out of date.
+pub(crate) fn drop_replacement(path: &Path) {
+    // What cannot be removed is removed before the next one is made.
+    let _ = remove_if_any(&filling(path)).and_then(|()| remove_if_any(&filled(path)));
+}
+
+fn filled(path: &Path) -> PathBuf {
+    beside(path, ".filled")
+}
+
+fn remove_if_any(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn suffixed(path: &Path, n: u32) -> PathBuf {
+    beside(path, &format!(".damaged-{n}"))
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
     // Taken apart and put together again, a trailing slash is gone and cannot move the suffix into the directory.
     let mut name = path.components().collect::<PathBuf>().into_os_string();
-    name.push(format!(".damaged-{n}"));
+    name.push(suffix);
     name.into()
 }
 

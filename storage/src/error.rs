@@ -54,8 +54,9 @@ pub enum StoreError {
         /// The format of this program.
         known: u32,
     },
-    /// An earlier call failed so that the store no longer knows what is on disk; a new process finds out.
-    #[error("the store at {path} stopped after an earlier failure; restart the node to reopen it", path = .path.display())]
+    /// An earlier call failed so that the store no longer knows what is on disk; a new process finds out, or another store
+    /// takes its place.
+    #[error("the store at {path} stopped after an earlier failure; a plan rebuilds it, or restart the node to reopen it", path = .path.display())]
     Stopped {
         /// The store's directory.
         path: PathBuf,

@@ -1,5 +1,6 @@
 //! A store that fails when told to, so that callers can show what they do then.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,11 +11,17 @@ use crate::{Batch, Entry, Store, StoreError, Tree};
 pub struct FaultyStore<S> {
     inner: S,
     faults: Faults,
+    /// Which of the stores that this handle steers, counted from 1.
+    number: u64,
 }
 
 /// The shared handle that says which calls fail; clones steer the same store.
 #[derive(Clone, Debug, Default)]
-pub struct Faults(Arc<Mutex<Schedule>>);
+pub struct Faults {
+    schedule: Arc<Mutex<Schedule>>,
+    /// How many stores were opened under this handle.
+    opened: Arc<AtomicU64>,
+}
 
 /// When an injected failure strikes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +43,8 @@ struct Schedule {
     lasting: bool,
     /// Whether only calls that write can fail.
     only_writes: bool,
+    /// Whether only stores up to this number fail.
+    only_up_to: Option<u64>,
     /// How much longer every call takes.
     slow: Duration,
     moment: Moment,
@@ -44,12 +53,13 @@ struct Schedule {
 impl<S: Store> FaultyStore<S> {
     /// Wraps a store; no call fails until the handle says so.
     pub fn new(inner: S) -> Self {
-        Self { inner, faults: Faults::default() }
+        Self::steered(inner, Faults::default())
     }
 
     /// Wraps a store whose calls fail as an existing handle says.
     pub fn steered(inner: S, faults: Faults) -> Self {
-        Self { inner, faults }
+        let number = faults.opened.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { inner, faults, number }
     }
 
     /// The handle that says which calls fail.
@@ -63,7 +73,7 @@ impl<S: Store> FaultyStore<S> {
     }
 
     fn call<T>(&self, writes: bool, work: impl FnOnce(&S) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let (slow, struck) = self.faults.strike(writes);
+        let (slow, struck) = self.faults.strike(self.number, writes);
         if !slow.is_zero() {
             std::thread::sleep(slow);
         }
@@ -91,6 +101,11 @@ impl<S: Store> Store for FaultyStore<S> {
     fn flush(&self) -> Result<(), StoreError> {
         self.call(true, Store::flush)
     }
+
+    /// Is never failed: what it is for would have failed already.
+    fn salvage(&self, tree: Tree) -> Result<Vec<Entry>, StoreError> {
+        self.inner.salvage(tree)
+    }
 }
 
 impl Faults {
@@ -107,6 +122,22 @@ impl Faults {
     /// Fails every call that writes from now on, as a disk does that is full; what is there can be read.
     pub fn fill(&self) {
         *self.schedule() = Schedule { first: Some(1), lasting: true, only_writes: true, ..Schedule::default() };
+    }
+
+    /// Fails every call of the stores that are open now, as an engine does that stopped after an error of its disk; one that
+    /// is opened in their place is well.
+    pub fn stop_open(&self) {
+        let only_up_to = Some(self.opened.load(Ordering::Relaxed));
+        *self.schedule() = Schedule { first: Some(1), lasting: true, only_up_to, ..Schedule::default() };
+    }
+
+    /// Whether a store that is opened now can be written; counts as a call that writes.
+    ///
+    /// # Errors
+    /// [`StoreError::Injected`] if it cannot, as on a disk that is full.
+    pub fn check_write(&self) -> Result<(), StoreError> {
+        let (_, struck) = self.strike(self.opened.load(Ordering::Relaxed) + 1, true);
+        struck.map_or(Ok(()), |(call, _)| Err(StoreError::Injected { call }))
     }
 
     /// Makes every call take longer from now on, as a disk does that is about to die.
@@ -130,17 +161,18 @@ impl Faults {
         schedule.first.is_some_and(|first| schedule.calls >= first)
     }
 
-    /// Counts a call; how much longer it takes, and the call's number and the moment if it is to fail.
-    fn strike(&self, writes: bool) -> (Duration, Option<(u64, Moment)>) {
+    /// Counts a call of the store with this number; how much longer it takes, and the call's number and the moment if it is to fail.
+    fn strike(&self, number: u64, writes: bool) -> (Duration, Option<(u64, Moment)>) {
         let mut schedule = self.schedule();
         schedule.calls += 1;
         let is_due = |first| schedule.calls == first || (schedule.lasting && schedule.calls > first);
-        let fails = schedule.first.is_some_and(is_due) && (writes || !schedule.only_writes);
+        let is_meant = schedule.only_up_to.is_none_or(|last| number <= last) && (writes || !schedule.only_writes);
+        let fails = is_meant && schedule.first.is_some_and(is_due);
         (schedule.slow, fails.then_some((schedule.calls, schedule.moment)))
     }
 
     fn schedule(&self) -> MutexGuard<'_, Schedule> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -215,6 +247,20 @@ mod tests {
         assert_eq!(store.get(Tree::Meta, b"from").unwrap(), Some(b"v".to_vec()));
         store.faults().heal();
         assert!(store.apply(Batch::new().put(Tree::Meta, "k", "v")).is_ok());
+    }
+
+    #[test]
+    fn a_store_that_stopped_fails_for_good_and_the_next_one_is_well() {
+        let store = prepared();
+        let faults = store.faults();
+        faults.stop_open();
+        assert!(store.get(Tree::Meta, b"from").is_err() && store.flush().is_err());
+        assert_eq!(store.salvage(Tree::Meta).unwrap(), [(b"from".to_vec(), b"v".to_vec())]);
+        assert!(faults.check_write().is_ok());
+        let next = FaultyStore::steered(MemoryStore::new(), faults.clone());
+        assert!(next.flush().is_ok() && store.flush().is_err());
+        faults.fill();
+        assert!(faults.check_write().is_err() && next.flush().is_err());
     }
 
     #[test]

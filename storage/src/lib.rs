@@ -14,6 +14,7 @@ mod faulty;
 mod ledger;
 pub mod limits;
 mod memory;
+mod replacement;
 mod sled_store;
 
 pub use batch::{Batch, Change, Tree};
@@ -53,6 +54,15 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Those of the implementation; then nothing is known about what was applied since the last successful flush.
     fn flush(&self) -> Result<(), StoreError>;
+
+    /// What of a tree can still be read, although the store may have stopped: for whoever puts another one in its place.
+    /// It may lack what was damaged, and hold what was never flushed.
+    ///
+    /// # Errors
+    /// Those of the implementation, if nothing can be read at all.
+    fn salvage(&self, tree: Tree) -> Result<Vec<Entry>, StoreError> {
+        self.scan(tree)
+    }
 }
 
 impl<S: Store + ?Sized> Store for Box<S> {
@@ -71,6 +81,10 @@ impl<S: Store + ?Sized> Store for Box<S> {
     fn flush(&self) -> Result<(), StoreError> {
         (**self).flush()
     }
+
+    fn salvage(&self, tree: Tree) -> Result<Vec<Entry>, StoreError> {
+        (**self).salvage(tree)
+    }
 }
 
 impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
@@ -88,5 +102,9 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 
     fn flush(&self) -> Result<(), StoreError> {
         (**self).flush()
+    }
+
+    fn salvage(&self, tree: Tree) -> Result<Vec<Entry>, StoreError> {
+        (**self).salvage(tree)
     }
 }

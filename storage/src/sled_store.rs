@@ -42,6 +42,7 @@ impl SledStore {
     /// its format, [`StoreError::Stopped`] if an earlier handle of this process failed, [`StoreError::Denied`] and
     /// [`StoreError::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        directory::finish_replacement(path.as_ref())?;
         let directory = Directory::claim(path.as_ref())?;
         let engine = open_engine(directory.path())?;
         let (ledger, stopped) = (RwLock::default(), AtomicBool::new(false));
@@ -49,6 +50,7 @@ impl SledStore {
         store.identify()?;
         store.audit()?;
         store.directory.settle().map_err(|error| StoreError::io(store.directory.path(), error))?;
+        directory::drop_replacement(store.directory.path());
         Ok(store)
     }
 
@@ -202,6 +204,20 @@ impl Store for SledStore {
             .and_then(|()| self.directory.promise(generation).map_err(|error| StoreError::io(path, error)));
         // A second fsync may succeed although the first one lost the data, so no later flush may be believed.
         flushed.inspect_err(|_| self.stop())
+    }
+
+    /// Read from the engine's memory as far as it goes, whether or not the store has stopped.
+    fn salvage(&self, tree: Tree) -> Result<Vec<Entry>, StoreError> {
+        let _reading = self.reading();
+        let engine = self.engine.as_ref().expect("BUG: only drop takes the engine");
+        let read = || -> Vec<Entry> {
+            let entries = engine.scan_prefix([tree.number()]).map_while(Result::ok);
+            entries.map(|(key, value)| (key[1..].to_vec(), value.to_vec())).collect()
+        };
+        catch_unwind(AssertUnwindSafe(read)).map_err(|payload| {
+            self.stop();
+            StoreError::panic(self.directory.path(), &*payload)
+        })
     }
 }
 

@@ -194,6 +194,42 @@ async fn what_a_full_disk_does_not_take_is_told_to_be_in_memory_only_and_kept_la
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_stopped_is_rebuilt_by_a_plan_and_forgets_nothing() {
+    let mut mesh = Mesh::found(Plan::pair()).await;
+    let node = &mesh.nodes[0];
+    let echo = carry(&mesh).await;
+    node.run(&["shared", "set", "color", "red"]).await.ok();
+    node.expose("files", echo_server().await).await;
+    node.all_kept().await;
+    let (pid, restarts) = (node.pid(), node.actor("knowledge").await.unwrap().restarts);
+    node.run(&["chaos", "disk", "--stopped", "--for", "1h"]).await.ok();
+    let told = ["in memory only", "on purpose"];
+    node.run(&["shared", "set", "shape", "round"]).await.fails(1, &told);
+    let incident = until("the incident over", PATIENCE, async || {
+        let incidents = node.incidents().await?;
+        let failing = incidents.iter().find(|incident| incident.kind == "store-failing");
+        failing.filter(|incident| incident.lasted_ms.is_some()).cloned().ok_or_else(|| format!("{incidents:?}"))
+    })
+    .await;
+    let story = node.run(&["incident", &incident.id.to_string()]).await.ok();
+    assert!(story.contains("wait: did not help") && story.contains("rebuild-store: helped"), "{story}");
+    // The same process and the same writer go on, with the new store.
+    node.run(&["shared", "set", "size", "large"]).await.ok();
+    assert_eq!((node.pid(), node.actor("knowledge").await.unwrap().restarts), (pid, restarts));
+    assert!(node.dir.join("store.damaged-1").is_dir());
+    echo.finish().await;
+    mesh.nodes.iter_mut().for_each(Node::kill);
+    let node = &mut mesh.nodes[0];
+    node.start().await;
+    for (key, value) in [("color", "red\n"), ("shape", "round\n"), ("size", "large\n")] {
+        assert_eq!(node.run(&["shared", "get", key]).await.ok(), value);
+    }
+    let Ok(Response::Services { services, .. }) = node.ask(&Request::Services).await else { panic!("no answer") };
+    assert!(services.iter().any(|service| service.name == "files"), "{services:?}");
+    assert!(node.incidents().await.unwrap().iter().any(|told| told.kind == "store-failing"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_acknowledged_survives_a_killed_writer_and_a_killed_node() {
     let mut mesh = Mesh::found(Plan::alone()).await;
     let node = &mut mesh.nodes[0];

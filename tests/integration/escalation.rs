@@ -12,6 +12,8 @@ async fn a_node_that_lost_its_store_stops_with_the_reason() {
     let node = &mut mesh.nodes[0];
     // What was written can no longer be made durable: the KnowledgeActor fails whenever it is to keep something.
     fs::rename(node.dir.join("store"), node.dir.join("store-elsewhere")).unwrap();
+    // Nor can another store take its place.
+    fs::write(node.dir.join("store"), "").unwrap();
     keep_busy(node).await;
     let status = node.process.as_mut().unwrap().ended(PATIENCE).await;
     assert_eq!(status.code(), Some(1), "{}", node.log());
@@ -21,6 +23,7 @@ async fn a_node_that_lost_its_store_stops_with_the_reason() {
     for fragment in ["failed to run the node in", "cannot go on", "too many failures", "the store at"] {
         assert!(told[0].contains(fragment), "no {fragment:?} in {}", told[0]);
     }
+    fs::remove_file(node.dir.join("store")).unwrap();
     fs::rename(node.dir.join("store-elsewhere"), node.dir.join("store")).unwrap();
     node.start().await;
 }

@@ -375,7 +375,7 @@ fn hosts() -> Cases {
             Case::once("slow pathfinder", vec![Act::Order(NEAR, slow)], sight(NEAR, "actor-slow", "pathfinder"))
         },
         |_| {
-            let slow = Order::Disk { slow_ms: Some(400), for_ms: FOR_MS };
+            let slow = Order::Disk { slow_ms: Some(400), stopped: false, for_ms: FOR_MS };
             Case::once("slow disk", vec![Act::Order(FAR, slow)], sight(FAR, "store-slow", "store"))
         },
         |_| {

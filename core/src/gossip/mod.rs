@@ -241,6 +241,11 @@ impl Gossip {
         self.held.iter().map(|proven| &proven.record)
     }
 
+    /// Every record held as its origin signed it, ordered by id.
+    pub fn proven(&self) -> impl Iterator<Item = &Verified<ProvenRecord>> {
+        self.held.iter()
+    }
+
     /// What signs its statements, to be told to note or to recall.
     pub(crate) fn signer_mut(&mut self) -> &mut Signer {
         &mut self.signer

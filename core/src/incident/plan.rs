@@ -149,6 +149,8 @@ pub enum Step {
     },
     /// Ask for a new certificate.
     RotateCertificate,
+    /// Put a new store in the place of the one that fails, and write everything into it that is known.
+    RebuildStore,
 }
 
 impl Step {
@@ -168,6 +170,7 @@ impl Step {
             Step::Quarantine { .. } => "quarantine",
             Step::Readmit { .. } => "readmit",
             Step::RotateCertificate => "rotate-certificate",
+            Step::RebuildStore => "rebuild-store",
         }
     }
 
@@ -177,7 +180,7 @@ impl Step {
             Step::Wait | Step::Reroute { .. } | Step::SwitchPath { .. } | Step::RestartActor { .. } => 2,
             Step::Redial { .. } | Step::FindNeighbors => 6,
             Step::ShedLoad | Step::TakeLoad | Step::Quarantine { .. } | Step::Readmit { .. } => 10,
-            Step::AddNeighbor { .. } | Step::DropNeighbor { .. } => 20,
+            Step::AddNeighbor { .. } | Step::DropNeighbor { .. } | Step::RebuildStore => 20,
             Step::RotateCertificate => 30,
         })
     }

@@ -57,9 +57,10 @@ fn possible(kind: &IncidentKind) -> Vec<Vec<Step>> {
         | IncidentKind::ActorStuck { .. }
         | IncidentKind::ActorSlow { .. }
         | IncidentKind::StoreSlow
-        | IncidentKind::StoreFailing
         | IncidentKind::Leak { .. }
         | IncidentKind::Starved => one_each(vec![Step::Wait]),
+        // Room is mostly made on a full disk; an engine that stopped after an error never comes back.
+        IncidentKind::StoreFailing => one_each(vec![Step::Wait, Step::RebuildStore]),
         IncidentKind::Refusals { peer } => one_each(vec![Step::Wait, Step::Redial { peer: *peer }]),
         IncidentKind::CertificateExpiring => one_each(vec![Step::RotateCertificate]),
         // The pathfinder has moved the traffic already; a clock is not set back; what is ahead is not yet; and unusual is
@@ -81,6 +82,7 @@ const fn cost(step: &Step) -> u32 {
         Step::RotateCertificate => 60,
         Step::RestartActor { .. } => 80,
         Step::ShedLoad | Step::Quarantine { .. } => 150,
+        Step::RebuildStore => 200,
     }
 }
 
@@ -88,6 +90,7 @@ const fn cost(step: &Step) -> u32 {
 const fn risk(step: &Step) -> u32 {
     match step {
         Step::RestartActor { .. } | Step::DropNeighbor { .. } => 30,
+        Step::RebuildStore => 50,
         Step::ShedLoad => 100,
         Step::Quarantine { .. } => 250,
         _ => 0,

@@ -194,3 +194,14 @@ fn what_users_notice_has_a_plan() {
         assert!(!ranking::rank(&kind, &Knowledge::default()).is_empty(), "{}", kind.name());
     }
 }
+
+#[test]
+fn a_failing_store_is_waited_for_first_and_then_rebuilt() {
+    let mut planner = Planner::default();
+    let failing = Incident::new(1, IncidentKind::StoreFailing, Evidence::Adopted, Instant::BOOT);
+    let effects = feed(&mut planner, Input::Raised(failing), 0);
+    let [Effect::Adopt(plan)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(plan.candidates.iter().map(Candidate::name).collect::<Vec<_>>(), ["wait", "rebuild-store"]);
+    // The writer gives up after five seconds: by then the new store is there.
+    assert!(plan.candidates[0].steps[0].patience() < std::time::Duration::from_secs(3));
+}

@@ -12,7 +12,7 @@ use prunella_core::record::{NodeBody, SignedRecord};
 use prunella_core::recording::{GossipStart, MonitorStart, PathfinderStart, PeerStart, PlannerStart, RebalancerStart};
 use prunella_core::wire::codec;
 use prunella_core::{PeerId, gossip, monitor, pathfinder, peer, planner, policy, rebalancer};
-use prunella_storage::{StoreError, Tree};
+use prunella_storage::{Store, StoreError, Tree};
 
 use super::Shell;
 use crate::actors::driver::Newborn;

@@ -175,6 +175,19 @@ impl Journal {
         self.pages().outcomes.iter().cloned().collect()
     }
 
+    /// All of it, as it belongs into a new store.
+    pub(super) fn everything(&self) -> Batch {
+        let (pages, mut batch) = (self.pages(), Batch::new());
+        for entry in pages.entries.values() {
+            batch.append(&kept(entry));
+        }
+        let first = pages.next_outcome - pages.outcomes.len() as u64;
+        for (number, outcome) in (first..).zip(&pages.outcomes) {
+            batch.put(Tree::Outcomes, number.to_be_bytes(), json(outcome));
+        }
+        batch
+    }
+
     pub(super) fn open(&self, incident: Incident, now: Instant, unix_ms: u64) -> Batch {
         let ago = now.since(incident.opened).as_millis() as u64;
         let entry = Entry {

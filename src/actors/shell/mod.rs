@@ -7,6 +7,7 @@ mod journal;
 mod known;
 mod neighbors;
 mod pump;
+mod rebuild;
 mod roster;
 mod routes;
 mod sampler;
@@ -30,13 +31,14 @@ use prunella_core::record::{ProvenRecord, RecordId, SignedRecord};
 use prunella_core::wire::codec;
 use prunella_core::wiring::{Command, Route};
 use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, Verified, executor, pathfinder};
-use prunella_storage::{Batch, Store, Tree};
+use prunella_storage::{Batch, Tree};
 use tokio::sync::Notify;
 
 pub use gate::RulesGate;
 pub use journal::{Entry, Journal, Note, Phase, PhaseTimes};
 pub use known::Known;
 pub use pump::{Events, pump};
+pub use rebuild::RebuildWanted;
 pub use roster::Roster;
 pub use routes::Routes;
 pub use traces::Traces;
@@ -49,7 +51,7 @@ use super::driver::Perform;
 use super::recorder::Recorder;
 use crate::config::MeshConfig;
 use crate::datapath::{self, LaneRoute, Port};
-use crate::host::Host;
+use crate::host::{Host, Vault};
 use crate::security::Credentials;
 use crate::transport::{Links, Services, Sessions};
 
@@ -66,7 +68,9 @@ pub struct Shell {
     /// Where each role lives now.
     pub directory: Arc<Directory>,
     /// The store; only the KnowledgeActor writes to it while the node runs.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<Vault>,
+    /// A plan wants the store rebuilt.
+    pub rebuild_wanted: RebuildWanted,
     /// The datapath.
     pub port: Arc<Port>,
     /// The links; set once, before any actor starts.
@@ -116,7 +120,7 @@ pub struct Parts {
     /// The node's time.
     pub clock: Clock,
     /// The store.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<Vault>,
     /// The datapath.
     pub port: Arc<Port>,
     /// What this node tells others to dial.
@@ -147,6 +151,7 @@ impl Shell {
             journal,
             recorder,
             renewal_wanted: Notify::new(),
+            rebuild_wanted: RebuildWanted::default(),
             rules: Arc::default(),
             routes: Routes::default(),
             advertised,
@@ -368,6 +373,11 @@ impl Shell {
             Step::RestartActor { actor } => self.directory.fail(actor, None),
             Step::RotateCertificate => {
                 self.renewal_wanted.notify_one();
+                true
+            }
+            Step::RebuildStore => {
+                self.rebuild_wanted.set(incident);
+                self.directory.nudge_writer(true);
                 true
             }
             _ => false,

@@ -47,7 +47,7 @@ impl Clock {
 }
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("how").required(true).args(["full", "slow"])))]
+#[command(group(ArgGroup::new("how").required(true).args(["full", "slow", "stopped"])))]
 #[command(after_help = "A node that cannot write for long gives up, and says why: what it was told would be lost.")]
 pub(super) struct Disk {
     /// Nothing can be written; what is there can be read
@@ -56,6 +56,9 @@ pub(super) struct Disk {
     /// Every call takes so much longer, such as 200ms
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     slow: Option<Duration>,
+    /// The store refuses everything, as after an error of the disk, until another one takes its place
+    #[arg(long)]
+    stopped: bool,
     #[command(flatten)]
     lasting: Lasting,
 }
@@ -63,8 +66,12 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
         let slow_ms = self.slow.map(|slow| slow.as_millis() as u64);
-        let order = Order::Disk { slow_ms, for_ms: self.lasting.ms() };
-        let done = if self.full { "the node's disk is full\n" } else { "the node's disk is slow\n" };
+        let order = Order::Disk { slow_ms, stopped: self.stopped, for_ms: self.lasting.ms() };
+        let done = match (self.full, self.stopped) {
+            (true, _) => "the node's disk is full\n",
+            (_, true) => "the node's store has stopped\n",
+            _ => "the node's disk is slow\n",
+        };
         session.order("break the disk", &Request::Chaos(order), done).await
     }
 }

@@ -36,9 +36,9 @@ pub(super) async fn disturb_a_host(kind: FaultKind, mesh: &Mesh, draw: &mut Draw
         FaultKind::SlowDisk => {
             let slow_ms = 50 + draw.below(201) as u64;
             let what = format!("each call to the disk of n{node} takes {slow_ms} ms longer");
-            (what, Order::Disk { slow_ms: Some(slow_ms), for_ms: FOR_MS })
+            (what, Order::Disk { slow_ms: Some(slow_ms), stopped: false, for_ms: FOR_MS })
         }
-        _ => (format!("the disk of n{node} is full"), Order::Disk { slow_ms: None, for_ms: FOR_MS }),
+        _ => (format!("the disk of n{node} is full"), Order::Disk { slow_ms: None, stopped: false, for_ms: FOR_MS }),
     };
     order(mesh, node, disturbance).await?;
     Ok(waiting(what, Mending::Clear(node)))
