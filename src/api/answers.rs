@@ -391,6 +391,7 @@ pub(super) fn session_error(name: &str, error: SessionError) -> Error {
         SessionError::Authentication { .. } => ErrorKind::AuthenticationFailed,
         SessionError::Refused(StreamRefusal::Denied { .. }) => ErrorKind::Denied,
         SessionError::OverLimit => ErrorKind::OverLimit,
+        SessionError::Overloaded => ErrorKind::Overloaded,
         SessionError::NotRunning => ErrorKind::NotRunning,
         _ => ErrorKind::ConnectionFailed,
     };

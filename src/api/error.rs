@@ -62,6 +62,9 @@ pub enum ErrorKind {
     Storage,
     /// A limit is reached. What exists is untouched.
     OverLimit,
+    /// The other node sheds load and takes on nothing new now; what it has accepted goes on. Nothing was sent: ask another
+    /// one, or later.
+    Overloaded,
     /// The node is not running or is shutting down.
     NotRunning,
     /// The operating system refused: port in use, permission, missing file.

@@ -282,6 +282,7 @@ fn open_transport(
             })
         }),
         gate: Arc::new(RulesGate(Arc::clone(&shell.rules))),
+        sheds: Arc::clone(&shell.sheds),
     })
     .map_err(system)?;
     let _ = shell.sessions.set(sessions.clone());

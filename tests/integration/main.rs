@@ -26,6 +26,7 @@ mod replay;
 mod rig;
 mod services;
 mod shared;
+mod shedding;
 mod simulator;
 mod spread;
 mod whole;

@@ -100,6 +100,11 @@ pub enum Input {
     QuorumChanged(Quorum),
     /// A restarted role wants to hear everything again.
     ResyncRequested,
+    /// This node takes on less from now on, or everything again: others are to prefer paths around it.
+    LoadChanged {
+        /// Whether it sheds load.
+        sheds: bool,
+    },
 }
 
 /// What the role may ask for.
@@ -319,6 +324,12 @@ impl Gossip {
             Input::SetShared { key, value, ticket } => self.set_shared(key, value, ticket, now, effects),
             Input::QuorumChanged(quorum) => self.set_quorum(quorum),
             Input::ResyncRequested => self.resync(effects),
+            Input::LoadChanged { sheds } => {
+                self.own_links.shed(sheds, now);
+                if self.own_links.wake(now) {
+                    self.publish_links(now, effects);
+                }
+            }
         }
     }
 

@@ -44,6 +44,8 @@ pub(super) struct OwnLinks {
     judgments_told: JudgmentsBody,
     /// When they are told again; set while they differ from what was told.
     due: Option<Instant>,
+    /// Whether this node sheds load: its links are told as farther than they are.
+    sheds: bool,
     /// How often anything is told.
     pace: Pace,
     /// How often something is told of each neighbor of which something was told lately.
@@ -82,6 +84,14 @@ impl OwnLinks {
             self.due.get_or_insert((now + GATHER).max(self.begins + GATHER));
         } else if self.due.is_none() && self.has_other_metrics() {
             self.due = Some(now + METRICS_EVERY);
+        }
+    }
+
+    /// This node takes on less, or everything again: who has another way should not send over its links.
+    pub(super) fn shed(&mut self, sheds: bool, now: Instant) {
+        self.sheds = sheds;
+        if self.links_told.is_some() && self.has_other_metrics() {
+            self.due = Some(now);
         }
     }
 
@@ -179,7 +189,7 @@ impl OwnLinks {
 
     /// The links as they are, which are told now in any case.
     pub(super) fn tell_links(&mut self) -> LinksBody {
-        let links: Vec<LinkBody> = self.listed().copied().take(LINKS_PER_NODE_MAX).collect();
+        let links: Vec<LinkBody> = self.listed().take(LINKS_PER_NODE_MAX).map(|link| self.as_told(link)).collect();
         let mut body = LinksBody { links };
         body.links.sort_unstable_by_key(|link| link.neighbor);
         self.links_told.insert(body).clone()
@@ -205,6 +215,12 @@ impl OwnLinks {
     fn listed(&self) -> impl Iterator<Item = &LinkBody> {
         let up = self.now.values().filter(|link| self.is_proven(&link.neighbor));
         up.chain(self.lingering.values().map(|(link, _)| link))
+    }
+
+    /// A link with what it costs others: the way over a node that sheds load counts as far.
+    fn as_told(&self, link: &LinkBody) -> LinkBody {
+        let more = if self.sheds { SHED_DISTANCE.as_micros() as u32 } else { 0 };
+        LinkBody { rtt_us: link.rtt_us.saturating_add(more), ..*link }
     }
 
     /// Whether the link to a neighbor is up and may be told.
@@ -244,7 +260,8 @@ impl OwnLinks {
 
     fn has_other_metrics(&self) -> bool {
         let told = self.links_told.iter().flat_map(|told| &told.links);
-        told.filter_map(|link| Some((self.now.get(&link.neighbor)?, link))).any(|(x, y)| differs_notably(x, y))
+        let both = told.filter_map(|link| Some((self.as_told(self.now.get(&link.neighbor)?), link)));
+        both.into_iter().any(|(now, told)| differs_notably(&now, told))
     }
 }
 
@@ -266,6 +283,8 @@ const LINGERS: Duration = ACCUSE_AFTER.saturating_add(Duration::from_secs(1));
 const PROVES_ITSELF: Duration = Duration::from_secs(10);
 /// How long the links of a node that starts are gathered before they are told for the first time.
 const GATHER: Duration = Duration::from_millis(100);
+/// By how much farther the links of a node are told that sheds load: more than any other way within a continent is.
+const SHED_DISTANCE: Duration = Duration::from_millis(100);
 /// Least time between two records that differ in measurements only.
 const METRICS_EVERY: Duration = Duration::from_secs(10);
 
@@ -489,5 +508,20 @@ mod tests {
         own.tell(at(23_000));
         own.update(&report(5, LinkState::Down, at(0)), at(40_000));
         assert!(!own.is_time(at(40_000)), "it is one neighbor again");
+    }
+
+    #[test]
+    fn who_sheds_load_tells_at_once_that_its_links_are_far_and_takes_it_back() {
+        let mut own = own();
+        let told = |own: &mut OwnLinks, ms| -> Vec<u32> {
+            assert!(own.wake(at(ms)), "at {ms} ms");
+            own.tell(at(ms)).links.expect("links are told").links.iter().map(|link| link.rtt_us).collect()
+        };
+        own.shed(true, at(20_000));
+        assert_eq!(told(&mut own, 20_000), [101_000; 3]);
+        own.shed(true, at(21_000));
+        assert_eq!(own.deadline(), None, "that is told already");
+        own.shed(false, at(22_000));
+        assert_eq!(told(&mut own, 22_000), [1000; 3]);
     }
 }

@@ -133,7 +133,8 @@ pub enum Step {
         /// Which.
         actor: String,
     },
-    /// Take on less. No plan contains it: nothing performs it yet.
+    /// Take on less: no copies of packets, fewer probes of paths, no new sessions of others, and others prefer paths around
+    /// this node. What is established goes on.
     ShedLoad,
     /// Take on everything again.
     TakeLoad,
@@ -209,7 +210,7 @@ impl Step {
     /// Whether somebody performs it. What nobody does is never planned; the budget and the executor know it already, so
     /// that whoever builds it finds the guards in place.
     pub const fn is_performed(&self) -> bool {
-        !matches!(self, Step::ShedLoad | Step::TakeLoad | Step::Quarantine { .. } | Step::Readmit { .. })
+        !matches!(self, Step::Quarantine { .. } | Step::Readmit { .. })
     }
 }
 

@@ -168,7 +168,7 @@ impl Destination {
             (None, Some(to)) => self.switch(to, SwitchCause::Gone, now, effects),
             (Some(from), Some(to)) => match self.reason_to_leave(from, to, now) {
                 Some(cause) => self.switch(to, cause, now, effects),
-                None => self.hedge_or_stop(from, to, now, effects),
+                None => self.hedge_or_stop((from, to), config, now, effects),
             },
             (Some(_), None) => {}
         }
@@ -180,8 +180,9 @@ impl Destination {
     }
 
     /// While a probe of the path in use is overdue, traffic takes the best other path that works as well.
-    fn hedge_or_stop(&mut self, at: usize, best: usize, now: Instant, effects: &mut Vec<Effect>) {
-        let doubted = self.paths[at].state() == State::Overdue && self.paths[best].state() > State::Overdue;
+    fn hedge_or_stop(&mut self, (at, best): (usize, usize), config: &Config, now: Instant, effects: &mut Vec<Effect>) {
+        let hedges = !config.hedge_after.is_zero();
+        let doubted = hedges && self.paths[at].state() == State::Overdue && self.paths[best].state() > State::Overdue;
         let wanted = doubted.then(|| self.paths[best].way.path);
         let begins = self.hedge.is_none() && wanted.is_some();
         if wanted == self.hedge || begins && !self.hedges.take(now) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::peer::LinkReport;
+use crate::peer::{LinkReport, Probing};
 
 const MS: Duration = Duration::from_millis(1);
 const NODES: u8 = 12;

@@ -4,6 +4,7 @@
 //! it asks for routes to be installed, paths to be probed, and reports what became of a destination. Invariant: traffic
 //! moves off a late path at once and without anybody's agreement; only reports to the monitor accuse.
 
+mod config;
 mod damping;
 mod destination;
 mod lanes;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use config::Config;
 pub use lanes::LaneWay;
 pub use report::{PathChange, PathReport, SwitchCause};
 pub use tracked::{DOUBTED_FOR, Doubt, PathState, PathView};
@@ -24,7 +26,7 @@ pub use why::{LinkWhy, Verdict, Why};
 
 use crate::limits::{DESTINATIONS_MAX, PATH_LABELS_MAX, PATHS_MAX};
 use crate::paths::{Path, PathTable};
-use crate::peer::{LinkReport, LinkState, Probing};
+use crate::peer::{LinkReport, LinkState};
 use crate::record::LinkBody;
 use crate::rng::Rng;
 use crate::{Instant, Label, LinkId, Machine, PeerId, Tag};
@@ -124,6 +126,11 @@ pub enum Input {
         /// Which.
         peer: PeerId,
     },
+    /// This node takes on less from now on, or everything again.
+    LoadChanged {
+        /// Whether it sheds load.
+        sheds: bool,
+    },
 }
 
 /// What the role may ask for.
@@ -183,26 +190,13 @@ pub struct Way {
     pub labels: Vec<Label>,
 }
 
-/// What the role is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Config {
-    /// Paths kept per destination.
-    pub paths: usize,
-    /// How many of them are probed as often as the one in use.
-    pub warm: usize,
-    /// How paths that carry or may soon carry traffic are probed.
-    pub probing: Probing,
-    /// How much longer than usual, at least, a probe of the path in use may take before traffic is sent on the next path
-    /// as well; zero: it never is.
-    pub hedge_after: Duration,
-    /// Over how many paths traffic to a destination may be spread: one for no spread.
-    pub lanes: usize,
-}
-
 /// The role.
 #[derive(Debug)]
 pub struct Pathfinder {
     me: PeerId,
+    /// As it was given.
+    configured: Config,
+    /// As it holds now.
     config: Config,
     rng: Rng,
     table: PathTable,
@@ -227,6 +221,7 @@ impl Pathfinder {
         let next_path = (rng.next_u64() as u32) | 1;
         Self {
             me,
+            configured: config,
             config,
             rng,
             table: PathTable::new(me, config.paths.clamp(1, PATHS_MAX)),
@@ -454,6 +449,9 @@ impl Machine for Pathfinder {
                 }
             }
             Input::RerouteRequested { destination } => self.search_for(destination, now, effects),
+            Input::LoadChanged { sheds } => {
+                self.config = if sheds { self.configured.shedding() } else { self.configured };
+            }
         }
         self.wake(now, effects);
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::peer::LinkReport;
+use crate::peer::{LinkReport, Probing};
 
 const MS: Duration = Duration::from_millis(1);
 const END: u8 = 9;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::limits::HEDGES_PER_SECOND;
-use crate::peer::LinkReport;
+use crate::peer::{LinkReport, Probing};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -569,4 +569,35 @@ fn reachable_counts_relays() {
     let diamond = Diamond::new();
     let reachable = diamond.role.reachable();
     assert_eq!(reachable.into_iter().collect::<Vec<_>>(), [(id(2), 0), (id(3), 0), (id(4), 1)]);
+}
+
+impl Diamond {
+    /// How many probes of each path were sent meanwhile, the one in use first.
+    fn probes(&mut self, millis: u64) -> [usize; 2] {
+        self.seen.clear();
+        let used = self.in_use();
+        self.run(millis);
+        let is_over = |e: &Effect, over: u64| matches!(e, Effect::Probe { way, .. } if way.first.0 == over);
+        [used, 5 - used].map(|over| self.seen.iter().filter(|e| is_over(e, over)).count())
+    }
+}
+
+#[test]
+fn while_it_sheds_load_it_probes_less_and_sends_no_copies() {
+    let mut diamond = Diamond::talking();
+    let before = diamond.probes(1000);
+    diamond.give(Input::LoadChanged { sheds: true });
+    diamond.run(200);
+    let shedding = diamond.probes(2000);
+    assert!(before.iter().all(|sent| (20..=30).contains(sent)), "{before:?}");
+    assert!((8..=12).contains(&shedding[0]) && (1..=3).contains(&shedding[1]), "{shedding:?}");
+    let used = diamond.in_use();
+    diamond.answering.retain(|link| *link != used);
+    diamond.run(1000);
+    assert_eq!((diamond.hedges(), diamond.in_use()), (0, 5 - used), "traffic still leaves a late path");
+    diamond.answering = vec![2, 3];
+    diamond.give(Input::LoadChanged { sheds: false });
+    diamond.run(1000);
+    let after = diamond.probes(1000);
+    assert!(after.iter().all(|sent| (20..=30).contains(sent)), "{after:?}");
 }

@@ -55,10 +55,11 @@ fn possible(kind: &IncidentKind) -> Vec<Vec<Step>> {
         | IncidentKind::RelayFailing { .. }
         | IncidentKind::ActorFailed { .. }
         | IncidentKind::ActorStuck { .. }
-        | IncidentKind::ActorSlow { .. }
         | IncidentKind::StoreSlow
-        | IncidentKind::Leak { .. }
-        | IncidentKind::Starved => one_each(vec![Step::Wait]),
+        | IncidentKind::Leak { .. } => one_each(vec![Step::Wait]),
+        // Of the actors, it is the pathfinder that has less to do when the node takes on less.
+        IncidentKind::ActorSlow { actor } if actor != PATHFINDER => one_each(vec![Step::Wait]),
+        IncidentKind::ActorSlow { .. } | IncidentKind::Starved => one_each(vec![Step::Wait, Step::ShedLoad]),
         // Room is mostly made on a full disk; an engine that stopped after an error never comes back.
         IncidentKind::StoreFailing => one_each(vec![Step::Wait, Step::RebuildStore]),
         IncidentKind::Refusals { peer } => one_each(vec![Step::Wait, Step::Redial { peer: *peer }]),
@@ -99,3 +100,5 @@ const fn risk(step: &Step) -> u32 {
 
 /// The actor that writes to the store.
 const WRITER: &str = "knowledge";
+/// The actor that probes paths.
+const PATHFINDER: &str = "pathfinder";

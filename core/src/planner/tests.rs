@@ -205,3 +205,14 @@ fn a_failing_store_is_waited_for_first_and_then_rebuilt() {
     // The writer gives up after five seconds: by then the new store is there.
     assert!(plan.candidates[0].steps[0].patience() < std::time::Duration::from_secs(3));
 }
+
+#[test]
+fn load_is_shed_where_that_can_help() {
+    let plan = |kind: IncidentKind| -> Vec<&str> {
+        ranking::rank(&kind, &Knowledge::default()).iter().map(Candidate::name).collect()
+    };
+    let slow = |actor: &str| IncidentKind::ActorSlow { actor: actor.to_owned() };
+    assert_eq!(plan(IncidentKind::Starved), ["wait", "shed-load"]);
+    assert_eq!(plan(slow("pathfinder")), ["wait", "shed-load"]);
+    assert_eq!(plan(slow("gossip")), ["wait"]);
+}

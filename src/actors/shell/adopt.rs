@@ -106,8 +106,9 @@ impl Shell {
         Newborn::of(PlannerStart { open: self.journal.open_incidents(), now: self.clock.now() }, first)
     }
 
-    /// An ExecutorActor's machine: what was under way is planned again.
+    /// An ExecutorActor's machine: what was under way is planned again, and what was to last no longer is taken back.
     pub fn executor(&self) -> Newborn<Executor> {
+        self.take_back();
         Newborn::of((), Vec::new())
     }
 

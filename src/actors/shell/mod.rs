@@ -8,6 +8,7 @@ mod known;
 mod neighbors;
 mod pump;
 mod rebuild;
+mod repair;
 mod roster;
 mod routes;
 mod sampler;
@@ -16,12 +17,11 @@ mod writes;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use prunella_core::incident::Step;
 use prunella_core::limits::BLAME_PER_SECOND;
 use prunella_core::membership::quorum::{PartitionEvent, Quorum};
 use prunella_core::membership::{Change, Evidence, Status};
@@ -30,7 +30,7 @@ use prunella_core::policy::{Action, RuleSet};
 use prunella_core::record::{ProvenRecord, RecordId, SignedRecord};
 use prunella_core::wire::codec;
 use prunella_core::wiring::{Command, Route};
-use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, Verified, executor, pathfinder};
+use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, Verified, pathfinder};
 use prunella_storage::{Batch, Tree};
 use tokio::sync::Notify;
 
@@ -71,6 +71,8 @@ pub struct Shell {
     pub store: Arc<Vault>,
     /// A plan wants the store rebuilt.
     pub rebuild_wanted: RebuildWanted,
+    /// Whether this node takes on less than it is asked to.
+    pub sheds: Arc<AtomicBool>,
     /// The datapath.
     pub port: Arc<Port>,
     /// The links; set once, before any actor starts.
@@ -152,6 +154,7 @@ impl Shell {
             recorder,
             renewal_wanted: Notify::new(),
             rebuild_wanted: RebuildWanted::default(),
+            sheds: Arc::default(),
             rules: Arc::default(),
             routes: Routes::default(),
             advertised,
@@ -364,27 +367,6 @@ impl Shell {
     fn tell_rerouted(&self, destination: PeerId, lanes: Vec<u8>) {
         if let Some(sessions) = self.sessions.get() {
             lanes.into_iter().for_each(|lane| sessions.rerouted(destination, lane));
-        }
-    }
-
-    /// Does what a plan wants, or says at once that it cannot.
-    fn repair(&self, incident: u64, step: Step) {
-        let done = match &step {
-            Step::RestartActor { actor } => self.directory.fail(actor, None),
-            Step::RotateCertificate => {
-                self.renewal_wanted.notify_one();
-                true
-            }
-            Step::RebuildStore => {
-                self.rebuild_wanted.set(incident);
-                self.directory.nudge_writer(true);
-                true
-            }
-            _ => false,
-        };
-        if !done {
-            let reason = "this node does not offer it".to_owned();
-            self.directory.deliver(Route::Executor(executor::Input::StepRefused { incident, step, reason }));
         }
     }
 

@@ -43,6 +43,11 @@ fn failed(error: &quinn::ConnectionError) -> SessionError {
         (Some(refused), _) => SessionError::Authentication { reason: refused.to_string() },
         (None, quinn::ConnectionError::TimedOut) => SessionError::TimedOut,
         (None, quinn::ConnectionError::LocallyClosed) => SessionError::NotRunning,
+        (None, quinn::ConnectionError::ConnectionClosed(close))
+            if close.error_code == quinn::TransportErrorCode::CONNECTION_REFUSED =>
+        {
+            SessionError::Overloaded
+        }
         (None, error) => SessionError::Lost { reason: told(error) },
     }
 }

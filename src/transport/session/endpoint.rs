@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use quinn::{Connection, Endpoint, Incoming, MtuDiscoveryConfig, RecvStream, SendStream, TransportConfig, VarInt};
@@ -61,6 +62,8 @@ pub struct SessionSetup {
     pub route: RouteHook,
     /// Called for each stream that a peer opens.
     pub gate: Arc<dyn Gate>,
+    /// While this is set, peers get no new sessions; those that they have go on.
+    pub sheds: Arc<AtomicBool>,
 }
 
 /// What comes from peers. First the streams that they opened and that the [`Gate`] let in, by purpose: while a queue is full,
@@ -103,6 +106,9 @@ pub enum SessionError {
         /// What was seen.
         reason: String,
     },
+    /// The peer takes on no new sessions now; another may.
+    #[error("overloaded: the peer takes on no new sessions now")]
+    Overloaded,
     /// There are as many sessions as there may be.
     #[error("this node has as many sessions as it may have ({SESSIONS_MAX})")]
     OverLimit,
@@ -146,7 +152,7 @@ impl Sessions {
     /// # Errors
     /// If the endpoint cannot be built on the socket.
     pub fn start(setup: SessionSetup) -> io::Result<(Self, Inbox)> {
-        let SessionSetup { credentials, host, port, lanes, route, gate } = setup;
+        let SessionSetup { credentials, host, port, lanes, route, gate, sheds } = setup;
         let mut config = quic::endpoint_config(credentials.identity(), "prunella 2026 session stateless reset", &host);
         config.max_udp_payload_size(SESSION_RECEIVE_BYTES).expect("BUG: it is more than QUIC's minimum");
         let mut server = quinn_server(credentials.session_server());
@@ -159,6 +165,7 @@ impl Sessions {
         let (notices, unanswered) = Notices::new();
         let front = Front {
             gate,
+            sheds,
             server,
             guests: guests.clone(),
             reroutes: reroutes.clone(),
@@ -357,6 +364,7 @@ impl Sessions {
 /// Where inbound streams are judged and sorted.
 struct Front {
     gate: Arc<dyn Gate>,
+    sheds: Arc<AtomicBool>,
     server: quinn::ServerConfig,
     guests: Arc<Guests>,
     reroutes: Arc<Reroutes>,
@@ -369,6 +377,11 @@ async fn accept(endpoint: Endpoint, front: Arc<Front>) {
     let door = Door::new(endpoint);
     let sessions = Arc::new(Semaphore::new(SESSIONS_MAX));
     while let Some((incoming, permit)) = door.next().await {
+        // Before the handshake, which is what a session costs most.
+        if front.sheds.load(Ordering::Relaxed) {
+            incoming.refuse();
+            continue;
+        }
         match sessions.clone().try_acquire_owned() {
             Ok(place) => drop(tokio::spawn(answer(front.clone(), incoming, permit, place))),
             Err(_) => incoming.refuse(),

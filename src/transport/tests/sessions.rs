@@ -58,6 +58,20 @@ async fn the_gate_is_asked_for_every_stream() {
 }
 
 #[tokio::test]
+async fn who_sheds_load_takes_on_no_new_session_and_keeps_those_that_are_there() {
+    let mesh = Mesh::new();
+    let (mut a, mut b, mut c) = (mesh.node(1), mesh.node(2), mesh.node(3));
+    a.link_and_route(&mut b).await;
+    c.link_and_route(&mut b).await;
+    soon(a.sessions.ping(b.peer())).await.unwrap();
+    b.sheds.store(true, Ordering::Relaxed);
+    assert_eq!(soon(c.sessions.ping(b.peer())).await, Err(SessionError::Overloaded));
+    soon(a.sessions.ping(b.peer())).await.unwrap();
+    b.sheds.store(false, Ordering::Relaxed);
+    soon(c.sessions.ping(b.peer())).await.unwrap();
+}
+
+#[tokio::test]
 async fn streams_that_nobody_picks_up_are_refused_as_busy() {
     let mesh = Mesh::new();
     let (mut a, mut b) = (mesh.node(1), mesh.node(2));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -46,6 +46,8 @@ pub(super) struct Node {
     pub(super) denied: Arc<Mutex<BTreeSet<(PeerId, String)>>>,
     /// Neighbors that are not accepted.
     pub(super) unwanted: Arc<Mutex<BTreeSet<PeerId>>>,
+    /// Whether no new sessions are taken on.
+    pub(super) sheds: Arc<AtomicBool>,
     /// Holds up the next link that is made.
     hold: Arc<Mutex<Option<Hold>>>,
     /// How often a route was asked for; an error here is the answer.
@@ -139,8 +141,16 @@ impl Node {
             Box::pin(async { answer.map_or(Ok(()), Err) })
         });
         let gate = Arc::new(DenyList(denied.clone()));
-        let (host, lanes) = (Machine::shared(), LANES);
-        let setup = SessionSetup { credentials: credentials.clone(), host, port: port.clone(), lanes, route, gate };
+        let (host, lanes, sheds) = (Machine::shared(), LANES, Arc::<AtomicBool>::default());
+        let setup = SessionSetup {
+            credentials: credentials.clone(),
+            host,
+            port: port.clone(),
+            lanes,
+            route,
+            gate,
+            sheds: sheds.clone(),
+        };
         let (sessions, inbox) = Sessions::start(setup).unwrap();
         let unwanted = Arc::new(Mutex::new(BTreeSet::new()));
         let refused = unwanted.clone();
@@ -168,7 +178,21 @@ impl Node {
         .unwrap();
         let services = Services::start(me, sessions.clone(), inbox.services);
         let messages = inbox.messages;
-        Self { credentials, port, frames, links, events, sessions, messages, services, denied, unwanted, hold, routing }
+        Self {
+            credentials,
+            port,
+            frames,
+            links,
+            events,
+            sessions,
+            messages,
+            services,
+            denied,
+            unwanted,
+            sheds,
+            hold,
+            routing,
+        }
     }
 
     pub(super) fn peer(&self) -> PeerId {
