@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::REPUTATIONS_MAX;
 use crate::{Instant, PeerId, Rejected};
@@ -134,6 +134,19 @@ pub struct Score {
     pub parts: Vec<(&'static str, f64)>,
     /// 1.0 minus all parts, at least 0.0.
     pub sum: f64,
+}
+
+/// A node has fallen below what is believed, or is believed again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustReport {
+    /// Which node.
+    pub peer: PeerId,
+    /// Whether it is believed now.
+    pub trusted: bool,
+    /// Its score, in thousandths.
+    pub score_permille: u16,
+    /// The names of the faults that take something away from it.
+    pub faults: Vec<String>,
 }
 
 /// The faults of other nodes, at most [`REPUTATIONS_MAX`] nodes; the least blamed makes room.

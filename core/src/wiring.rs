@@ -13,6 +13,7 @@ use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::pathfinder::{LaneWay, Way};
 use crate::policy::RuleSet;
 use crate::record::{NodeBody, ProvenRecord, RecordId};
+use crate::reputation::TrustReport;
 use crate::shared::{Refused, Value};
 use crate::wire::Control;
 use crate::{LinkId, PeerId, Verified, executor, gossip, monitor, pathfinder, peer, planner, policy, rebalancer};
@@ -103,6 +104,13 @@ pub enum Command {
     },
     /// The mesh has come to another verdict about a member.
     MemberChanged(Change),
+    /// A node is believed no more, or again: then it is dealt with again, if it was quarantined.
+    TrustChanged {
+        /// Which.
+        peer: PeerId,
+        /// Whether it is believed.
+        trusted: bool,
+    },
     /// This node is cut off from the majority, or is back.
     PartitionChanged {
         /// Which.
@@ -192,7 +200,7 @@ pub enum Command {
         plans: u32,
     },
     /// Do what only the shell can; comes back as `executor::Input::StepRefused` if it cannot. A quarantine that took
-    /// effect, or ended, comes back as `planner::Input::Quarantined`.
+    /// effect, or ended, comes back as `planner::Input::Quarantined` and `monitor::Input::Quarantined`.
     Repair {
         /// For which incident.
         incident: u64,
@@ -296,6 +304,11 @@ impl Wire for gossip::Effect {
             }
             gossip::Effect::ServiceChanged { provider, name, exposed } => {
                 Route::Shell(Command::ServiceChanged { provider, name, exposed })
+            }
+            gossip::Effect::TrustChanged(report) => {
+                let TrustReport { peer, trusted, .. } = report;
+                routes.push(Route::Monitor(monitor::Input::TrustChanged(report)));
+                Route::Shell(Command::TrustChanged { peer, trusted })
             }
             gossip::Effect::MemberChanged(change) => {
                 routes.push(Route::Rebalancer(rebalancer::Input::MemberChanged(change)));

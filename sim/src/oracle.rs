@@ -180,7 +180,14 @@ impl World {
         };
         let mut following = self.hosts[node].journal.following(incident.id).peekable();
         let stands_for_others = matches!(incident.evidence, Evidence::Explains { .. }) && following.peek().is_some();
-        self.is_liar(node) || is_beyond(incident) || (stands_for_others && following.all(is_beyond))
+        let is_about_a_liar = self.is_about_a_liar(&incident.kind);
+        self.is_liar(node) || is_about_a_liar || is_beyond(incident) || (stands_for_others && following.all(is_beyond))
+    }
+
+    /// A liar stays one, and nobody is quarantined here; that an honest node misbehaves, nobody may say.
+    fn is_about_a_liar(&self, kind: &IncidentKind) -> bool {
+        let IncidentKind::Misbehaving { peer } = kind else { return false };
+        self.index.get(peer).is_some_and(|node| self.is_liar(*node))
     }
 
     /// Whether a node reports its link to another as up.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prunella_core::incident::Step;
 use prunella_core::limits::{
     CONTROL_QUEUE_MAX, DESTINATIONS_MAX, INCIDENTS_MAX, MAILBOX_MAX, NEIGHBORS_MAX, RECORDS_MAX,
 };
@@ -10,7 +11,7 @@ use prunella_core::node::{Node, Role};
 use prunella_core::pathfinder::{self, Way};
 use prunella_core::record::{RecordId, SignedRecord};
 use prunella_core::wiring::{Command, Route};
-use prunella_core::{Instant, PeerId, gossip, monitor, peer};
+use prunella_core::{Instant, PeerId, executor, gossip, monitor, peer};
 
 use crate::config::Bug;
 use crate::event::Event;
@@ -169,6 +170,10 @@ impl World {
             Command::RecordOutcome { outcome, .. } => self.hosts[host].journal.record(outcome),
             Command::EnforcePolicy(rules) => self.hosts[host].rules = rules,
             Command::MemberChanged(change) => self.on_member_changed(host, &change),
+            Command::Repair { incident, step: step @ Step::Quarantine { .. } } => {
+                let reason = "nodes deal with those that they are wired to".to_owned();
+                self.tell(host, Route::Executor(executor::Input::StepRefused { incident, step, reason }));
+            }
             Command::AddNeighbor { .. }
             | Command::AskToPart { .. }
             | Command::LetGo { .. }

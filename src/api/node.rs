@@ -281,7 +281,7 @@ fn open_transport(
                 }
             })
         }),
-        gate: Arc::new(RulesGate(Arc::clone(&shell.rules))),
+        gate: Arc::new(RulesGate { rules: Arc::clone(&shell.rules), quarantine: Arc::clone(&shell.roster.quarantine) }),
         sheds: Arc::clone(&shell.sheds),
     })
     .map_err(system)?;

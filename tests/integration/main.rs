@@ -21,6 +21,7 @@ mod impaired;
 mod links;
 mod mesh;
 mod process;
+mod quarantine;
 mod replay;
 #[path = "../../benches/rig/mod.rs"]
 mod rig;

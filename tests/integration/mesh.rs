@@ -47,6 +47,11 @@ impl Plan {
         Self::of(2, &[(0, 1)])
     }
 
+    /// So many nodes, all of them linked to n0.
+    pub(crate) fn star(nodes: usize) -> Self {
+        Self::of(nodes, &(1..nodes).map(|other| (0, other)).collect::<Vec<_>>())
+    }
+
     /// One node.
     pub(crate) fn alone() -> Self {
         Self::of(1, &[])

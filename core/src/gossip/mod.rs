@@ -33,6 +33,7 @@ use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::peer::LinkReport;
 use crate::record::{Kind, LinkBody, NodeBody, ProvenRecord, Record, RecordId};
+use crate::reputation::TrustReport;
 use crate::rng::Rng;
 use crate::shared::{Refused, Value};
 use crate::signer::Signer;
@@ -150,6 +151,8 @@ pub enum Effect {
         /// Whether it is exposed.
         exposed: bool,
     },
+    /// A node is believed no more, or again, for what it did and this node saw.
+    TrustChanged(TrustReport),
     /// The mesh has come to another verdict about a member.
     MemberChanged(Change),
     /// This node is cut off from the majority, or is back.
@@ -282,6 +285,7 @@ impl Gossip {
         for gone in self.held.expire(self.clock.unix_ms(now)) {
             self.let_go(&gone, now, effects);
         }
+        self.review_trust(now, effects);
     }
 
     fn resync(&self, effects: &mut Vec<Effect>) {
@@ -289,6 +293,7 @@ impl Gossip {
         let records = self.records().filter(|record| record.id.kind != Kind::Judgments);
         effects.extend(records.filter_map(|record| changed(&record.id, Subject::of(&self.held, &record.id))));
         self.resync_shared(effects);
+        self.resync_trust(effects);
     }
 
     fn take(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
@@ -309,7 +314,7 @@ impl Gossip {
                     self.on_heard(from, message, now, effects);
                 }
             }
-            Input::Rejected { from, reason } => self.on_rejected(from, reason, now),
+            Input::Rejected { from, reason } => self.on_rejected(from, reason, now, effects),
             Input::LinkReported(report) => self.on_link_reported(&report, now, effects),
             Input::PeerForgotten { peer } => self.on_peer_forgotten(peer, now, effects),
             Input::Announce(body) => {

@@ -123,7 +123,7 @@ impl Gossip {
         let mut outcomes = Vec::new();
         // An answer that came too late, or more than is allowed, can be an honest neighbor's; nonsense cannot.
         if self.repair.reconciler.on_message(from, message, now, &mut outcomes) == Err(Rejected::Malformed) {
-            self.on_rejected(from, Rejected::Inconsistent, now);
+            self.on_rejected(from, Rejected::Inconsistent, now, effects);
         }
         for outcome in outcomes {
             match outcome {

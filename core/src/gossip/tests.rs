@@ -482,3 +482,32 @@ fn a_link_that_comes_and_goes_costs_few_records_and_the_last_word_counts() {
     let Body::Links(body) = version(&mesh).1 else { panic!() };
     assert_eq!(body.links.len(), 2, "what holds in the end is told");
 }
+
+#[test]
+fn who_is_believed_no_more_is_told_once_and_again_when_that_is_forgotten() {
+    let mut gossip = Gossip::new(Identity::from_secret(&[2; 32]), 1, Instant::BOOT);
+    let mut told = Vec::new();
+    let mut take = |effects: &mut Vec<Effect>| {
+        told.extend(
+            effects.drain(..).filter_map(|e| if let Effect::TrustChanged(report) = e { Some(report) } else { None }),
+        );
+        told.len()
+    };
+    let mut effects = Vec::new();
+    for after in 1..=6 {
+        let rejected = Input::Rejected { from: id(1), reason: Rejected::Unsigned };
+        gossip.handle(rejected, Instant::from_millis(1000 + after), &mut effects);
+    }
+    assert_eq!(take(&mut effects), 1);
+    gossip.handle(Input::ResyncRequested, Instant::from_millis(2000), &mut effects);
+    assert_eq!(take(&mut effects), 2, "who was restarted hears it as well");
+    while let Some(at) = gossip.deadline().filter(|at| *at < Instant::from_millis(3_600_000)) {
+        gossip.wake(at, &mut effects);
+    }
+    assert_eq!(take(&mut effects), 3);
+    assert_eq!(told.iter().map(|report| report.trusted).collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!(
+        (told[0].peer, told[0].score_permille, &told[0].faults[..]),
+        (id(1), 400, &["bad_signature".to_owned()][..])
+    );
+}

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Effect, Gossip};
 use crate::record::{Body, Equivocation, Kind, RecordId};
-use crate::reputation::{Reputation, Score};
+use crate::reputation::{Reputation, Score, TrustReport};
 use crate::{Instant, PeerId, Rejected};
 
 /// What is held against others.
@@ -17,6 +17,8 @@ pub(super) struct Trust {
     reputation: Reputation,
     /// The accused, and the records that prove it.
     convicted: BTreeMap<PeerId, BTreeSet<RecordId>>,
+    /// Whom the other roles were told to be believed no more.
+    distrusted: BTreeSet<PeerId>,
     /// Messages that were ignored because of who sent them.
     ignored: u64,
     /// When the role last heard of anything: scores are told as of then.
@@ -53,9 +55,40 @@ impl Gossip {
     }
 
     /// Something of a neighbor's was turned away. While this node is not well itself, that says nothing.
-    pub(super) fn on_rejected(&mut self, from: PeerId, reason: Rejected, now: Instant) {
+    pub(super) fn on_rejected(&mut self, from: PeerId, reason: Rejected, now: Instant, effects: &mut Vec<Effect>) {
         let well = self.members.is_well();
-        self.trust.reputation.note(from, reason, well, now);
+        if self.trust.reputation.note(from, reason, well, now) {
+            self.tell_trust(from, now, effects);
+        }
+    }
+
+    /// Tells the other roles if `peer` is believed no more, or again.
+    fn tell_trust(&mut self, peer: PeerId, now: Instant, effects: &mut Vec<Effect>) {
+        let Trust { reputation, distrusted, .. } = &mut self.trust;
+        let trusted = reputation.is_trusted(&peer, now);
+        if if trusted { distrusted.remove(&peer) } else { distrusted.insert(peer) } {
+            effects.push(Effect::TrustChanged(self.trust_report(peer, now)));
+        }
+    }
+
+    /// Looks who is believed again because his faults are forgotten.
+    pub(super) fn review_trust(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        for peer in self.trust.distrusted.clone() {
+            self.tell_trust(peer, now, effects);
+        }
+    }
+
+    /// Tells again whom nobody is to believe.
+    pub(super) fn resync_trust(&self, effects: &mut Vec<Effect>) {
+        let told = self.trust.distrusted.iter().map(|peer| self.trust_report(*peer, self.trust.heard));
+        effects.extend(told.map(Effect::TrustChanged));
+    }
+
+    fn trust_report(&self, peer: PeerId, now: Instant) -> TrustReport {
+        let Score { parts, sum } = self.trust.reputation.score(&peer, now);
+        let faults = parts.into_iter().map(|(name, _)| name.to_owned()).collect();
+        let trusted = !self.trust.distrusted.contains(&peer);
+        TrustReport { peer, trusted, score_permille: (sum * 1000.0) as u16, faults }
     }
 
     /// Publishes the proof that two records contradict each other, unless it is known already what their origin is.
@@ -76,6 +109,7 @@ impl Gossip {
         let left_ms = proof.ends_ms().saturating_sub(self.clock.unix_ms(now));
         self.trust.reputation.convict(accused, now + std::time::Duration::from_millis(left_ms), now);
         self.trust.convicted.entry(accused).or_default().insert(id);
+        self.tell_trust(accused, now, effects);
         for gone in self.held.drop_origin(&accused) {
             self.let_go(&gone, now, effects);
         }

@@ -155,6 +155,13 @@ pub enum Evidence {
         /// In which time.
         within: Duration,
     },
+    /// What a node did, seen by this node or proven to it.
+    Distrusted {
+        /// How far it is believed, in thousandths.
+        score_permille: u16,
+        /// The names of its faults.
+        faults: Vec<String>,
+    },
     /// Time is running out.
     Expiry {
         /// How much is left.
@@ -200,6 +207,7 @@ impl Evidence {
             | Evidence::Failed { .. }
             | Evidence::Ramp { .. }
             | Evidence::Jump { .. }
+            | Evidence::Distrusted { .. }
             | Evidence::Expiry { .. }
             | Evidence::Unusual { .. }
             | Evidence::Explains { .. } => return None,
@@ -274,6 +282,9 @@ impl fmt::Display for Evidence {
             Evidence::Jump { by_ms } => write!(f, "the wall clock jumped by {by_ms} ms"),
             Evidence::Refused { reason, count, within } => {
                 write!(f, "{count} frames within {} {}", ms(*within), reason.name())
+            }
+            Evidence::Distrusted { score_permille, faults } => {
+                write!(f, "believed to {score_permille}‰: {}", faults.join(", "))
             }
             Evidence::Expiry { left } => write!(f, "expires in {} s", left.as_secs()),
             Evidence::Unusual { by, score_permille } => write!(f, "{by} finds it unusual, {score_permille}‰"),

@@ -117,6 +117,11 @@ pub enum IncidentKind {
         /// The neighbor.
         peer: PeerId,
     },
+    /// A node does what no node may do: by proof, or by what it sent to this one. Being slow or lossy is nothing of that.
+    Misbehaving {
+        /// Which.
+        peer: PeerId,
+    },
     /// This node's certificate expires soon.
     CertificateExpiring,
 }
@@ -150,6 +155,7 @@ impl IncidentKind {
             IncidentKind::Starved => "starved",
             IncidentKind::ClockJumped => "clock-jumped",
             IncidentKind::Refusals { .. } => "refusals",
+            IncidentKind::Misbehaving { .. } => "misbehaving",
             IncidentKind::CertificateExpiring => "certificate-expiring",
         }
     }
@@ -173,7 +179,7 @@ impl IncidentKind {
             | IncidentKind::PathLost { destination }
             | IncidentKind::PayloadLost { destination }
             | IncidentKind::PathChurn { destination } => Subject::Path(*destination),
-            IncidentKind::NodeUnreachable { peer } => Subject::Peer(*peer),
+            IncidentKind::NodeUnreachable { peer } | IncidentKind::Misbehaving { peer } => Subject::Peer(*peer),
             IncidentKind::RelayFailing { peer } => Subject::Relay(*peer),
             IncidentKind::RegionUnreachable { region } => Subject::Region(region.clone()),
             IncidentKind::ActorFailed { actor }
@@ -205,6 +211,7 @@ impl IncidentKind {
             IncidentKind::LinkDown { .. }
             | IncidentKind::LinkOneWay { .. }
             | IncidentKind::NodeUnreachable { .. }
+            | IncidentKind::Misbehaving { .. }
             | IncidentKind::RelayFailing { .. }
             | IncidentKind::ActorFailed { .. }
             | IncidentKind::ActorStuck { .. }

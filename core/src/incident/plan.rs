@@ -138,7 +138,7 @@ pub enum Step {
     ShedLoad,
     /// Take on everything again.
     TakeLoad,
-    /// Deal with a node no more, as far as policy allows that decision. No plan contains it: nothing performs it yet.
+    /// Deal with a node no more: a decision of this node about its own dealings, of which others hear nothing.
     Quarantine {
         /// Whom.
         peer: PeerId,
@@ -205,12 +205,6 @@ impl Step {
     /// Whether it may do harm if the diagnosis is wrong.
     pub const fn is_risky(&self) -> bool {
         matches!(self, Step::Quarantine { .. } | Step::ShedLoad | Step::DropNeighbor { .. })
-    }
-
-    /// Whether somebody performs it. What nobody does is never planned; the budget and the executor know it already, so
-    /// that whoever builds it finds the guards in place.
-    pub const fn is_performed(&self) -> bool {
-        !matches!(self, Step::Quarantine { .. } | Step::Readmit { .. })
     }
 }
 

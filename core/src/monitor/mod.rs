@@ -10,6 +10,7 @@
 
 mod desk;
 pub mod detectors;
+mod isolation;
 mod review;
 pub mod ring;
 pub mod sample;
@@ -26,6 +27,7 @@ use crate::limits::{ACTORS_WATCHED_MAX, DESTINATIONS_MAX, NEIGHBORS_MAX, RECORDS
 use crate::pathfinder::{PathChange, PathReport, SwitchCause};
 use crate::peer::{LinkReport, LinkState};
 use crate::rebalancer::Pair;
+use crate::reputation::TrustReport;
 use crate::{Instant, Machine, PeerId};
 
 use desk::Desk;
@@ -71,6 +73,15 @@ pub enum Input {
         origin: PeerId,
         /// Its neighbors, all of them.
         neighbors: Vec<PeerId>,
+    },
+    /// A node is believed no more, or again.
+    TrustChanged(TrustReport),
+    /// A node is dealt with no more, or again.
+    Quarantined {
+        /// Which.
+        peer: PeerId,
+        /// Whether it is quarantined.
+        quarantined: bool,
     },
     /// An actor failed.
     ActorFailed {
@@ -160,6 +171,7 @@ pub struct Monitor {
     topology: Topology,
     states: BTreeMap<PeerId, LinkState>,
     known: BTreeSet<PeerId>,
+    quarantined: BTreeSet<PeerId>,
     process: ProcessWatch,
     links: BTreeMap<PeerId, LinkWatch>,
     paths: BTreeMap<PeerId, PathWatch>,
@@ -182,6 +194,7 @@ impl Monitor {
             topology: Topology::default(),
             states: BTreeMap::new(),
             known: BTreeSet::new(),
+            quarantined: BTreeSet::new(),
             process: ProcessWatch::new(),
             links: BTreeMap::new(),
             paths: BTreeMap::new(),
@@ -401,6 +414,8 @@ impl Machine for Monitor {
                 self.topology.set_links_of(origin, neighbors, now);
                 self.review.want(&self.desk, now);
             }
+            Input::TrustChanged(report) => self.on_trust_changed(report, now, effects),
+            Input::Quarantined { peer, quarantined } => self.on_quarantined(peer, quarantined, effects),
             Input::ActorFailed { actor, reason } => {
                 self.desk.raise(IncidentKind::ActorFailed { actor }, Evidence::Failed { reason }, now, effects);
             }

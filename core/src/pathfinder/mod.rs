@@ -9,6 +9,7 @@ mod damping;
 mod destination;
 mod lanes;
 mod payload;
+mod quarantine;
 mod report;
 mod tracked;
 mod why;
@@ -126,6 +127,13 @@ pub enum Input {
         /// Which.
         peer: PeerId,
     },
+    /// A node is dealt with no more, or again.
+    Quarantined {
+        /// Which.
+        peer: PeerId,
+        /// Whether it is quarantined.
+        quarantined: bool,
+    },
     /// This node takes on less from now on, or everything again.
     LoadChanged {
         /// Whether it sheds load.
@@ -201,6 +209,7 @@ pub struct Pathfinder {
     rng: Rng,
     table: PathTable,
     neighbors: BTreeMap<PeerId, (LinkId, LinkState)>,
+    quarantined: BTreeSet<PeerId>,
     destinations: BTreeMap<PeerId, Destination>,
     tags: BTreeMap<Tag, PeerId>,
     /// How many short names were left when they were last looked through.
@@ -226,6 +235,7 @@ impl Pathfinder {
             rng,
             table: PathTable::new(me, config.paths.clamp(1, PATHS_MAX)),
             neighbors: BTreeMap::new(),
+            quarantined: BTreeSet::new(),
             destinations: BTreeMap::new(),
             tags: BTreeMap::new(),
             tags_kept: 0,
@@ -278,7 +288,7 @@ impl Pathfinder {
     }
 
     fn want(&mut self, destination: PeerId, now: Instant, effects: &mut Vec<Effect>) {
-        if destination == self.me {
+        if destination == self.me || self.quarantined.contains(&destination) {
             return;
         }
         if let Some(known) = self.destinations.get_mut(&destination) {
@@ -386,6 +396,7 @@ impl Machine for Pathfinder {
 
     fn handle(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
         match input {
+            Input::LinksLearned { origin, .. } if self.quarantined.contains(&origin) => {}
             Input::LinksLearned { origin, links } => self.on_links_learned(origin, &links, now),
             Input::LinkReported(LinkReport { peer, link, state, .. }) => {
                 self.set_neighbor(peer, link.map(|(link, _)| (link, state)), now);
@@ -449,6 +460,7 @@ impl Machine for Pathfinder {
                 }
             }
             Input::RerouteRequested { destination } => self.search_for(destination, now, effects),
+            Input::Quarantined { peer, quarantined } => self.on_quarantined(peer, quarantined, now, effects),
             Input::LoadChanged { sheds } => {
                 self.config = if sheds { self.configured.shedding() } else { self.configured };
             }

@@ -601,3 +601,34 @@ fn while_it_sheds_load_it_probes_less_and_sends_no_copies() {
     let after = diamond.probes(1000);
     assert!(after.iter().all(|sent| (20..=30).contains(sent)), "{after:?}");
 }
+
+#[test]
+fn no_path_leads_through_a_node_in_quarantine_or_to_it() {
+    let mut diamond = Diamond::talking();
+    let relay = diamond.in_use();
+    diamond.give(Input::Quarantined { peer: id(relay as u8), quarantined: true });
+    // What it says, and that its link is still up, counts for nothing.
+    diamond.give(Input::LinksLearned { origin: id(relay as u8), links: links(&[1, 4]) });
+    diamond.run(100);
+    assert_eq!((diamond.in_use(), diamond.role.paths(id(4)).len()), (5 - relay, 1));
+    diamond.give(Input::Wanted { destination: id(relay as u8) });
+    assert_eq!(diamond.role.paths(id(relay as u8)), []);
+    diamond.seen.clear();
+    diamond.give(Input::Quarantined { peer: id(relay as u8), quarantined: false });
+    assert_eq!(diamond.seen, [Effect::ResyncWanted]);
+    diamond.give(Input::LinksLearned { origin: id(relay as u8), links: links(&[1, 4]) });
+    diamond.give(report(relay as u8, LinkState::Up));
+    diamond.run(100);
+    assert_eq!(diamond.role.paths(id(4)).len(), 2);
+}
+
+#[test]
+fn a_node_in_quarantine_is_watched_no_more_and_that_is_no_loss() {
+    let mut diamond = Diamond::talking();
+    diamond.seen.clear();
+    diamond.give(Input::Quarantined { peer: id(4), quarantined: true });
+    diamond.run(2000);
+    let told: Vec<_> =
+        diamond.seen.iter().filter_map(|e| if let Effect::Report(r) = e { Some(&r.change) } else { None }).collect();
+    assert_eq!(told, [&PathChange::Released]);
+}

@@ -63,6 +63,8 @@ fn possible(kind: &IncidentKind) -> Vec<Vec<Step>> {
         // Room is mostly made on a full disk; an engine that stopped after an error never comes back.
         IncidentKind::StoreFailing => one_each(vec![Step::Wait, Step::RebuildStore]),
         IncidentKind::Refusals { peer } => one_each(vec![Step::Wait, Step::Redial { peer: *peer }]),
+        // Waiting would help only when half of it is forgotten.
+        IncidentKind::Misbehaving { peer } => one_each(vec![Step::Quarantine { peer: *peer }]),
         IncidentKind::CertificateExpiring => one_each(vec![Step::RotateCertificate]),
         // The pathfinder has moved the traffic already; a clock is not set back; what is ahead is not yet; and unusual is
         // not wrong.

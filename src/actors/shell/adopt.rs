@@ -24,6 +24,7 @@ impl Shell {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     pub fn gossip(&self) -> Result<Newborn<Gossip>, StoreError> {
+        self.readmit_all();
         let now_ms = self.unix_ms();
         let values = self.store.scan(Tree::Records)?;
         let kept = values.iter().filter_map(|(_, value)| codec::decode::<SignedRecord>(value).ok());
@@ -86,7 +87,9 @@ impl Shell {
         let config = pathfinder::Config { paths, warm, probing, hedge_after: probe.hedge_after(), lanes };
         let wanted = |destination| pathfinder::Input::Wanted { destination };
         let lost = self.journal.open_incidents().into_iter().filter_map(|incident| incident.kind.lost_destination());
-        let first = self.routes.all().into_iter().chain(lost).map(wanted).collect();
+        let isolated = |peer| pathfinder::Input::Quarantined { peer, quarantined: true };
+        let isolated = self.roster.quarantine.all().into_iter().map(isolated);
+        let first = isolated.chain(self.routes.all().into_iter().chain(lost).map(wanted)).collect();
         Newborn::of(PathfinderStart { me: self.credentials.peer(), config, seed: self.host.random_u64() }, first)
     }
 
@@ -97,12 +100,16 @@ impl Shell {
         let config = monitor::Config { me: self.credentials.peer(), neighbors_target: target, rtt_limit: RTT_LIMIT };
         let open = self.journal.open_incidents();
         let (next_id, now) = (self.journal.next_id(), self.clock.now());
-        Newborn::of(MonitorStart { config, next_id, open, now }, Vec::new())
+        let isolated = |peer| monitor::Input::Quarantined { peer, quarantined: true };
+        let first = self.roster.quarantine.all().into_iter().map(isolated).collect();
+        Newborn::of(MonitorStart { config, next_id, open, now }, first)
     }
 
     /// A PlannerActor's machine: it knows what helped before.
     pub fn planner(&self) -> Newborn<Planner> {
-        let first = self.journal.outcomes().into_iter().map(planner::Input::Learned).collect();
+        let isolated = |peer| planner::Input::Quarantined { peer, quarantined: true };
+        let isolated = self.roster.quarantine.all().into_iter().map(isolated);
+        let first = self.journal.outcomes().into_iter().map(planner::Input::Learned).chain(isolated).collect();
         Newborn::of(PlannerStart { open: self.journal.open_incidents(), now: self.clock.now() }, first)
     }
 

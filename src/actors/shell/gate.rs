@@ -8,10 +8,16 @@ use prunella_core::PeerId;
 use prunella_core::policy::{Action, RuleSet};
 use prunella_core::wire::stream::StreamOpen;
 
+use super::quarantine::Quarantine;
 use crate::transport::Gate;
 
-/// Decides by the rules in force.
-pub struct RulesGate(pub Arc<ArcSwap<RuleSet>>);
+/// Decides by the rules in force, and lets nobody in who is quarantined.
+pub struct RulesGate {
+    /// The rules.
+    pub rules: Arc<ArcSwap<RuleSet>>,
+    /// Who is quarantined.
+    pub quarantine: Arc<Quarantine>,
+}
 
 impl Gate for RulesGate {
     fn decide(&self, from: PeerId, request: &StreamOpen) -> Result<(), String> {
@@ -20,7 +26,10 @@ impl Gate for RulesGate {
             StreamOpen::Message => (Action::Message, None),
             StreamOpen::Ping => (Action::Ping, None),
         };
-        let decision = self.0.load().decide(&from, action, service);
+        if self.quarantine.contains(&from) {
+            return Err("quarantine".to_owned());
+        }
+        let decision = self.rules.load().decide(&from, action, service);
         match decision.rule {
             _ if decision.is_allowed() => Ok(()),
             Some(rule) => Err(format!("rule {rule}")),

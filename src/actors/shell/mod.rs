@@ -7,6 +7,7 @@ mod journal;
 mod known;
 mod neighbors;
 mod pump;
+mod quarantine;
 mod rebuild;
 mod repair;
 mod roster;
@@ -38,6 +39,7 @@ pub use gate::RulesGate;
 pub use journal::{Entry, Journal, Note, Phase, PhaseTimes};
 pub use known::Known;
 pub use pump::{Events, pump};
+pub use quarantine::Quarantine;
 pub use rebuild::RebuildWanted;
 pub use roster::Roster;
 pub use routes::Routes;
@@ -300,6 +302,11 @@ impl Perform for Shell {
             Command::NodeChanged { peer, body } => self.known.set_node(peer, body),
             Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),
             Command::MemberChanged(change) => self.tell_member(&change),
+            Command::TrustChanged { peer, trusted } => {
+                if trusted {
+                    self.readmit(peer);
+                }
+            }
             Command::PartitionChanged { event, quorum } => tell_partition(event, quorum),
             Command::SharedChanged { key, values } => self.known.set_shared(key, values),
             Command::AnswerShared { ticket, refused } => self.writes.answer(ticket, refused),

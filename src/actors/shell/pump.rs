@@ -98,6 +98,9 @@ impl Shell {
                 tracing::info!(peer = %peer.short(), %remote, dialed, "link established");
                 self.owners.lock().unwrap_or_else(PoisonError::into_inner).insert(link, peer);
                 self.dial_failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer);
+                if self.isolates(peer) {
+                    return;
+                }
                 let addresses = if self.roster.addresses(&peer).is_empty() { vec![remote] } else { Vec::new() };
                 self.roster.add(peer, addresses);
                 self.remember_neighbor(peer);
@@ -106,6 +109,9 @@ impl Shell {
             LinkEvent::Closed { peer, link, reason, parted } => {
                 tracing::info!(peer = %peer.short(), reason, "link closed");
                 self.owners.lock().unwrap_or_else(PoisonError::into_inner).remove(&link);
+                if self.isolates(peer) {
+                    return;
+                }
                 if parted && self.roster.takes_leave(&peer) {
                     return self.forget_neighbor(peer);
                 }

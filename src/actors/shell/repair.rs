@@ -12,40 +12,50 @@ impl Shell {
     /// Does what a plan wants, or says at once that it cannot.
     pub(super) fn repair(&self, incident: u64, step: Step) {
         let done = match &step {
-            Step::RestartActor { actor } => self.directory.fail(actor, None),
+            Step::RestartActor { actor } => {
+                self.directory.fail(actor, None).then_some(()).ok_or_else(|| no_actor(actor))
+            }
             Step::RotateCertificate => {
                 self.renewal_wanted.notify_one();
-                true
+                Ok(())
             }
             Step::RebuildStore => {
                 self.rebuild_wanted.set(incident);
                 self.directory.nudge_writer(true);
-                true
+                Ok(())
             }
             Step::ShedLoad => self.shed(true),
             Step::TakeLoad => self.shed(false),
-            _ => false,
+            Step::Quarantine { peer } => self.quarantine(*peer),
+            Step::Readmit { peer } => {
+                self.readmit(*peer);
+                Ok(())
+            }
+            _ => Err("this node does not offer it".to_owned()),
         };
-        if !done {
-            let reason = "this node does not offer it".to_owned();
+        if let Err(reason) = done {
             self.directory.deliver(Route::Executor(executor::Input::StepRefused { incident, step, reason }));
         }
     }
 
     /// Takes on less from now on, or everything again.
-    fn shed(&self, sheds: bool) -> bool {
+    fn shed(&self, sheds: bool) -> Result<(), String> {
         if self.sheds.swap(sheds, Ordering::Relaxed) != sheds {
             tracing::warn!(sheds, "this node takes on {}", if sheds { "less" } else { "everything again" });
         }
         self.directory.deliver(Route::Gossip(gossip::Input::LoadChanged { sheds }));
         self.directory.deliver(Route::Pathfinder(pathfinder::Input::LoadChanged { sheds }));
-        true
+        Ok(())
     }
 
     /// An executor that begins knows nothing of what an earlier one would have taken back: it is taken back now.
     pub(super) fn take_back(&self) {
         if self.sheds.load(Ordering::Relaxed) {
-            self.shed(false);
+            let _ = self.shed(false);
         }
     }
+}
+
+fn no_actor(actor: &str) -> String {
+    format!("no actor {actor} runs")
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prunella_core::PeerId;
 use prunella_core::limits::{ADDRESSES_MAX, NEIGHBORS_MAX};
 
+use super::quarantine::Quarantine;
 use crate::config::MeshConfig;
 
 type StartPeer = Box<dyn Fn(PeerId) + Send + Sync>;
@@ -24,6 +25,8 @@ pub struct Roster {
     only: Vec<PeerId>,
     max: usize,
     peers: Mutex<BTreeMap<PeerId, Vec<SocketAddr>>>,
+    /// Who is not welcome, whatever else holds.
+    pub quarantine: Arc<Quarantine>,
     /// Those who were asked to part, and have not answered.
     asked: Mutex<BTreeSet<PeerId>>,
     actors: Mutex<Option<Actors>>,
@@ -33,7 +36,9 @@ impl Roster {
     pub(super) fn new(config: &MeshConfig, me: PeerId, peers: BTreeMap<PeerId, Vec<SocketAddr>>) -> Self {
         let max = config.neighbors.max.min(NEIGHBORS_MAX);
         let only = config.neighbors.peers.clone();
-        let roster = Self { me, only, max, peers: Mutex::default(), asked: Mutex::default(), actors: Mutex::default() };
+        let (peers_wanted, quarantine) = (Mutex::default(), Arc::default());
+        let (asked, actors) = (Mutex::default(), Mutex::default());
+        let roster = Self { me, only, max, peers: peers_wanted, quarantine, asked, actors };
         for (peer, addresses) in peers {
             roster.add(peer, addresses);
         }
@@ -44,6 +49,7 @@ impl Roster {
     pub fn welcomes(&self, peer: &PeerId) -> bool {
         let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         *peer != self.me
+            && !self.quarantine.contains(peer)
             && (self.only.is_empty() || self.only.contains(peer))
             && (peers.contains_key(peer) || peers.len() < self.max)
     }
