@@ -170,7 +170,7 @@ impl World {
             Command::RecordOutcome { outcome, .. } => self.hosts[host].journal.record(outcome),
             Command::EnforcePolicy(rules) => self.hosts[host].rules = rules,
             Command::MemberChanged(change) => self.on_member_changed(host, &change),
-            Command::Repair { incident, step: step @ Step::Quarantine { .. } } => {
+            Command::Repair { incident, step: step @ (Step::Quarantine { .. } | Step::Rejoin) } => {
                 let reason = "nodes deal with those that they are wired to".to_owned();
                 self.tell(host, Route::Executor(executor::Input::StepRefused { incident, step, reason }));
             }

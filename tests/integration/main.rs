@@ -22,6 +22,7 @@ mod links;
 mod mesh;
 mod process;
 mod quarantine;
+mod rejoin;
 mod replay;
 #[path = "../../benches/rig/mod.rs"]
 mod rig;

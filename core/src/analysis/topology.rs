@@ -10,6 +10,8 @@ use crate::{Instant, PeerId};
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
     links: BTreeSet<PeerId>,
+    /// How many of them work.
+    working: usize,
     regions: BTreeMap<PeerId, String>,
     /// Who tells of a link to whom.
     lists: BTreeMap<PeerId, BTreeSet<PeerId>>,
@@ -26,6 +28,16 @@ impl Topology {
         } else if self.links.len() < NEIGHBORS_MAX {
             self.links.insert(peer);
         }
+    }
+
+    /// So many of this node's links work now; `true` if as many did before.
+    pub fn set_working(&mut self, links: usize) -> bool {
+        std::mem::replace(&mut self.working, links) == links
+    }
+
+    /// Whether this node has no link that works.
+    pub const fn is_alone(&self) -> bool {
+        self.working == 0
     }
 
     /// The region of a node; empty, or `None`, if it is in none.

@@ -150,6 +150,8 @@ pub enum Step {
     },
     /// Ask for a new certificate.
     RotateCertificate,
+    /// Leave all neighbors, of whom none answers, and join the mesh again over whatever node is known.
+    Rejoin,
     /// Put a new store in the place of the one that fails, and write everything into it that is known.
     RebuildStore,
 }
@@ -171,6 +173,7 @@ impl Step {
             Step::Quarantine { .. } => "quarantine",
             Step::Readmit { .. } => "readmit",
             Step::RotateCertificate => "rotate-certificate",
+            Step::Rejoin => "rejoin",
             Step::RebuildStore => "rebuild-store",
         }
     }
@@ -181,7 +184,7 @@ impl Step {
             Step::Wait | Step::Reroute { .. } | Step::SwitchPath { .. } | Step::RestartActor { .. } => 2,
             Step::Redial { .. } | Step::FindNeighbors => 6,
             Step::ShedLoad | Step::TakeLoad | Step::Quarantine { .. } | Step::Readmit { .. } => 10,
-            Step::AddNeighbor { .. } | Step::DropNeighbor { .. } | Step::RebuildStore => 20,
+            Step::AddNeighbor { .. } | Step::DropNeighbor { .. } | Step::Rejoin | Step::RebuildStore => 20,
             Step::RotateCertificate => 30,
         })
     }

@@ -275,6 +275,9 @@ impl Monitor {
     }
 
     fn count_links(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if !self.topology.set_working(self.links_up()) {
+            self.review.doubt(now);
+        }
         if self.links_up() >= self.target() {
             self.few_at = None;
             self.desk.clear(&IncidentKind::FewNeighbors, effects);

@@ -36,6 +36,13 @@ impl Review {
         }
     }
 
+    /// The same, even if nothing is open but what was inferred: it may not hold any more.
+    pub(super) fn doubt(&mut self, now: Instant) {
+        if !self.inferred.is_empty() {
+            self.at.get_or_insert(now + SETTLE);
+        }
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.at
     }
@@ -43,7 +50,7 @@ impl Review {
     /// Closes what was inferred from incidents that are over, and analyzes the others if it is time.
     pub(super) fn run(&mut self, desk: &mut Desk, topology: &Topology, now: Instant, effects: &mut Vec<Effect>) {
         if desk.changes != self.seen {
-            self.close_finished(desk, effects);
+            self.close_finished(desk, topology, effects);
             self.seen = desk.changes;
             self.want(desk, now);
         }
@@ -57,7 +64,7 @@ impl Review {
             desk.all().filter(|incident| !self.inferred.contains_key(&incident.kind) && !is_choice(&incident.kind));
         let symptoms: Vec<Symptom> = open.map(|incident| Symptom::of(incident, topology)).collect();
         let causes = if symptoms.len() < 2 { Vec::new() } else { explain(&symptoms, topology, now) };
-        self.close_refuted(&causes, desk, effects);
+        self.close_refuted(&causes, topology, desk, effects);
         for cause in causes {
             self.tell(cause, desk, now, effects);
         }
@@ -66,9 +73,10 @@ impl Review {
 
     /// What nothing speaks for any more is over, whatever became of its consequences: a host with links is not cut off,
     /// although one of its paths may stay lost.
-    fn close_refuted(&mut self, causes: &[Cause], desk: &mut Desk, effects: &mut Vec<Effect>) {
+    fn close_refuted(&mut self, causes: &[Cause], topology: &Topology, desk: &mut Desk, effects: &mut Vec<Effect>) {
         let is_refuted = |kind: &&IncidentKind| {
-            !causes.iter().any(|cause| matches!(&cause.root, Root::Inferred(inferred) if inferred == *kind))
+            !holds_anyway(kind, topology)
+                && !causes.iter().any(|cause| matches!(&cause.root, Root::Inferred(inferred) if inferred == *kind))
         };
         let refuted: Vec<IncidentKind> = self.inferred.keys().filter(is_refuted).cloned().collect();
         for kind in refuted {
@@ -95,19 +103,29 @@ impl Review {
     }
 
     /// An inferred incident lasts no longer than what it stands for.
-    fn close_finished(&mut self, desk: &mut Desk, effects: &mut Vec<Effect>) {
+    fn close_finished(&mut self, desk: &mut Desk, topology: &Topology, effects: &mut Vec<Effect>) {
         let open: BTreeSet<u64> = desk.all().map(|incident| incident.id).collect();
         self.roots.retain(|incident, _| open.contains(incident));
         for children in self.inferred.values_mut() {
             children.retain(|child| open.contains(child));
         }
-        let over: Vec<IncidentKind> =
-            self.inferred.iter().filter(|(_, children)| children.is_empty()).map(|(kind, _)| kind.clone()).collect();
+        let over: Vec<IncidentKind> = self
+            .inferred
+            .iter()
+            .filter(|(kind, children)| children.is_empty() && !holds_anyway(kind, topology))
+            .map(|(kind, _)| kind.clone())
+            .collect();
         for kind in over {
             self.inferred.remove(&kind);
             desk.clear(&kind, effects);
         }
     }
+}
+
+/// Whether something is seen to hold, whatever became of what it was concluded from: who has left the neighbors that it
+/// had lost, and has no other yet, is still cut off.
+fn holds_anyway(kind: &IncidentKind, topology: &Topology) -> bool {
+    *kind == IncidentKind::CutOff && topology.is_alone()
 }
 
 /// How long after a change the open incidents are reviewed: what has one cause is not noticed at one moment.

@@ -261,6 +261,28 @@ fn a_node_with_links_is_not_cut_off_although_a_path_stays_lost() {
 }
 
 #[test]
+fn who_leaves_the_neighbors_that_it_lost_is_cut_off_until_another_link_works() {
+    let mut monitor = monitor(0);
+    let [a, b, c] = [1, 2, 3].map(|i| PeerId::from_public_key([i; 32]));
+    let report = |peer: PeerId, state| {
+        let Input::LinkReported(report) = link(state) else { unreachable!() };
+        Input::LinkReported(LinkReport { peer, ..report })
+    };
+    for (state, ms) in [(LinkState::Up, 1), (LinkState::Down, 1000)] {
+        [a, b].iter().for_each(|peer| drop(feed(&mut monitor, report(*peer, state), ms)));
+    }
+    let mut effects = Vec::new();
+    monitor.wake(monitor.deadline().unwrap(), &mut effects);
+    assert_eq!(raised(&effects), ["cut-off"]);
+    let cut_off = effects.iter().find_map(|e| if let Effect::Raise(i) = e { Some(i.id) } else { None }).unwrap();
+    let left: Vec<_> =
+        [a, b].iter().flat_map(|peer| feed(&mut monitor, Input::PeerForgotten { peer: *peer }, 5000)).collect();
+    assert!(!left.is_empty() && !left.contains(&Effect::Clear { incident: cut_off }), "{left:?}");
+    let effects = feed(&mut monitor, report(c, LinkState::Up), 9000);
+    assert!(effects.contains(&Effect::Clear { incident: cut_off }), "{effects:?}");
+}
+
+#[test]
 fn a_certificate_that_runs_out_is_told_until_it_is_renewed() {
     let mut monitor = monitor(0);
     let checked = |left| Input::CertificateChecked { left: Duration::from_secs(left), life: Duration::from_secs(400) };

@@ -388,6 +388,15 @@ impl Pathfinder {
         self.tags.retain(|_, p| known.contains(p) || destinations.contains_key(p) || neighbors.contains_key(p));
         self.tags_kept = self.tags.len();
     }
+
+    fn on_active(&mut self, tags: &[Tag], now: Instant, effects: &mut Vec<Effect>) {
+        for peer in tags.iter().filter_map(|tag| self.tags.get(tag).copied()).collect::<Vec<_>>() {
+            match self.destinations.get_mut(&peer) {
+                Some(known) => known.touch(now),
+                None => self.want(peer, now, effects),
+            }
+        }
+    }
 }
 
 impl Machine for Pathfinder {
@@ -408,17 +417,8 @@ impl Machine for Pathfinder {
                     self.want(*peer, now, effects);
                 }
             }
-            Input::Active { tags } => {
-                for peer in tags.iter().filter_map(|tag| self.tags.get(tag).copied()).collect::<Vec<_>>() {
-                    match self.destinations.get_mut(&peer) {
-                        Some(known) => known.touch(now),
-                        None => self.want(peer, now, effects),
-                    }
-                }
-            }
-            Input::Busy { destinations } => {
-                destinations.into_iter().for_each(|destination| self.want(destination, now, effects));
-            }
+            Input::Active { tags } => self.on_active(&tags, now, effects),
+            Input::Busy { destinations } => destinations.into_iter().for_each(|to| self.want(to, now, effects)),
             Input::ProbeReturned { path, nonce, rtt } => {
                 let config = self.config;
                 if let Some(destination) = self.with_path(path) {

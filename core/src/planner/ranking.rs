@@ -35,9 +35,8 @@ fn possible(kind: &IncidentKind) -> Vec<Vec<Step>> {
             Step::Reroute { destination: *destination },
             Step::FindNeighbors,
         ]),
-        IncidentKind::RegionUnreachable { .. } | IncidentKind::CutOff => {
-            one_each(vec![Step::Wait, Step::FindNeighbors])
-        }
+        IncidentKind::RegionUnreachable { .. } => one_each(vec![Step::Wait, Step::FindNeighbors]),
+        IncidentKind::CutOff => one_each(vec![Step::Wait, Step::FindNeighbors, Step::Rejoin]),
         IncidentKind::FewNeighbors => one_each(vec![Step::FindNeighbors]),
         // Make before break: the executor goes on to the second step only when the first is measured.
         IncidentKind::FarNeighbor { far, near } => {
@@ -84,7 +83,7 @@ const fn cost(step: &Step) -> u32 {
         Step::FindNeighbors => 40,
         Step::RotateCertificate => 60,
         Step::RestartActor { .. } => 80,
-        Step::ShedLoad | Step::Quarantine { .. } => 150,
+        Step::ShedLoad | Step::Quarantine { .. } | Step::Rejoin => 150,
         Step::RebuildStore => 200,
     }
 }
@@ -93,7 +92,7 @@ const fn cost(step: &Step) -> u32 {
 const fn risk(step: &Step) -> u32 {
     match step {
         Step::RestartActor { .. } | Step::DropNeighbor { .. } => 30,
-        Step::RebuildStore => 50,
+        Step::RebuildStore | Step::Rejoin => 50,
         Step::ShedLoad => 100,
         Step::Quarantine { .. } => 250,
         _ => 0,

@@ -208,6 +208,12 @@ fn a_failing_store_is_waited_for_first_and_then_rebuilt() {
 }
 
 #[test]
+fn who_is_cut_off_joins_again_when_nothing_else_has_helped() {
+    let ranked = ranking::rank(&IncidentKind::CutOff, &Knowledge::default());
+    assert_eq!(ranked.iter().map(Candidate::name).collect::<Vec<_>>(), ["wait", "find-neighbors", "rejoin"]);
+}
+
+#[test]
 fn load_is_shed_where_that_can_help() {
     let plan = |kind: IncidentKind| -> Vec<&str> {
         ranking::rank(&kind, &Knowledge::default()).iter().map(Candidate::name).collect()

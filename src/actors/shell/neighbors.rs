@@ -1,5 +1,9 @@
 //! Who becomes a neighbor, and who is one no more.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use prunella_core::record::NodeBody;
 use prunella_core::rng::Rng;
 use prunella_core::selection::{Candidate, choose};
 use prunella_core::wire::Control;
@@ -8,7 +12,6 @@ use prunella_core::{PeerId, peer};
 use prunella_storage::{Batch, Tree};
 
 use super::Shell;
-use crate::config::Neighbors;
 use crate::transport::NotSent;
 
 impl Shell {
@@ -18,16 +21,52 @@ impl Shell {
         let missing = self.config.neighbors.target.saturating_sub(up);
         let mut dialable = self.known.dialable();
         dialable.retain(|peer, _| self.roster.welcomes(peer) && self.roster.addresses(peer).is_empty());
-        let candidates: Vec<_> = dialable
+        for peer in self.chosen_of(&dialable, missing) {
+            self.roster.add(peer, dialable[&peer].addresses.clone());
+        }
+    }
+
+    /// Leaves all neighbors and joins the mesh again over nodes that are known: also over those that were held to be down,
+    /// since who is cut off holds everybody to be down, and over the neighbors that were left, as far as there is room. The
+    /// store keeps the old neighbors until there are others.
+    ///
+    /// # Errors
+    /// The reason, if there is a link that works, or nobody else to join over.
+    pub(super) fn rejoin(&self) -> Result<(), String> {
+        if self.port.link_stats().iter().any(|link| link.usable) {
+            return Err("a link works, and would be cut".to_owned());
+        }
+        let left: BTreeMap<PeerId, Vec<SocketAddr>> =
+            self.roster.all().into_iter().map(|peer| (peer, self.roster.addresses(&peer))).collect();
+        let mut known = self.known.nodes();
+        known.retain(|peer, node| !node.addresses.is_empty() && !left.contains_key(peer));
+        if known.is_empty() {
+            return Err("no other node is known".to_owned());
+        }
+        tracing::warn!(left = left.len(), known = known.len(), "no neighbor answers: joining the mesh again");
+        for peer in left.keys() {
+            self.roster.remove(peer);
+            self.directory.deliver(Route::Peer(*peer, peer::Input::Forgotten));
+        }
+        known.retain(|peer, _| self.roster.welcomes(peer));
+        for peer in self.chosen_of(&known, 2 * self.config.neighbors.target) {
+            self.roster.add(peer, known[&peer].addresses.clone());
+        }
+        for (peer, addresses) in left {
+            self.roster.add(peer, addresses);
+        }
+        Ok(())
+    }
+
+    /// So many of these nodes, as the configuration says that neighbors are chosen.
+    fn chosen_of(&self, nodes: &BTreeMap<PeerId, NodeBody>, count: usize) -> Vec<PeerId> {
+        let candidates: Vec<_> = nodes
             .iter()
             .map(|(peer, node)| Candidate { peer: *peer, region: node.region.as_str(), rtt: None })
             .collect();
-        let Neighbors { selection, .. } = self.config.neighbors;
         let (me, region) = (self.credentials.peer(), self.config.region.as_str());
         let mut rng = Rng::from_seed(self.host.random_u64());
-        for peer in choose(selection, me, &region, &candidates, missing, &mut rng) {
-            self.roster.add(peer, dialable[&peer].addresses.clone());
-        }
+        choose(self.config.neighbors.selection, me, &region, &candidates, count, &mut rng)
     }
 
     /// Exchanges neighbors.

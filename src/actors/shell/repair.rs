@@ -24,6 +24,7 @@ impl Shell {
                 self.directory.nudge_writer(true);
                 Ok(())
             }
+            Step::Rejoin => self.rejoin(),
             Step::ShedLoad => self.shed(true),
             Step::TakeLoad => self.shed(false),
             Step::Quarantine { peer } => self.quarantine(*peer),
