@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prunella::api::chaos::{InForce, Order};
-use prunella::{Request, Response};
+use prunella::{ErrorKind, Request, Response};
 
 use super::echo::{Echo, echo_server};
 use super::mesh::{Mesh, Node, PATIENCE, Plan, until};
@@ -239,7 +239,13 @@ async fn what_is_acknowledged_survives_a_killed_writer_and_a_killed_node() {
             node.run(&["kill", "knowledge"]).await;
         }
         let (name, target) = (format!("service-{number}"), "tcp://127.0.0.1:9".to_owned());
-        if node.ask(&Request::Expose { name: name.clone(), target }).await == Ok(Response::Done) {
+        // With the writer everything above it begins again, and nobody listens for a moment.
+        let expose = Request::Expose { name: name.clone(), target };
+        let answer = until("somebody who listens", PATIENCE, async || match node.ask(&expose).await {
+            Err(error) if error.kind() == ErrorKind::NotRunning => Err(error.to_string()),
+            answer => Ok(answer),
+        });
+        if answer.await == Ok(Response::Done) {
             acknowledged.push(name);
         }
     }
