@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use prunella::actors::clock::Clock;
 use prunella::actors::directory::Directory;
 use prunella::actors::driver::{self, Ground, Newborn, Perform, Start};
-use prunella::actors::stats::Place;
+use prunella::actors::stats::{Pace, Place};
 use prunella_core::gossip::{Gossip, Heard, Input};
 use prunella_core::identity::Identity;
 use prunella_core::record::{Body, Kind, LinkBody, LinksBody, NodeBody, ProvenRecord, Record, RecordId};
@@ -60,7 +60,8 @@ fn main() -> io::Result<()> {
     show(&mut out, "mailbox to applied, mean of a round", &runtime.block_on(through_mailbox(&nodes)))
 }
 
-/// Rounds through a real GossipActor: all of a round waits in its mailbox, as under load.
+/// Rounds through a real GossipActor. It is held up until all of a round waits in its mailbox, as under load: otherwise
+/// whoever fills the mailbox is measured, and how the two threads wake each other.
 async fn through_mailbox(nodes: &[Identity]) -> Vec<Duration> {
     let (supervisor, _) = Actor::spawn(None, Supervisor, ()).await.unwrap();
     let performed = Arc::new(Performed::default());
@@ -68,6 +69,7 @@ async fn through_mailbox(nodes: &[Identity]) -> Vec<Duration> {
     let ground =
         Ground { clock: Clock::start(), directory: Arc::clone(&directory), shell: performed.clone(), recorder: None };
     let place = Place { name: "gossip".to_owned(), parent: None };
+    let stats = directory.register.at(&place);
     let machine = grown(nodes);
     // Nothing is recorded, so what it was made of is asked by nobody.
     let made_of = GossipStart { me: nodes[0].peer(), seed: 1, now: Moment::BOOT };
@@ -78,10 +80,12 @@ async fn through_mailbox(nodes: &[Identity]) -> Vec<Duration> {
         let news = news(nodes, round as u64 + 2);
         // Links end in the pathfinder, which is away; a service ends in the shell, so the last record is one.
         let last = heard(say(&nodes[0], Kind::Service, "web", Body::Service, round as u64 + 1));
-        let started = Instant::now();
+        stats.hindrance.set(Some(Pace::Stalled));
         for input in news.into_iter().chain([last]) {
             directory.deliver(Route::Gossip(input));
         }
+        let started = Instant::now();
+        stats.hindrance.set(None);
         while performed.services.load(Ordering::Acquire) <= round {
             tokio::task::yield_now().await;
         }
