@@ -260,10 +260,9 @@ impl Gossip {
     }
 
     fn on_link_reported(&mut self, report: &LinkReport, now: Instant, effects: &mut Vec<Effect>) {
-        if report.state.is_usable() {
-            self.on_link_usable(report.peer, report.rtt, now, effects);
-        } else {
-            self.on_link_unusable(report.peer, now);
+        match report.link.filter(|_| report.state.is_usable()) {
+            Some((link, _)) => self.on_link_usable((report.peer, link), report.rtt, now, effects),
+            None => self.on_link_unusable(report.peer, now),
         }
         self.members.on_link(report, now);
         self.own_links.update(report, now);

@@ -3,20 +3,21 @@
 //! Neighbors tell each other their roots when a link comes up, a moment after something has changed, and now and then.
 //! Whoever is told a root that differs from its own finds out what differs and mends it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Effect, Gossip};
 use crate::reconcile::{self, Outcome, Reconciler};
 use crate::record::ProvenRecord;
 use crate::wire::Control;
-use crate::{Instant, ItemId, PeerId, Rejected, Verified};
+use crate::{Instant, ItemId, LinkId, PeerId, Rejected, Verified};
 
 /// The items held, and what each neighbor and this node know of each other's.
 #[derive(Debug)]
 pub(super) struct Repair {
     reconciler: Reconciler<PeerId>,
-    neighbors: BTreeSet<PeerId>,
+    /// The neighbors, and the link over which each is talked to.
+    neighbors: BTreeMap<PeerId, LinkId>,
     /// When this node begins to greet by itself.
     begins: Instant,
     /// When the neighbors that do not hold the same are told the root again; `None` while all do.
@@ -29,7 +30,7 @@ impl Repair {
     pub(super) fn new(begins: Instant, now: Instant) -> Self {
         let reconciler = Reconciler::default();
         let next_round = now + ROUND_EVERY;
-        Self { reconciler, neighbors: BTreeSet::new(), begins, greet_at: None, greeted: now, next_round }
+        Self { reconciler, neighbors: BTreeMap::new(), begins, greet_at: None, greeted: now, next_round }
     }
 
     pub(super) fn root(&self) -> [u8; 32] {
@@ -37,13 +38,20 @@ impl Repair {
     }
 
     pub(super) fn is_neighbor(&self, peer: &PeerId) -> bool {
-        self.neighbors.contains(peer)
+        self.neighbors.contains_key(peer)
     }
 
-    /// A neighbor's link is usable; whether it is to be greeted at once. A node that has only just started waits a
-    /// moment: its first neighbors may greet it, and the others have nothing to tell it then.
-    pub(super) fn neighbor_up(&mut self, peer: PeerId, now: Instant) -> bool {
-        self.neighbors.insert(peer);
+    /// A neighbor's link is usable, or another one is; whether it is to be greeted at once. A node that has only just
+    /// started waits a moment: its first neighbors may greet it, and the others have nothing to tell it then.
+    ///
+    /// What was under way on a link that another one replaced is lost, questions and answers alike, and nobody must wait
+    /// for it: so the talk begins anew, and the neighbor is told so.
+    pub(super) fn neighbor_up(&mut self, peer: PeerId, link: LinkId, now: Instant) -> bool {
+        match self.neighbors.insert(peer, link) {
+            Some(known) if known == link => return false,
+            Some(_) => self.reconciler.forget(&peer),
+            None => {}
+        }
         let begun = now >= self.begins;
         if !begun {
             self.greet_at = Some(self.greet_at.map_or(self.begins, |at| at.min(self.begins)));
@@ -78,7 +86,7 @@ impl Repair {
     /// The neighbors, and whether each holds what this node holds, as far as it has told.
     pub(super) fn neighbors(&self) -> Vec<(PeerId, bool)> {
         let root = self.root();
-        self.neighbors.iter().map(|peer| (*peer, self.reconciler.told_by(peer) == Some(root))).collect()
+        self.neighbors.keys().map(|peer| (*peer, self.reconciler.told_by(peer) == Some(root))).collect()
     }
 }
 
@@ -106,7 +114,7 @@ impl Gossip {
         }
         if self.repair.next_round <= now {
             self.repair.next_round = now + self.rng.jitter(ROUND_EVERY, 20);
-            let neighbors: Vec<PeerId> = self.repair.neighbors.iter().copied().collect();
+            let neighbors: Vec<PeerId> = self.repair.neighbors.keys().copied().collect();
             if let Some(peer) = self.rng.pick(&neighbors).copied() {
                 self.greet(peer, now, effects);
             }

@@ -8,7 +8,7 @@ use crate::broadcast;
 use crate::limits::{PUSH_BYTES_MAX, PUSH_RECORDS_MAX};
 use crate::record::{Body, ProvenRecord, SignedRecord};
 use crate::wire::Control;
-use crate::{Instant, ItemId, PeerId, Verified};
+use crate::{Instant, ItemId, LinkId, PeerId, Verified};
 
 /// What the tree wants sent, gathered while one input is handled, so that what belongs together travels together.
 #[derive(Debug, Default)]
@@ -17,12 +17,20 @@ pub(super) struct Outbox {
 }
 
 impl Gossip {
-    pub(super) fn on_link_usable(&mut self, peer: PeerId, rtt: Duration, now: Instant, effects: &mut Vec<Effect>) {
+    pub(super) fn on_link_usable(
+        &mut self,
+        (peer, link): (PeerId, LinkId),
+        rtt: Duration,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
         if self.repair.is_neighbor(&peer) {
-            return self.tree.set_rtt(peer, rtt);
+            self.tree.set_rtt(peer, rtt);
+        } else if self.tree.neighbor_up(peer, rtt).is_err() {
+            // The table of peers is as large as the tree's, so there is room.
+            return;
         }
-        // The table of peers is as large as the tree's, so there is room.
-        if self.tree.neighbor_up(peer, rtt).is_ok() && self.repair.neighbor_up(peer, now) {
+        if self.repair.neighbor_up(peer, link, now) {
             self.greet(peer, now, effects);
         }
     }

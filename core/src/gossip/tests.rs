@@ -17,11 +17,13 @@ struct Mesh {
     now: Instant,
     /// Messages sent so far, by the name of their kind.
     sent: BTreeMap<&'static str, usize>,
+    /// How many more messages arrive.
+    arrive: usize,
 }
 
 impl Mesh {
     fn new(count: u8) -> Self {
-        let mut mesh = Mesh { nodes: BTreeMap::new(), now: Instant::BOOT, sent: BTreeMap::new() };
+        let mut mesh = Mesh { nodes: BTreeMap::new(), now: Instant::BOOT, sent: BTreeMap::new(), arrive: usize::MAX };
         for i in 1..=count {
             let gossip = Gossip::new(Identity::from_secret(&[i; 32]), u64::from(i), mesh.now);
             mesh.nodes.insert(id(i), gossip);
@@ -44,6 +46,10 @@ impl Mesh {
         while let Some((from, effect)) = queue.pop_front() {
             let Effect::Send { to, control } = effect else { continue };
             *self.sent.entry(kind_of(&control)).or_default() += 1;
+            if self.arrive == 0 {
+                continue;
+            }
+            self.arrive -= 1;
             let (message, bad) = verify(control, UNIX_MS).unwrap();
             assert!(bad.is_empty());
             let mut effects = Vec::new();
@@ -139,6 +145,23 @@ fn what_one_says_all_hold_at_once() {
     let at_4: Vec<_> = mesh.nodes[&id(4)].records().map(|r| (r.id.origin, r.id.kind)).collect();
     assert!(at_4.contains(&(id(1), Kind::Service)), "{at_4:?}");
     assert_eq!(at_4.iter().filter(|(_, kind)| *kind == Kind::Links).count(), 4);
+}
+
+#[test]
+fn what_was_lost_with_a_link_that_another_one_replaced_is_not_waited_for() {
+    for arrived in 0..8 {
+        let mut mesh = Mesh::new(2);
+        (0..40).for_each(|i| mesh.give(id(1), expose(&format!("s-{i}"))));
+        mesh.run(5);
+        mesh.arrive = arrived;
+        mesh.link(1, 2, LinkState::Up);
+        mesh.arrive = usize::MAX;
+        for (from, to) in [(1, 2), (2, 1)] {
+            let another = Some((LinkId(u64::from(to) + 100), Label(u16::from(to))));
+            mesh.give(id(from), Input::LinkReported(LinkReport { link: another, ..report(to, LinkState::Up) }));
+        }
+        assert!(mesh.agree(), "after {arrived} messages");
+    }
 }
 
 #[test]
