@@ -3,12 +3,18 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use mimalloc::MiMalloc;
 use prunella::cli::{
     self, FailedSeed, GossipPreset, GossipProgress, GossipSpread, ScenarioStory, Simulated, Simulation, Simulators,
     Watch,
 };
 use prunella_sim::scenario::Scenario;
 use prunella_sim::{Options, scale};
+
+/// Messages are made on one thread and dropped on another all the time, which this allocator is good at. The library
+/// leaves the choice to its program.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     cli::main(Simulators { worlds: simulate, gossip, presets, scenario })
