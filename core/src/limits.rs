@@ -22,6 +22,12 @@ pub const RECORD_PROOF_BYTES_MAX: usize = 64 + BATCH_DEPTH_MAX * 32 + 24;
 pub const EQUIVOCATION_BYTES_MAX: usize = 2 * (RECORD_BYTES_MAX + RECORD_PROOF_BYTES_MAX) + 256;
 /// Signatures that may be bad in one push before the rest of it is not looked at any more.
 pub const BAD_SIGNATURES_PER_PUSH_MAX: usize = 4;
+/// A statement of the mesh's authority, with the certificates of whoever signed it, in bytes.
+pub const STATEMENT_BYTES_MAX: usize = RECORD_BODY_BYTES_MAX - 16;
+/// The reason of a revocation, in bytes.
+pub const STATEMENT_REASON_BYTES_MAX: usize = 200;
+/// Statements of the mesh's authority that a node keeps, one for each subject: revoked nodes, mostly.
+pub const STATEMENTS_MAX: usize = 120;
 /// Longest key of a record, in bytes (a service's name, for example).
 pub const RECORD_KEY_BYTES_MAX: usize = 64;
 /// Most bytes of records in one push; a longer single record cannot be.
@@ -290,7 +296,7 @@ const _: () = assert!(NEIGHBORS_MAX < ANNOUNCEMENTS_OWED_MAX, "one message can b
 const _: () = assert!(NEIGHBORS_MAX <= LINKS_PER_NODE_MAX, "every neighbor's link can be told");
 const _: () = assert!(SERVICES_PER_NODE_MAX + 2 <= RECORDS_PER_ORIGIN_MAX, "a node can tell all of its services");
 const _: () = assert!(
-    SHARED_KEYS_PER_ORIGIN_MAX + SERVICES_PER_NODE_MAX + 2 <= RECORDS_PER_ORIGIN_MAX,
+    SHARED_KEYS_PER_ORIGIN_MAX + SERVICES_PER_NODE_MAX + STATEMENTS_MAX + 2 <= RECORDS_PER_ORIGIN_MAX,
     "a node can tell all of its services and shared values"
 );
 const _: () = assert!(

@@ -93,6 +93,11 @@ pub enum Command {
         /// What it says; `None`: nothing any more.
         body: Option<NodeBody>,
     },
+    /// Somebody hands on a statement of the authority of the mesh: check it, and do what it says.
+    StatementHeard {
+        /// The statement with its proof.
+        statement: Vec<u8>,
+    },
     /// A service appeared or went away.
     ServiceChanged {
         /// Who exposes it.
@@ -302,6 +307,7 @@ impl Wire for gossip::Effect {
                 routes.push(Route::Rebalancer(rebalancer::Input::LinksLearned { origin, links: links.clone() }));
                 Route::Pathfinder(pathfinder::Input::LinksLearned { origin, links })
             }
+            gossip::Effect::StatementHeard { statement } => Route::Shell(Command::StatementHeard { statement }),
             gossip::Effect::ServiceChanged { provider, name, exposed } => {
                 Route::Shell(Command::ServiceChanged { provider, name, exposed })
             }

@@ -1,7 +1,8 @@
-//! Admits hosts that show an invitation, and renews members' certificates; on nodes that hold the authority's key.
+//! Admits hosts that show an invitation, and renews members' certificates; on nodes that hold an issuing key.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prunella_core::PeerId;
 use prunella_core::wire::admission::Refusal;
@@ -9,13 +10,16 @@ use prunella_core::wire::{Admission, AdmissionReply};
 use prunella_storage::{Batch, Store, StoreError, Tree};
 
 use crate::host::Host;
-use crate::security::{Failure, Issuer};
+use crate::security::{Credentials, Failure, Issuer, Refused, check_proof};
 use crate::transport::Admitter;
 
 /// Issues certificates for one mesh.
 pub(super) struct Door {
     host: Arc<dyn Host>,
+    credentials: Credentials,
     issuer: Issuer,
+    /// How long a certificate may have expired that its owner returns with, in seconds.
+    grace_s: u64,
     store: Arc<dyn Store>,
     /// Where the new member finds its first neighbor.
     me: (PeerId, Vec<SocketAddr>),
@@ -24,11 +28,37 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn new(
         host: Arc<dyn Host>,
-        issuer: Issuer,
+        (credentials, issuer): (Credentials, Issuer),
+        grace: Duration,
         store: Arc<dyn Store>,
-        me: (PeerId, Vec<SocketAddr>),
+        addresses: Vec<SocketAddr>,
     ) -> Self {
-        Self { host, issuer, store, me }
+        let me = (credentials.peer(), addresses);
+        Self { host, credentials, issuer, grace_s: grace.as_secs(), store, me }
+    }
+
+    fn is_revoked(&self, public_key: &[u8; 32]) -> bool {
+        self.credentials.is_revoked(&PeerId::from_public_key(*public_key))
+    }
+
+    fn renew(&self, member: &PeerId, now: u64) -> Result<Vec<Vec<u8>>, Refusal> {
+        if self.credentials.is_revoked(member) {
+            return Err(Refusal::Revoked);
+        }
+        self.issuer.renew(member, now).map_err(|error| {
+            tracing::error!(%error, "a certificate could not be renewed");
+            Refusal::Failed
+        })
+    }
+
+    /// Who was a member until its certificate expired is one again, if it holds its key still.
+    fn take_back(&self, chain: &[Vec<u8>], proof: &[u8], exporter: &[u8], now: u64) -> Result<Vec<Vec<u8>>, Refusal> {
+        let member = self.credentials.check_lapsed(chain, now, self.grace_s).map_err(|refused| match refused {
+            Refused::Revoked => Refusal::Revoked,
+            _ => Refusal::Lapsed,
+        })?;
+        check_proof(&member, exporter, proof)?;
+        self.renew(&member, now)
     }
 
     /// Remembers that a token was used, durably, before anybody is told; false if it was used before.
@@ -64,20 +94,19 @@ impl Admitter for Door {
     fn admit(&self, admission: Admission, from: Option<PeerId>, exporter: [u8; 32]) -> AdmissionReply {
         let now = self.host.unix_time().as_secs();
         let issued = match (&admission, from) {
-            (Admission::Renew, Some(member)) => self.issuer.renew(&member, now).map_err(|error| {
-                tracing::error!(%error, "a certificate could not be renewed");
-                Refusal::Failed
-            }),
+            (Admission::Renew, Some(member)) => self.renew(&member, now),
             (Admission::Renew, None) => Err(Refusal::NotProven),
+            (Admission::Return { chain, proof }, _) => self.take_back(chain, proof, &exporter, now),
+            (Admission::Join { public_key, .. }, _) if self.is_revoked(public_key) => Err(Refusal::Revoked),
             (Admission::Join { .. }, _) => {
                 let mut mark = |id: &[u8; 16], expires| self.mark_used(id, expires).map_err(Failure::from);
                 self.issuer.admit(&admission, &exporter, now, &mut mark)
             }
         };
         match issued {
-            Ok(certificate) => {
-                let authority = self.issuer.authority_der().to_vec();
-                AdmissionReply::Admitted { certificate, authority, neighbors: vec![self.me.clone()] }
+            Ok(chain) => {
+                let authorities = self.credentials.authority_ders();
+                AdmissionReply::Admitted { chain, authorities, neighbors: vec![self.me.clone()] }
             }
             Err(refusal) => {
                 tracing::warn!(%refusal, "a host was not admitted");

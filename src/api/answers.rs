@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(super) struct Answers {
     shell: Arc<Shell>,
     sessions: Sessions,
     stop: watch::Sender<bool>,
+    /// The node's directory.
+    dir: PathBuf,
     pub(super) breakable: Breakable,
 }
 
@@ -42,8 +45,17 @@ impl Handler for Answers {
 }
 
 impl Answers {
-    pub(super) fn new(shell: Arc<Shell>, sessions: Sessions, stop: watch::Sender<bool>, breakable: Breakable) -> Self {
-        Self { shell, sessions, stop, breakable }
+    pub(super) fn new(
+        (shell, dir): (Arc<Shell>, PathBuf),
+        sessions: Sessions,
+        stop: watch::Sender<bool>,
+        breakable: Breakable,
+    ) -> Self {
+        Self { shell, sessions, stop, dir, breakable }
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     pub(super) fn shell(&self) -> &Arc<Shell> {
@@ -63,6 +75,10 @@ impl Answers {
             Request::Regions => self.regions().await.map(Response::Regions),
             Request::Links => Ok(Response::Links { links: self.links().await }),
             Request::Paths { destination, why } => self.paths(&destination, why).await,
+            Request::Certificates => Ok(Response::Certificates(self.certificates())),
+            Request::RotateCertificate => self.rotate().await,
+            Request::Revoke { peer, reason } => self.revoke(&peer, reason),
+            Request::Reinstate { peer } => self.reinstate(&peer),
             Request::Actors => Ok(Response::Actors { actors: self.actors() }),
             Request::Services => Ok(self.services()),
             Request::Incidents => Ok(Response::Incidents { incidents: self.newest_incidents() }),

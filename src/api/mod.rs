@@ -2,6 +2,7 @@
 
 mod admitter;
 mod answers;
+mod certificate_answers;
 pub mod chaos;
 mod chaos_answers;
 pub mod client;

@@ -75,10 +75,11 @@ pub(super) async fn start_on(
     let recorder = recorder(&*host, dir, &config, credentials.peer())?;
     let shell = Arc::new(Shell::new(parts(config, credentials, host, store, port, recorder).await?));
     let (sessions, events, inbound) = open_transport(dir, &shell, port_events)?;
+    shell.keep_out_the_revoked();
     restore_services(&shell)?;
 
     let (stop, stop_wanted) = watch::channel(false);
-    let answers = Arc::new(Answers::new(Arc::clone(&shell), sessions, stop, breakable));
+    let answers = Arc::new(Answers::new((Arc::clone(&shell), dir.to_path_buf()), sessions, stop, breakable));
     let seed = Seed {
         shell: Arc::clone(&shell),
         read_rules: last_good_rules(Arc::clone(&shell), rules),
@@ -232,7 +233,7 @@ async fn parts(
             Err(error) => tracing::warn!(host = bootstrap.host, %error, "a bootstrap address does not resolve"),
         }
     }
-    roster.remove(&credentials.peer());
+    roster.retain(|peer, _| *peer != credentials.peer() && !credentials.is_revoked(peer));
     let journal = Journal::load(&*store)?;
     Ok(Parts { config, credentials, host, clock: Clock::start(), store, port, advertised, roster, journal, recorder })
 }
@@ -246,12 +247,14 @@ fn open_transport(
 ) -> Result<Transport, Error> {
     let system = |error: std::io::Error| Error::new(ErrorKind::System, format!("cannot open the transport: {error}"));
     let (events, link_events) = mpsc::channel(prunella_core::limits::DATAPATH_EVENTS_MAX);
-    let me = (shell.credentials.peer(), shell.advertised.clone());
-    let validity = shell.config.certificate.validity();
+    let (validity, grace) = (shell.config.certificate.validity(), shell.config.certificate.grace());
     let admitter = Issuer::load(dir)?.map(|issuer| {
+        shell.set_issues();
         let issuer = issuer.with_certificate_life(validity);
         let store = Arc::clone(&shell.store) as Arc<dyn Store>;
-        Arc::new(Door::new(Arc::clone(&shell.host), issuer, store, me)) as Arc<dyn crate::transport::Admitter>
+        let issues = (shell.credentials.clone(), issuer);
+        let door = Door::new(Arc::clone(&shell.host), issues, grace, store, shell.advertised.clone());
+        Arc::new(door) as Arc<dyn crate::transport::Admitter>
     });
     let (welcome, relays) = (Arc::downgrade(shell), Arc::downgrade(shell));
     let links = Links::start(LinkSetup {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use prunella_core::PeerId;
 
-use super::error::{Error, ErrorKind};
+use super::error::Error;
 use crate::actors::shell::Shell;
-use crate::host::Host;
-use crate::security::{Credentials, Issuer, store_membership};
+use crate::host::{Host, unblocked};
+use crate::security::{self, Credentials, Issuer};
 use crate::transport;
 
 /// Renews the certificate again and again, for as long as the node runs; at once when somebody wants it renewed.
@@ -23,6 +23,10 @@ pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {
                     pause = Duration::ZERO;
+                    continue;
+                }
+                () = shell.trust_changed.notified() => {
+                    keep_what_was_said(&dir, &shell).await;
                     continue;
                 }
                 () = shell.renewal_wanted.notified() => {}
@@ -38,7 +42,9 @@ pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
             Err(reason) => {
                 let expires_unix = shell.credentials.certificate_expiry_unix();
                 tracing::warn!(expires_unix, reason, "the certificate could not be renewed; trying again soon");
-                pause = RETRY_EVERY;
+                // Without a valid one the node has no link.
+                let has_expired = expires_unix < shell.host.unix_time().as_secs();
+                pause = if has_expired { RETURN_EVERY } else { RETRY_EVERY };
             }
         }
     }
@@ -54,10 +60,26 @@ fn wait(shell: &Shell) -> Duration {
     left.saturating_sub(life / 2 - jitter)
 }
 
-/// An issuer whose certificate has expired, after a long time off, certifies itself anew; others cannot.
+/// Writes down what the authorities have said, so that a restarted node does not forget it.
+async fn keep_what_was_said(dir: &Path, shell: &Shell) {
+    let (dir, credentials) = (dir.to_path_buf(), shell.credentials.clone());
+    let stored = unblocked(&*shell.host, move || security::store(&dir, &credentials)).await;
+    match stored {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::error!(%error, "what the authority said is not on disk; trying again soon");
+            shell.trust_changed.notify_one();
+            tokio::time::sleep(STORE_AGAIN).await;
+        }
+        Err(error) => tracing::error!(%error, "what the authority said is not on disk"),
+    }
+}
+
+/// An issuer whose certificate has expired, after a long time off, certifies itself anew before it does anything else.
+/// Others ask an issuer as soon as they run.
 ///
 /// # Errors
-/// [`ErrorKind::Identity`] if the certificate has expired and this node is no issuer.
+/// [`ErrorKind::Identity`](super::error::ErrorKind::Identity) if what the directory holds cannot be used.
 pub(super) fn certify_at_start(
     host: &dyn Host,
     dir: &Path,
@@ -68,31 +90,27 @@ pub(super) fn certify_at_start(
     if credentials.certificate_expiry_unix() > now {
         return Ok(());
     }
-    let Some(issuer) = Issuer::load(dir)? else {
-        let text =
-            "this node's certificate has expired; ask for a token with `prunella invite` and run `prunella join`";
-        return Err(Error::new(ErrorKind::Identity, text));
-    };
-    let certificate = issuer.with_certificate_life(validity).renew(&credentials.peer(), now)?;
-    store_membership(dir, &certificate, credentials.authority_der())?;
-    Ok(credentials.replace_certificate(certificate)?)
+    let Some(issuer) = Issuer::load(dir)? else { return Ok(()) };
+    credentials.replace_certificate(issuer.with_certificate_life(validity).renew(&credentials.peer(), now)?)?;
+    Ok(security::store(dir, credentials)?)
 }
 
 async fn renew(dir: &Path, shell: &Shell) -> Result<(), String> {
-    let certificate = match Issuer::load(dir).map_err(|error| error.to_string())? {
+    let now = shell.host.unix_time().as_secs();
+    let chain = match Issuer::load(dir).map_err(|error| error.to_string())? {
         Some(issuer) => issuer
             .with_certificate_life(shell.config.certificate.validity())
-            .renew(&shell.credentials.peer(), shell.host.unix_time().as_secs())
+            .renew(&shell.credentials.peer(), now)
             .map_err(|error| error.to_string())?,
-        None => ask_an_issuer(shell).await?,
+        None => ask_an_issuer(shell, now).await?,
     };
-    // First where it survives a restart, then where the next handshake takes it from.
-    store_membership(dir, &certificate, shell.credentials.authority_der()).map_err(|error| error.to_string())?;
-    shell.credentials.replace_certificate(certificate).map_err(|error| error.to_string())
+    shell.credentials.replace_certificate(chain).map_err(|error| error.to_string())?;
+    // If it is not written, the next renewal does it; and a node that starts with the older one asks again.
+    security::store(dir, &shell.credentials).map_err(|error| error.to_string())
 }
 
 /// Asks the nodes that may be issuers, one after another: first those that this node was told of when it joined.
-async fn ask_an_issuer(shell: &Shell) -> Result<Vec<u8>, String> {
+async fn ask_an_issuer(shell: &Shell, now: u64) -> Result<Vec<Vec<u8>>, String> {
     let me = shell.credentials.peer();
     let mut asked: Vec<(PeerId, SocketAddr)> = Vec::new();
     for bootstrap in &shell.config.bootstrap {
@@ -107,18 +125,22 @@ async fn ask_an_issuer(shell: &Shell) -> Result<Vec<u8>, String> {
     asked.dedup();
     let mut last = "no other node is known".to_owned();
     for (peer, address) in asked.into_iter().take(ASKED_MAX) {
-        match transport::renew(&shell.host, &shell.credentials, peer, address).await {
-            Ok(certificate) => return Ok(certificate),
+        match transport::renew(&shell.host, &shell.credentials, now, (peer, address)).await {
+            Ok(chain) => return Ok(chain),
             Err(error) => last = error.to_string(),
         }
     }
     Err(last)
 }
 
+/// How long to wait after what was said could not be written.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
 /// How often the wall clock is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How long to wait after a failure.
 const RETRY_EVERY: Duration = Duration::from_secs(30);
+/// How long to wait after a failure when the certificate has expired.
+const RETURN_EVERY: Duration = Duration::from_secs(5);
 /// Least time between two renewals.
 const RENEWALS_APART: Duration = Duration::from_secs(60);
 /// Most addresses asked in one round.

@@ -136,7 +136,7 @@ pub(super) async fn join_on(host: &Arc<dyn Host>, dir: &Path, options: JoinOptio
     make_directory(dir)?;
     let identity = security::create_identity(dir)?;
     let membership = transport::join(host, &token, &identity).await.map_err(join_error)?;
-    security::accept_membership(dir, &token, &membership.certificate, &membership.authority)?;
+    security::accept_membership(dir, &token, &membership.chain, &membership.authorities)?;
     let bootstrap = membership
         .neighbors
         .iter()

@@ -3,6 +3,7 @@
 //! Every command is a [`Request`](crate::api::Request) or a call of the library; nothing here can do more than an embedder.
 
 mod actors;
+mod cert;
 mod chaos;
 mod completions;
 mod down;

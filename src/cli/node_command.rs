@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::session::Session;
 use super::{
-    actors, chaos, down, expose, forward, incident, incidents, kill, links, members, paths, peers, ping, policy,
+    actors, cert, chaos, down, expose, forward, incident, incidents, kill, links, members, paths, peers, ping, policy,
     regions, reputation, services, shared, status, trace,
 };
 
@@ -64,6 +64,8 @@ What the roles heard meanwhile is run again by `prunella replay`, if it was reco
     Shared(shared::Arguments),
     /// Show the rules in force, or read them again
     Policy(policy::Arguments),
+    /// List, check and renew certificates; revoke and reinstate nodes
+    Cert(cert::Arguments),
     /// Stop an actor, whatever it is doing, to see it come back
     Kill(kill::Arguments),
     /// Break things on purpose: links, actors, the machine (needs `chaos.allow = true`)
@@ -93,6 +95,7 @@ impl NodeCommand {
             NodeCommand::Forward(arguments) => forward::run(arguments, session).await,
             NodeCommand::Shared(arguments) => shared::run(arguments, session).await,
             NodeCommand::Policy(arguments) => policy::run(arguments, session).await,
+            NodeCommand::Cert(arguments) => cert::run(arguments, session).await,
             NodeCommand::Kill(arguments) => kill::run(arguments, session).await,
             NodeCommand::Chaos(arguments) => chaos::run(arguments, session).await,
             NodeCommand::Down => down::run(session).await,

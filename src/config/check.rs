@@ -35,6 +35,7 @@ pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
     let rates = (CONTROL_RATE_PER_SECOND_MIN, CONTROL_RATE_PER_SECOND_MAX);
     between("gossip.messages_per_second", config.gossip.messages_per_second, rates.0, rates.1)?;
     between("certificate.validity_hours", config.certificate.validity_hours, 1, VALIDITY_HOURS_MAX)?;
+    between("certificate.grace_days", config.certificate.grace_days, 0, GRACE_DAYS_MAX)?;
     let sizes = (RECORDING_FILE_MIB_MIN, RECORDING_FILE_MIB_MAX);
     between("journal.file_mib", config.journal.file_mib, sizes.0, sizes.1)?;
     path("store.directory", config.store.directory.as_os_str().is_empty())?;
@@ -136,7 +137,8 @@ impl Broken {
     }
 }
 
-const VALIDITY_HOURS_MAX: u64 = 30 * 24;
+const VALIDITY_HOURS_MAX: u64 = 7 * 24;
+const GRACE_DAYS_MAX: u64 = 365;
 const INTERVAL_MS_MAX: u64 = 60_000;
 const SILENCE_MS_MAX: u64 = 600_000;
 

@@ -153,6 +153,8 @@ pub struct Gossip {
 pub struct Certificate {
     /// How long a certificate is valid, in hours.
     pub validity_hours: u64,
+    /// How long ago the certificate of a node may have expired that an issuer takes back, in days.
+    pub grace_days: u64,
 }
 
 /// Where a node keeps what it knows.
@@ -306,6 +308,11 @@ impl Certificate {
     /// How long a certificate is valid.
     pub fn validity(&self) -> Duration {
         Duration::from_secs(self.validity_hours * 3600)
+    }
+
+    /// How long ago the certificate of a node may have expired that an issuer takes back.
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace_days * 24 * 3600)
     }
 }
 

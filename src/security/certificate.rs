@@ -19,7 +19,16 @@ pub(super) enum Usage {
     Server,
 }
 
-/// The one authority of a mesh, ready to check certificates against.
+impl Usage {
+    pub(super) fn key_usage(self) -> KeyUsage {
+        match self {
+            Usage::Client => KeyUsage::client_auth(),
+            Usage::Server => KeyUsage::server_auth(),
+        }
+    }
+}
+
+/// An authority of a mesh, ready to check certificates against.
 #[derive(Clone, Debug)]
 pub(super) struct TrustedAuthority {
     der: CertificateDer<'static>,
@@ -52,38 +61,24 @@ impl TrustedAuthority {
 
     /// Whether the authority certifies the key of `peer` as its own.
     pub(super) fn is_key_of(&self, peer: &PeerId) -> bool {
-        let certificate = EndEntityCert::try_from(&self.der).expect("BUG: it was parsed when it was trusted");
-        *certificate.subject_public_key_info() == *subject_public_key_info(peer)
+        is_of_key(&self.der, peer)
     }
 
-    /// Checks a node's certificate and returns whose it is.
-    ///
-    /// The trust domain is looked at first, so that a node of another mesh is told apart from a stranger. At that
-    /// point it is only a claim, but a claim that can only lead to refusal.
-    pub(super) fn check(&self, der: &CertificateDer<'_>, usage: Usage, now: UnixTime) -> Result<PeerId, Refused> {
-        let certificate = EndEntityCert::try_from(der).map_err(|_| Refused::Malformed)?;
-        let id = spiffe_id(&certificate);
-        if id.as_ref().is_ok_and(|id| id.trust_domain != self.trust_domain) {
-            return Err(Refused::WrongTrustDomain);
-        }
-        self.check_chain(&certificate, usage, now)?;
-        let peer = id?.peer;
-        if *certificate.subject_public_key_info() != *subject_public_key_info(&peer) {
-            return Err(Refused::KeyMismatch);
-        }
-        Ok(peer)
+    pub(super) fn anchor(&self) -> &TrustAnchor<'static> {
+        &self.anchor
     }
+}
 
-    /// Authority, time and usage. No intermediates: the authority issues every certificate itself.
-    fn check_chain(&self, certificate: &EndEntityCert<'_>, usage: Usage, now: UnixTime) -> Result<(), Refused> {
-        let usage = match usage {
-            Usage::Client => KeyUsage::client_auth(),
-            Usage::Server => KeyUsage::server_auth(),
-        };
-        let algorithms = &[webpki::aws_lc_rs::ED25519];
-        let anchors = std::slice::from_ref(&self.anchor);
-        certificate.verify_for_usage(algorithms, anchors, &[], now, usage, None, None).map(drop).map_err(refused)
-    }
+/// Whether a certificate, of whatever kind, is one of this key.
+pub(super) fn is_of_key(der: &CertificateDer<'_>, key: &PeerId) -> bool {
+    let certificate = EndEntityCert::try_from(der);
+    certificate.is_ok_and(|certificate| *certificate.subject_public_key_info() == *subject_public_key_info(key))
+}
+
+/// Checks that the key of a certificate signed a message.
+pub(super) fn signs_with(certificate: &EndEntityCert<'_>, message: &[u8], signature: &[u8]) -> Result<(), Refused> {
+    let checked = certificate.verify_signature(webpki::aws_lc_rs::ED25519, message, signature);
+    checked.map_err(|_| Refused::KeyMismatch)
 }
 
 /// The node that a certificate names. The certificate must have been checked.
@@ -114,18 +109,18 @@ pub(super) fn validity(der: &CertificateDer<'_>) -> Result<(UnixTime, UnixTime),
 }
 
 /// A node's certificate carries exactly one URI (SPIFFE X.509-SVID, section 2).
-fn spiffe_id(certificate: &EndEntityCert<'_>) -> Result<SpiffeId, Refused> {
+pub(super) fn spiffe_id(certificate: &EndEntityCert<'_>) -> Result<SpiffeId, Refused> {
     only_uri(certificate).and_then(|uri| uri.parse().ok()).ok_or(Refused::Malformed)
 }
 
-fn only_uri<'a>(certificate: &EndEntityCert<'a>) -> Option<&'a str> {
+pub(super) fn only_uri<'a>(certificate: &EndEntityCert<'a>) -> Option<&'a str> {
     let mut uris = certificate.valid_uri_names();
     let uri = uris.next()?;
     uris.next().is_none().then_some(uri)
 }
 
 /// A signature that does not fit the authority's key is a stranger's, too: another authority may bear the same name.
-fn refused(error: webpki::Error) -> Refused {
+pub(super) fn refused(error: webpki::Error) -> Refused {
     use webpki::Error::{
         CertExpired, CertNotValidYet, InvalidSignatureForPublicKey, UnknownIssuer,
         UnsupportedSignatureAlgorithmContext, UnsupportedSignatureAlgorithmForPublicKeyContext,

@@ -10,13 +10,15 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 
-use crate::security::certificate::{TrustedAuthority, Usage, fingerprint, validity};
+use crate::security::bundle::Bundle;
+use crate::security::certificate::{Usage, fingerprint, validity};
 use crate::security::keys::Signer;
+use crate::security::trust::Trust;
 use crate::security::verifier::ClientCertificate;
-use crate::security::{Refused, SecurityError, state, tls};
+use crate::security::{Refused, Said, SecurityError, state, tls};
 
-/// A node's key, its current certificate and the authority that it trusts. Cheap to clone; clones share the
-/// certificate, so that a renewed one is presented everywhere from the next handshake on.
+/// A node's key, its current certificate and whom it trusts. Cheap to clone; clones share the certificate and the trust,
+/// so that what is new counts everywhere from the next handshake on.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     identity: Identity,
@@ -27,7 +29,7 @@ pub struct Credentials {
 #[derive(Debug)]
 pub(super) struct Shared {
     signer: Arc<Signer>,
-    pub(super) authority: TrustedAuthority,
+    pub(super) trust: ArcSwap<Trust>,
     presented: ArcSwap<Presented>,
     /// By which certificates are judged.
     pub(super) time: Arc<dyn TimeProvider>,
@@ -36,10 +38,10 @@ pub(super) struct Shared {
 /// The current certificate, ready to be presented.
 #[derive(Debug)]
 pub(super) struct Presented {
-    /// The certificate alone: a member of the mesh has the authority's.
+    /// The certificate and its issuer's: a member of the mesh has the authority's.
     pub(super) alone: Arc<CertifiedKey>,
-    /// With the authority's certificate, for a joining host, which knows only its fingerprint.
-    pub(super) with_authority: Arc<CertifiedKey>,
+    /// With the authorities' certificates, for a joining host, which knows only a fingerprint.
+    pub(super) with_authorities: Arc<CertifiedKey>,
     expires_unix: u64,
 }
 
@@ -55,27 +57,34 @@ impl Credentials {
         state::load(dir)
     }
 
-    /// Credentials from their parts; certificates in DER form.
+    /// Credentials from their parts, all DER: the node's certificate and its issuer's; the authorities, the newest first.
     ///
     /// # Errors
-    /// [`SecurityError::NotAnAuthority`], or [`SecurityError::OwnCertificate`] if the authority did not certify this
-    /// identity.
-    pub fn new(identity: Identity, certificate_der: Vec<u8>, authority_der: Vec<u8>) -> Result<Self, SecurityError> {
-        let authority = TrustedAuthority::new(&authority_der)?;
+    /// [`SecurityError::NotAnAuthority`], or [`SecurityError::OwnCertificate`] if no authority stands behind this
+    /// identity's certificate.
+    pub fn new(identity: Identity, chain: Vec<Vec<u8>>, authorities: &[Vec<u8>]) -> Result<Self, SecurityError> {
+        let trust = Trust::new(Bundle::new(authorities)?);
         let signer = Arc::new(Signer::new(identity.clone()));
-        let presented = present(&authority, &signer, certificate_der).map_err(SecurityError::OwnCertificate)?;
+        let presented = present(&trust.authorities, &signer, chain).map_err(SecurityError::OwnCertificate)?;
         let (presented, time) = (ArcSwap::from_pointee(presented), Arc::new(DefaultTimeProvider));
-        let shared = Shared { signer, authority, presented, time };
+        let shared = Shared { signer, trust: ArcSwap::from_pointee(trust), presented, time };
         Ok(Self { identity, shared: Arc::new(shared) })
     }
 
     /// The same credentials, for a node that judges others' certificates by this clock instead of the system's. Clones
     /// made before share nothing with them.
     pub fn with_time(self, time: Arc<dyn TimeProvider>) -> Self {
-        let Shared { signer, authority, .. } = &*self.shared;
         let presented = ArcSwap::new(self.shared.presented());
-        let shared = Shared { signer: signer.clone(), authority: authority.clone(), presented, time };
+        let trust = ArcSwap::new(self.shared.trust.load_full());
+        let shared = Shared { signer: self.shared.signer.clone(), trust, presented, time };
         Self { identity: self.identity, shared: Arc::new(shared) }
+    }
+
+    /// The same credentials, with what was kept of what the authorities said.
+    pub(super) fn with_kept(self, kept: Vec<Said>) -> Self {
+        let trust = Trust::clone(&self.shared.trust.load()).with_kept(kept);
+        self.shared.trust.store(Arc::new(trust));
+        self
     }
 
     /// The node's key.
@@ -89,13 +98,13 @@ impl Credentials {
     }
 
     /// The name of the mesh.
-    pub fn trust_domain(&self) -> &str {
-        self.shared.authority.trust_domain().as_str()
+    pub fn trust_domain(&self) -> String {
+        self.shared.trust.load().authorities.trust_domain().to_string()
     }
 
-    /// The [`fingerprint`] of the authority's certificate.
+    /// The [`fingerprint`] of the newest authority's certificate.
     pub fn authority_fingerprint(&self) -> [u8; 32] {
-        fingerprint(self.shared.authority.der())
+        fingerprint(self.shared.trust.load().authorities.newest().der())
     }
 
     /// The last second at which the certificate is valid, since the Unix epoch.
@@ -103,27 +112,69 @@ impl Credentials {
         self.shared.presented().expires_unix
     }
 
-    /// The node's current certificate, DER.
-    pub fn certificate_der(&self) -> Vec<u8> {
-        self.shared.presented().alone.cert[0].to_vec()
+    /// The node's current certificate and its issuer's, DER.
+    pub fn chain_ders(&self) -> Vec<Vec<u8>> {
+        self.shared.presented().alone.cert.iter().map(|der| der.to_vec()).collect()
     }
 
-    /// The authority's certificate, DER.
-    pub fn authority_der(&self) -> &[u8] {
-        self.shared.authority.der()
+    /// The authorities' certificates, DER, the newest first.
+    pub fn authority_ders(&self) -> Vec<Vec<u8>> {
+        self.shared.trust.load().authorities.ders().map(|der| der.to_vec()).collect()
     }
 
-    /// Presents another certificate (DER) from the next handshake on, in every clone and in every configuration made
-    /// so far.
+    /// Presents another certificate (the chain, DER) from the next handshake on, in every clone and in every
+    /// configuration made so far.
     ///
     /// # Errors
-    /// [`SecurityError::OwnCertificate`] if the authority did not certify this identity with it; the former
+    /// [`SecurityError::OwnCertificate`] if no authority stands behind it, or it is not this identity's; the former
     /// certificate stays.
-    pub fn replace_certificate(&self, der: Vec<u8>) -> Result<(), SecurityError> {
+    pub fn replace_certificate(&self, chain: Vec<Vec<u8>>) -> Result<(), SecurityError> {
         let shared = &self.shared;
-        let presented = present(&shared.authority, &shared.signer, der).map_err(SecurityError::OwnCertificate)?;
-        shared.presented.store(Arc::new(presented));
+        let presented = present(&shared.trust.load().authorities, &shared.signer, chain);
+        shared.presented.store(Arc::new(presented.map_err(SecurityError::OwnCertificate)?));
         Ok(())
+    }
+
+    /// Takes in what somebody says that an authority or an issuer has said, at `now` in seconds since the Unix epoch;
+    /// `None` if it is no news. It counts from the next handshake on; connections that exist are for the caller to end.
+    ///
+    /// # Errors
+    /// Why it is none of this mesh's.
+    pub fn hear(&self, statement: &[u8], now: u64) -> Result<Option<Said>, Refused> {
+        loop {
+            let before = self.shared.trust.load_full();
+            let Some((next, said)) = before.hear(statement, now)? else { return Ok(None) };
+            let stored = self.shared.trust.compare_and_swap(&before, Arc::new(next));
+            if Arc::ptr_eq(&stored, &before) {
+                return Ok(Some(said));
+            }
+        }
+    }
+
+    /// Everything that the authorities and their issuers said and that holds.
+    pub fn said(&self) -> Vec<Said> {
+        self.shared.trust.load().said().cloned().collect()
+    }
+
+    /// What holds of it and cannot be proven to newcomers any more, because the authority behind it has retired: for an
+    /// issuer to say again.
+    pub fn unproven(&self) -> Vec<Said> {
+        let trust = self.shared.trust.load();
+        trust.said().filter(|said| !trust.proves_itself(said)).cloned().collect()
+    }
+
+    /// Whether a node was revoked.
+    pub fn is_revoked(&self, peer: &PeerId) -> bool {
+        self.shared.trust.load().is_revoked(peer)
+    }
+
+    /// Whose chain this is (DER, leaf first), although it may have expired up to `grace_s` seconds before `now`.
+    ///
+    /// # Errors
+    /// Why it is not a member's.
+    pub fn check_lapsed(&self, chain: &[Vec<u8>], now: u64, grace_s: u64) -> Result<PeerId, Refused> {
+        let chain: Vec<_> = chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+        self.shared.trust.load().check_lapsed(&chain, now, grace_s)
     }
 
     /// For the endpoint of links and admissions: speaks [`crate::security::LINK_ALPN`] and
@@ -148,6 +199,12 @@ impl Credentials {
     pub fn client(&self, alpn: &[u8]) -> Arc<rustls::ClientConfig> {
         tls::client(&self.shared, alpn)
     }
+
+    /// For a member whose certificate has expired, to ask for another: presents none, and checks the server as
+    /// [`client`](Self::client) does.
+    pub fn lapsed_client(&self) -> Arc<rustls::ClientConfig> {
+        tls::lapsed_client(&self.shared)
+    }
 }
 
 impl Shared {
@@ -158,18 +215,21 @@ impl Shared {
 
 /// Checks a certificate of this node's own, at a moment at which it is valid: that it has expired is for the other
 /// side to refuse, and for this node to repair.
-fn present(authority: &TrustedAuthority, signer: &Arc<Signer>, der: Vec<u8>) -> Result<Presented, Refused> {
-    let der = CertificateDer::from(der);
-    let (from, until) = validity(&der)?;
+fn present(authorities: &Bundle, signer: &Arc<Signer>, chain: Vec<Vec<u8>>) -> Result<Presented, Refused> {
+    let chain: Vec<CertificateDer<'static>> = chain.into_iter().map(CertificateDer::from).collect();
+    let (_, until) = validity(chain.first().ok_or(Refused::NoCertificate)?)?;
+    let begun = chain.iter().filter_map(|der| validity(der).ok()).map(|(from, _)| from).max();
+    let begun = begun.ok_or(Refused::Malformed)?;
     for usage in [Usage::Client, Usage::Server] {
-        if authority.check(&der, usage, from)? != signer.identity().peer() {
+        if authorities.check(&chain, usage, begun)? != signer.identity().peer() {
             return Err(Refused::KeyMismatch);
         }
     }
+    let with_authorities = chain.iter().chain(authorities.ders()).cloned().collect();
     let certified = |chain| Arc::new(CertifiedKey::new(chain, signer.clone()));
     Ok(Presented {
-        alone: certified(vec![der.clone()]),
-        with_authority: certified(vec![der, authority.der().clone()]),
+        alone: certified(chain),
+        with_authorities: certified(with_authorities),
         expires_unix: until.as_secs(),
     })
 }
@@ -177,55 +237,66 @@ fn present(authority: &TrustedAuthority, signer: &Arc<Signer>, der: Vec<u8>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::security::{Authority, CERTIFICATE_LIFE};
+    use crate::security::{CERTIFICATE_LIFE, IssuingKey, Statement};
 
     const NOW: u64 = 1_800_000_000;
 
-    fn authority(name: &str) -> Authority {
-        Authority::found(&name.parse().unwrap(), NOW).unwrap()
+    fn member(issuer: &IssuingKey, me: &Identity) -> Credentials {
+        let chain = issuer.issue(&me.peer(), NOW, CERTIFICATE_LIFE).unwrap();
+        Credentials::new(me.clone(), chain, &issuer.authority_ders()).unwrap()
     }
 
     #[test]
     fn credentials_tell_what_they_are() {
-        let (authority, me) = (authority("lab"), Identity::from_secret(&[1; 32]));
-        let certificate = authority.issue(&me.peer(), NOW, CERTIFICATE_LIFE).unwrap();
-        let credentials =
-            Credentials::new(me.clone(), certificate.clone(), authority.certificate_der().to_vec()).unwrap();
-        assert_eq!((credentials.peer(), credentials.trust_domain()), (me.peer(), "lab"));
+        let (issuer, me) = (IssuingKey::of_new_mesh("lab", NOW), Identity::from_secret(&[1; 32]));
+        let credentials = member(&issuer, &me);
+        assert_eq!((credentials.peer(), credentials.trust_domain().as_str()), (me.peer(), "lab"));
         assert_eq!(credentials.certificate_expiry_unix(), NOW + 86_400);
-        assert_eq!(credentials.certificate_der(), certificate);
-        assert_eq!(credentials.authority_fingerprint(), fingerprint(authority.certificate_der()));
+        assert_eq!(credentials.chain_ders()[1], issuer.certificate_der());
+        assert_eq!(credentials.authority_fingerprint(), fingerprint(&issuer.authority_ders()[0]));
     }
 
     #[test]
     fn a_replaced_certificate_is_seen_by_every_clone_and_a_wrong_one_by_none() {
-        let (authority, me) = (authority("lab"), Identity::from_secret(&[1; 32]));
-        let certificate = authority.issue(&me.peer(), NOW, CERTIFICATE_LIFE).unwrap();
-        let credentials = Credentials::new(me.clone(), certificate, authority.certificate_der().to_vec()).unwrap();
+        let (issuer, me) = (IssuingKey::of_new_mesh("lab", NOW), Identity::from_secret(&[1; 32]));
+        let credentials = member(&issuer, &me);
         let clone = credentials.clone();
-        let renewed = authority.issue(&me.peer(), NOW + 3600, CERTIFICATE_LIFE).unwrap();
+        let renewed = issuer.issue(&me.peer(), NOW + 3600, CERTIFICATE_LIFE).unwrap();
         credentials.replace_certificate(renewed.clone()).unwrap();
-        assert_eq!(clone.certificate_der(), renewed);
+        assert_eq!(clone.chain_ders(), renewed);
 
-        let of_another = authority.issue(&Identity::from_secret(&[2; 32]).peer(), NOW, CERTIFICATE_LIFE).unwrap();
+        let of_another = issuer.issue(&Identity::from_secret(&[2; 32]).peer(), NOW, CERTIFICATE_LIFE).unwrap();
         let error = credentials.replace_certificate(of_another).unwrap_err();
         assert!(matches!(error, SecurityError::OwnCertificate(Refused::KeyMismatch)), "{error}");
-        assert_eq!(clone.certificate_der(), renewed);
+        assert_eq!(clone.chain_ders(), renewed);
     }
 
     #[test]
     fn a_certificate_of_another_authority_cannot_be_used() {
-        let (one, two, me) = (authority("lab"), authority("lab"), Identity::from_secret(&[1; 32]));
-        let certificate = one.issue(&me.peer(), NOW, CERTIFICATE_LIFE).unwrap();
-        let error = Credentials::new(me, certificate, two.certificate_der().to_vec()).unwrap_err();
+        let (one, two) = (IssuingKey::of_new_mesh("lab", NOW), IssuingKey::of_new_mesh("lab", NOW));
+        let me = Identity::from_secret(&[1; 32]);
+        let chain = one.issue(&me.peer(), NOW, CERTIFICATE_LIFE).unwrap();
+        let error = Credentials::new(me, chain, &two.authority_ders()).unwrap_err();
         assert!(matches!(error, SecurityError::OwnCertificate(Refused::Stranger)), "{error}");
     }
 
     #[test]
+    fn what_one_clone_hears_all_know() {
+        let (issuer, me) = (IssuingKey::of_new_mesh("lab", NOW), Identity::from_secret(&[1; 32]));
+        let credentials = member(&issuer, &me);
+        let clone = credentials.clone();
+        let thief = PeerId::from_public_key([7; 32]);
+        let said = issuer.say(Statement::Revoked { peer: thief, reason: "stolen".to_owned() }, NOW).unwrap();
+        assert_eq!(credentials.hear(&said.to_bytes(), NOW), Ok(Some(said.clone())));
+        assert_eq!(credentials.hear(&said.to_bytes(), NOW), Ok(None), "it is no news any more");
+        assert!(clone.is_revoked(&thief));
+        assert_eq!(clone.said(), [said]);
+    }
+
+    #[test]
     fn the_secret_is_not_printed() {
-        let (authority, me) = (authority("lab"), Identity::from_secret(&[0xab; 32]));
-        let certificate = authority.issue(&me.peer(), NOW, CERTIFICATE_LIFE).unwrap();
-        let credentials = Credentials::new(me, certificate, authority.certificate_der().to_vec()).unwrap();
+        let (issuer, me) = (IssuingKey::of_new_mesh("lab", NOW), Identity::from_secret(&[0xab; 32]));
+        let credentials = member(&issuer, &me);
         let text = format!("{credentials:?}{:?}{:?}", credentials.link_server(), credentials.client(b"x"));
         // Long enough not to stand in a certificate by chance.
         assert!(!text.contains(&"171, ".repeat(8)) && !text.to_lowercase().contains(&"ab".repeat(8)), "{text}");

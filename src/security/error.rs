@@ -73,6 +73,21 @@ pub enum SecurityError {
     /// A token would be longer than one may be.
     #[error("the token would be too long; name fewer addresses or a shorter trust domain")]
     TokenTooLong,
+    /// What should be said to the mesh has a reason that is too long, or holds control characters.
+    #[error("the reason is too long or holds control characters")]
+    Unsayable,
+    /// What a node keeps of what the authority said cannot be read.
+    #[error("{} is damaged; remove it, and the node learns again from the mesh whom it must not trust", path.display())]
+    DamagedStatements {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// This state directory does not hold the authority's key.
+    #[error("{} does not exist: the authority's key is not here; give the file with --key", path.display())]
+    NoAuthorityKey {
+        /// Where it would be.
+        path: PathBuf,
+    },
     /// The operating system gave no randomness.
     #[error("draw randomness: {0}")]
     Randomness(#[from] getrandom::Error),

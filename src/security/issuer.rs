@@ -1,4 +1,4 @@
-//! Admission: makes tokens, and certifies the nodes that come with one.
+//! Admission: makes tokens, and certifies the nodes that come with one, or with an older certificate.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use prunella_core::identity::{self, Identity};
 use prunella_core::wire::Admission;
 use prunella_core::wire::admission::Refusal;
 
-use crate::security::{Authority, CERTIFICATE_LIFE, SecurityError, Token, create_identity, fingerprint, state};
+use crate::security::{CERTIFICATE_LIFE, IssuingKey, SecurityError, Token, create_identity, fingerprint, state};
 
 /// Why the use of a token could not be recorded.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -19,32 +19,37 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 /// if it was before. After its expiry the record may be forgotten.
 pub type MarkUsed<'a> = dyn FnMut(&[u8; 16], u64) -> Result<bool, Failure> + 'a;
 
-/// A node that holds the authority's key.
+/// A node that holds an issuing key.
 #[derive(Debug)]
 pub struct Issuer {
-    authority: Authority,
+    key: IssuingKey,
     peer: PeerId,
     certificate_life: Duration,
 }
 
 impl Issuer {
-    /// Loads the authority from a state directory; `None` if this node holds no issuing key.
+    /// Loads the issuing key from a state directory; `None` if this node issues nothing.
     ///
     /// # Errors
     /// Which file cannot be used, and why.
     pub fn load(dir: &Path) -> Result<Option<Self>, SecurityError> {
-        let Some(authority) = state::load_authority(dir)? else { return Ok(None) };
-        Ok(Some(Self::new(authority, create_identity(dir)?.peer())))
+        let Some(key) = state::load_issuing_key(dir)? else { return Ok(None) };
+        Ok(Some(Self::new(key, create_identity(dir)?.peer())))
     }
 
     /// The node `peer` as an issuer whose certificates last [`CERTIFICATE_LIFE`].
-    pub fn new(authority: Authority, peer: PeerId) -> Self {
-        Self { authority, peer, certificate_life: CERTIFICATE_LIFE }
+    pub fn new(key: IssuingKey, peer: PeerId) -> Self {
+        Self { key, peer, certificate_life: CERTIFICATE_LIFE }
     }
 
     /// The same issuer with another life for the certificates that it issues.
     pub fn with_certificate_life(self, life: Duration) -> Self {
         Self { certificate_life: life, ..self }
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &IssuingKey {
+        &self.key
     }
 
     /// Makes a token for one host, to join through `inviter` at one of `addresses`, within `life` from `now` (seconds
@@ -61,58 +66,54 @@ impl Issuer {
     ) -> Result<Token, SecurityError> {
         let mut id = [0; 16];
         getrandom::fill(&mut id)?;
-        let trust_domain = self.authority.trust_domain().to_string();
-        let fingerprint = fingerprint(self.authority.certificate_der());
+        let trust_domain = self.key.trust_domain().to_string();
+        let fingerprint = fingerprint(&self.key.authority_ders()[0]);
         let expires_unix = now.saturating_add(life.as_secs());
-        Token::sign((id, expires_unix, trust_domain, fingerprint, inviter, addresses), self.authority.key())
+        Token::sign((id, expires_unix, trust_domain, fingerprint, inviter, addresses), self.key.key())
     }
 
-    /// Answers a request to join at `now` (seconds since the Unix epoch); returns the new node's certificate, DER.
+    /// Answers a request to join at `now` (seconds since the Unix epoch); returns the new node's certificate and its
+    /// issuer's, DER.
     ///
     /// `exporter` is the connection's [`join_exporter`]. `mark_used` is asked last, so that a request that is refused
     /// for another reason does not use up the token.
     ///
     /// # Errors
-    /// The reason to tell the host. [`Admission::Renew`] is for [`Issuer::renew`] and is refused here.
+    /// The reason to tell the host. What members ask for is for [`Issuer::renew`] and is refused here.
     pub fn admit(
         &self,
         admission: &Admission,
         exporter: &[u8],
         now: u64,
         mark_used: &mut MarkUsed<'_>,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Vec<Vec<u8>>, Refusal> {
         let Admission::Join { token, public_key, proof } = admission else { return Err(Refusal::NotProven) };
         let token = self.check_token(token, now)?;
         let peer = PeerId::from_public_key(*public_key);
         check_proof(&peer, exporter, proof)?;
-        let certificate = self.renew(&peer, now).map_err(|error| failed(&error))?;
+        let chain = self.renew(&peer, now).map_err(|error| failed(&error))?;
         match mark_used(&token.id, token.expires_unix) {
-            Ok(true) => Ok(certificate),
+            Ok(true) => Ok(chain),
             Ok(false) => Err(Refusal::Replayed),
             Err(error) => Err(failed(error.as_ref())),
         }
     }
 
-    /// Certifies `peer` anew at `now` (seconds since the Unix epoch); returns the certificate, DER.
+    /// Certifies `peer` anew at `now` (seconds since the Unix epoch); returns its certificate and its issuer's, DER.
     ///
     /// The caller vouches that `peer` is a member: it is what
     /// [`authenticated_peer`](crate::security::authenticated_peer) says of the connection that asks.
     ///
     /// # Errors
     /// [`SecurityError::Randomness`] if no serial number can be drawn.
-    pub fn renew(&self, peer: &PeerId, now: u64) -> Result<Vec<u8>, SecurityError> {
-        self.authority.issue(peer, now, self.certificate_life)
-    }
-
-    /// The authority's certificate, DER, to hand to a new node.
-    pub fn authority_der(&self) -> &[u8] {
-        self.authority.certificate_der()
+    pub fn renew(&self, peer: &PeerId, now: u64) -> Result<Vec<Vec<u8>>, SecurityError> {
+        self.key.issue(peer, now, self.certificate_life)
     }
 
     fn check_token(&self, bytes: &[u8], now: u64) -> Result<Token, Refusal> {
         let token = Token::from_bytes(bytes).map_err(|_| Refusal::Forged)?;
-        let ours = token.authority_fingerprint == fingerprint(self.authority.certificate_der());
-        if !ours || !token.is_signed_by(&self.authority.key().peer()) {
+        let is_ours = |der: &Vec<u8>| fingerprint(der) == token.authority_fingerprint;
+        if !self.key.authority_ders().iter().any(is_ours) || !token.is_signed_by(&self.key.key().peer()) {
             return Err(Refusal::Forged);
         }
         // Where several nodes issue, each knows only the uses that it marked itself: so a token is good at one of them.
@@ -141,7 +142,11 @@ pub fn prove(identity: &Identity, exporter: &[u8]) -> Vec<u8> {
     identity.sign(&proven_bytes(exporter)).to_vec()
 }
 
-fn check_proof(peer: &PeerId, exporter: &[u8], proof: &[u8]) -> Result<(), Refusal> {
+/// Whether whoever is at the other end of the connection with this exporter value holds the key of `peer`.
+///
+/// # Errors
+/// [`Refusal::NotProven`] if it does not.
+pub fn check_proof(peer: &PeerId, exporter: &[u8], proof: &[u8]) -> Result<(), Refusal> {
     let proof: &[u8; 64] = proof.try_into().map_err(|_| Refusal::NotProven)?;
     identity::verify(peer, &proven_bytes(exporter), proof).map_err(|_| Refusal::NotProven)
 }
@@ -178,15 +183,14 @@ mod tests {
 
     impl Gate {
         fn new() -> Self {
-            let authority = Authority::found(&"lab".parse().unwrap(), NOW).unwrap();
-            Self { issuer: Issuer::new(authority, inviter()), used: BTreeSet::new() }
+            Self { issuer: Issuer::new(IssuingKey::of_new_mesh("lab", NOW), inviter()), used: BTreeSet::new() }
         }
 
         fn token(&self) -> Token {
             self.issuer.invite(vec!["192.0.2.1:7000".parse().unwrap()], inviter(), LIFE, NOW).unwrap()
         }
 
-        fn admit(&mut self, admission: &Admission, now: u64) -> Result<Vec<u8>, Refusal> {
+        fn admit(&mut self, admission: &Admission, now: u64) -> Result<Vec<Vec<u8>>, Refusal> {
             let used = &mut self.used;
             self.issuer.admit(admission, EXPORTER, now, &mut |id, _| Ok(used.insert(*id)))
         }
@@ -209,9 +213,9 @@ mod tests {
     fn a_host_with_a_token_is_certified_once() {
         let mut gate = Gate::new();
         let request = join(&gate.token());
-        let certificate = gate.admit(&request, NOW).unwrap();
-        assert_eq!(peer_of(&CertificateDer::from(certificate.as_slice())), Ok(host().peer()));
-        let member = Credentials::new(host(), certificate, gate.issuer.authority_der().to_vec()).unwrap();
+        let chain = gate.admit(&request, NOW).unwrap();
+        assert_eq!(peer_of(&CertificateDer::from(chain[0].as_slice())), Ok(host().peer()));
+        let member = Credentials::new(host(), chain, &gate.issuer.key().authority_ders()).unwrap();
         assert_eq!(member.certificate_expiry_unix(), NOW + 86_400);
         assert_eq!(gate.admit(&request, NOW), Err(Refusal::Replayed));
         assert!(gate.admit(&join(&gate.token()), NOW).is_ok(), "another token is another invitation");
@@ -270,8 +274,8 @@ mod tests {
     #[test]
     fn the_life_of_certificates_can_be_chosen() {
         let issuer = Gate::new().issuer.with_certificate_life(Duration::from_secs(60));
-        let certificate = issuer.renew(&host().peer(), NOW).unwrap();
-        let member = Credentials::new(host(), certificate, issuer.authority_der().to_vec()).unwrap();
+        let chain = issuer.renew(&host().peer(), NOW).unwrap();
+        let member = Credentials::new(host(), chain, &issuer.key().authority_ders()).unwrap();
         assert_eq!(member.certificate_expiry_unix(), NOW + 60);
     }
 }

@@ -44,6 +44,9 @@ pub enum Refused {
     /// No protocol in common: one side does not speak this version, or not on this endpoint.
     #[error("no protocol in common")]
     NoProtocol,
+    /// The authority, or an issuer, has revoked the node, or dismissed whoever certified it.
+    #[error("the certificate was revoked")]
+    Revoked,
 }
 
 /// Which side of a connection.
@@ -79,7 +82,7 @@ pub fn explain(error: &ConnectionError) -> Option<HandshakeRefused> {
 
 impl Refused {
     /// Every reason, in the order in which counters are listed.
-    pub const ALL: [Refused; 10] = [
+    pub const ALL: [Refused; 11] = [
         Refused::Stranger,
         Refused::Expired,
         Refused::NotYetValid,
@@ -90,6 +93,7 @@ impl Refused {
         Refused::Malformed,
         Refused::NoKeyExchange,
         Refused::NoProtocol,
+        Refused::Revoked,
     ];
 
     /// The name under which the reason is counted.
@@ -105,6 +109,7 @@ impl Refused {
             Refused::Malformed => "malformed",
             Refused::NoKeyExchange => "no_key_exchange",
             Refused::NoProtocol => "no_protocol",
+            Refused::Revoked => "revoked",
         }
     }
 
@@ -134,6 +139,7 @@ impl Refused {
             Refused::Malformed => AlertDescription::UnsupportedCertificate,
             Refused::NoKeyExchange => AlertDescription::HandshakeFailure,
             Refused::NoProtocol => AlertDescription::NoApplicationProtocol,
+            Refused::Revoked => AlertDescription::CertificateRevoked,
         }
     }
 }
@@ -149,6 +155,7 @@ impl From<Refused> for rustls::Error {
             Refused::KeyMismatch => CertificateError::BadSignature,
             Refused::Malformed => CertificateError::InvalidPurpose,
             Refused::NoCertificate => return rustls::Error::NoCertificatesPresented,
+            Refused::Revoked => CertificateError::Revoked,
             Refused::NotYetValid | Refused::NoKeyExchange | Refused::NoProtocol => {
                 CertificateError::Other(OtherError(Arc::new(reason)))
             }
@@ -180,6 +187,9 @@ fn local_text(reason: Refused) -> &'static str {
         Refused::Malformed => "the peer's certificate is not one of a mesh node",
         Refused::NoKeyExchange => "the peer does not offer the post-quantum key exchange X25519MLKEM768",
         Refused::NoProtocol => "the peer does not speak this protocol or version",
+        Refused::Revoked => {
+            "the peer was revoked, or whoever certified it was dismissed: `prunella cert list` says why"
+        }
     }
 }
 
@@ -195,6 +205,7 @@ fn remote_text(reason: Refused) -> &'static str {
         Refused::Malformed => "the peer says that this node's certificate is not one of a mesh node",
         Refused::NoKeyExchange => "the peer does not accept the post-quantum key exchange X25519MLKEM768",
         Refused::NoProtocol => "the peer does not speak this protocol or version",
+        Refused::Revoked => "the peer says that this node was revoked; an operator must reinstate it",
     }
 }
 

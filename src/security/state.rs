@@ -1,6 +1,15 @@
 //! The state directory: which files hold a node's membership, and how they come to be.
 //!
 //! A node is a member once `certificate.pem` is there: it is written last, and replaced in one step.
+//!
+//! | file | holds | on |
+//! | --- | --- | --- |
+//! | `identity.key` | the node's key | every node |
+//! | `certificate.pem` | its certificate and its issuer's | every node |
+//! | `authority.pem` | the authorities that it trusts, the newest first | every node |
+//! | `statements` | what they said: who was revoked | nodes that heard something |
+//! | `issuing.key`, `issuing.pem` | an issuing key and its appointment | issuers |
+//! | `authority.key` | the key of the newest authority | one node, or none: it may be kept offline |
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,7 +22,7 @@ use prunella_core::identity::Identity;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::security::{Authority, Credentials, SecurityError, Token, TrustDomain, fingerprint, keys};
+use crate::security::{Authority, Credentials, IssuingKey, Said, SecurityError, Token, TrustDomain, fingerprint, keys};
 
 /// Founds a mesh from this state directory at `now`, in seconds since the Unix epoch: makes its authority and its first
 /// node, whose certificate lasts `validity`. An identity that is there already is kept.
@@ -22,7 +31,7 @@ use crate::security::{Authority, Credentials, SecurityError, Token, TrustDomain,
 /// [`SecurityError::AlreadyMember`] if the directory already belongs to a mesh; otherwise what could not be made.
 pub fn found(dir: &Path, trust_domain: &str, validity: Duration, now: u64) -> Result<Credentials, SecurityError> {
     let trust_domain: TrustDomain = trust_domain.parse()?;
-    for name in [CERTIFICATE, AUTHORITY_KEY, AUTHORITY] {
+    for name in [CERTIFICATE, AUTHORITY_KEY, AUTHORITY, ISSUING_KEY] {
         let path = dir.join(name);
         if path.exists() {
             return Err(SecurityError::AlreadyMember { path });
@@ -30,9 +39,12 @@ pub fn found(dir: &Path, trust_domain: &str, validity: Duration, now: u64) -> Re
     }
     let identity = create_identity(dir)?;
     let authority = Authority::found(&trust_domain, now)?;
-    let certificate = authority.issue(&identity.peer(), now, validity)?;
-    let credentials = Credentials::new(identity, certificate, authority.certificate_der().to_vec())?;
+    let issuing = IssuingKey::appointed_by(&authority, now)?;
+    let chain = issuing.issue(&identity.peer(), now, validity)?;
+    let credentials = Credentials::new(identity, chain, &issuing.authority_ders())?;
     keys::create(&dir.join(AUTHORITY_KEY), authority.key())?;
+    keys::create(&dir.join(ISSUING_KEY), issuing.key())?;
+    write(&dir.join(ISSUING), pem(&[issuing.certificate_der().to_vec()]).as_bytes())?;
     write_membership(dir, &credentials)?;
     Ok(credentials)
 }
@@ -52,40 +64,45 @@ pub fn create_identity(dir: &Path) -> Result<Identity, SecurityError> {
     Ok(identity)
 }
 
-/// Stores what a join or a renewal brought, both in DER form. The state directory must have an identity.
+/// Stores what a join brought: the node's certificate and its issuer's, and the authorities, all DER. The state directory
+/// must have an identity.
 ///
 /// # Errors
-/// [`SecurityError::AlreadyMember`] if the directory belongs to a mesh with another authority;
-/// [`SecurityError::OwnCertificate`] if the certificate is not this node's; otherwise what could not be written.
-pub fn store_membership(
+/// [`SecurityError::OtherAuthority`] if the token's is not among the authorities, [`SecurityError::AlreadyMember`] if the
+/// directory belongs to a mesh with other authorities, [`SecurityError::OwnCertificate`] if the certificate is not this
+/// node's; otherwise what could not be written.
+pub fn accept_membership(
     dir: &Path,
-    certificate_der: &[u8],
-    authority_der: &[u8],
+    token: &Token,
+    chain: &[Vec<u8>],
+    authorities: &[Vec<u8>],
 ) -> Result<Credentials, SecurityError> {
-    let identity = keys::load(&dir.join(IDENTITY))?;
-    let credentials = Credentials::new(identity, certificate_der.to_vec(), authority_der.to_vec())?;
+    if !authorities.iter().any(|der| fingerprint(der) == token.authority_fingerprint) {
+        return Err(SecurityError::OtherAuthority);
+    }
     let path = dir.join(AUTHORITY);
-    if path.exists() && load_certificate(&path)? != authority_der {
+    if path.exists() && !load_certificates(&path)?.iter().any(|der| authorities.contains(der)) {
         return Err(SecurityError::AlreadyMember { path });
     }
+    let identity = keys::load(&dir.join(IDENTITY))?;
+    let credentials = Credentials::new(identity, chain.to_vec(), authorities)?;
     write_membership(dir, &credentials)?;
     Ok(credentials)
 }
 
-/// As [`store_membership`], for a join: the authority must be the one that the token names.
+/// Stores what `credentials` hold beside the key: the certificate, the authorities, and what they said.
 ///
 /// # Errors
-/// [`SecurityError::OtherAuthority`] if it is not; otherwise as [`store_membership`].
-pub fn accept_membership(
-    dir: &Path,
-    token: &Token,
-    certificate_der: &[u8],
-    authority_der: &[u8],
-) -> Result<Credentials, SecurityError> {
-    if fingerprint(authority_der) != token.authority_fingerprint {
-        return Err(SecurityError::OtherAuthority);
+/// What could not be written; what was there is as it was, or as it is to be.
+pub fn store(dir: &Path, credentials: &Credentials) -> Result<(), SecurityError> {
+    let said: Vec<Vec<u8>> = credentials.said().iter().map(Said::to_bytes).collect();
+    if !said.is_empty() {
+        let entry = |bytes: Vec<u8>| [(bytes.len() as u32).to_le_bytes().as_slice(), &bytes].concat();
+        let bytes: Vec<u8> = said.into_iter().flat_map(entry).collect();
+        // What could be read wrongly could forget a revocation.
+        write(&dir.join(STATEMENTS), &[blake3::hash(&bytes).as_bytes().as_slice(), &bytes].concat())?;
     }
-    store_membership(dir, certificate_der, authority_der)
+    write_membership(dir, credentials)
 }
 
 pub(super) fn load(dir: &Path) -> Result<Credentials, SecurityError> {
@@ -96,20 +113,58 @@ pub(super) fn load(dir: &Path) -> Result<Credentials, SecurityError> {
         }
     }
     let identity = keys::load(&dir.join(IDENTITY))?;
-    Credentials::new(identity, load_certificate(&dir.join(CERTIFICATE))?, load_certificate(&dir.join(AUTHORITY))?)
+    let (chain, authorities) = (load_certificates(&dir.join(CERTIFICATE))?, load_certificates(&dir.join(AUTHORITY))?);
+    Ok(Credentials::new(identity, chain, &authorities)?.with_kept(load_statements(&dir.join(STATEMENTS))?))
 }
 
-pub(super) fn load_authority(dir: &Path) -> Result<Option<Authority>, SecurityError> {
-    let path = dir.join(AUTHORITY_KEY);
+fn load_statements(path: &Path) -> Result<Vec<Said>, SecurityError> {
     if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let damaged = || SecurityError::DamagedStatements { path: path.to_owned() };
+    let content = fs::read(path).map_err(SecurityError::file("read", path))?;
+    let (hash, bytes) = content.split_first_chunk::<32>().ok_or_else(damaged)?;
+    if blake3::hash(bytes) != *hash {
+        return Err(damaged());
+    }
+    let (mut said, mut rest) = (Vec::new(), bytes);
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let (entry, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(damaged)?;
+        said.push(Said::reread(entry).map_err(|_| damaged())?);
+        rest = after;
+    }
+    Ok(said)
+}
+
+/// The authority whose key is in this file, or else in the state directory.
+///
+/// # Errors
+/// [`SecurityError::NoAuthorityKey`] if there is none; [`SecurityError::AuthorityMismatch`] if it is of none of the
+/// authorities that this node trusts.
+pub fn load_authority(dir: &Path, key: Option<&Path>) -> Result<Authority, SecurityError> {
+    let path = key.map_or_else(|| dir.join(AUTHORITY_KEY), Path::to_path_buf);
+    if !path.exists() {
+        return Err(SecurityError::NoAuthorityKey { path });
+    }
+    let key = keys::load(&path)?;
+    let authorities = load_certificates(&dir.join(AUTHORITY))?;
+    let mut fitting = authorities.iter().filter_map(|der| Authority::from_parts(key.clone(), der).ok());
+    fitting.next().ok_or(SecurityError::AuthorityMismatch)
+}
+
+pub(super) fn load_issuing_key(dir: &Path) -> Result<Option<IssuingKey>, SecurityError> {
+    let (key, certificate) = (dir.join(ISSUING_KEY), dir.join(ISSUING));
+    if !key.exists() || !certificate.exists() {
         return Ok(None);
     }
-    Authority::from_parts(keys::load(&path)?, &load_certificate(&dir.join(AUTHORITY))?).map(Some)
+    let (key, mut certificates) = (keys::load(&key)?, load_certificates(&certificate)?);
+    let authorities = load_certificates(&dir.join(AUTHORITY))?;
+    IssuingKey::from_parts(key, certificates.swap_remove(0), &authorities).map(Some)
 }
 
 fn write_membership(dir: &Path, credentials: &Credentials) -> Result<(), SecurityError> {
-    write(&dir.join(AUTHORITY), pem(credentials.authority_der()).as_bytes())?;
-    write(&dir.join(CERTIFICATE), pem(&credentials.certificate_der()).as_bytes())
+    write(&dir.join(AUTHORITY), pem(&credentials.authority_ders()).as_bytes())?;
+    write(&dir.join(CERTIFICATE), pem(&credentials.chain_ders()).as_bytes())
 }
 
 /// Replaces a file in one step: after a crash there is the old content or the new, never a part of it.
@@ -132,39 +187,55 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn load_certificate(path: &Path) -> Result<Vec<u8>, SecurityError> {
-    let pem = fs::read(path).map_err(SecurityError::file("read", path))?;
-    let der = CertificateDer::from_pem_slice(&pem);
-    der.map(|der| der.to_vec()).map_err(|_| SecurityError::NotACertificate { path: path.to_owned() })
+/// At least one.
+fn load_certificates(path: &Path) -> Result<Vec<Vec<u8>>, SecurityError> {
+    let text = fs::read(path).map_err(SecurityError::file("read", path))?;
+    let ders: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let ders = ders.ok().filter(|ders| !ders.is_empty() && ders.len() <= CERTIFICATES_MAX);
+    let ders = ders.ok_or_else(|| SecurityError::NotACertificate { path: path.to_owned() })?;
+    Ok(ders.into_iter().map(|der| der.to_vec()).collect())
 }
 
-/// The PEM form of a certificate (RFC 7468, section 5).
-fn pem(der: &[u8]) -> String {
-    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
-    // 48 bytes are 64 characters.
-    for line in der.chunks(48) {
-        text.push_str(&BASE64.encode(line));
-        text.push('\n');
+/// The PEM form of certificates (RFC 7468, section 5).
+fn pem(ders: &[Vec<u8>]) -> String {
+    let mut text = String::new();
+    for der in ders {
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        // 48 bytes are 64 characters.
+        for line in der.chunks(48) {
+            text.push_str(&BASE64.encode(line));
+            text.push('\n');
+        }
+        text.push_str("-----END CERTIFICATE-----\n");
     }
-    text.push_str("-----END CERTIFICATE-----\n");
     text
 }
 
+/// Certificates in one file.
+const CERTIFICATES_MAX: usize = 8;
 /// The node's key: written once, never changed.
 const IDENTITY: &str = "identity.key";
-/// The node's certificate: replaced at every renewal.
+/// The node's certificate and its issuer's: replaced at every renewal.
 const CERTIFICATE: &str = "certificate.pem";
-/// The authority's certificate.
+/// The authorities' certificates.
 const AUTHORITY: &str = "authority.pem";
-/// The authority's key: only on nodes that issue.
+/// The newest authority's key: where the mesh was founded, unless it is kept elsewhere.
 const AUTHORITY_KEY: &str = "authority.key";
+/// An issuer's key.
+const ISSUING_KEY: &str = "issuing.key";
+/// An issuer's certificate.
+const ISSUING: &str = "issuing.pem";
+/// What the authorities said: a BLAKE3 hash, and what it is of: each statement after its length, 4 bytes, little-endian.
+const STATEMENTS: &str = "statements";
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::security::{CERTIFICATE_LIFE, Issuer, Refused};
+    use prunella_core::PeerId;
+
+    use crate::security::{CERTIFICATE_LIFE, Issuer, Refused, Statement};
 
     const NOW: u64 = 1_800_000_000;
 
@@ -180,7 +251,7 @@ mod tests {
         let loaded = Credentials::load(&dir).unwrap();
         assert_eq!(loaded.peer(), founded.peer());
         assert_eq!(loaded.trust_domain(), "lab");
-        assert_eq!(loaded.certificate_der(), founded.certificate_der());
+        assert_eq!(loaded.chain_ders(), founded.chain_ders());
         assert_eq!(loaded.authority_fingerprint(), founded.authority_fingerprint());
         assert!(Issuer::load(&dir).unwrap().is_some());
         assert_eq!((mode(&dir), mode(&dir.join(IDENTITY)), mode(&dir.join(AUTHORITY_KEY))), (0o700, 0o600, 0o600));
@@ -192,7 +263,7 @@ mod tests {
         let founded = found(state.path(), "lab", CERTIFICATE_LIFE, NOW).unwrap();
         let error = found(state.path(), "other", CERTIFICATE_LIFE, NOW).unwrap_err();
         assert!(matches!(error, SecurityError::AlreadyMember { .. }), "{error}");
-        assert_eq!(Credentials::load(state.path()).unwrap().certificate_der(), founded.certificate_der());
+        assert_eq!(Credentials::load(state.path()).unwrap().chain_ders(), founded.chain_ders());
     }
 
     #[test]
@@ -214,13 +285,14 @@ mod tests {
         let identity = create_identity(joiner.path()).unwrap();
         assert_eq!(create_identity(joiner.path()).unwrap().peer(), identity.peer());
 
-        let certificate = issuer.renew(&identity.peer(), NOW).unwrap();
-        accept_membership(joiner.path(), &token, &certificate, issuer.authority_der()).unwrap();
-        assert_eq!(Credentials::load(joiner.path()).unwrap().certificate_der(), certificate);
+        let chain = issuer.renew(&identity.peer(), NOW).unwrap();
+        let accepted = accept_membership(joiner.path(), &token, &chain, &first.authority_ders()).unwrap();
+        assert_eq!(Credentials::load(joiner.path()).unwrap().chain_ders(), chain);
 
         let renewed = issuer.renew(&identity.peer(), NOW).unwrap();
-        store_membership(joiner.path(), &renewed, issuer.authority_der()).unwrap();
-        assert_eq!(Credentials::load(joiner.path()).unwrap().certificate_der(), renewed);
+        accepted.replace_certificate(renewed.clone()).unwrap();
+        store(joiner.path(), &accepted).unwrap();
+        assert_eq!(Credentials::load(joiner.path()).unwrap().chain_ders(), renewed);
         assert!(Issuer::load(joiner.path()).unwrap().is_none());
     }
 
@@ -229,17 +301,44 @@ mod tests {
         let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let me = found(ours.path(), "lab", CERTIFICATE_LIFE, NOW).unwrap();
         let stranger = found(other.path(), "lab", CERTIFICATE_LIFE, NOW).unwrap();
-        let issuer = Issuer::load(other.path()).unwrap().unwrap();
-        let certificate = issuer.renew(&me.peer(), NOW).unwrap();
+        let theirs = Issuer::load(other.path()).unwrap().unwrap();
+        let token = theirs.invite(vec![], me.peer(), CERTIFICATE_LIFE, 0).unwrap();
+        let chain = theirs.renew(&me.peer(), NOW).unwrap();
 
-        let error = store_membership(ours.path(), &certificate, issuer.authority_der()).unwrap_err();
+        let error = accept_membership(ours.path(), &token, &chain, &stranger.authority_ders()).unwrap_err();
         assert!(matches!(error, SecurityError::AlreadyMember { .. }), "{error}");
-        let error = store_membership(ours.path(), &stranger.certificate_der(), stranger.authority_der()).unwrap_err();
-        assert!(matches!(error, SecurityError::OwnCertificate(Refused::KeyMismatch)), "{error}");
+        let error = me.replace_certificate(chain.clone()).unwrap_err();
+        assert!(matches!(error, SecurityError::OwnCertificate(Refused::Stranger)), "{error}");
         let token = Issuer::load(ours.path()).unwrap().unwrap().invite(vec![], me.peer(), CERTIFICATE_LIFE, 0).unwrap();
-        let error = accept_membership(ours.path(), &token, &certificate, issuer.authority_der()).unwrap_err();
+        let error = accept_membership(ours.path(), &token, &chain, &stranger.authority_ders()).unwrap_err();
         assert!(matches!(error, SecurityError::OtherAuthority), "{error}");
-        assert_eq!(Credentials::load(ours.path()).unwrap().certificate_der(), me.certificate_der());
+        let of_another = stranger.chain_ders();
+        let error = accept_membership(ours.path(), &token, &of_another, &me.authority_ders()).unwrap_err();
+        assert!(matches!(error, SecurityError::OwnCertificate(Refused::Stranger)), "{error}");
+        assert_eq!(Credentials::load(ours.path()).unwrap().chain_ders(), me.chain_ders());
+    }
+
+    #[test]
+    fn what_an_authority_said_is_there_after_a_restart_and_damage_is_named() {
+        let state = tempfile::tempdir().unwrap();
+        let me = found(state.path(), "lab", CERTIFICATE_LIFE, NOW).unwrap();
+        let thief = PeerId::from_public_key([7; 32]);
+        let issuer = Issuer::load(state.path()).unwrap().unwrap();
+        let said = issuer.key().say(Statement::Revoked { peer: thief, reason: "stolen".to_owned() }, NOW).unwrap();
+        me.hear(&said.to_bytes(), NOW).unwrap();
+        store(state.path(), &me).unwrap();
+        let again = Credentials::load(state.path()).unwrap();
+        assert!(again.is_revoked(&thief) && again.said() == [said]);
+
+        let path = state.path().join(STATEMENTS);
+        let mut content = fs::read(&path).unwrap();
+        for at in 0..content.len() {
+            content[at] ^= 4;
+            fs::write(&path, &content).unwrap();
+            let error = Credentials::load(state.path()).unwrap_err();
+            assert!(matches!(error, SecurityError::DamagedStatements { .. }), "byte {at}: {error}");
+            content[at] ^= 4;
+        }
     }
 
     #[test]

@@ -48,6 +48,12 @@ pub fn authenticated_peer(connection: &quinn::Connection) -> Result<PeerId, Secu
     certificate.and_then(peer_of).map_err(SecurityError::Refused)
 }
 
+/// What the other end of an established connection presented: its certificate and its issuer's, DER; empty for none.
+pub fn presented_chain(connection: &quinn::Connection) -> Vec<Vec<u8>> {
+    let chain = connection.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
+    chain.map(|chain| chain.iter().map(|der| der.to_vec()).collect()).unwrap_or_default()
+}
+
 /// A QUIC server with this TLS configuration; its transport parameters are still quinn's defaults.
 pub fn quinn_server(config: Arc<ServerConfig>) -> quinn::ServerConfig {
     let crypto = QuicServerConfig::try_from(config).expect("BUG: the provider has QUIC's initial cipher suite");
@@ -72,6 +78,11 @@ pub(super) fn server(shared: &Arc<Shared>, alpn: &[&[u8]], certificate: ClientCe
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     Arc::new(config)
+}
+
+pub(super) fn lapsed_client(shared: &Arc<Shared>) -> Arc<ClientConfig> {
+    let verifier = MemberVerifier { shared: shared.clone(), certificate: ClientCertificate::Mandatory };
+    finish_client(client_builder(Arc::new(verifier), shared.time.clone()).with_no_client_auth(), JOIN_ALPN)
 }
 
 pub(super) fn client(shared: &Arc<Shared>, alpn: &[u8]) -> Arc<ClientConfig> {
@@ -107,7 +118,7 @@ impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let presented = self.0.presented();
         let joining = hello.alpn().is_some_and(|mut names| names.any(|name| name == JOIN_ALPN));
-        Some(if joining { presented.with_authority.clone() } else { presented.alone.clone() })
+        Some(if joining { presented.with_authorities.clone() } else { presented.alone.clone() })
     }
 }
 
@@ -144,7 +155,7 @@ mod tests {
     use super::*;
     use crate::security::keys::Signer;
     use crate::security::{
-        Authority, CERTIFICATE_LIFE, Credentials, HandshakeRefused, Side, explain, join_exporter, server_name,
+        CERTIFICATE_LIFE, Credentials, HandshakeRefused, IssuingKey, Side, explain, join_exporter, server_name,
     };
 
     const SOON: Duration = Duration::from_secs(10);
@@ -153,20 +164,20 @@ mod tests {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
     }
 
-    fn authority(name: &str) -> Authority {
-        Authority::found(&name.parse().unwrap(), now()).unwrap()
+    fn authority(name: &str) -> IssuingKey {
+        IssuingKey::of_new_mesh(name, now())
     }
 
-    fn member(authority: &Authority, seed: u8) -> Credentials {
+    fn member(issuer: &IssuingKey, seed: u8) -> Credentials {
         let me = Identity::from_secret(&[seed; 32]);
-        let certificate = authority.issue(&me.peer(), now(), CERTIFICATE_LIFE).unwrap();
-        Credentials::new(me, certificate, authority.certificate_der().to_vec()).unwrap()
+        let chain = issuer.issue(&me.peer(), now(), CERTIFICATE_LIFE).unwrap();
+        Credentials::new(me, chain, &issuer.authority_ders()).unwrap()
     }
 
-    fn member_between(authority: &Authority, seed: u8, from: u64, until: u64) -> Credentials {
+    fn member_between(issuer: &IssuingKey, seed: u8, from: u64, until: u64) -> Credentials {
         let me = Identity::from_secret(&[seed; 32]);
-        let certificate = authority.certify_between(&me.peer(), from, until);
-        Credentials::new(me, certificate, authority.certificate_der().to_vec()).unwrap()
+        let chain = issuer.certify_between(&me.peer(), from, until);
+        Credentials::new(me, chain, &issuer.authority_ders()).unwrap()
     }
 
     fn refused(by: Side, reason: Refused) -> Option<HandshakeRefused> {
@@ -348,10 +359,10 @@ mod tests {
     async fn a_key_that_is_not_the_name_s_and_a_borrowed_certificate_are_refused() {
         let mesh = authority("lab");
         let (one, victim, thief) = (member(&mesh, 1), member(&mesh, 2), Identity::from_secret(&[3; 32]));
-        let misnamed = mesh.certify_wrongly(&victim.peer(), &thief.peer());
-        for certificate in [misnamed, victim.certificate_der()] {
+        let misnamed = mesh.certify_wrongly(&victim.peer(), &thief.peer(), now());
+        for chain in [misnamed, victim.chain_ders()] {
             let key = Arc::new(Signer::new(thief.clone()));
-            let presented = CertifiedKey::new(vec![certificate.into()], key);
+            let presented = CertifiedKey::new(chain.into_iter().map(CertificateDer::from).collect(), key);
             let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(presented));
             let builder = client_builder(Arc::new(trusting(&victim)), Arc::new(DefaultTimeProvider));
             let client = finish_client(builder.with_client_cert_resolver(resolver), LINK_ALPN);
@@ -457,7 +468,7 @@ mod tests {
         let (ours, theirs) = (member(&authority("lab"), 1), member(&authority("lab"), 1));
         // A server of the other mesh under the same name, which presents our authority's certificate with its own.
         let key = Arc::new(Signer::new(theirs.identity().clone()));
-        let chain = vec![theirs.certificate_der().into(), ours.authority_der().to_vec().into()];
+        let chain = theirs.chain_ders().into_iter().chain(ours.authority_ders()).map(CertificateDer::from).collect();
         let mut server = ServerConfig::builder_with_provider(PROVIDER.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()

@@ -10,7 +10,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 
 use crate::security::Refused;
-use crate::security::certificate::{TrustedAuthority, Usage, fingerprint};
+use crate::security::bundle::Bundle;
+use crate::security::certificate::{Usage, fingerprint};
 use crate::security::credentials::Shared;
 
 /// The server name under which a peer is dialed. It never leaves this node: the names of peers are not sent in clear.
@@ -52,7 +53,7 @@ macro_rules! ed25519_signatures {
     };
 }
 
-/// A member checks another: same authority, and as a client that it is the peer that was dialed.
+/// A member checks another: same authorities, and as a client that it is the peer that was dialed.
 #[derive(Debug)]
 pub(super) struct MemberVerifier {
     pub(super) shared: Arc<Shared>,
@@ -60,16 +61,33 @@ pub(super) struct MemberVerifier {
     pub(super) certificate: ClientCertificate,
 }
 
+impl MemberVerifier {
+    /// A server that answers a joining host shows the authorities' certificates as well, which a member has.
+    fn check(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        usage: Usage,
+        now: UnixTime,
+    ) -> Result<PeerId, Refused> {
+        let trust = self.shared.trust.load();
+        let authorities: Vec<_> = trust.authorities.ders().collect();
+        let above = intermediates.iter().filter(|der| !authorities.contains(der));
+        let chain: Vec<_> = std::iter::once(certificate).chain(above).cloned().collect();
+        trust.check(&chain, usage, now)
+    }
+}
+
 impl ServerCertVerifier for MemberVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let peer = self.shared.authority.check(certificate, Usage::Server, now)?;
+        let peer = self.check(certificate, intermediates, Usage::Server, now)?;
         let dialed = dialed_peer(server_name).ok_or(Refused::NotDialed)?;
         if peer == dialed { Ok(ServerCertVerified::assertion()) } else { Err(Refused::NotDialed.into()) }
     }
@@ -89,10 +107,10 @@ impl ClientCertVerifier for MemberVerifier {
     fn verify_client_cert(
         &self,
         certificate: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        self.shared.authority.check(certificate, Usage::Client, now)?;
+        self.check(certificate, intermediates, Usage::Client, now)?;
         Ok(ClientCertVerified::assertion())
     }
 
@@ -114,13 +132,15 @@ impl InviterVerifier {
         chain: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Refused> {
-        let named = |der: &&CertificateDer<'_>| fingerprint(der) == self.authority_fingerprint;
-        let authority = chain.iter().find(named).ok_or(Refused::Stranger)?;
-        let authority = TrustedAuthority::new(authority).map_err(|_| Refused::Malformed)?;
+        let named = chain.iter().position(|der| fingerprint(der) == self.authority_fingerprint);
+        let named = named.ok_or(Refused::Stranger)?;
+        let authority = Bundle::new(&[chain[named].to_vec()]).map_err(|_| Refused::Malformed)?;
         if authority.trust_domain().as_str() != self.trust_domain {
             return Err(Refused::WrongTrustDomain);
         }
-        let peer = authority.check(certificate, Usage::Server, now)?;
+        // The issuer's certificate comes first, the authorities' follow.
+        let issued: Vec<_> = std::iter::once(certificate).chain(chain[..named].first()).cloned().collect();
+        let peer = authority.check(&issued, Usage::Server, now)?;
         if peer == self.inviter { Ok(()) } else { Err(Refused::NotDialed) }
     }
 }

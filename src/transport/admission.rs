@@ -15,8 +15,8 @@ use prunella_core::{PeerId, Rejected};
 
 use crate::host::{Host, WallClock, unblocked};
 use crate::security::{
-    Credentials, JOIN_ALPN, Refused, Token, authenticated_peer, explain, fingerprint, join_client, join_exporter,
-    prove, quinn_client, server_name,
+    Credentials, JOIN_ALPN, Refused, SecurityError, Token, authenticated_peer, explain, fingerprint, join_client,
+    join_exporter, prove, quinn_client, server_name,
 };
 
 use super::closing::{Closing, told};
@@ -39,10 +39,10 @@ pub trait Admitter: Send + Sync + 'static {
 /// What a host has when it was admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
-    /// The new node's certificate, DER.
-    pub certificate: Vec<u8>,
-    /// The authority's certificate, DER; its fingerprint is the token's.
-    pub authority: Vec<u8>,
+    /// The new node's certificate and its issuer's, DER.
+    pub chain: Vec<Vec<u8>>,
+    /// The authorities' certificates, DER; one has the token's fingerprint.
+    pub authorities: Vec<Vec<u8>>,
     /// Where to find the first neighbors.
     pub neighbors: Vec<(PeerId, Vec<SocketAddr>)>,
 }
@@ -133,29 +133,49 @@ enum Reached {
     Nobody(String),
 }
 
-/// Renews the certificate of a member at an issuer; returns the new certificate, DER.
+/// Renews the certificate of a member at an issuer, also one that has expired by the time `now_unix`; returns the new
+/// certificate and its issuer's, DER.
 ///
 /// # Errors
 /// [`JoinError`]; the certificate that the member has is as good as before.
 pub async fn renew(
     host: &Arc<dyn Host>,
     credentials: &Credentials,
-    issuer: PeerId,
-    address: SocketAddr,
-) -> Result<Vec<u8>, JoinError> {
-    match reach(host, issuer, credentials.client(JOIN_ALPN), address).await? {
+    now_unix: u64,
+    (issuer, address): (PeerId, SocketAddr),
+) -> Result<Vec<Vec<u8>>, JoinError> {
+    let has_expired = credentials.certificate_expiry_unix() < now_unix;
+    let config = if has_expired { credentials.lapsed_client() } else { credentials.client(JOIN_ALPN) };
+    match reach(host, issuer, config, address).await? {
         Reached::Inviter(endpoint, connection) => {
-            let reply = exchange(&Admission::Renew, address, &connection).await;
+            let reply = match ask_again(credentials, has_expired, &connection) {
+                Ok(admission) => exchange(&admission, address, &connection).await,
+                Err(error) => Err(JoinError::NoReply { address, reason: error.to_string() }),
+            };
             Closing::Done.close(&connection);
             endpoint.wait_idle().await;
             match reply? {
-                AdmissionReply::Admitted { certificate, .. } => Ok(certificate),
+                AdmissionReply::Admitted { chain, .. } => Ok(chain),
                 AdmissionReply::Refused(refusal) => Err(JoinError::Refused(refusal)),
             }
         }
         Reached::Other(reason) => Err(JoinError::WrongMesh { address, reason }),
         Reached::Nobody(reason) => Err(JoinError::NotReachable { tried: format!("{address} ({reason})") }),
     }
+}
+
+/// What a member says who wants a fresh certificate: one that has expired proves nothing in the handshake, so its key
+/// does so here.
+fn ask_again(
+    credentials: &Credentials,
+    has_expired: bool,
+    connection: &Connection,
+) -> Result<Admission, SecurityError> {
+    if !has_expired {
+        return Ok(Admission::Renew);
+    }
+    let exporter = join_exporter(connection)?;
+    Ok(Admission::Return { chain: credentials.chain_ders(), proof: prove(credentials.identity(), &exporter) })
 }
 
 async fn reach(
@@ -198,11 +218,10 @@ async fn request(
     };
     match exchange(&admission, address, connection).await? {
         AdmissionReply::Refused(refusal) => Err(JoinError::Refused(refusal)),
-        AdmissionReply::Admitted { authority, .. } if fingerprint(&authority) != token.authority_fingerprint => {
-            Err(JoinError::BadReply(Rejected::Unauthorized))
-        }
-        AdmissionReply::Admitted { certificate, authority, neighbors } => {
-            Ok(Membership { certificate, authority, neighbors })
+        AdmissionReply::Admitted { chain, authorities, neighbors } => {
+            let named = authorities.iter().any(|der| fingerprint(der) == token.authority_fingerprint);
+            let membership = Membership { chain, authorities, neighbors };
+            if named { Ok(membership) } else { Err(JoinError::BadReply(Rejected::Unauthorized)) }
         }
     }
 }
@@ -253,5 +272,5 @@ pub(super) async fn answer(
     Ok(())
 }
 
-/// Longest request or reply: a token or two certificates, and a list of neighbors.
+/// Longest request or reply: a token or some certificates, and a list of neighbors.
 const ADMISSION_BYTES_MAX: usize = 16 * 1024;

@@ -24,7 +24,8 @@ use prunella_core::{Label, LinkId, PeerId, Rejected};
 use crate::datapath::Port;
 use crate::host::Host;
 use crate::security::{
-    Credentials, JOIN_ALPN, LINK_ALPN, Refused, authenticated_peer, explain, quinn_client, quinn_server, server_name,
+    Credentials, JOIN_ALPN, LINK_ALPN, Refused, authenticated_peer, explain, presented_chain, quinn_client,
+    quinn_server, server_name,
 };
 
 use super::admission::{self, ADMISSIONS_MAX, Admitter};
@@ -228,6 +229,11 @@ impl Links {
     /// Every link that is up, by peer: what an actor adopts after a restart.
     pub fn snapshot(&self) -> Vec<LinkSnapshot> {
         self.inner.table().snapshot()
+    }
+
+    /// What each neighbor presented when its link was made, by peer: its certificate and its issuer's, DER.
+    pub fn chains(&self) -> Vec<(PeerId, Vec<Vec<u8>>)> {
+        self.inner.table().connections().map(|(peer, connection)| (peer, presented_chain(connection))).collect()
     }
 
     /// Where each neighbor is, by peer.

@@ -123,6 +123,11 @@ impl Table {
         label
     }
 
+    /// The connection with each neighbor.
+    pub(super) fn connections(&self) -> impl Iterator<Item = (PeerId, &Connection)> {
+        self.links.iter().map(|(peer, entry)| (*peer, &entry.connection))
+    }
+
     /// A link id that was never given out before.
     pub(super) fn next_link(&mut self) -> LinkId {
         self.links_ever += 1;

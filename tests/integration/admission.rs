@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prunella::api::setup::{self, InviteOptions};
-use prunella::security::{self, Issuer};
+use prunella::security::{self, CERTIFICATE_LIFE, Credentials, IssuingKey};
 
 use super::mesh::{Mesh, Node, PATIENCE, Plan, invite, until};
 use super::process::run;
@@ -90,29 +90,32 @@ async fn a_node_of_another_trust_domain_gets_no_link() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_expired_certificate_neither_starts_a_node_nor_opens_a_link() {
+async fn a_node_whose_certificate_expired_while_it_was_away_is_taken_back_but_not_for_ever() {
     let mut mesh = Mesh::found(Plan::pair()).await;
-    let issuer = Issuer::load(&mesh.nodes[0].dir).unwrap().unwrap();
-    let node = &mut mesh.nodes[1];
-    node.kill();
-    let identity = security::create_identity(&node.dir).unwrap();
-    let expired = issuer.renew(&identity.peer(), unix_now() - 30 * 24 * 3600).unwrap();
-    security::store_membership(&node.dir, &expired, issuer.authority_der()).unwrap();
-    node.run(&["up"]).await.fails(1, &["certificate has expired", "prunella invite", "prunella join"]);
-
-    // Valid when the node starts, expired when it wants a link: nobody trusts the start.
-    let soon = issuer.with_certificate_life(Duration::from_secs(2));
-    let started = unix_now();
-    let short = soon.renew(&identity.peer(), started).unwrap();
-    security::store_membership(&node.dir, &short, soon.authority_der()).unwrap();
-    mesh.nodes[0].kill();
-    mesh.nodes[1].start().await;
-    until("the certificate expired", PATIENCE, async || {
-        if unix_now() > started + 2 { Ok(()) } else { Err("not yet".to_owned()) }
-    })
-    .await;
-    mesh.nodes[0].start().await;
-    is_refused(&mesh.nodes[0], &mesh.nodes[1], "expired").await;
+    let authority = security::load_authority(&mesh.nodes[0].dir, None).unwrap();
+    for (days_ago, is_back) in [(29, true), (40, false)] {
+        let node = &mut mesh.nodes[1];
+        node.kill();
+        let credentials = Credentials::load(&node.dir).unwrap();
+        let issued = unix_now() - days_ago * 24 * 3600;
+        let then = IssuingKey::appointed_by(&authority, issued).unwrap();
+        let expired = then.issue(&credentials.peer(), issued, CERTIFICATE_LIFE).unwrap();
+        credentials.replace_certificate(expired).unwrap();
+        security::store(&node.dir, &credentials).unwrap();
+        node.start().await;
+        if is_back {
+            mesh.whole().await;
+            assert!(Credentials::load(&mesh.nodes[1].dir).unwrap().certificate_expiry_unix() > unix_now());
+        } else {
+            let node = &mesh.nodes[1];
+            until("the node told what to do", PATIENCE, async || {
+                let told = node.log().contains("ask for a token with `prunella invite`");
+                if told { Ok(()) } else { Err(node.log()) }
+            })
+            .await;
+            assert_eq!(node.status().await.unwrap().links_up, 0);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,7 +129,7 @@ async fn secrets_are_the_owners_and_never_logged() {
     for node in &mut mesh.nodes {
         node.stop().await;
     }
-    let keys = ["n0/identity.key", "n0/authority.key", "n1/identity.key"];
+    let keys = ["n0/identity.key", "n0/authority.key", "n0/issuing.key", "n1/identity.key"];
     let logs: String = mesh.nodes.iter().map(Node::log).collect();
     assert!(logs.contains("node is up") && logs.contains("link established"), "there is no log to look into");
     assert!(!logs.contains(&token), "a token is in the log");
@@ -144,7 +147,8 @@ async fn secrets_are_the_owners_and_never_logged() {
     }
     let readable: BTreeSet<String> =
         files(&mesh.nodes[0].dir).into_iter().filter(|(_, mode)| mode & 0o077 != 0).map(|(name, _)| name).collect();
-    let public = ["authority.pem", "certificate.pem", "config.toml", "policy.toml"].map(String::from);
+    let public = ["authority.pem", "certificate.pem", "config.toml", "issuing.pem", "policy.toml", "statements"]
+        .map(String::from);
     let unexpected: Vec<_> = readable.iter().filter(|name| !public.contains(name)).collect();
     assert!(unexpected.is_empty(), "readable by others: {unexpected:?}");
 }

@@ -9,6 +9,7 @@
 mod actors;
 mod admission;
 mod bad_input;
+mod certificates;
 mod chaos;
 mod datapath;
 mod datapath_batches;

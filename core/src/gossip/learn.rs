@@ -28,7 +28,7 @@ impl Gossip {
             }
             return false;
         }
-        if self.trust.is_convicted(&record.id.origin) {
+        if self.trust.is_convicted(&record.id.origin) || self.statements.is_expelled(&record.id.origin) {
             return false;
         }
         self.take_in(proven, now, effects)
@@ -133,6 +133,10 @@ pub(super) fn changed(id: &RecordId, subject: Subject<'_>) -> Option<Effect> {
             provider: id.origin,
             name: id.key.clone(),
             exposed: matches!(body, Some(Body::Service)),
+        },
+        Kind::Statement => match body {
+            Some(Body::Statement(bytes)) => Effect::StatementHeard { statement: bytes.clone() },
+            _ => return None,
         },
         // A shared value is told with all others under its key.
         Kind::Equivocation | Kind::Shared | Kind::Links | Kind::Judgments => return None,

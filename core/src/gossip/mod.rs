@@ -17,6 +17,7 @@ mod publish;
 mod repair;
 mod shared;
 mod spread;
+mod statements;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ use own_links::OwnLinks;
 use repair::Repair;
 use shared::SharedState;
 use spread::Outbox;
+use statements::Statements;
 use trust::Trust;
 
 /// What the role may hear.
@@ -87,6 +89,20 @@ pub enum Input {
         name: String,
         /// Whether it is exposed.
         exposed: bool,
+    },
+    /// This node hands on what the authority of the mesh, or an issuer, has said.
+    SetStatement {
+        /// What it is about: statements with one subject take each other's place.
+        subject: String,
+        /// The statement with its proof.
+        statement: Vec<u8>,
+    },
+    /// A node is a member no more, or again.
+    Expelled {
+        /// Which.
+        peer: PeerId,
+        /// Whether it is out.
+        expelled: bool,
     },
     /// This node writes a shared key; answered by [`Effect::SharedAnswered`].
     SetShared {
@@ -151,6 +167,11 @@ pub enum Effect {
         /// Whether it is exposed.
         exposed: bool,
     },
+    /// Somebody hands on a statement of the authority; whether it is one, others can tell.
+    StatementHeard {
+        /// The statement with its proof.
+        statement: Vec<u8>,
+    },
     /// A node is believed no more, or again, for what it did and this node saw.
     TrustChanged(TrustReport),
     /// The mesh has come to another verdict about a member.
@@ -197,6 +218,7 @@ pub struct Gossip {
     own_links: OwnLinks,
     node: Option<NodeBody>,
     services: BTreeMap<String, bool>,
+    statements: Statements,
     shared: SharedState,
     next_upkeep: Instant,
 }
@@ -234,6 +256,7 @@ impl Gossip {
             own_links: OwnLinks::new(begins),
             node: None,
             services: BTreeMap::new(),
+            statements: Statements::default(),
             shared: SharedState::default(),
             next_upkeep: now + UPKEEP_EVERY,
         }
@@ -325,6 +348,8 @@ impl Gossip {
                 self.services.insert(name, exposed);
                 self.republish(&id, now, effects);
             }
+            Input::SetStatement { subject, statement } => self.state(subject, statement, now, effects),
+            Input::Expelled { peer, expelled } => self.expel(peer, expelled, now, effects),
             Input::SetShared { key, value, ticket } => self.set_shared(key, value, ticket, now, effects),
             Input::QuorumChanged(quorum) => self.set_quorum(quorum),
             Input::ResyncRequested => self.resync(effects),

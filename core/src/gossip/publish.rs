@@ -110,6 +110,7 @@ impl Gossip {
             Kind::Judgments => Some(Body::Judgments(self.own_links.judgments_told().clone())),
             Kind::Shared => self.shared().said(&id.origin, &id.key).cloned().map(Body::Shared),
             Kind::Service => self.services.get(&id.key).map(|e| if *e { Body::Service } else { Body::Withdrawn }),
+            Kind::Statement => self.statements.said(&id.key),
             Kind::Equivocation => None,
         }
     }
@@ -138,7 +139,7 @@ pub(super) fn is_ahead(time_ms: u64, unix_ms: u64) -> bool {
 /// How long such a record holds without being renewed; a node renews its own at half of it.
 fn life(kind: Kind, body: &Body) -> Duration {
     match (kind, body) {
-        (Kind::Node | Kind::Service, _) => Duration::from_secs(24 * 3600),
+        (Kind::Node | Kind::Service | Kind::Statement, _) => Duration::from_secs(24 * 3600),
         // What ends earlier than that is told; only a node that is gone for good leaves its last word behind.
         (Kind::Links | Kind::Judgments, _) => Duration::from_secs(6 * 3600),
         // Never renewed: it ends with the proof.

@@ -25,7 +25,7 @@ pub use verify::verify_all;
 
 use crate::limits::{
     ADDRESSES_MAX, LINKS_PER_NODE_MAX, NODE_NAME_BYTES_MAX, RECORD_KEY_BYTES_MAX, RECORD_LIFE_MAX, REGION_BYTES_MAX,
-    SERVICE_NAME_BYTES_MAX,
+    SERVICE_NAME_BYTES_MAX, STATEMENT_BYTES_MAX,
 };
 use crate::shared::{self, Write};
 use crate::{Label, PeerId, Rejected};
@@ -45,6 +45,8 @@ pub enum Kind {
     Shared,
     /// What the origin makes of its neighbors. Key empty.
     Judgments,
+    /// What the authority of the mesh, or an issuer, has said; the origin only hands it on. Key: its subject.
+    Statement,
 }
 
 impl Kind {
@@ -102,6 +104,8 @@ pub enum Body {
     Shared(Write),
     /// For [`Kind::Judgments`].
     Judgments(JudgmentsBody),
+    /// For [`Kind::Statement`]: the statement with its proof, which are for others to read.
+    Statement(Vec<u8>),
 }
 
 /// What a node says of itself.
@@ -173,6 +177,10 @@ impl Record {
             (Kind::Links, Body::Links(body)) if key_free => body.check(),
             (Kind::Judgments, Body::Judgments(body)) if key_free => body.check(),
             (Kind::Service, Body::Service | Body::Withdrawn) if is_service_name(&self.id.key) => Ok(()),
+            (Kind::Statement, Body::Statement(bytes)) if is_subject(&self.id.key) => {
+                if bytes.len() <= STATEMENT_BYTES_MAX { Ok(()) } else { Err(Rejected::OverLimit) }
+            }
+            (Kind::Statement, Body::Withdrawn) if is_subject(&self.id.key) => Ok(()),
             // What it proves is checked with its signatures, by [`Equivocation::check`].
             (Kind::Equivocation, Body::Equivocation(_)) => Ok(()),
             (Kind::Shared, Body::Shared(write)) if shared::is_key(&self.id.key) => {
@@ -228,6 +236,11 @@ impl JudgmentsBody {
 pub fn is_service_name(name: &str) -> bool {
     (1..=SERVICE_NAME_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// Whether `key` can be a statement's subject: 16 hexadecimal digits.
+fn is_subject(key: &str) -> bool {
+    key.len() == 16 && key.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 #[cfg(test)]

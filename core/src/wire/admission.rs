@@ -21,6 +21,13 @@ pub enum Admission {
     },
     /// A fresh certificate for the key that the connection's client certificate already proves.
     Renew,
+    /// A fresh certificate for a member whose certificate has expired, and so can prove nothing in a handshake.
+    Return {
+        /// The certificate that has expired and its issuer's, DER.
+        chain: Vec<Vec<u8>>,
+        /// As for `Join`, by the certificate's key.
+        proof: Vec<u8>,
+    },
 }
 
 /// What the inviter answers.
@@ -28,10 +35,10 @@ pub enum Admission {
 pub enum AdmissionReply {
     /// Welcome.
     Admitted {
-        /// The new node's certificate, DER.
-        certificate: Vec<u8>,
-        /// The authority's certificate, DER.
-        authority: Vec<u8>,
+        /// The node's certificate and its issuer's, DER.
+        chain: Vec<Vec<u8>>,
+        /// The certificates of the authorities that the mesh trusts, DER, the newest first.
+        authorities: Vec<Vec<u8>>,
         /// Where to find the first neighbors.
         neighbors: Vec<(PeerId, Vec<SocketAddr>)>,
     },
@@ -57,6 +64,12 @@ pub enum Refusal {
     /// This node cannot issue certificates.
     #[error("this node holds no issuing key; join through the node that made the token")]
     NotAnIssuer,
+    /// The certificate with which the host returns is not one of a member, or expired too long ago.
+    #[error("the certificate cannot be renewed any more; ask for a token with `prunella invite`")]
+    Lapsed,
+    /// The node was revoked.
+    #[error("this node was revoked; an operator must reinstate it")]
+    Revoked,
     /// The node failed while admitting.
     #[error("the inviting node failed; see its log")]
     Failed,

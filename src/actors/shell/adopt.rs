@@ -39,6 +39,8 @@ impl Shell {
             gossip::Input::Loaded(loaded),
             gossip::Input::Announce(body),
         ];
+        // Before what the store holds: what the expelled have said is not taken up again.
+        first.splice(1..1, self.told_to_gossip());
         let exposed = self.services().exposed().into_iter();
         first.extend(exposed.map(|(name, _)| gossip::Input::SetService { name, exposed: true }));
         let (seed, now) = (self.host.random_u64(), self.clock.now());

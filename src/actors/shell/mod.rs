@@ -13,6 +13,7 @@ mod repair;
 mod roster;
 mod routes;
 mod sampler;
+mod statements;
 mod traces;
 mod writes;
 
@@ -87,6 +88,10 @@ pub struct Shell {
     pub recorder: Option<Arc<Recorder>>,
     /// A plan wants the certificate renewed now.
     pub renewal_wanted: Notify,
+    /// What the authorities said has changed, and is not on disk yet.
+    pub trust_changed: Notify,
+    /// Whether this node holds an issuing key.
+    issues: AtomicBool,
     /// The rules in force.
     pub rules: Arc<ArcSwap<RuleSet>>,
     /// Whom this node wants links with.
@@ -155,6 +160,8 @@ impl Shell {
             journal,
             recorder,
             renewal_wanted: Notify::new(),
+            trust_changed: Notify::new(),
+            issues: AtomicBool::new(false),
             rebuild_wanted: RebuildWanted::default(),
             sheds: Arc::default(),
             rules: Arc::default(),
@@ -180,6 +187,16 @@ impl Shell {
     /// What this node exposes and forwards.
     pub fn services(&self) -> &Services {
         self.services.get().expect("BUG: services are set before any actor starts")
+    }
+
+    /// Whether this node holds an issuing key.
+    pub fn issues(&self) -> bool {
+        self.issues.load(Ordering::Relaxed)
+    }
+
+    /// This node holds an issuing key.
+    pub fn set_issues(&self) {
+        self.issues.store(true, Ordering::Relaxed);
     }
 
     /// Milliseconds since the Unix epoch, as the wall clock has it; it may jump.
@@ -301,6 +318,7 @@ impl Perform for Shell {
             Command::ForgetRecord { id } => self.forget_record(&id),
             Command::NodeChanged { peer, body } => self.known.set_node(peer, body),
             Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),
+            Command::StatementHeard { statement } => self.hear_statement(&statement),
             Command::MemberChanged(change) => self.tell_member(&change),
             Command::TrustChanged { peer, trusted } => {
                 if trusted {

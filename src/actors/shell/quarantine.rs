@@ -80,6 +80,10 @@ impl Shell {
 
     /// Deals with a node again, as before.
     pub(super) fn readmit(&self, peer: PeerId) {
+        // Whether it is believed is one thing; whether it is a member, the authority says.
+        if self.credentials.is_revoked(&peer) {
+            return;
+        }
         let Some(Held { neighbor_at }) = self.roster.quarantine.leave(&peer) else { return };
         tracing::info!(peer = %peer.short(), name = self.known.name(&peer), "readmitted: it is dealt with again");
         self.directory.deliver(Route::Pathfinder(pathfinder::Input::Quarantined { peer, quarantined: false }));

@@ -3,6 +3,7 @@
 //!
 //! On the control socket each is one line of JSON, at most `limits::CONTROL_LINE_BYTES_MAX` long.
 
+mod certificate;
 mod incident;
 mod path;
 mod region;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use prunella_core::PeerId;
 use serde::{Deserialize, Serialize};
 
+pub use certificate::{CertificateInfo, CertificatesInfo, StatementInfo};
 pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
 pub use path::{LaneInfo, PathInfo, PathLinkInfo, PathWhy};
 pub use prunella_core::latency::LatencySummary;
@@ -46,6 +48,22 @@ pub enum Request {
         /// Whether to tell of each path what speaks for it and against it.
         #[serde(default)]
         why: bool,
+    },
+    /// Certificates, and what the authority has said; [`Response::Certificates`].
+    Certificates,
+    /// Renew this node's certificate now; [`Response::Certificates`].
+    RotateCertificate,
+    /// Say to the whole mesh that a node is a member no more; only an issuer can. [`Response::Done`].
+    Revoke {
+        /// A peer id, a prefix of one, or a node's name.
+        peer: String,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Take a revocation back; only an issuer can. [`Response::Done`].
+    Reinstate {
+        /// A peer id, or a prefix of one.
+        peer: String,
     },
     /// The actors; [`Response::Actors`].
     Actors,
@@ -175,6 +193,18 @@ pub enum Response {
     },
     /// To [`Request::Regions`].
     Regions(RegionsInfo),
+    /// To [`Request::Certificates`] and [`Request::RotateCertificate`].
+    Certificates(CertificatesInfo),
+    /// Some of the certificates, in full.
+    Certificate {
+        /// Which.
+        certificates: Vec<CertificateInfo>,
+    },
+    /// What is wrong.
+    Problems {
+        /// One line each.
+        problems: Vec<String>,
+    },
     /// To [`Request::Paths`], best first.
     Paths {
         /// The destination.

@@ -1,5 +1,6 @@
 //! Responses as text for people and as JSON for programs. Pure: the same response at the same time gives the same text.
 
+mod certificate;
 mod chaos;
 mod healing;
 mod membership;
@@ -38,6 +39,9 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Members(standing) => membership::members(standing, &mut page),
         Response::Peers { peers } => routing::peers(peers, &mut page),
         Response::Links { links } => routing::links(links, &mut page),
+        Response::Certificates(info) => certificate::list(info, now_unix_ms, &mut page),
+        Response::Certificate { certificates } => certificates.iter().for_each(|one| certificate::one(one, &mut page)),
+        Response::Problems { problems } => certificate::problems(problems, &mut page),
         Response::Regions(info) => region::regions(info, &mut page),
         Response::Paths { destination, paths } => routing::paths(*destination, paths, &mut page),
         Response::Ping { peer, rtt_us, via } => routing::ping(*peer, *rtt_us, via, &mut page),

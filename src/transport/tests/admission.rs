@@ -19,8 +19,8 @@ async fn a_host_joins_once_and_is_a_member() {
     let identity = Identity::from_secret(&[9; 32]);
     let membership = soon(join(&Machine::shared(), &token, &identity)).await.unwrap();
     assert_eq!(membership.neighbors, vec![(inviter.peer(), vec![inviter.address()])]);
-    let credentials = Credentials::new(identity.clone(), membership.certificate, membership.authority).unwrap();
-    assert_eq!((credentials.peer(), credentials.trust_domain()), (identity.peer(), "lab"));
+    let credentials = Credentials::new(identity.clone(), membership.chain, &membership.authorities).unwrap();
+    assert_eq!((credentials.peer(), credentials.trust_domain().as_str()), (identity.peer(), "lab"));
 
     assert_eq!(soon(join(&Machine::shared(), &token, &identity)).await, Err(JoinError::Refused(Refusal::Replayed)));
 }

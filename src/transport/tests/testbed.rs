@@ -15,7 +15,7 @@ use prunella_core::{Label, LinkId, PeerId};
 
 use crate::datapath::{Event, Port, Route};
 use crate::host::Machine;
-use crate::security::{Authority, Credentials, Issuer, Token};
+use crate::security::{Authority, Credentials, Issuer, IssuingKey, Token};
 use crate::transport::{
     Admitter, Gate, Inbound, LinkEvent, LinkSetup, Links, RouteHook, Services, SessionSetup, Sessions,
 };
@@ -91,9 +91,9 @@ impl Admitter for Inviter {
     fn admit(&self, admission: Admission, _from: Option<PeerId>, exporter: [u8; 32]) -> AdmissionReply {
         let mut mark = |id: &[u8; 16], _expires| Ok(self.used.lock().unwrap().insert(*id));
         match self.issuer.admit(&admission, &exporter, now(), &mut mark) {
-            Ok(certificate) => AdmissionReply::Admitted {
-                certificate,
-                authority: self.issuer.authority_der().to_vec(),
+            Ok(chain) => AdmissionReply::Admitted {
+                chain,
+                authorities: self.issuer.key().authority_ders(),
                 neighbors: self.neighbors.clone(),
             },
             Err(refusal) => AdmissionReply::Refused(refusal),
@@ -105,13 +105,14 @@ impl Mesh {
     /// A mesh in which the node with seed 1 admits hosts.
     pub(super) fn new() -> Self {
         let authority = Authority::found(&"lab".parse().unwrap(), now()).unwrap();
-        Self { issuer: Arc::new(Issuer::new(authority, Identity::from_secret(&[1; 32]).peer())) }
+        let key = IssuingKey::appointed_by(&authority, now()).unwrap();
+        Self { issuer: Arc::new(Issuer::new(key, Identity::from_secret(&[1; 32]).peer())) }
     }
 
     pub(super) fn credentials(&self, seed: u8) -> Credentials {
         let identity = Identity::from_secret(&[seed; 32]);
-        let certificate = self.issuer.renew(&identity.peer(), now()).unwrap();
-        Credentials::new(identity, certificate, self.issuer.authority_der().to_vec()).unwrap()
+        let chain = self.issuer.renew(&identity.peer(), now()).unwrap();
+        Credentials::new(identity, chain, &self.issuer.key().authority_ders()).unwrap()
     }
 
     /// An invitation by `inviter`, at these addresses.

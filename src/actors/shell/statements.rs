@@ -1,0 +1,87 @@
+//! What the authority of the mesh says, and what this node does about it.
+
+use prunella_core::PeerId;
+use prunella_core::gossip;
+use prunella_core::wiring::Route;
+
+use super::Shell;
+use crate::security::{Said, Statement};
+
+impl Shell {
+    /// Takes in what somebody hands on. What is no news, or proves nothing, changes nothing.
+    pub fn hear_statement(&self, bytes: &[u8]) {
+        match self.credentials.hear(bytes, self.host.unix_time().as_secs()) {
+            Ok(Some(said)) => self.obey(&said),
+            Ok(None) => {}
+            Err(reason) => {
+                self.reject(prunella_core::Rejected::Unauthorized);
+                tracing::warn!(%reason, "somebody handed on a statement that does not prove itself");
+            }
+        }
+    }
+
+    /// Isolates whom the authority had revoked before this node started, before anybody is dialed.
+    pub fn keep_out_the_revoked(&self) {
+        for said in self.credentials.said() {
+            if let Statement::Revoked { peer, .. } = said.statement
+                && let Err(reason) = self.quarantine(peer)
+            {
+                tracing::error!(peer = %peer.short(), reason, "a revoked node could not be isolated");
+            }
+        }
+    }
+
+    /// Does what a statement says: it counts already in handshakes.
+    fn obey(&self, said: &Said) {
+        self.trust_changed.notify_one();
+        self.hand_on(said);
+        match &said.statement {
+            Statement::Revoked { peer, reason } if *peer == self.credentials.peer() => {
+                tracing::error!(reason, "this node was revoked: nobody deals with it any more");
+            }
+            Statement::Revoked { peer, reason } => {
+                tracing::warn!(peer = %peer.short(), name = self.known.name(peer), reason, "a node was revoked");
+                self.expel(*peer, true);
+                if let Err(reason) = self.quarantine(*peer) {
+                    tracing::error!(peer = %peer.short(), reason, "the revoked node could not be isolated");
+                }
+            }
+            Statement::Reinstated { peer } => {
+                tracing::info!(peer = %peer.short(), name = self.known.name(peer), "a node was reinstated");
+                self.expel(*peer, false);
+                self.readmit(*peer);
+            }
+            Statement::Dismissed { issuer } => tracing::warn!(issuer = %issuer.short(), "an issuer was dismissed"),
+            Statement::Succeeded { .. } => {
+                tracing::info!("another authority takes the place of the one before; both are trusted");
+            }
+            Statement::Retired { .. } => tracing::info!("an authority has retired"),
+        }
+    }
+
+    /// Tells a gossip role that begins what it has to know: who was expelled, and, from an issuer, what to hand on.
+    pub(super) fn told_to_gossip(&self) -> Vec<gossip::Input> {
+        let said = self.credentials.said();
+        let expelled = said.iter().filter_map(|said| match said.statement {
+            Statement::Revoked { peer, .. } => Some(gossip::Input::Expelled { peer, expelled: true }),
+            _ => None,
+        });
+        let handed_on = said.iter().filter(|_| self.issues()).map(handed_on);
+        expelled.chain(handed_on).collect()
+    }
+
+    /// An issuer hands on everything that it hears, so that newcomers hear it as long as there is one.
+    fn hand_on(&self, said: &Said) {
+        if self.issues() {
+            self.directory.deliver(Route::Gossip(handed_on(said)));
+        }
+    }
+
+    fn expel(&self, peer: PeerId, expelled: bool) {
+        self.directory.deliver(Route::Gossip(gossip::Input::Expelled { peer, expelled }));
+    }
+}
+
+fn handed_on(said: &Said) -> gossip::Input {
+    gossip::Input::SetStatement { subject: said.statement.subject(), statement: said.to_bytes() }
+}

@@ -1,0 +1,130 @@
+//! What the node answers about certificates, and what an issuer does about members.
+
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use prunella_core::PeerId;
+
+use super::answers::Answers;
+use super::error::{Error, ErrorKind};
+use super::vocabulary::{CertificateInfo, CertificatesInfo, Response, StatementInfo};
+use crate::security::{Issuer, Role, Said, Statement, Summary};
+
+impl Answers {
+    /// What this node sees of certificates.
+    pub(super) fn certificates(&self) -> CertificatesInfo {
+        let (shell, now) = (self.shell(), self.shell().host.unix_time().as_secs());
+        let own = shell.credentials.chain_ders();
+        let mut certificates = Vec::new();
+        let me = shell.credentials.peer();
+        certificates.extend(own.first().and_then(|der| self.certificate(Role::Node, der, Some(me), now)));
+        certificates.extend(own.get(1).and_then(|der| self.certificate(Role::Issuer, der, None, now)));
+        for der in shell.credentials.authority_ders() {
+            certificates.extend(self.certificate(Role::Authority, &der, None, now));
+        }
+        for (peer, chain) in shell.links().chains() {
+            certificates.extend(chain.first().and_then(|der| self.certificate(Role::Node, der, Some(peer), now)));
+        }
+        let statements: Vec<StatementInfo> = shell.credentials.said().iter().map(|said| self.statement(said)).collect();
+        let wrong = |info: &CertificateInfo| {
+            info.problem.as_ref().map(|problem| format!("{} {}: {problem}", info.role, info.name))
+        };
+        let mut problems: Vec<String> = certificates.iter().filter_map(wrong).collect();
+        if shell.credentials.is_revoked(&me) {
+            problems.push("this node is revoked".to_owned());
+        }
+        CertificatesInfo { certificates, statements, problems }
+    }
+
+    fn certificate(&self, role: Role, der: &[u8], peer: Option<PeerId>, now: u64) -> Option<CertificateInfo> {
+        let summary = Summary::of(role, der)?;
+        let problem = summary.problem(now);
+        let Summary { spiffe_id, from_unix, until_unix, fingerprint, .. } = summary;
+        let name = peer.map_or_else(|| fingerprint[..10].to_owned(), |peer| self.shell().known.name(&peer));
+        let role = match role {
+            Role::Node => "node",
+            Role::Issuer => "issuer",
+            Role::Authority => "authority",
+        };
+        let role = role.to_owned();
+        Some(CertificateInfo { role, name, peer, spiffe_id, from_unix, until_unix, fingerprint, problem })
+    }
+
+    fn statement(&self, said: &Said) -> StatementInfo {
+        let name = |peer: &PeerId| self.shell().known.name(peer);
+        let (kind, subject, name, reason) = match &said.statement {
+            Statement::Revoked { peer, reason } => ("revoked", peer.to_string(), name(peer), reason.clone()),
+            Statement::Reinstated { peer } => ("reinstated", peer.to_string(), name(peer), String::new()),
+            Statement::Dismissed { issuer } => ("dismissed", issuer.to_string(), String::new(), String::new()),
+            Statement::Succeeded { authority } => {
+                let fingerprint = HEXLOWER.encode(&crate::security::fingerprint(authority));
+                ("succeeded", fingerprint, String::new(), String::new())
+            }
+            Statement::Retired { authority } => ("retired", HEXLOWER.encode(authority), String::new(), String::new()),
+        };
+        StatementInfo { at_unix: said.at_unix, kind: kind.to_owned(), subject, name, reason }
+    }
+
+    /// Renews this node's certificate now, and waits until that is done.
+    pub(super) async fn rotate(&self) -> Result<Response, Error> {
+        let shell = self.shell();
+        let before = shell.credentials.chain_ders();
+        shell.renewal_wanted.notify_one();
+        let renewed = async {
+            while shell.credentials.chain_ders() == before {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, renewed).await {
+            Ok(()) => Ok(Response::Certificates(self.certificates())),
+            Err(_) => {
+                let text = "no issuer has renewed the certificate in time; the log says what was tried";
+                Err(Error::new(ErrorKind::TimedOut, text))
+            }
+        }
+    }
+
+    /// Says to the whole mesh that a node is a member no more.
+    pub(super) fn revoke(&self, peer: &str, reason: String) -> Result<Response, Error> {
+        let peer = self.find(peer)?;
+        if peer == self.shell().credentials.peer() {
+            let text = "this node would revoke itself; run `revoke` on another issuer";
+            return Err(Error::new(ErrorKind::InvalidInput, text));
+        }
+        self.state(Statement::Revoked { peer, reason })
+    }
+
+    /// Says to the whole mesh that a node that was revoked is a member again.
+    pub(super) fn reinstate(&self, peer: &str) -> Result<Response, Error> {
+        let revoked = |said: &Said| match said.statement {
+            // Nobody knows the name of a revoked node: its own word for it was dropped.
+            Statement::Revoked { peer: id, .. } if id.to_string().starts_with(peer) => Some(id),
+            _ => None,
+        };
+        let found: Vec<PeerId> = self.shell().credentials.said().iter().filter_map(revoked).collect();
+        match found[..] {
+            [peer] => self.state(Statement::Reinstated { peer }),
+            [] => Err(Error::new(ErrorKind::PeerNotFound, format!("no node that begins with {peer:?} is revoked"))),
+            _ => Err(Error::new(ErrorKind::InvalidInput, format!("several revoked nodes begin with {peer:?}"))),
+        }
+    }
+
+    fn state(&self, statement: Statement) -> Result<Response, Error> {
+        let shell = self.shell();
+        let issuer = Issuer::load(self.dir())?.ok_or_else(|| {
+            Error::new(ErrorKind::Identity, "this node holds no issuing key; run the command on one that does")
+        })?;
+        let mut now = shell.host.unix_time().as_secs();
+        // A second thought within the same second must still count.
+        let subject = statement.subject();
+        if let Some(known) = shell.credentials.said().iter().find(|said| said.statement.subject() == subject) {
+            now = now.max(known.at_unix + 1);
+        }
+        let said = issuer.key().say(statement, now)?;
+        shell.hear_statement(&said.to_bytes());
+        Ok(Response::Done)
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,51 @@
+//! Certificates, and what the authority of the mesh has said.
+
+use prunella_core::PeerId;
+use serde::{Deserialize, Serialize};
+
+/// Every certificate that a node sees, and what the authority has said since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificatesInfo {
+    /// This node's own, its issuer's, the authorities', then those of the neighbors, as they showed them last.
+    pub certificates: Vec<CertificateInfo>,
+    /// What holds of what the authority and its issuers said.
+    pub statements: Vec<StatementInfo>,
+    /// What is wrong, one line each; empty if nothing is.
+    pub problems: Vec<String>,
+}
+
+/// One certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateInfo {
+    /// `node`, `issuer` or `authority`.
+    pub role: String,
+    /// Whose: the name of a node; for others the beginning of the fingerprint.
+    pub name: String,
+    /// The node; `None` for issuers and authorities.
+    pub peer: Option<PeerId>,
+    /// Its SPIFFE ID.
+    pub spiffe_id: String,
+    /// The first second at which it is valid, since the Unix epoch.
+    pub from_unix: u64,
+    /// The last one.
+    pub until_unix: u64,
+    /// BLAKE3 over the DER form, 64 hexadecimal digits.
+    pub fingerprint: String,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+}
+
+/// Something that the authority, or an issuer, has said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatementInfo {
+    /// When, in seconds since the Unix epoch.
+    pub at_unix: u64,
+    /// `revoked`, `reinstated`, `dismissed`, `succeeded` or `retired`.
+    pub kind: String,
+    /// Of whom: a peer id, an issuer's key, or the fingerprint of an authority.
+    pub subject: String,
+    /// The name of the node, if it is known.
+    pub name: String,
+    /// Why, if a reason was given.
+    pub reason: String,
+}

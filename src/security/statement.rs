@@ -1,0 +1,189 @@
+//! Statements: what the authority of a mesh, or an issuer that it appointed, says to every node.
+//!
+//! A statement proves itself: it carries the certificates of whoever signed it. So it may travel by anybody's hands, is
+//! kept on disk as it came, and is checked again whenever it is read. It was true when it was said, so its certificates
+//! are judged by that moment, and a revocation outlives the issuer that said it.
+
+use bincode::{Decode, Encode};
+use prunella_core::PeerId;
+use prunella_core::limits::{STATEMENT_BYTES_MAX, STATEMENT_REASON_BYTES_MAX};
+use prunella_core::wire::codec;
+use rcgen::CertificateParams;
+use rustls::pki_types::{CertificateDer, UnixTime};
+
+use crate::security::authority::sign;
+use crate::security::bundle::{Bundle, Rank, word_uri};
+use crate::security::issuing::leaf_params;
+use crate::security::keys::Signer;
+use crate::security::{Refused, SecurityError, TrustDomain, fingerprint};
+
+/// What can be said. An authority may say all of it, an issuer what is about nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Statement {
+    /// A node is a member no more, whatever certificates it holds.
+    Revoked {
+        /// The node.
+        peer: PeerId,
+        /// Why, for people; at most [`STATEMENT_REASON_BYTES_MAX`] bytes.
+        reason: String,
+    },
+    /// A node that was revoked is a member again.
+    Reinstated {
+        /// The node.
+        peer: PeerId,
+    },
+    /// An issuer is one no more: nothing that it certified counts. By an authority only.
+    Dismissed {
+        /// The issuer's key.
+        issuer: PeerId,
+    },
+    /// There is another authority, which takes the place of the one that says so; both count. By an authority only.
+    Succeeded {
+        /// The other authority's certificate, DER.
+        authority: Vec<u8>,
+    },
+    /// An authority counts no more, unless it is the only one. By an authority only.
+    Retired {
+        /// The [`fingerprint`](crate::security::fingerprint) of its certificate.
+        authority: [u8; 32],
+    },
+}
+
+/// A statement as it was said, and whoever said it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// What.
+    pub statement: Statement,
+    /// When, in seconds since the Unix epoch.
+    pub at_unix: u64,
+    /// The bytes as made or received: those that were signed, the chain, and the signature.
+    bytes: Vec<u8>,
+}
+
+/// What is signed: the trust domain, when, and what.
+type Signed = (String, u64, Statement);
+/// What travels: the encoded [`Signed`], the certificates of whoever signed it, leaf first, and the signature.
+type Sealed = (Vec<u8>, Vec<Vec<u8>>, Vec<u8>);
+
+impl Statement {
+    /// Statements with the same subject take each other's place; 16 hexadecimal digits.
+    pub fn subject(&self) -> String {
+        let (kind, key) = match self {
+            Statement::Revoked { peer, .. } | Statement::Reinstated { peer } => (0, peer.to_bytes()),
+            Statement::Dismissed { issuer } => (1, issuer.to_bytes()),
+            Statement::Succeeded { authority } => (2, fingerprint(authority)),
+            Statement::Retired { authority } => (2, *authority),
+        };
+        let hash = blake3::hash(&[[kind].as_slice(), &key].concat());
+        data_encoding::HEXLOWER.encode(&hash.as_bytes()[..SUBJECT_BYTES])
+    }
+
+    /// Whoever must say it at least.
+    fn rank(&self) -> Rank {
+        match self {
+            Statement::Revoked { .. } | Statement::Reinstated { .. } => Rank::Issuer,
+            Statement::Dismissed { .. } | Statement::Succeeded { .. } | Statement::Retired { .. } => Rank::Authority,
+        }
+    }
+
+    /// Of two with one subject that were said in the same second, the one that trusts less counts.
+    fn caution(&self) -> u8 {
+        u8::from(matches!(self, Statement::Revoked { .. } | Statement::Retired { .. }))
+    }
+
+    fn is_sound(&self) -> bool {
+        match self {
+            Statement::Revoked { reason, .. } => {
+                reason.len() <= STATEMENT_REASON_BYTES_MAX && !reason.chars().any(char::is_control)
+            }
+            _ => true,
+        }
+    }
+}
+
+impl Said {
+    /// Signs a statement. The key that signs is named by a certificate that is made for it, so that a verifier of
+    /// certificates can check whoever said it like anybody else.
+    pub(super) fn sign(
+        statement: Statement,
+        now: u64,
+        trust_domain: &TrustDomain,
+        (issuer, signer): (&CertificateParams, &Signer),
+        above: &[CertificateDer<'_>],
+    ) -> Result<Self, SecurityError> {
+        if !statement.is_sound() {
+            return Err(SecurityError::Unsayable);
+        }
+        let name = format!("prunella statement {}", statement.subject());
+        let key = signer.identity().peer();
+        let leaf = sign((issuer, signer), leaf_params(&name, &word_uri(trust_domain))?, &key, (now, now + 1))?;
+        let signed: Signed = (trust_domain.to_string(), now, statement);
+        let message = codec::encode(&signed);
+        let signature = signer.identity().sign(&signed_bytes(&message)).to_vec();
+        let chain = std::iter::once(leaf).chain(above.iter().map(|der| der.to_vec())).collect();
+        let sealed: Sealed = (message, chain, signature);
+        Ok(Self { statement: signed.2, at_unix: now, bytes: codec::encode(&sealed) })
+    }
+
+    /// What travels, at most [`STATEMENT_BYTES_MAX`].
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.bytes.clone()
+    }
+
+    /// Reads what this node has kept of what it checked when it came.
+    ///
+    /// # Errors
+    /// [`Refused::Malformed`] for what is no statement.
+    pub(super) fn reread(bytes: &[u8]) -> Result<Self, Refused> {
+        let (message, _, _): Sealed = codec::decode_canonical(bytes).map_err(|_| Refused::Malformed)?;
+        let (_, at_unix, statement): Signed = codec::decode_canonical(&message).map_err(|_| Refused::Malformed)?;
+        Ok(Self { statement, at_unix, bytes: bytes.to_vec() })
+    }
+
+    /// Checks what came from anywhere; `is_dismissed` tells certificates of issuers that are none any more.
+    ///
+    /// # Errors
+    /// [`Refused::Malformed`] for what is no statement, [`Refused::Stranger`] if no trusted authority stands behind it, or
+    /// only an issuer behind what an authority must say, [`Refused::WrongTrustDomain`] if it is of another mesh,
+    /// [`Refused::KeyMismatch`] for a bad signature.
+    pub(super) fn open(
+        bytes: &[u8],
+        authorities: &Bundle,
+        is_dismissed: impl Fn(&CertificateDer<'_>) -> bool,
+    ) -> Result<Self, Refused> {
+        if bytes.len() > STATEMENT_BYTES_MAX {
+            return Err(Refused::Malformed);
+        }
+        let (message, chain, signature): Sealed = codec::decode_canonical(bytes).map_err(|_| Refused::Malformed)?;
+        let (trust_domain, at_unix, statement): Signed =
+            codec::decode_canonical(&message).map_err(|_| Refused::Malformed)?;
+        if trust_domain != authorities.trust_domain().as_str() {
+            return Err(Refused::WrongTrustDomain);
+        }
+        if !statement.is_sound() {
+            return Err(Refused::Malformed);
+        }
+        let chain: Vec<_> = chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+        if chain.iter().any(is_dismissed) {
+            return Err(Refused::Stranger);
+        }
+        let moment = UnixTime::since_unix_epoch(std::time::Duration::from_secs(at_unix));
+        let rank = authorities.check_word(&chain, &signed_bytes(&message), &signature, moment)?;
+        if rank < statement.rank() {
+            return Err(Refused::Stranger);
+        }
+        Ok(Self { statement, at_unix, bytes: bytes.to_vec() })
+    }
+
+    /// Whether this takes the other's place, which has the same subject.
+    pub(super) fn supersedes(&self, other: &Said) -> bool {
+        (self.at_unix, self.statement.caution()) > (other.at_unix, other.statement.caution())
+    }
+}
+
+/// What the key signs means nothing in another protocol.
+fn signed_bytes(message: &[u8]) -> Vec<u8> {
+    [b"prunella statement v1\0".as_slice(), message].concat()
+}
+
+const SUBJECT_BYTES: usize = 8;
