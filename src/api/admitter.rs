@@ -1,6 +1,7 @@
 //! Admits hosts that show an invitation, and renews members' certificates; on nodes that hold an issuing key.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use prunella_core::wire::admission::Refusal;
 use prunella_core::wire::{Admission, AdmissionReply};
 use prunella_storage::{Batch, Store, StoreError, Tree};
 
+use crate::config::Certificate;
 use crate::host::Host;
 use crate::security::{Credentials, Failure, Issuer, Refused, check_proof};
 use crate::transport::Admitter;
@@ -17,7 +19,9 @@ use crate::transport::Admitter;
 pub(super) struct Door {
     host: Arc<dyn Host>,
     credentials: Credentials,
-    issuer: Issuer,
+    /// Where the issuing key lies, if there is one.
+    dir: PathBuf,
+    validity: Duration,
     /// How long a certificate may have expired that its owner returns with, in seconds.
     grace_s: u64,
     store: Arc<dyn Store>,
@@ -28,27 +32,34 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn new(
         host: Arc<dyn Host>,
-        (credentials, issuer): (Credentials, Issuer),
-        grace: Duration,
+        (credentials, dir): (Credentials, PathBuf),
+        certificates: &Certificate,
         store: Arc<dyn Store>,
         addresses: Vec<SocketAddr>,
     ) -> Self {
         let me = (credentials.peer(), addresses);
-        Self { host, credentials, issuer, grace_s: grace.as_secs(), store, me }
+        let (validity, grace_s) = (certificates.validity(), certificates.grace().as_secs());
+        Self { host, credentials, dir, validity, grace_s, store, me }
     }
 
     fn is_revoked(&self, public_key: &[u8; 32]) -> bool {
         self.credentials.is_revoked(&PeerId::from_public_key(*public_key))
     }
 
+    /// This node as an issuer. An appointment may be renewed, or made, while the node runs.
+    fn issuer(&self) -> Result<Issuer, Refusal> {
+        match Issuer::load(&self.dir) {
+            Ok(Some(issuer)) => Ok(issuer.with_certificate_life(self.validity)),
+            Ok(None) => Err(Refusal::NotAnIssuer),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
     fn renew(&self, member: &PeerId, now: u64) -> Result<Vec<Vec<u8>>, Refusal> {
         if self.credentials.is_revoked(member) {
             return Err(Refusal::Revoked);
         }
-        self.issuer.renew(member, now).map_err(|error| {
-            tracing::error!(%error, "a certificate could not be renewed");
-            Refusal::Failed
-        })
+        self.issuer()?.renew(member, now).map_err(|error| failed(&error))
     }
 
     /// Who was a member until its certificate expired is one again, if it holds its key still.
@@ -90,6 +101,11 @@ impl Door {
     }
 }
 
+fn failed(error: &dyn std::error::Error) -> Refusal {
+    tracing::error!(%error, "a host could not be certified");
+    Refusal::Failed
+}
+
 impl Admitter for Door {
     fn admit(&self, admission: Admission, from: Option<PeerId>, exporter: [u8; 32]) -> AdmissionReply {
         let now = self.host.unix_time().as_secs();
@@ -100,7 +116,7 @@ impl Admitter for Door {
             (Admission::Join { public_key, .. }, _) if self.is_revoked(public_key) => Err(Refusal::Revoked),
             (Admission::Join { .. }, _) => {
                 let mut mark = |id: &[u8; 16], expires| self.mark_used(id, expires).map_err(Failure::from);
-                self.issuer.admit(&admission, &exporter, now, &mut mark)
+                self.issuer().and_then(|issuer| issuer.admit(&admission, &exporter, now, &mut mark))
             }
         };
         match issued {

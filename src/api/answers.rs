@@ -77,6 +77,7 @@ impl Answers {
             Request::Paths { destination, why } => self.paths(&destination, why).await,
             Request::Certificates => Ok(Response::Certificates(self.certificates())),
             Request::RotateCertificate => self.rotate().await,
+            Request::Tell { statement } => self.tell(&statement),
             Request::Revoke { peer, reason } => self.revoke(&peer, reason),
             Request::Reinstate { peer } => self.reinstate(&peer),
             Request::Actors => Ok(Response::Actors { actors: self.actors() }),

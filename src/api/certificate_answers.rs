@@ -8,7 +8,7 @@ use prunella_core::PeerId;
 use super::answers::Answers;
 use super::error::{Error, ErrorKind};
 use super::vocabulary::{CertificateInfo, CertificatesInfo, Response, StatementInfo};
-use crate::security::{Issuer, Role, Said, Statement, Summary};
+use crate::security::{Issuer, Refused, Role, Said, Statement, Summary};
 
 impl Answers {
     /// What this node sees of certificates.
@@ -68,20 +68,24 @@ impl Answers {
     /// Renews this node's certificate now, and waits until that is done.
     pub(super) async fn rotate(&self) -> Result<Response, Error> {
         let shell = self.shell();
-        let before = shell.credentials.chain_ders();
+        let mut ended = shell.renewal_ended.subscribe();
+        ended.mark_unchanged();
         shell.renewal_wanted.notify_one();
-        let renewed = async {
-            while shell.credentials.chain_ders() == before {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        match tokio::time::timeout(PATIENCE, renewed).await {
-            Ok(()) => Ok(Response::Certificates(self.certificates())),
-            Err(_) => {
-                let text = "no issuer has renewed the certificate in time; the log says what was tried";
-                Err(Error::new(ErrorKind::TimedOut, text))
-            }
-        }
+        let told = tokio::time::timeout(PATIENCE, ended.changed()).await;
+        told.map_err(|_| Error::new(ErrorKind::TimedOut, "no issuer has answered in time"))?
+            .map_err(|_| Error::new(ErrorKind::Internal, "the node stops"))?;
+        let outcome = ended.borrow().clone();
+        outcome.map_err(|reason| Error::new(ErrorKind::Identity, reason))?;
+        Ok(Response::Certificates(self.certificates()))
+    }
+
+    /// Hears what the authority says, from whoever holds its key.
+    pub(super) fn tell(&self, statement: &str) -> Result<Response, Error> {
+        let bytes = HEXLOWER.decode(statement.as_bytes());
+        let bytes = bytes.map_err(|_| Error::new(ErrorKind::InvalidInput, "not hexadecimal digits"))?;
+        let refused = |refused: Refused| Error::new(ErrorKind::Identity, format!("it proves nothing here: {refused}"));
+        self.shell().hear_statement(&bytes).map_err(refused)?;
+        Ok(Response::Done)
     }
 
     /// Says to the whole mesh that a node is a member no more.
@@ -121,10 +125,11 @@ impl Answers {
             now = now.max(known.at_unix + 1);
         }
         let said = issuer.key().say(statement, now)?;
-        shell.hear_statement(&said.to_bytes());
+        let refused =
+            |refused: Refused| Error::new(ErrorKind::Identity, format!("this issuer is believed no more: {refused}"));
+        shell.hear_statement(&said.to_bytes()).map_err(refused)?;
         Ok(Response::Done)
     }
 }
 
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,6 +2,7 @@
 
 mod admitter;
 mod answers;
+pub mod authority;
 mod certificate_answers;
 pub mod chaos;
 mod chaos_answers;

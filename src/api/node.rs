@@ -76,6 +76,7 @@ pub(super) async fn start_on(
     let shell = Arc::new(Shell::new(parts(config, credentials, host, store, port, recorder).await?));
     let (sessions, events, inbound) = open_transport(dir, &shell, port_events)?;
     shell.keep_out_the_revoked();
+    shell.set_issues(Issuer::load(dir)?.is_some());
     restore_services(&shell)?;
 
     let (stop, stop_wanted) = watch::channel(false);
@@ -247,15 +248,11 @@ fn open_transport(
 ) -> Result<Transport, Error> {
     let system = |error: std::io::Error| Error::new(ErrorKind::System, format!("cannot open the transport: {error}"));
     let (events, link_events) = mpsc::channel(prunella_core::limits::DATAPATH_EVENTS_MAX);
-    let (validity, grace) = (shell.config.certificate.validity(), shell.config.certificate.grace());
-    let admitter = Issuer::load(dir)?.map(|issuer| {
-        shell.set_issues();
-        let issuer = issuer.with_certificate_life(validity);
-        let store = Arc::clone(&shell.store) as Arc<dyn Store>;
-        let issues = (shell.credentials.clone(), issuer);
-        let door = Door::new(Arc::clone(&shell.host), issues, grace, store, shell.advertised.clone());
-        Arc::new(door) as Arc<dyn crate::transport::Admitter>
-    });
+    let store = Arc::clone(&shell.store) as Arc<dyn Store>;
+    let (credentials, addresses) = (shell.credentials.clone(), shell.advertised.clone());
+    let certificates = &shell.config.certificate;
+    let door = Door::new(shell.host.clone(), (credentials, dir.to_path_buf()), certificates, store, addresses);
+    let admitter = Some(Arc::new(door) as Arc<dyn crate::transport::Admitter>);
     let (welcome, relays) = (Arc::downgrade(shell), Arc::downgrade(shell));
     let links = Links::start(LinkSetup {
         credentials: shell.credentials.clone(),

@@ -23,6 +23,7 @@ pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {
                     pause = Duration::ZERO;
+                    shell.set_issues(Issuer::load(&dir).is_ok_and(|issuer| issuer.is_some()));
                     continue;
                 }
                 () = shell.trust_changed.notified() => {
@@ -32,7 +33,9 @@ pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
                 () = shell.renewal_wanted.notified() => {}
             }
         }
-        match renew(&dir, &shell).await {
+        let ended = renew(&dir, &shell).await;
+        shell.renewal_ended.send_replace(ended.clone());
+        match ended {
             Ok(()) => {
                 let expires_unix = shell.credentials.certificate_expiry_unix();
                 tracing::info!(expires_unix, "the certificate was renewed");

@@ -3,6 +3,7 @@
 //! Every command is a [`Request`](crate::api::Request) or a call of the library; nothing here can do more than an embedder.
 
 mod actors;
+mod authority;
 mod cert;
 mod chaos;
 mod completions;
@@ -105,6 +106,8 @@ enum Command {
     Invite(invite::Arguments),
     /// Join a mesh with a token
     Join(join::Arguments),
+    /// Use the key of the mesh's authority: appoint and dismiss issuers, replace the authority
+    Authority(authority::Arguments),
     /// Run the node until it is stopped
     Up(up::Arguments),
     #[command(flatten)]
@@ -160,6 +163,7 @@ impl Cli {
             Command::Init(arguments) => init::run(arguments, &dir, output),
             Command::Invite(arguments) => invite::run(arguments, &dir, output),
             Command::Join(arguments) => runtime.block_on(join::run(arguments, &dir, output)),
+            Command::Authority(arguments) => runtime.block_on(authority::run(arguments, &dir, output)),
             Command::Up(arguments) => runtime.block_on(up::run(arguments, &dir)),
             Command::Node(command) => {
                 let mut session = Session { client: Client::to(&dir.join(SOCKET_NAME)), output };

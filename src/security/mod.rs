@@ -36,7 +36,10 @@ pub use issuer::{Failure, Issuer, MarkUsed, check_proof, join_exporter, prove};
 pub use issuing::IssuingKey;
 pub use refused::{HandshakeRefused, Refused, Side, explain};
 pub use spiffe::{NotASpiffeId, NotATrustDomain, SpiffeId, TrustDomain};
-pub use state::{accept_membership, create_identity, found, load_authority, store};
+pub use state::{
+    accept_appointment, accept_membership, appointment_pem, create_identity, found, issuing_key, load_authority, store,
+    succeed,
+};
 pub use statement::{Said, Statement};
 pub use tls::{
     JOIN_ALPN, LINK_ALPN, SESSION_ALPN, authenticated_peer, join_client, presented_chain, quinn_client, quinn_server,

@@ -18,11 +18,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use data_encoding::BASE64;
+use prunella_core::PeerId;
 use prunella_core::identity::Identity;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::security::{Authority, Credentials, IssuingKey, Said, SecurityError, Token, TrustDomain, fingerprint, keys};
+use crate::security::{
+    Authority, Credentials, IssuingKey, Said, SecurityError, Statement, Token, TrustDomain, fingerprint, keys,
+};
 
 /// Founds a mesh from this state directory at `now`, in seconds since the Unix epoch: makes its authority and its first
 /// node, whose certificate lasts `validity`. An identity that is there already is kept.
@@ -162,6 +165,64 @@ pub(super) fn load_issuing_key(dir: &Path) -> Result<Option<IssuingKey>, Securit
     IssuingKey::from_parts(key, certificates.swap_remove(0), &authorities).map(Some)
 }
 
+/// The key that an authority is to appoint: the one in the state directory, or else a new one.
+///
+/// # Errors
+/// Which file cannot be used, and why.
+pub fn issuing_key(dir: &Path) -> Result<PeerId, SecurityError> {
+    let path = dir.join(ISSUING_KEY);
+    if !path.exists() {
+        keys::create(&path, &keys::generate()?)?;
+    }
+    Ok(keys::load(&path)?.peer())
+}
+
+/// Stores an appointment of this node's issuing key (PEM); returns the last second of it, since the Unix epoch.
+///
+/// # Errors
+/// [`SecurityError::AuthorityMismatch`] if it is of another key, [`SecurityError::OwnCertificate`] if no authority that
+/// this node trusts has made it; otherwise what could not be read or written.
+pub fn accept_appointment(dir: &Path, appointment: &[u8], now: u64) -> Result<u64, SecurityError> {
+    let key = keys::load(&dir.join(ISSUING_KEY))?;
+    let authorities = load_certificates(&dir.join(AUTHORITY))?;
+    let der = CertificateDer::from_pem_slice(appointment).map_err(|_| SecurityError::NotAnAuthority)?;
+    let issuing = IssuingKey::from_parts(key, der.to_vec(), &authorities)?;
+    // Whether it is good shows when something is issued with it.
+    let me = keys::load(&dir.join(IDENTITY))?;
+    let chain = issuing.issue(&me.peer(), now, Duration::from_secs(1))?;
+    Credentials::new(me, chain, &authorities)?;
+    write(&dir.join(ISSUING), appointment)?;
+    Ok(issuing.ends_unix())
+}
+
+/// Has another authority take the place of the one whose key is in `key`, or in the state directory, at `now`: the new
+/// key is written to `new_key`, or else beside the old one, which is renamed. Returns the statement that says so.
+///
+/// # Errors
+/// As [`load_authority`], and what could not be written; then nothing has changed.
+pub fn succeed(dir: &Path, key: Option<&Path>, new_key: Option<&Path>, now: u64) -> Result<Said, SecurityError> {
+    let old = load_authority(dir, key)?;
+    let new = Authority::found(old.trust_domain(), now)?;
+    let said = old.say(Statement::Succeeded { authority: new.certificate_der().to_vec() }, now)?;
+    let path = new_key.map_or_else(|| dir.join(AUTHORITY_KEY), Path::to_path_buf);
+    if path.exists() {
+        let name = format!(".until-{now}");
+        let aside = with_suffix(&path, &name);
+        fs::rename(&path, &aside).map_err(SecurityError::file("rename", &path))?;
+    }
+    keys::create(&path, new.key())?;
+    if dir.join(ISSUING_KEY).exists() {
+        let appointed = new.appoint(&issuing_key(dir)?, now)?;
+        write(&dir.join(ISSUING), pem(&[appointed]).as_bytes())?;
+    }
+    Ok(said)
+}
+
+/// An appointment in the form in which it travels.
+pub fn appointment_pem(der: &[u8]) -> String {
+    pem(&[der.to_vec()])
+}
+
 fn write_membership(dir: &Path, credentials: &Credentials) -> Result<(), SecurityError> {
     write(&dir.join(AUTHORITY), pem(&credentials.authority_ders()).as_bytes())?;
     write(&dir.join(CERTIFICATE), pem(&credentials.chain_ders()).as_bytes())
@@ -233,9 +294,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use prunella_core::PeerId;
-
-    use crate::security::{CERTIFICATE_LIFE, Issuer, Refused, Statement};
+    use crate::security::{CERTIFICATE_LIFE, Issuer, Refused};
 
     const NOW: u64 = 1_800_000_000;
 

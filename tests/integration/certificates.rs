@@ -63,6 +63,74 @@ async fn a_revoked_node_is_out_everywhere_for_ever_until_it_is_reinstated() {
     mesh.nodes[1].run(&["ping", "n2", "--count", "1"]).await.ok();
 }
 
+/// The founding node is gone for good; another one, which its authority had appointed, admits and renews.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_node_that_was_appointed_admits_and_renews_until_it_is_dismissed() {
+    let mut mesh = Mesh::found(Plan::ring()).await;
+    let (founder, other) = (&mesh.nodes[0], &mesh.nodes[1]);
+    other.run(&["invite"]).await.fails(1, &["no issuing key"]);
+    let key = other.run(&["authority", "request"]).await.ok();
+    other.run(&["authority", "appoint", key.trim()]).await.fails(1, &["the authority's key is not here"]);
+    let appointment = founder.run(&["authority", "appoint", key.trim()]).await.ok();
+    let file = other.dir.join("appointment");
+    std::fs::write(&file, appointment).unwrap();
+    other.run(&["authority", "accept", file.to_str().unwrap()]).await.ok();
+    founder.run(&["authority", "accept", file.to_str().unwrap()]).await.fails(1, &["does not belong"]);
+
+    // The authority's key is offline from now on.
+    let offline = mesh.nodes[2].dir.join("usb-stick");
+    std::fs::rename(mesh.nodes[0].dir.join("authority.key"), &offline).unwrap();
+    mesh.nodes[0].kill();
+    let home = tempfile::tempdir().unwrap();
+    let token = mesh.nodes[1].run(&["invite"]).await.ok();
+    super::process::run(home.path(), &["join", token.trim()]).await.ok();
+    mesh.nodes[2].run(&["cert", "rotate"]).await.ok();
+    let by_other = mesh.nodes[2].run(&["cert", "show"]).await.ok();
+    assert!(by_other.contains("problem      none"), "{by_other}");
+
+    mesh.nodes[0].start().await;
+    let dismiss = ["authority", "dismiss", key.trim(), "--key", offline.to_str().unwrap()];
+    mesh.nodes[0].run(&dismiss).await.ok();
+    until("the dismissal known", PATIENCE, async || {
+        let list = mesh.nodes[1].run(&["cert", "list"]).await.ok();
+        if list.contains("dismissed") { Ok(()) } else { Err(list) }
+    })
+    .await;
+    // What it certified counts no more, and what it certifies does not either.
+    mesh.nodes[2].run(&["cert", "rotate"]).await.fails(1, &[]);
+}
+
+/// One authority takes the place of another while the mesh runs, and every node is certified by it before the old one
+/// goes; then nothing of the old one counts, and every node starts again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_authority_takes_over_and_the_old_one_retires() {
+    let mut mesh = Mesh::found(Plan::pair()).await;
+    let old = mesh.nodes[0].run(&["authority", "show"]).await.ok();
+    let old = old.lines().nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    mesh.nodes[0].run(&["authority", "retire", &old]).await.fails(2, &["does not retire itself"]);
+    mesh.nodes[0].run(&["authority", "succeed"]).await.ok();
+    until("both authorities trusted", PATIENCE, async || {
+        let shown = mesh.nodes[1].run(&["authority", "show"]).await.ok();
+        if shown.lines().count() == 3 { Ok(()) } else { Err(shown) }
+    })
+    .await;
+    for node in &mesh.nodes {
+        node.run(&["cert", "rotate"]).await.ok();
+    }
+    mesh.nodes[0].run(&["authority", "retire", &old]).await.ok();
+    until("the old authority gone", PATIENCE, async || {
+        let shown = mesh.nodes[1].run(&["authority", "show"]).await.ok();
+        if shown.contains(&old) { Err(shown) } else { Ok(()) }
+    })
+    .await;
+    for node in &mut mesh.nodes {
+        node.kill();
+        node.start().await;
+    }
+    mesh.whole().await;
+    mesh.nodes[0].run(&["ping", "n1", "--count", "1"]).await.ok();
+}
+
 /// Waits until a node has no link with another, and stays without one.
 async fn no_link(node: &Node, peer: &str) {
     until("the link gone", PATIENCE, async || {

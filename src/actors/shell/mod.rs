@@ -34,7 +34,7 @@ use prunella_core::wire::codec;
 use prunella_core::wiring::{Command, Route};
 use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, Verified, pathfinder};
 use prunella_storage::{Batch, Tree};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use gate::RulesGate;
 pub use journal::{Entry, Journal, Note, Phase, PhaseTimes};
@@ -88,6 +88,8 @@ pub struct Shell {
     pub recorder: Option<Arc<Recorder>>,
     /// A plan wants the certificate renewed now.
     pub renewal_wanted: Notify,
+    /// How the last attempt to renew the certificate ended.
+    pub renewal_ended: watch::Sender<Result<(), String>>,
     /// What the authorities said has changed, and is not on disk yet.
     pub trust_changed: Notify,
     /// Whether this node holds an issuing key.
@@ -160,6 +162,7 @@ impl Shell {
             journal,
             recorder,
             renewal_wanted: Notify::new(),
+            renewal_ended: watch::Sender::new(Ok(())),
             trust_changed: Notify::new(),
             issues: AtomicBool::new(false),
             rebuild_wanted: RebuildWanted::default(),
@@ -194,9 +197,11 @@ impl Shell {
         self.issues.load(Ordering::Relaxed)
     }
 
-    /// This node holds an issuing key.
-    pub fn set_issues(&self) {
-        self.issues.store(true, Ordering::Relaxed);
+    /// Whether this node holds an issuing key from now on. Who begins to issue hands on what the authority has said.
+    pub fn set_issues(&self, issues: bool) {
+        if issues && !self.issues.swap(issues, Ordering::Relaxed) {
+            self.hand_on_everything();
+        }
     }
 
     /// Milliseconds since the Unix epoch, as the wall clock has it; it may jump.
@@ -318,7 +323,7 @@ impl Perform for Shell {
             Command::ForgetRecord { id } => self.forget_record(&id),
             Command::NodeChanged { peer, body } => self.known.set_node(peer, body),
             Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),
-            Command::StatementHeard { statement } => self.hear_statement(&statement),
+            Command::StatementHeard { statement } => self.overhear_statement(&statement),
             Command::MemberChanged(change) => self.tell_member(&change),
             Command::TrustChanged { peer, trusted } => {
                 if trusted {

@@ -1,22 +1,28 @@
 //! What the authority of the mesh says, and what this node does about it.
 
-use prunella_core::PeerId;
-use prunella_core::gossip;
 use prunella_core::wiring::Route;
+use prunella_core::{PeerId, Rejected, gossip};
 
 use super::Shell;
-use crate::security::{Said, Statement};
+use crate::security::{Refused, Said, Statement};
 
 impl Shell {
-    /// Takes in what somebody hands on. What is no news, or proves nothing, changes nothing.
-    pub fn hear_statement(&self, bytes: &[u8]) {
-        match self.credentials.hear(bytes, self.host.unix_time().as_secs()) {
-            Ok(Some(said)) => self.obey(&said),
-            Ok(None) => {}
-            Err(reason) => {
-                self.reject(prunella_core::Rejected::Unauthorized);
-                tracing::warn!(%reason, "somebody handed on a statement that does not prove itself");
-            }
+    /// Takes in what somebody hands on. What is no news changes nothing.
+    ///
+    /// # Errors
+    /// Why it proves nothing; then nothing has changed.
+    pub fn hear_statement(&self, bytes: &[u8]) -> Result<(), Refused> {
+        if let Some(said) = self.credentials.hear(bytes, self.host.unix_time().as_secs())? {
+            self.obey(&said);
+        }
+        Ok(())
+    }
+
+    /// Takes in what another node hands on: that it proves nothing is that node's fault.
+    pub(super) fn overhear_statement(&self, bytes: &[u8]) {
+        if let Err(reason) = self.hear_statement(bytes) {
+            self.reject(Rejected::Unauthorized);
+            tracing::warn!(%reason, "somebody handed on a statement that does not prove itself");
         }
     }
 
@@ -68,6 +74,10 @@ impl Shell {
         });
         let handed_on = said.iter().filter(|_| self.issues()).map(handed_on);
         expelled.chain(handed_on).collect()
+    }
+
+    pub(super) fn hand_on_everything(&self) {
+        self.credentials.said().iter().for_each(|said| self.hand_on(said));
     }
 
     /// An issuer hands on everything that it hears, so that newcomers hear it as long as there is one.

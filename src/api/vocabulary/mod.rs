@@ -60,6 +60,11 @@ pub enum Request {
         /// Why, for people.
         reason: String,
     },
+    /// Hear a statement of the authority; [`Response::Done`].
+    Tell {
+        /// The statement with its proof, in hexadecimal digits.
+        statement: String,
+    },
     /// Take a revocation back; only an issuer can. [`Response::Done`].
     Reinstate {
         /// A peer id, or a prefix of one.

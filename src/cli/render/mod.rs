@@ -1,5 +1,6 @@
 //! Responses as text for people and as JSON for programs. Pure: the same response at the same time gives the same text.
 
+pub(super) mod authority;
 mod certificate;
 mod chaos;
 mod healing;
