@@ -34,7 +34,7 @@ pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
             }
         }
         let ended = renew(&dir, &shell).await;
-        shell.renewal_ended.send_replace(ended.clone());
+        let _before = shell.renewal_ended.send_replace(ended.clone());
         match ended {
             Ok(()) => {
                 let expires_unix = shell.credentials.certificate_expiry_unix();

@@ -186,6 +186,43 @@ fn a_clock_that_is_set_forward_lets_no_certificate_expire() {
     });
 }
 
+/// At a thousand times the pace of time, half of a certificate's life is 43 seconds. All nodes renew again and again, new
+/// links and sessions are made all the while, and not one handshake fails; links that exist notice nothing.
+#[test]
+fn no_handshake_fails_while_certificates_rotate_at_a_thousand_times_the_pace() {
+    let rotations = std::env::var(ROTATIONS).map_or(ORDINARY_ROTATIONS, |rotations| rotations.parse().unwrap());
+    let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut world = World::found(&mut Rng::from_seed(4)).await;
+        world.heal(FORMATION_MAX).await.unwrap();
+        let (mut clock, mut expires) = (0, vec![0; world.nodes.len()]);
+        let (mut renewed, mut refused) = (vec![0u32; world.nodes.len()], 0);
+        while renewed.iter().min() < Some(&rotations) {
+            clock += CLOCK_STEP;
+            world.nodes.iter().for_each(|node| node.machine.set_clock(CLOCK_STEP as i64));
+            world.pass(Duration::from_millis(CLOCK_STEP)).await;
+            world.ping_all().await.unwrap();
+            for (number, node) in world.nodes.iter().enumerate() {
+                let now = node.certificate_expires().await;
+                renewed[number] += u32::from(now > expires[number]);
+                expires[number] = now;
+            }
+            // Whoever starts again makes new links and sessions, with the certificates of the moment.
+            let restarted = 1 + (clock / CLOCK_STEP) as usize % (world.nodes.len() - 1);
+            refused += world.nodes[restarted].refused_handshakes().await;
+            world.nodes[restarted].stop().await.unwrap();
+            world.nodes[restarted].start().await.unwrap();
+            world.heal(FORMATION_MAX).await.unwrap();
+        }
+        for node in &world.nodes {
+            refused += node.refused_handshakes().await;
+        }
+        println!("{renewed:?} rotations within {clock} s at a thousand times the pace: {refused} handshakes refused");
+        assert_eq!(refused, 0);
+        world.stop().await.unwrap();
+    });
+}
+
 fn parse(seeds: &str) -> Option<RangeInclusive<u64>> {
     match seeds.split_once('-') {
         Some((first, last)) => Some(first.parse().ok()?..=last.parse().ok()?),
@@ -199,6 +236,12 @@ const SEEDS: &str = "PRUNELLA_WHOLE_SEEDS";
 const TRACE: &str = "PRUNELLA_WHOLE_TRACE";
 /// What runs them.
 const REPLAY: &str = "cargo test --test integration whole_nodes_heal -- --nocapture";
+/// The environment variable that says how often every certificate is renewed at least, in the test of rotations.
+const ROTATIONS: &str = "PRUNELLA_ROTATIONS";
+/// How often when nothing else is said.
+const ORDINARY_ROTATIONS: u32 = 2;
+/// By how many seconds clocks are set forward in as many milliseconds.
+const CLOCK_STEP: u64 = 10_000;
 /// How many seeds run when nothing else is said.
 const ORDINARY_SEEDS: u64 = 3;
 /// How many things go wrong in a run.

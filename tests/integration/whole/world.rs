@@ -288,6 +288,14 @@ impl Node {
         }
     }
 
+    /// How many handshakes it has refused since it started.
+    pub(crate) async fn refused_handshakes(&self) -> u64 {
+        match self.handle().request(Request::Status).await {
+            Ok(Response::Status(status)) => status.counters["rejected_unknown_sender"],
+            other => panic!("{other:?}"),
+        }
+    }
+
     async fn links(&self) -> Vec<String> {
         match self.handle().request(Request::Links).await {
             Ok(Response::Links { links }) => links
