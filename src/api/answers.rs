@@ -76,6 +76,7 @@ impl Answers {
             Request::Links => Ok(Response::Links { links: self.links().await }),
             Request::Paths { destination, why } => self.paths(&destination, why).await,
             Request::Certificates => Ok(Response::Certificates(self.certificates())),
+            Request::Smoke { peer } => self.smoke(&peer).await,
             Request::RotateCertificate => self.rotate().await,
             Request::Tell { statement } => self.tell(&statement),
             Request::Revoke { peer, reason } => self.revoke(&peer, reason),

@@ -7,8 +7,9 @@ use prunella_core::PeerId;
 
 use super::answers::Answers;
 use super::error::{Error, ErrorKind};
-use super::vocabulary::{CertificateInfo, CertificatesInfo, Response, StatementInfo};
+use super::vocabulary::{CertificateInfo, CertificatesInfo, HandshakeInfo, Response, SmokeInfo, StatementInfo};
 use crate::security::{Issuer, Refused, Role, Said, Statement, Summary};
+use crate::transport::{self, Handshake};
 
 impl Answers {
     /// What this node sees of certificates.
@@ -48,6 +49,32 @@ impl Answers {
         };
         let role = role.to_owned();
         Some(CertificateInfo { role, name, peer, spiffe_id, from_unix, until_unix, fingerprint, problem })
+    }
+
+    /// Shakes hands with a node at the address of its link, or else at the first one that it tells.
+    pub(super) async fn smoke(&self, peer: &str) -> Result<Response, Error> {
+        let (peer, shell) = (self.find(peer)?, self.shell());
+        let linked = shell.links().snapshot().into_iter().find(|link| link.peer == peer && link.dialed);
+        let told = || shell.known.nodes().remove(&peer).and_then(|node| node.addresses.first().copied());
+        let address = linked.map(|link| link.remote).or_else(told).ok_or_else(|| {
+            let text = format!("no address of {} is known", shell.known.name(&peer));
+            Error::new(ErrorKind::ConnectionFailed, text)
+        })?;
+        let seen = transport::smoke(&shell.host, &shell.credentials, peer, address).await;
+        let now = shell.host.unix_time().as_secs();
+        let roles = [(Role::Node, Some(peer)), (Role::Issuer, None)];
+        let shown = seen.chain.iter().zip(roles);
+        let certificates: Vec<_> =
+            shown.filter_map(|(der, (role, peer))| self.certificate(role, der, peer, now)).collect();
+        let handshake = |seen: Handshake| HandshakeInfo {
+            offered: seen.offered,
+            took_us: seen.outcome.as_ref().ok().map(|took| took.as_micros() as u64),
+            refused: seen.outcome.err(),
+            ok: seen.is_right,
+        };
+        let handshakes: Vec<_> = seen.handshakes.into_iter().map(handshake).collect();
+        let ok = handshakes.iter().all(|one| one.ok) && certificates.iter().all(|one| one.problem.is_none());
+        Ok(Response::Smoke(SmokeInfo { peer, address, certificates, handshakes, ok }))
     }
 
     fn statement(&self, said: &Said) -> StatementInfo {

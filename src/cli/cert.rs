@@ -26,6 +26,13 @@ enum Command {
     Rotate,
     /// Look for certificates that are expired, about to expire, or not renewed; exit code 1 if there are any
     Audit,
+    /// Shake hands with a node in every way that a member may, and in one that must be refused; exit code 1 if one of them
+    /// does not go as it must
+    Smoke {
+        /// A node's name, its peer id, or a beginning of it
+        #[arg(value_name = "NODE")]
+        peer: String,
+    },
     /// Revoke a node, everywhere: its certificates count no more, and nobody deals with it (on an issuer)
     Revoke {
         /// A node's name, its peer id, or a beginning of it
@@ -49,6 +56,12 @@ pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
         Command::Show { which } => show(which, session).await,
         Command::Rotate => session.show("renew the certificate", &Request::RotateCertificate).await,
         Command::Audit => audit(session).await,
+        Command::Smoke { peer } => {
+            let response = session.ask(&format!("shake hands with {peer}"), &Request::Smoke { peer }).await?;
+            session.output.show(&response)?;
+            let is_right = matches!(&response, Response::Smoke(info) if info.ok);
+            if is_right { Ok(()) } else { Err(Failure::Told) }
+        }
         Command::Revoke { peer, reason } => {
             let (doing, done) = (format!("revoke {peer}"), format!("{peer} was revoked\n"));
             session.order(&doing, &Request::Revoke { peer, reason }, &done).await

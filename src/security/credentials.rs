@@ -200,6 +200,11 @@ impl Credentials {
         tls::client(&self.shared, alpn)
     }
 
+    /// As [`client`](Self::client) for an admission, offering only this: to see what a node accepts.
+    pub fn offering_client(&self, offer: &tls::Offer) -> Arc<rustls::ClientConfig> {
+        tls::offering_client(&self.shared, offer)
+    }
+
     /// For a member whose certificate has expired, to ask for another: presents none, and checks the server as
     /// [`client`](Self::client) does.
     pub fn lapsed_client(&self) -> Arc<rustls::ClientConfig> {

@@ -42,7 +42,8 @@ pub use state::{
 };
 pub use statement::{Said, Statement};
 pub use tls::{
-    JOIN_ALPN, LINK_ALPN, SESSION_ALPN, authenticated_peer, join_client, presented_chain, quinn_client, quinn_server,
+    JOIN_ALPN, LINK_ALPN, Offer, SESSION_ALPN, authenticated_peer, join_client, presented_chain, quinn_client,
+    quinn_server,
 };
 pub use token::{NotAToken, Token};
 pub use verifier::server_name;

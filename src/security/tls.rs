@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, ConfigBuilder, ServerConfig, SignatureScheme};
+use rustls::{CipherSuite, ClientConfig, ConfigBuilder, ServerConfig, SignatureScheme};
 
 use crate::security::certificate::peer_of;
 use crate::security::credentials::Shared;
@@ -62,7 +62,10 @@ pub fn quinn_server(config: Arc<ServerConfig>) -> quinn::ServerConfig {
 
 /// A QUIC client with this TLS configuration; its transport parameters are still quinn's defaults.
 pub fn quinn_client(config: Arc<ClientConfig>) -> quinn::ClientConfig {
-    let crypto = QuicClientConfig::try_from(config).expect("BUG: the provider has QUIC's initial cipher suite");
+    // Not asked of the configuration, which may offer another suite alone.
+    let initial = aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13().and_then(|suite| suite.quic_suite());
+    let initial = initial.expect("BUG: the provider has QUIC's initial cipher suite");
+    let crypto = QuicClientConfig::with_initial(config, initial).expect("BUG: that is QUIC's initial cipher suite");
     quinn::ClientConfig::new(Arc::new(crypto))
 }
 
@@ -83,6 +86,43 @@ pub(super) fn server(shared: &Arc<Shared>, alpn: &[&[u8]], certificate: ClientCe
 pub(super) fn lapsed_client(shared: &Arc<Shared>) -> Arc<ClientConfig> {
     let verifier = MemberVerifier { shared: shared.clone(), certificate: ClientCertificate::Mandatory };
     finish_client(client_builder(Arc::new(verifier), shared.time.clone()).with_no_client_auth(), JOIN_ALPN)
+}
+
+/// As [`client`], offering this cipher suite and this key exchange group alone: a handshake that succeeds has them.
+pub(super) fn offering_client(shared: &Arc<Shared>, offer: &Offer) -> Arc<ClientConfig> {
+    let mut provider = CryptoProvider::clone(&PROVIDER);
+    if let Some(suite) = &offer.suite {
+        provider.cipher_suites.retain(|known| known.suite() == *suite);
+    }
+    if offer.is_classical {
+        provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
+    }
+    let verifier = MemberVerifier { shared: shared.clone(), certificate: ClientCertificate::Mandatory };
+    let builder = ClientConfig::builder_with_details(Arc::new(provider), shared.time.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("BUG: the provider has cipher suites of TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let resolver = Arc::new(CurrentCertificate(shared.clone()));
+    finish_client(builder.with_client_cert_resolver(resolver), JOIN_ALPN)
+}
+
+/// What a handshake that only looks offers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Offer {
+    /// This cipher suite alone; `None`: all.
+    pub suite: Option<CipherSuite>,
+    /// A key exchange that a quantum computer breaks, which every node must refuse.
+    pub is_classical: bool,
+}
+
+impl Offer {
+    /// The cipher suites of TLS 1.3 that QUIC may use (RFC 9001, section 5.3), by preference.
+    pub const SUITES: [CipherSuite; 3] = [
+        CipherSuite::TLS13_AES_256_GCM_SHA384,
+        CipherSuite::TLS13_AES_128_GCM_SHA256,
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    ];
 }
 
 pub(super) fn client(shared: &Arc<Shared>, alpn: &[u8]) -> Arc<ClientConfig> {

@@ -124,7 +124,7 @@ pub async fn join(host: &Arc<dyn Host>, token: &Token, identity: &Identity) -> R
 }
 
 /// Who was found at an address.
-enum Reached {
+pub(super) enum Reached {
     /// The inviter, and the endpoint that has to outlast the connection.
     Inviter(Endpoint, Connection),
     /// A node that is not it.
@@ -178,7 +178,7 @@ fn ask_again(
     Ok(Admission::Return { chain: credentials.chain_ders(), proof: prove(credentials.identity(), &exporter) })
 }
 
-async fn reach(
+pub(super) async fn reach(
     host: &Arc<dyn Host>,
     peer: PeerId,
     config: Arc<rustls::ClientConfig>,

@@ -25,6 +25,7 @@ mod messages;
 mod quic;
 mod services;
 pub mod session;
+mod smoke;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -38,4 +39,5 @@ pub use session::{
     Awaited, Gate, Inbound, Inbox, LaneLoad, Overdue, Place, RouteHook, Routing, Sent, SessionError, SessionSetup,
     Sessions, Unanswered,
 };
+pub use smoke::{Handshake, Smoked, smoke};
 pub use table::LinkSnapshot;

@@ -29,6 +29,9 @@ async fn certificates_are_listed_shown_and_audited() {
     let shown = node.run(&["cert", "show", "n1"]).await.ok();
     assert!(shown.contains(&format!("spiffe://test.prunella/node/{}", mesh.nodes[1].peer)), "{shown}");
     node.run(&["cert", "show", "nobody"]).await.fails(1, &["no certificate of \"nobody\""]);
+    let smoke = node.run(&["cert", "smoke", "n1"]).await.ok();
+    assert_eq!((smoke.matches("accepted in").count(), smoke.matches("refused:").count()), (3, 1), "{smoke}");
+    assert!(smoke.contains("X25519 alone: refused: no key exchange in common"), "{smoke}");
     assert!(node.run(&["cert", "audit"]).await.ok().contains("nothing is wrong"));
 }
 

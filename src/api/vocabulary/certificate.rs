@@ -1,5 +1,7 @@
 //! Certificates, and what the authority of the mesh has said.
 
+use std::net::SocketAddr;
+
 use prunella_core::PeerId;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,34 @@ pub struct CertificateInfo {
     pub fingerprint: String,
     /// What is wrong with it.
     pub problem: Option<String>,
+}
+
+/// What handshakes with a node showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmokeInfo {
+    /// The node.
+    pub peer: PeerId,
+    /// Where it was met.
+    pub address: SocketAddr,
+    /// What it presented: its certificate and its issuer's; empty if no handshake succeeded.
+    pub certificates: Vec<CertificateInfo>,
+    /// Each handshake.
+    pub handshakes: Vec<HandshakeInfo>,
+    /// Whether everything was as it must be.
+    pub ok: bool,
+}
+
+/// One handshake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandshakeInfo {
+    /// Version, cipher suite and key exchange group that were offered, and nothing else.
+    pub offered: String,
+    /// How long it took, in microseconds, if it succeeded.
+    pub took_us: Option<u64>,
+    /// Why it was refused, if it was.
+    pub refused: Option<String>,
+    /// Whether it went as it must: what a member may is accepted, what nobody may is refused.
+    pub ok: bool,
 }
 
 /// Something that the authority, or an issuer, has said.

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use prunella_core::PeerId;
 use serde::{Deserialize, Serialize};
 
-pub use certificate::{CertificateInfo, CertificatesInfo, StatementInfo};
+pub use certificate::{CertificateInfo, CertificatesInfo, HandshakeInfo, SmokeInfo, StatementInfo};
 pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
 pub use path::{LaneInfo, PathInfo, PathLinkInfo, PathWhy};
 pub use prunella_core::latency::LatencySummary;
@@ -51,6 +51,11 @@ pub enum Request {
     },
     /// Certificates, and what the authority has said; [`Response::Certificates`].
     Certificates,
+    /// Shake hands with a node, and tell what it accepts; [`Response::Smoke`].
+    Smoke {
+        /// A peer id, a prefix of one, or a node's name.
+        peer: String,
+    },
     /// Renew this node's certificate now; [`Response::Certificates`].
     RotateCertificate,
     /// Say to the whole mesh that a node is a member no more; only an issuer can. [`Response::Done`].
@@ -200,6 +205,8 @@ pub enum Response {
     Regions(RegionsInfo),
     /// To [`Request::Certificates`] and [`Request::RotateCertificate`].
     Certificates(CertificatesInfo),
+    /// To [`Request::Smoke`].
+    Smoke(SmokeInfo),
     /// Some of the certificates, in full.
     Certificate {
         /// Which.

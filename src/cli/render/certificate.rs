@@ -1,9 +1,9 @@
 //! Certificates, and what the authority of the mesh has said.
 
 use super::page::Page;
-use super::quantity::{moment, span};
+use super::quantity::{moment, round_trip, span};
 use super::table::{Column, Table};
-use crate::api::vocabulary::{CertificateInfo, CertificatesInfo, StatementInfo};
+use crate::api::vocabulary::{CertificateInfo, CertificatesInfo, HandshakeInfo, SmokeInfo, StatementInfo};
 
 pub(super) fn list(info: &CertificatesInfo, now_unix_ms: u64, page: &mut Page) {
     let mut table = Table::new(["ROLE", "NAME", "EXPIRES", "IN", "PROBLEM"].map(Column::Left));
@@ -28,6 +28,18 @@ pub(super) fn one(info: &CertificateInfo, page: &mut Page) {
     page.line(&format!("  valid        {} to {}", moment(info.from_unix * 1000), moment(info.until_unix * 1000)));
     page.line(&format!("  fingerprint  {}", info.fingerprint));
     page.line(&format!("  problem      {}", info.problem.as_deref().unwrap_or("none")));
+}
+
+pub(super) fn smoke(info: &SmokeInfo, page: &mut Page) {
+    page.line(&format!("{} at {}", info.peer, info.address));
+    info.certificates.iter().for_each(|certificate| one(certificate, page));
+    for HandshakeInfo { offered, took_us, refused, ok } in &info.handshakes {
+        let outcome = match (took_us, refused) {
+            (Some(took_us), _) => format!("accepted in {}", round_trip(*took_us)),
+            (None, reason) => format!("refused: {}", reason.as_deref().unwrap_or("no reason is told")),
+        };
+        page.line(&format!("{} {offered}: {outcome}", if *ok { "ok " } else { "BAD" }));
+    }
 }
 
 pub(super) fn problems(problems: &[String], page: &mut Page) {

@@ -41,6 +41,7 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Peers { peers } => routing::peers(peers, &mut page),
         Response::Links { links } => routing::links(links, &mut page),
         Response::Certificates(info) => certificate::list(info, now_unix_ms, &mut page),
+        Response::Smoke(info) => certificate::smoke(info, &mut page),
         Response::Certificate { certificates } => certificates.iter().for_each(|one| certificate::one(one, &mut page)),
         Response::Problems { problems } => certificate::problems(problems, &mut page),
         Response::Regions(info) => region::regions(info, &mut page),
