@@ -71,6 +71,28 @@ pub const SHARED_KEYS_PER_ORIGIN_MAX: usize = 256;
 pub const SHARED_WRITERS_MAX: usize = 32;
 /// Most rules in a policy.
 pub const POLICY_RULES_MAX: usize = 1024;
+/// Longest policy file, in bytes.
+pub const POLICY_FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Most brackets that are open at once in one Cedar policy, and most `if` in it: the parser and the validator recurse.
+pub const POLICY_NESTING_MAX: usize = 32;
+/// Most operators in one Cedar policy, the dots of attributes included: a chain of them is a tree as deep as it is long.
+pub const POLICY_OPERATORS_MAX: usize = 256;
+/// Most tests in a file of policy tests.
+pub const POLICY_TESTS_MAX: usize = 1024;
+/// Most pairs of a node and a service under which one rule is indexed; beyond it, it is indexed by its nodes alone.
+pub const POLICY_PAIRS_INDEXED_MAX: usize = 256;
+/// Most verdicts remembered; a further one takes the place of another.
+pub const VERDICTS_REMEMBERED_MAX: usize = 4096;
+/// Most rules named in an explanation as those that came near.
+pub const NEAR_RULES_MAX: usize = 8;
+/// Most peers whose connections, rates and quotas are counted; beyond it a further one is refused.
+pub const LIMITED_PEERS_MAX: usize = 16 * 1024;
+/// Most services whose connections and rates are counted; beyond it a connection to a further one is refused.
+pub const LIMITED_SERVICES_MAX: usize = 2 * SERVICES_PER_NODE_MAX;
+/// The highest number of connections that a policy may allow at once, and per second.
+pub const POLICY_CONNECTIONS_MAX: u32 = 1_000_000;
+/// The longest period of a quota.
+pub const QUOTA_PERIOD_MAX: Duration = Duration::from_secs(366 * 86_400);
 /// Most neighbors, and so most PeerActors.
 pub const NEIGHBORS_MAX: usize = LINKS_PER_NODE_MAX;
 /// Round trips to a neighbor that its latency statistics are over.
@@ -309,6 +331,8 @@ const _: () = assert!(
 );
 const _: () = assert!(QUARANTINED_PERCENT_MAX < 50, "a quorum is left whomever this node quarantines");
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");
+const _: () = assert!(VERDICTS_REMEMBERED_MAX.is_power_of_two(), "a verdict's place is some bits of a hash");
+const _: () = assert!(SERVICES_PER_NODE_MAX <= LIMITED_SERVICES_MAX, "every service of a node can be limited");
 const _: () = assert!(LANES_MAX <= PATHS_MAX, "each lane can have a path of its own");
 const _: () = assert!(RECORDS_MAX <= MEMBERS_MAX, "every origin of a record can be a member");
 const _: () = assert!(

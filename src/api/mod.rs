@@ -17,6 +17,7 @@ mod logging;
 mod member_answers;
 pub mod node;
 mod path_answers;
+pub mod policy;
 mod region_answers;
 mod renewal;
 pub mod replay;

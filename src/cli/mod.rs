@@ -157,6 +157,11 @@ impl Cli {
         {
             return run_soak(soak.clone());
         }
+        if let Command::Node(NodeCommand::Policy(arguments)) = &self.command
+            && let Some(offline) = arguments.offline()
+        {
+            return policy::offline(offline, output);
+        }
         let dir = self.global.dir.map_or_else(default_dir, Ok)?;
         let runtime = runtime(&self.command)?;
         let done = match self.command {
@@ -272,7 +277,12 @@ mod tests {
             "prunella shared get rollout/new-ui --json",
             "prunella shared list",
             "prunella shared remove rollout/new-ui",
+            "prunella policy",
             "prunella policy --reload",
+            "prunella policy check policy.toml --cedar --json",
+            "prunella policy test policy.toml",
+            "prunella policy explain p.cedar --from lentaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa --action connect \
+             --service web --fact region=eu --fact reputation=0.4",
             "prunella kill gossip",
             "prunella chaos link b --drop 100%",
             "prunella chaos link b --sent --delay 50ms --jitter 10ms --drop 0.5% --for 5s --seed 7",
@@ -329,6 +339,10 @@ mod tests {
             "prunella shared",
             "prunella shared set color",
             "prunella shared drop color",
+            "prunella policy check",
+            "prunella policy --reload check policy.toml",
+            "prunella policy explain p.toml --from bob --action ping",
+            "prunella policy explain p.toml --from lentaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa --action dance",
             "prunella kill gossip --how panic",
             "prunella chaos",
             "prunella chaos link b",

@@ -6,6 +6,7 @@ mod chaos;
 mod healing;
 mod membership;
 mod page;
+mod policy;
 pub(super) mod quantity;
 mod region;
 mod replay;
@@ -22,6 +23,7 @@ use self::page::Page;
 use crate::api::{PeerId, Response};
 
 pub(super) use page::harmless;
+pub(super) use policy::{policy_as_cedar, policy_check, policy_explanation, policy_test};
 pub(super) use replay::replay;
 
 /// The response as JSON over several lines, in the order of the vocabulary.

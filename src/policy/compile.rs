@@ -1,0 +1,167 @@
+//! Plain rules as Cedar: one rule becomes one policy, and a sentence for people.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use cedar_policy::EntityUid;
+use prunella_core::PeerId;
+
+use super::request::ActionName;
+use super::schema;
+use super::scope::{Scope, What, Who};
+
+/// A plain rule that was checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PlainRule {
+    /// Its name.
+    pub(super) name: String,
+    /// Whether it allows; otherwise it denies.
+    pub(super) allows: bool,
+    /// Whom it is about; `None`: every member.
+    pub(super) nodes: Option<BTreeSet<PeerId>>,
+    /// What they want to do.
+    pub(super) action: ActionName,
+    /// Services or commands; empty: all.
+    pub(super) names: BTreeSet<String>,
+    /// What must be so as well.
+    pub(super) conditions: Vec<Condition>,
+}
+
+/// What must be so of whoever asks.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Condition {
+    /// It names one of these regions.
+    Region(Vec<String>),
+    /// Its certificate is of one of these trust domains.
+    TrustDomain(Vec<String>),
+    /// The worst open incident about it is of one of these kinds.
+    Incident(Vec<String>),
+    /// Whether it is in quarantine.
+    Quarantined(bool),
+    /// It is believed less than this, in thousandths.
+    ReputationBelow(u16),
+    /// It is believed more than this, in thousandths.
+    ReputationAbove(u16),
+    /// Its certificate was issued more seconds ago than this.
+    CertificateOlder(u64),
+}
+
+impl PlainRule {
+    /// The rule as a Cedar policy. Names stand in it as string literals with everything escaped that could end one.
+    pub(super) fn to_cedar(&self) -> String {
+        let effect = if self.allows { "permit" } else { "forbid" };
+        let nodes: Vec<EntityUid> = self.nodes.iter().flatten().map(|peer| schema::node(&peer.to_string())).collect();
+        let services: Vec<EntityUid> = match self.action {
+            ActionName::Connect => self.names.iter().map(|name| schema::service(name)).collect(),
+            _ => Vec::new(),
+        };
+        let head = |word: &str, of: &[EntityUid]| match of {
+            [one] => format!("{word} == {one}"),
+            _ => word.to_owned(),
+        };
+        let mut text = format!(
+            "@name({})\n{effect} (\n  {},\n  action == {},\n  {}\n)",
+            quoted(&self.name),
+            head("principal", &nodes),
+            schema::action(self.action.as_str()),
+            head("resource", &services),
+        );
+        let mut conditions = Vec::new();
+        if nodes.len() > 1 {
+            conditions.push(format!("[{}].contains(principal)", list(&nodes)));
+        }
+        if services.len() > 1 {
+            conditions.push(format!("[{}].contains(resource)", list(&services)));
+        }
+        if self.action == ActionName::Command && !self.names.is_empty() {
+            let names: Vec<String> = self.names.iter().map(|name| quoted(name)).collect();
+            conditions.push(format!("[{}].contains(context.command)", list(&names)));
+        }
+        conditions.extend(self.conditions.iter().map(Condition::to_cedar));
+        conditions.iter().for_each(|condition| text += &format!("\nwhen {{ {condition} }}"));
+        text + ";"
+    }
+
+    /// Which requests it can be about: more than the head of its policy tells.
+    pub(super) fn scope(&self) -> Scope {
+        let regions = self.conditions.iter().find_map(|condition| match condition {
+            Condition::Region(names) => Some(names.clone()),
+            _ => None,
+        });
+        let who = match (&self.nodes, regions) {
+            (Some(nodes), _) => Who::Nodes(nodes.iter().copied().collect()),
+            (None, Some(regions)) => Who::Regions(regions),
+            (None, None) => Who::Anybody,
+        };
+        let names: Vec<String> = self.names.iter().cloned().collect();
+        let what = if names.is_empty() { What::Anything } else { What::Named(names) };
+        Scope { actions: vec![self.action], who, what }
+    }
+
+    /// The rule as a sentence.
+    pub(super) fn sentence(&self) -> String {
+        let effect = if self.allows { "allow" } else { "deny" };
+        let from = match &self.nodes {
+            None => "every member".to_owned(),
+            Some(nodes) => nodes.iter().map(PeerId::short).collect::<Vec<_>>().join(", "),
+        };
+        let mut text = format!("{effect} {from} to {}", self.action);
+        if !self.names.is_empty() {
+            let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+            text += if self.action == ActionName::Connect { " to " } else { " " };
+            text += &names.join(", ");
+        }
+        for (number, condition) in self.conditions.iter().enumerate() {
+            text += if number == 0 { " if " } else { " and " };
+            text += &condition.sentence();
+        }
+        text
+    }
+}
+
+impl Condition {
+    fn to_cedar(&self) -> String {
+        let one_of = |values: &[String], attribute: &str| {
+            let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+            format!("[{}].contains(principal.{attribute})", list(&values))
+        };
+        match self {
+            Condition::Region(names) => one_of(names, "region"),
+            Condition::TrustDomain(names) => one_of(names, "trust_domain"),
+            Condition::Incident(kinds) => one_of(kinds, "incident"),
+            Condition::Quarantined(true) => "principal.quarantined".to_owned(),
+            Condition::Quarantined(false) => "!principal.quarantined".to_owned(),
+            Condition::ReputationBelow(permille) => format!("principal.reputation < {permille}"),
+            Condition::ReputationAbove(permille) => format!("principal.reputation > {permille}"),
+            Condition::CertificateOlder(seconds) => format!("principal.certificate_age_s > {seconds}"),
+        }
+    }
+
+    fn sentence(&self) -> String {
+        let one_of = |values: &[String]| values.iter().map(|value| quoted(value)).collect::<Vec<_>>().join(" or ");
+        match self {
+            Condition::Region(names) => format!("its region is {}", one_of(names)),
+            Condition::TrustDomain(names) => format!("its trust domain is {}", one_of(names)),
+            Condition::Incident(kinds) => format!("the worst incident about it is {}", one_of(kinds)),
+            Condition::Quarantined(true) => "it is in quarantine".to_owned(),
+            Condition::Quarantined(false) => "it is not in quarantine".to_owned(),
+            Condition::ReputationBelow(permille) => format!("its reputation is below {}", share(*permille)),
+            Condition::ReputationAbove(permille) => format!("its reputation is above {}", share(*permille)),
+            Condition::CertificateOlder(seconds) => format!("its certificate is older than {seconds} s"),
+        }
+    }
+}
+
+/// A string literal of Cedar.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.escape_debug())
+}
+
+/// Thousandths as a share of one.
+fn share(permille: u16) -> f64 {
+    f64::from(permille) / 1000.0
+}
+
+fn list<T: Display>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,251 @@
+//! Verdicts: default deny, deny wins, attributes, explanations, remembered verdicts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::*;
+use crate::policy::{Facts, request::ActionName};
+
+const EVERYBODY_CONNECTS: &str = "[[rule]]\neffect = 'allow'\nfrom = ['*']\naction = 'connect'\n";
+
+fn every_action() -> [Action<'static>; 8] {
+    [
+        Action::Relay,
+        Action::Ping,
+        Action::Connect { service: "web" },
+        Action::Message { agent: None },
+        Action::Message { agent: Some("planner") },
+        Action::Shell,
+        Action::Command { command: "status" },
+        Action::Admit,
+    ]
+}
+
+#[test]
+fn what_no_rule_allows_is_denied_whatever_it_is() {
+    for policy in [toml(""), cedar("")] {
+        let engine = engine(policy);
+        for action in every_action() {
+            let verdict = engine.decide(&Request { from: peer(1), action }, &SameFacts(NodeFacts::sound()));
+            assert!(!verdict.allowed && verdict.rules.is_empty(), "{action:?}");
+            assert_eq!(verdict.reason, "denied: no rule allows it");
+        }
+    }
+}
+
+#[test]
+fn a_rule_about_one_action_allows_no_other() {
+    for name in ActionName::ALL {
+        let engine = engine(toml(&format!("[[rule]]\neffect = 'allow'\nfrom = ['*']\naction = '{name}'\n")));
+        for action in every_action() {
+            let request = Request { from: peer(1), action };
+            assert_eq!(allows(&engine, &request, &NodeFacts::sound()), action.name() == name, "{name}: {action:?}");
+        }
+    }
+}
+
+#[test]
+fn a_deny_wins_wherever_it_stands() {
+    let deny = format!("[[rule]]\neffect = 'deny'\nfrom = ['{}']\naction = 'connect'\n", peer(2));
+    for text in [format!("{EVERYBODY_CONNECTS}{deny}"), format!("{deny}{EVERYBODY_CONNECTS}")] {
+        let engine = engine(toml(&text));
+        assert!(allows(&engine, &connect(1, "web"), &NodeFacts::sound()), "{text}");
+        assert!(!allows(&engine, &connect(2, "web"), &NodeFacts::sound()), "{text}");
+    }
+}
+
+#[test]
+fn a_deny_that_cannot_be_evaluated_denies_and_an_allow_does_not_allow() {
+    let overflow = "principal.reputation * 9223372036854775807 > 0";
+    let all = "permit (principal, action, resource);\n";
+    let forbids =
+        engine(cedar(&format!("{all}forbid (principal, action == Action::\"ping\", resource) when {{ {overflow} }};")));
+    let ping = Request { from: peer(1), action: Action::Ping };
+    let verdict = forbids.judge(&ping, &SameFacts(NodeFacts::sound()));
+    assert!(!verdict.allowed && verdict.reason.contains("could not be evaluated"), "{}", verdict.reason);
+    assert!(allows(&forbids, &ping, &NodeFacts { reputation: 0, ..NodeFacts::sound() }));
+    assert!(allows(&forbids, &connect(1, "web"), &NodeFacts::sound()));
+    let permits = engine(cedar(&format!("permit (principal, action, resource) when {{ {overflow} }};")));
+    assert!(!allows(&permits, &ping, &NodeFacts::sound()));
+}
+
+/// A condition in the plain form, the same in Cedar, and facts of which the first satisfy it and the second do not.
+fn conditions() -> Vec<(&'static str, &'static str, NodeFacts, NodeFacts)> {
+    let sound = NodeFacts::sound;
+    let age = |s| NodeFacts { certificate_age: Duration::from_secs(s), ..sound() };
+    let reputation = |reputation| NodeFacts { reputation, ..sound() };
+    let region = |region: &str| NodeFacts { region: region.into(), ..sound() };
+    vec![
+        (
+            "region = ['eu', 'us']",
+            "principal.region == \"eu\" || principal.region == \"us\"",
+            region("us"),
+            region("ap"),
+        ),
+        ("region = ['eu']", "principal in Region::\"eu\"", region("eu"), region("")),
+        ("reputation_below = 0.5", "principal.reputation < 500", reputation(499), reputation(500)),
+        ("reputation_above = 0.8", "principal.reputation > 800", reputation(801), reputation(800)),
+        ("certificate_older_than_s = 3600", "principal.certificate_age_s > 3600", age(3601), age(3600)),
+        ("quarantined = true", "principal.quarantined", NodeFacts { quarantined: true, ..sound() }, sound()),
+        ("quarantined = false", "!principal.quarantined", sound(), NodeFacts { quarantined: true, ..sound() }),
+        (
+            "incident = ['link-down']",
+            "principal.incident == \"link-down\"",
+            NodeFacts { incident: "link-down".into(), ..sound() },
+            sound(),
+        ),
+        (
+            "trust_domain = ['mesh.example']",
+            "principal.trust_domain == \"mesh.example\"",
+            NodeFacts { trust_domain: "mesh.example".into(), ..sound() },
+            NodeFacts { trust_domain: "other.example".into(), ..sound() },
+        ),
+    ]
+}
+
+#[test]
+fn every_attribute_works_in_both_forms_to_allow_and_to_deny() {
+    for (plain, in_cedar, yes, no) in conditions() {
+        let head = "principal, action == Action::\"connect\", resource";
+        for (effect, word) in [("allow", "permit"), ("deny", "forbid")] {
+            let rest = if effect == "deny" { EVERYBODY_CONNECTS } else { "" };
+            let rule = format!("[[rule]]\neffect = '{effect}'\nfrom = ['*']\naction = 'connect'\n{plain}\n{rest}");
+            let rest = if effect == "deny" { format!("permit ({head});") } else { String::new() };
+            for engine in [engine(toml(&rule)), engine(cedar(&format!("{word} ({head}) when {{ {in_cedar} }};{rest}")))]
+            {
+                let found = [&yes, &no].map(|facts| allows(&engine, &connect(1, "web"), facts));
+                assert_eq!(found, [effect == "allow", effect == "deny"], "{effect} if {plain}");
+            }
+        }
+    }
+    let named = engine(cedar("permit (principal, action, resource) when { principal.name == \"a\" };"));
+    assert!(allows(&named, &connect(1, "web"), &NodeFacts { name: "a".into(), ..NodeFacts::default() }));
+    assert!(!allows(&named, &connect(1, "web"), &NodeFacts::sound()));
+}
+
+#[test]
+fn services_commands_and_agents_are_told_apart_by_name() {
+    let policy = "[[rule]]\neffect = 'allow'\nfrom = ['*']\naction = 'connect'\nservice = ['web', 'db']\n\
+                  [[rule]]\neffect = 'allow'\nfrom = ['*']\naction = 'command'\ncommand = ['status', 'peers']\n\
+                  [[rule]]\neffect = 'allow'\nfrom = ['*']\naction = 'connect'\nservice = ['mail']\n";
+    let plain = engine(toml(policy));
+    for (service, expected) in [("web", true), ("db", true), ("mail", true), ("status", false), ("", false)] {
+        assert_eq!(allows(&plain, &connect(1, service), &NodeFacts::sound()), expected, "{service}");
+    }
+    for (command, expected) in [("status", true), ("peers", true), ("web", false)] {
+        let request = Request { from: peer(1), action: Action::Command { command } };
+        assert_eq!(allows(&plain, &request, &NodeFacts::sound()), expected, "{command}");
+    }
+    let in_cedar = engine(cedar("permit (principal, action, resource == Agent::\"planner\");"));
+    for (agent, expected) in [(Some("planner"), true), (Some("other"), false), (None, false)] {
+        let request = Request { from: peer(1), action: Action::Message { agent } };
+        assert_eq!(allows(&in_cedar, &request, &NodeFacts::sound()), expected, "{agent:?}");
+    }
+}
+
+#[test]
+fn a_service_is_in_the_node_that_exposes_it_and_in_no_other() {
+    for (node, expected) in [(me(), true), (peer(1), false)] {
+        let engine = engine(cedar(&format!("permit (principal, action, resource in Node::\"{node}\");")));
+        assert_eq!(allows(&engine, &connect(1, "web"), &NodeFacts::sound()), expected);
+    }
+}
+
+#[test]
+fn a_node_may_ask_itself() {
+    let engine = engine(cedar("permit (principal, action, resource) when { principal == resource };"));
+    let ping = |from| Request { from, action: Action::Ping };
+    assert!(allows(&engine, &ping(me()), &NodeFacts::sound()) && !allows(&engine, &ping(peer(1)), &NodeFacts::sound()));
+}
+
+#[test]
+fn an_explanation_names_the_rules_that_led_to_it() {
+    let text = format!(
+        "# first\n{EVERYBODY_CONNECTS}\n[[rule]]\nname = 'no strangers'\neffect = 'deny'\nfrom = ['*']\naction = 'connect'\nreputation_below = 0.5\n"
+    );
+    let engine = engine(toml(&text));
+    let explain =
+        |reputation| engine.explain(&connect(1, "web"), &SameFacts(NodeFacts { reputation, ..NodeFacts::default() }));
+    assert_eq!(explain(900).verdict.reason, "allowed by rule 1 (p.toml:2)");
+    let denied = explain(400);
+    assert_eq!(denied.verdict.reason, "denied by no strangers (p.toml:7)");
+    assert_eq!(denied.said, ["deny every member to connect if its reputation is below 0.5"]);
+    assert!(denied.near.is_empty(), "it is denied by a rule, not for want of one");
+}
+
+#[test]
+fn an_explanation_says_what_was_missing() {
+    let policy = format!(
+        "permit (principal == Node::\"{}\", action == Action::\"connect\", resource == Service::\"web\");\n\
+         permit (principal, action == Action::\"connect\", resource)\n\
+         when {{ principal.region == \"eu\" && principal.reputation > 500 }} unless {{ principal.quarantined }};\n\
+         permit (principal, action == Action::\"ping\", resource);",
+        peer(2)
+    );
+    let engine = engine(cedar(&policy));
+    let facts = NodeFacts { region: "eu".into(), reputation: 400, quarantined: true, ..NodeFacts::default() };
+    let explained = engine.explain(&connect(1, "db"), &SameFacts(facts));
+    let near: Vec<(usize, Vec<String>)> =
+        explained.near.iter().map(|near| (near.rule.line, near.unsatisfied.clone())).collect();
+    let head = format!("principal == Node::\"{}\"", peer(2));
+    assert_eq!(
+        near,
+        [
+            (1, vec![head, "resource == Service::\"web\"".to_owned()]),
+            (2, vec!["principal.reputation > 500".to_owned(), "!principal.quarantined".to_owned()]),
+        ]
+    );
+}
+
+/// Facts that change.
+struct Changing {
+    generation: AtomicU64,
+    asked: AtomicU64,
+    bad: PeerId,
+}
+
+impl Facts for Changing {
+    fn generation(&self, about: &PeerId) -> u64 {
+        if *about == self.bad { self.generation.load(Ordering::Relaxed) } else { 0 }
+    }
+
+    fn node(&self, about: &PeerId) -> NodeFacts {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let bad = *about == self.bad && self.generation.load(Ordering::Relaxed) > 0;
+        NodeFacts { reputation: if bad { 100 } else { 1000 }, ..NodeFacts::default() }
+    }
+}
+
+#[test]
+fn a_verdict_is_remembered_until_what_it_rests_on_changes() {
+    let engine = engine(toml("[[rule]]\neffect = 'allow'\nfrom = ['*']\naction = 'connect'\nreputation_above = 0.5\n"));
+    let facts = Changing { generation: AtomicU64::new(0), asked: AtomicU64::new(0), bad: peer(2) };
+    let open = [connect(1, "web"), connect(2, "web"), connect(2, "db")];
+    assert!(engine.reconsider(open, &facts).is_empty());
+    let asked = facts.asked.load(Ordering::Relaxed);
+    assert!(engine.reconsider(open, &facts).is_empty());
+    assert_eq!(facts.asked.load(Ordering::Relaxed), asked, "nothing was found anew");
+    facts.generation.store(1, Ordering::Relaxed);
+    let over: Vec<Request<'_>> = engine.reconsider(open, &facts).into_iter().map(|(request, _)| request).collect();
+    assert_eq!(over, open[1..], "whose reputation fell is not allowed any more, and nobody else is affected");
+    let verdict = engine.decide(&connect(1, "web"), &facts);
+    assert_eq!(facts.asked.load(Ordering::Relaxed), asked + 4, "the other's verdict was still remembered");
+    assert!(verdict.allowed);
+}
+
+#[test]
+fn a_remembered_verdict_costs_no_allocation() {
+    let engine = engine(toml(EVERYBODY_CONNECTS));
+    let facts = SameFacts(NodeFacts::sound());
+    let request = connect(1, "web");
+    drop(engine.decide(&request, &facts));
+    let counted = allocation_counter::measure(|| assert!(engine.decide(&request, &facts).allowed));
+    assert_eq!(counted.count_total, 0);
+}
+
+#[test]
+fn names_longer_than_any_service_are_judged_and_not_remembered() {
+    let engine = engine(toml(EVERYBODY_CONNECTS));
+    let long = "x".repeat(1_000_000);
+    assert!(allows(&engine, &connect(1, &long), &NodeFacts::sound()), "an allow of all services means all");
+}
