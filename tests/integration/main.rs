@@ -21,6 +21,9 @@ mod healing;
 mod impaired;
 mod links;
 mod mesh;
+mod policy;
+#[path = "../../fuzz/bodies/policy.rs"]
+mod policy_file;
 mod process;
 mod quarantine;
 mod rejoin;

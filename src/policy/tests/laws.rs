@@ -97,7 +97,7 @@ fn actions() -> Vec<Action<'static>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn the_index_never_changes_a_verdict(
