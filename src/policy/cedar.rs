@@ -98,8 +98,8 @@ fn told<E: Diagnostic + Display>(error: &E) -> String {
 /// What Cedar says of a policy, without its number, which the reader has never seen.
 fn plain<E: Diagnostic + Display>(error: &E) -> String {
     let text = told(error);
-    match text.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")) {
-        Some((_, rest)) => rest.to_owned(),
+    match text.split_once("for policy `").and_then(|(before, rest)| Some((before, rest.split_once("`, ")?.1))) {
+        Some((before, rest)) => format!("{before}{rest}"),
         None => text,
     }
 }
@@ -230,7 +230,10 @@ mod tests {
                 "\npermit (principal, action, resource) when { principal.color == 1 };",
                 "p.cedar:2:45: attribute `color`",
             ),
-            ("permit (principal, action, resource) when { principal.region == 1 };", "p.cedar:1:"),
+            (
+                "permit (principal, action, resource) when { principal.region == 1 };",
+                "p.cedar:1:45: the types Long and String are not compatible; both operands",
+            ),
             ("permit (principal == Node::\"bob\", action, resource);", "is not a peer id"),
             ("permit (principal, action, resource == Service::\"A b\");", "cannot be a service's name"),
             ("permit (principal, action == Action::\"dance\", resource);", "p.cedar:1:30: unrecognized action"),

@@ -74,7 +74,10 @@ pub(super) fn yaml(source: Source<'_>) -> Result<Written, Refused> {
     let file: File<Yaml> = serde_saphyr::from_str_with_options(source.text, options).map_err(|error| {
         let bare = error.without_snippet();
         let reason = bare.to_string();
-        source.refuse(bare.location().map_or(0, offset), reason.lines().next().unwrap_or_default())
+        let reason = reason.lines().next().unwrap_or_default();
+        // The place is told before the reason already.
+        let reason = reason.rsplit_once(" at line ").map_or(reason, |(reason, _)| reason);
+        source.refuse(bare.location().map_or(0, offset), reason)
     })?;
     Ok(file.place(|written: &serde_saphyr::Spanned<()>| offset(written.referenced)))
 }
