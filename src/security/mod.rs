@@ -18,6 +18,7 @@ mod inventory;
 mod issuer;
 mod issuing;
 mod keys;
+pub mod postquantum;
 mod refused;
 mod spiffe;
 mod state;
