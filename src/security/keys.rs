@@ -25,13 +25,7 @@ pub(super) fn generate() -> Result<Identity, SecurityError> {
 
 /// Reads a key file (PKCS#8, PEM); refuses one that others than its owner may read.
 pub(super) fn load(path: &Path) -> Result<Identity, SecurityError> {
-    let file = File::open(path).map_err(SecurityError::file("open", path))?;
-    // Asked of the open file, not of the path, which could be exchanged in between.
-    let mode = file.metadata().map_err(SecurityError::file("read", path))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(SecurityError::Exposed { path: path.to_owned() });
-    }
-    let pem = read_secret(file).map_err(SecurityError::file("read", path))?;
+    let pem = read_private(path, KEY_FILE_BYTES_MAX)?;
     let not_a_key = || SecurityError::NotAKey { path: path.to_owned() };
     let pem = std::str::from_utf8(&pem).map_err(|_| not_a_key())?;
     let key = SigningKey::from_pkcs8_pem(pem).map_err(|_| not_a_key())?;
@@ -41,10 +35,26 @@ pub(super) fn load(path: &Path) -> Result<Identity, SecurityError> {
 /// Writes a new key file, readable by its owner alone; never replaces one.
 pub(super) fn create(path: &Path, key: &Identity) -> Result<(), SecurityError> {
     let pem = key.signing_key().to_pkcs8_pem(LineEnding::LF).expect("BUG: an Ed25519 key has a PKCS#8 form");
+    create_private(path, pem.as_bytes())
+}
+
+/// Reads at most `bytes_max` of a file that holds a secret; refuses one that others than its owner may read.
+pub(super) fn read_private(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, SecurityError> {
+    let file = File::open(path).map_err(SecurityError::file("open", path))?;
+    // Asked of the open file, not of the path, which could be exchanged in between.
+    let mode = file.metadata().map_err(SecurityError::file("read", path))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(SecurityError::Exposed { path: path.to_owned() });
+    }
+    read_secret(file, bytes_max).map_err(SecurityError::file("read", path))
+}
+
+/// Writes a new file that holds a secret, readable by its owner alone; never replaces one.
+pub(super) fn create_private(path: &Path, content: &[u8]) -> Result<(), SecurityError> {
     let mut options = OpenOptions::new();
     let mut file =
         options.write(true).create_new(true).mode(0o600).open(path).map_err(SecurityError::file("create", path))?;
-    let written = file.write_all(pem.as_bytes()).and_then(|()| file.sync_all());
+    let written = file.write_all(content).and_then(|()| file.sync_all());
     if written.is_err() {
         // Half a key is worse than none: the next attempt would refuse to replace it. That this fails too is told by
         // that attempt.
@@ -131,10 +141,10 @@ impl rustls::sign::Signer for Signer {
 }
 
 /// Reads a short file into memory that is wiped afterwards. The room is reserved at once: growing would leave copies.
-fn read_secret(file: File) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let mut secret = Zeroizing::new(vec![0; KEY_FILE_BYTES_MAX]);
+fn read_secret(file: File, bytes_max: usize) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut secret = Zeroizing::new(vec![0; bytes_max]);
     let mut filled = 0;
-    let mut file = file.take(KEY_FILE_BYTES_MAX as u64);
+    let mut file = file.take(bytes_max as u64);
     loop {
         match file.read(&mut secret[filled..])? {
             0 => break,

@@ -20,6 +20,7 @@ mod issuing;
 mod keys;
 pub mod postquantum;
 mod refused;
+pub mod sealed;
 mod spiffe;
 mod state;
 mod statement;

@@ -8,6 +8,8 @@
 //! *and* ML-DSA-65, and breaking one of the two breaks nothing.
 
 mod error;
+mod hybrid;
+mod key_file;
 mod mldsa;
 mod mlkem;
 #[cfg(test)]
@@ -15,6 +17,10 @@ mod tests;
 mod x25519;
 
 pub use error::PostQuantumError;
+pub use hybrid::{
+    Fingerprint, HYBRID_SIGNATURE_BYTES, HybridError, HybridKeys, HybridPublicKey, PUBLIC_KEY_BYTES, verify,
+};
+pub use key_file::{ensure, load};
 pub use mldsa::{
     CONTEXT_BYTES_MAX, SIGNATURE_BYTES, SIGNING_KEY_BYTES, Signature, SigningKey, VERIFYING_KEY_BYTES, VerifyingKey,
 };
