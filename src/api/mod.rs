@@ -21,6 +21,7 @@ pub mod policy;
 mod region_answers;
 mod renewal;
 pub mod replay;
+pub mod sealing;
 pub mod server;
 pub mod setup;
 mod shared_answers;

@@ -27,7 +27,7 @@ use crate::actors::surfaces;
 use crate::config::read_rules;
 use crate::datapath::Port;
 use crate::host::{Host, Machine, Vault, WallClock, unblocked};
-use crate::security::{Credentials, Issuer};
+use crate::security::{Credentials, Issuer, postquantum};
 use crate::supervision::supervisor::SupervisorMsg;
 use crate::supervision::tree::{self, ROOT, ReadRules, Seed};
 use crate::transport::{Inbound, LinkSetup, Links, Services, SessionSetup, Sessions};
@@ -62,6 +62,8 @@ pub(super) async fn start_on(
     // Only who consents to faults pays for the way around them.
     let host = if config.chaos.allow { breakable.host() } else { host };
     let credentials = Credentials::load(dir)?.with_time(Arc::new(WallClock(Arc::clone(&host))));
+    // A node that was founded or joined by an earlier version has none yet.
+    postquantum::ensure(dir)?;
     renewal::certify_at_start(&*host, dir, &credentials, config.certificate.validity())?;
     let rules = read_rules(&config.policy.file)?;
     let store = open_store(&host, &config.store.directory, rebuild)?;

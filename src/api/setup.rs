@@ -85,6 +85,7 @@ pub(super) fn init_on(host: &dyn Host, dir: &Path, options: InitOptions) -> Resu
     make_directory(dir)?;
     let validity = MeshConfig::default().certificate.validity();
     let credentials = security::found(dir, &options.trust_domain, validity, host.unix_time().as_secs())?;
+    security::postquantum::ensure(dir)?;
     let written =
         Written { name: options.name, listen: options.listen, advertise: options.advertise, bootstrap: vec![] };
     written.write(dir)?;
@@ -137,6 +138,7 @@ pub(super) async fn join_on(host: &Arc<dyn Host>, dir: &Path, options: JoinOptio
     let identity = security::create_identity(dir)?;
     let membership = transport::join(host, &token, &identity).await.map_err(join_error)?;
     security::accept_membership(dir, &token, &membership.chain, &membership.authorities)?;
+    security::postquantum::ensure(dir)?;
     let bootstrap = membership
         .neighbors
         .iter()

@@ -17,11 +17,13 @@ mod init;
 mod interruption;
 mod invite;
 mod join;
+mod key;
 mod kill;
 mod lab;
 mod links;
 mod members;
 mod node_command;
+mod open;
 mod output;
 mod parse;
 mod paths;
@@ -33,6 +35,7 @@ mod regions;
 mod render;
 mod replay;
 mod reputation;
+mod seal;
 mod services;
 mod session;
 mod shared;
@@ -121,6 +124,20 @@ this run and one for the run before. Each role has files of its own. Exit code 1
 nothing could be compared."
     )]
     Replay(replay::Arguments),
+    /// Make a file readable by one node alone, now and when there are quantum computers
+    #[command(
+        after_help = "Needs no running node. The key is agreed by X25519 and ML-KEM-768 together; this node signs by Ed25519
+and ML-DSA-65, both. A file that was cut off or changed does not open."
+    )]
+    Seal(seal::Arguments),
+    /// Open what was sealed for this node
+    #[command(
+        after_help = "Needs no running node. Nothing is written unless all of it is good. Without --from whoever sealed it
+is told, but a key of theirs that is good against quantum computers is only known from --from."
+    )]
+    Open(open::Arguments),
+    /// This node's keys for sealing and signing
+    Key(key::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
     /// Run the core of many nodes on one thread, with seeded faults, and check what must hold
@@ -175,6 +192,9 @@ impl Cli {
                 runtime.block_on(command.run(&mut session))
             }
             Command::Shell => shell::run(&dir, &runtime, output),
+            Command::Seal(arguments) => seal::run(arguments, &dir, output),
+            Command::Open(arguments) => open::run(arguments, &dir, output),
+            Command::Key(arguments) => key::run(&arguments, &dir, output),
             Command::Sim(_) | Command::Lab(_) | Command::Replay(_) | Command::Completions(_) => {
                 unreachable!("BUG: what needs no directory was done above")
             }
@@ -305,6 +325,11 @@ mod tests {
             "prunella replay /d/journal",
             "prunella replay /d/journal/1 --role monitor --from 1000 --json",
             "prunella completions bash",
+            "prunella key export --json",
+            "prunella seal --to b.key",
+            "prunella seal --to b.key --anonymous report.pdf -o report.sealed",
+            "prunella open report.sealed --from a.key -o report.pdf --json",
+            "prunella open",
             "prunella sim --seeds 3 --nodes 5 --seconds 10",
             "prunella sim --seed 7",
             "prunella sim --seed 7 --nodes 1000 --minutes 10080 --json",
@@ -362,6 +387,9 @@ mod tests {
             "prunella replay /d --role nobody",
             "prunella replay /d --from 7",
             "prunella completions cmd",
+            "prunella key",
+            "prunella seal report.pdf",
+            "prunella open --to b.key",
             "prunella sim --seed 1 --seeds 2",
             "prunella sim --seeds 0",
             "prunella sim --seeds 1000001",

@@ -129,7 +129,14 @@ async fn secrets_are_the_owners_and_never_logged() {
     for node in &mut mesh.nodes {
         node.stop().await;
     }
-    let keys = ["n0/identity.key", "n0/authority.key", "n0/issuing.key", "n1/identity.key"];
+    let keys = [
+        "n0/identity.key",
+        "n0/authority.key",
+        "n0/issuing.key",
+        "n1/identity.key",
+        "n0/postquantum.key",
+        "n1/postquantum.key",
+    ];
     let logs: String = mesh.nodes.iter().map(Node::log).collect();
     assert!(logs.contains("node is up") && logs.contains("link established"), "there is no log to look into");
     assert!(!logs.contains(&token), "a token is in the log");

@@ -30,6 +30,7 @@ mod rejoin;
 mod replay;
 #[path = "../../benches/rig/mod.rs"]
 mod rig;
+mod sealing;
 mod services;
 mod shared;
 mod shedding;

@@ -12,7 +12,7 @@ use super::{
     DECAPSULATION_KEY_BYTES, DecapsulationKey, SIGNING_KEY_BYTES, SigningKey, VERIFYING_KEY_BYTES, X25519_BYTES,
     X25519Secret,
 };
-use crate::security::{create_identity, keys};
+use crate::security::keys;
 
 /// The hybrid keys of the node in `dir`, made now if it has none. The node must have its identity.
 ///
@@ -20,7 +20,7 @@ use crate::security::{create_identity, keys};
 /// Which file cannot be used, and why.
 pub fn ensure(dir: &Path) -> Result<HybridKeys, HybridError> {
     let path = dir.join(FILE_NAME);
-    let identity = create_identity(dir)?;
+    let identity = keys::load(&dir.join(IDENTITY))?;
     if path.exists() {
         return read(&path, identity);
     }
@@ -38,7 +38,7 @@ pub fn load(dir: &Path) -> Result<HybridKeys, HybridError> {
     if !path.exists() {
         return Err(HybridError::Missing { path });
     }
-    read(&path, create_identity(dir)?)
+    read(&path, keys::load(&dir.join(IDENTITY))?)
 }
 
 fn read(path: &Path, identity: Identity) -> Result<HybridKeys, HybridError> {
@@ -105,6 +105,8 @@ fn written(keys: &HybridKeys) -> Zeroizing<String> {
 
 /// How the file is called.
 const FILE_NAME: &str = "postquantum.key";
+/// The node's key, beside it.
+const IDENTITY: &str = "identity.key";
 const BEGIN: &str = "-----BEGIN PRUNELLA HYBRID KEY-----\n";
 const END: &str = "-----END PRUNELLA HYBRID KEY-----";
 /// What the content begins with.
@@ -127,11 +129,18 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::security::SecurityError;
+    use crate::security::{SecurityError, create_identity};
+
+    /// A directory with an identity.
+    fn node() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        create_identity(dir.path()).unwrap();
+        dir
+    }
 
     #[test]
     fn keys_are_made_once_survive_their_file_and_the_file_is_private() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = node();
         let made = ensure(dir.path()).unwrap();
         let path = dir.path().join(FILE_NAME);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -148,15 +157,17 @@ mod tests {
 
     #[test]
     fn keys_that_are_missing_are_named_with_the_remedy() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = node();
         let error = load(dir.path()).unwrap_err().to_string();
         assert!(error.contains("postquantum.key") && error.contains("prunella init"), "{error}");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was made beside the identity");
+        fs::remove_file(dir.path().join(IDENTITY)).unwrap();
+        assert!(ensure(dir.path()).is_err() && !dir.path().join(IDENTITY).exists(), "nor is an identity made");
     }
 
     #[test]
     fn keys_of_another_identity_are_refused() {
-        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (one, other) = (node(), node());
         let (mine, _) = (ensure(one.path()).unwrap(), ensure(other.path()).unwrap());
         fs::copy(one.path().join(FILE_NAME), other.path().join(FILE_NAME)).unwrap();
         let refused = load(other.path()).unwrap_err();
@@ -166,7 +177,7 @@ mod tests {
 
     #[test]
     fn no_changed_character_of_the_file_goes_unnoticed() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = node();
         ensure(dir.path()).unwrap();
         let path = dir.path().join(FILE_NAME);
         let good = fs::read(&path).unwrap();

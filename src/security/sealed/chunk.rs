@@ -31,11 +31,6 @@ impl Chunks {
         Self { key, count: 0 }
     }
 
-    /// How many chunks were sealed or opened.
-    pub(super) fn count(&self) -> u64 {
-        self.count
-    }
-
     /// Seals a chunk where it lies and appends its tag.
     pub(super) fn seal(&mut self, place: Place, chunk: &mut Vec<u8>) -> Result<(), SealError> {
         if self.count >= CHUNKS_MAX {
@@ -93,7 +88,7 @@ mod tests {
         let mut sealed = [b"one".to_vec(), b"two".to_vec()];
         sealing.seal(Place::Within, &mut sealed[0]).unwrap();
         sealing.seal(Place::Last, &mut sealed[1]).unwrap();
-        assert_eq!((sealed[0].len(), sealing.count()), (3 + TAG_BYTES, 2));
+        assert_eq!((sealed[0].len(), sealing.count), (3 + TAG_BYTES, 2));
         let mut opening = chunks();
         for wrong in [Place::Last, Place::Signature] {
             assert!(matches!(opening.open(wrong, &mut sealed[0].clone()), Err(SealError::Damaged { chunk: 1 })));

@@ -144,6 +144,21 @@ fn a_reader_that_gives_little_at_a_time_makes_no_difference() {
     assert!(out == data);
 }
 
+#[test]
+fn sealing_and_opening_take_the_memory_of_a_few_chunks() {
+    let data = data(64 * CHUNK_BYTES);
+    let sealed_data = sealed(&data, 0, Some(1));
+    let (mut sink, few) = (std::io::sink(), 6 * CHUNK_BYTES as u64);
+    let (to, from) = (keys(0).public_key(), Some(keys(1)));
+    let sealing = allocation_counter::measure(|| {
+        seal(&mut &*data, &mut sink, to, from, &mut |_| {}).unwrap();
+    });
+    let opening = allocation_counter::measure(|| {
+        open(&mut &*sealed_data, &mut std::io::sink(), keys(0), None, &mut |_| {}).unwrap();
+    });
+    assert!(sealing.bytes_max < few && opening.bytes_max < few, "{} and {}", sealing.bytes_max, opening.bytes_max);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
