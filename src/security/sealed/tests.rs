@@ -1,5 +1,8 @@
 //! Whatever is sealed comes out again, and nothing else does.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
@@ -7,7 +10,7 @@ use prunella_core::identity::Identity;
 
 use super::chunk::TAG_BYTES;
 use super::*;
-use crate::security::postquantum::{HybridKeys, HybridPublicKey};
+use crate::security::postquantum::{self, HybridKeys, HybridPublicKey};
 
 /// The keys of a few nodes, made once.
 fn keys(node: usize) -> &'static HybridKeys {
@@ -51,6 +54,31 @@ fn what_is_sealed_is_opened_by_its_recipient_and_by_nobody_else() {
         assert_eq!(sender.as_ref(), from.map(|from| keys(from).public_key()));
         assert!(matches!(opened(&sealed, 2, None), Err(SealError::OtherRecipient)));
     }
+}
+
+/// Data and keys that were written once: what later versions of this program must still read. `REWRITE=1` writes them anew,
+/// which is right only together with a new version of the format.
+#[test]
+fn what_was_sealed_by_the_first_version_opens_with_the_keys_that_it_wrote() {
+    let node = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/security/sealed/golden");
+    let (key_file, sealed_file) = (golden.join("postquantum.key"), golden.join("sealed"));
+    crate::security::keys::create(&node.path().join("identity.key"), &Identity::from_secret(&[7; 32])).unwrap();
+    let written = node.path().join("postquantum.key");
+    if std::env::var_os("REWRITE").is_some() {
+        let keys = postquantum::ensure(node.path()).unwrap();
+        let mut sealed = Vec::new();
+        seal(&mut &*data(70_000), &mut sealed, keys.public_key(), Some(&keys), &mut |_| {}).unwrap();
+        fs::write(&sealed_file, sealed).unwrap();
+        fs::copy(&written, &key_file).unwrap();
+    }
+    fs::copy(&key_file, &written).unwrap();
+    fs::set_permissions(&written, fs::Permissions::from_mode(0o600)).unwrap();
+    let keys = postquantum::load(node.path()).unwrap();
+    let mut out = Vec::new();
+    let sealed = fs::read(&sealed_file).unwrap();
+    open(&mut &*sealed, &mut out, &keys, Some(keys.public_key()), &mut |_| {}).unwrap();
+    assert!(out == data(70_000));
 }
 
 #[test]
