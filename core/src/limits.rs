@@ -133,6 +133,22 @@ pub const QUARANTINED_PERCENT_MAX: usize = 10;
 /// Most plans in execution at once.
 pub const PLANS_MAX: usize = 16;
 
+// --- Ledgers ---------------------------------------------------------------------------------------------------------
+
+/// Most entries of one ledger; beyond it nothing is appended any more, and the refusal is told. In memory an entry costs
+/// at most 64 bytes: its own hash and its share of those above.
+pub const LEDGER_ENTRIES_MAX: u64 = 1 << 20;
+/// Longest name of who did something, where from, or what it was about, in an entry of a ledger, in bytes.
+pub const LEDGER_NAME_BYTES_MAX: usize = 256;
+/// Longest text of an entry, in bytes; what is longer is cut.
+pub const LEDGER_TEXT_BYTES_MAX: usize = 4 * 1024;
+/// Longest entry, in bytes: its names, its text, and its fixed fields.
+pub const LEDGER_ENTRY_BYTES_MAX: usize = 3 * LEDGER_NAME_BYTES_MAX + LEDGER_TEXT_BYTES_MAX + 96;
+/// Most hashes of an inclusion or consistency proof: two for every level of the largest tree would be more than enough.
+pub const LEDGER_PROOF_HASHES_MAX: usize = 2 * LEDGER_ENTRIES_MAX.ilog2() as usize;
+/// Most ledgers of other nodes whose heads are remembered; of a further one nothing is.
+pub const LEDGERS_WITNESSED_MAX: usize = 1024;
+
 // --- Paths -----------------------------------------------------------------------------------------------------------
 
 /// Most relays on a path: the labels that fit in a frame's header.
@@ -329,6 +345,10 @@ const _: () = assert!(
     2 * SHARED_LIFE.as_secs() <= SHARED_TOMBSTONE_LIFE.as_secs(),
     "a removal outlives every renewal of what it removed"
 );
+const _: () = assert!(LEDGERS_WITNESSED_MAX >= 2 * NEIGHBORS_MAX, "the ledger of every neighbor is watched");
+const _: () =
+    assert!(LEDGER_PROOF_HASHES_MAX * 32 + 256 < CONTROL_MESSAGE_BYTES_MAX, "a ledger's proof fits a message");
+const _: () = assert!(LEDGER_ENTRY_BYTES_MAX <= u16::MAX as usize, "lengths in an entry fit 16 bits");
 const _: () = assert!(QUARANTINED_PERCENT_MAX < 50, "a quorum is left whomever this node quarantines");
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");
 const _: () = assert!(VERDICTS_REMEMBERED_MAX.is_power_of_two(), "a verdict's place is some bits of a hash");
