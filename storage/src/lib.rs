@@ -6,16 +6,19 @@
 //! - [`SledStore`] keeps it on disk; it survives a kill and a power cut, and tells damage from everything else;
 //! - [`MemoryStore`] keeps it in memory and can lose what was not flushed, for the simulator;
 //! - [`FaultyStore`] wraps another store and fails the calls that a test names.
+//!
+//! What is written once and never changed goes into a [`log::Log`], whose damage can be named entry by entry.
 
 mod batch;
 mod directory;
 mod error;
 mod faulty;
-mod ledger;
 pub mod limits;
+pub mod log;
 mod memory;
 mod replacement;
 mod sled_store;
+mod tally;
 
 pub use batch::{Batch, Change, Tree};
 pub use error::{Damage, StoreError};

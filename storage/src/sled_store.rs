@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::directory::{self, Directory};
 use crate::error::{Damage, StoreError};
-use crate::ledger::Ledger;
 use crate::limits::SEGMENT_BYTES;
+use crate::tally::Tally;
 use crate::{Batch, Entry, Store, Tree};
 
 /// A store in a directory of its own, which it holds locked until it is dropped.
@@ -22,8 +22,8 @@ use crate::{Batch, Entry, Store, Tree};
 pub struct SledStore {
     /// Taken only by drop.
     engine: Option<sled::Db>,
-    /// Readers see batches as a whole, and the ledger changes with its entries.
-    ledger: RwLock<Ledger>,
+    /// Readers see batches as a whole, and the tally changes with its entries.
+    tally: RwLock<Tally>,
     /// Set by a failure after which the engine's state in memory may differ from the disk.
     stopped: AtomicBool,
     /// Last, so that the lock outlives the engine.
@@ -45,8 +45,8 @@ impl SledStore {
         directory::finish_replacement(path.as_ref())?;
         let directory = Directory::claim(path.as_ref())?;
         let engine = open_engine(directory.path())?;
-        let (ledger, stopped) = (RwLock::default(), AtomicBool::new(false));
-        let mut store = Self { engine: Some(engine), ledger, stopped, directory };
+        let (tally, stopped) = (RwLock::default(), AtomicBool::new(false));
+        let mut store = Self { engine: Some(engine), tally, stopped, directory };
         store.identify()?;
         store.audit()?;
         store.directory.settle().map_err(|error| StoreError::io(store.directory.path(), error))?;
@@ -76,7 +76,7 @@ impl SledStore {
                 self.contain(|engine| {
                     let mut batch = sled::Batch::default();
                     batch.insert(FORMAT_KEY, FORMAT.to_be_bytes().as_slice());
-                    batch.insert(LEDGER_KEY, Ledger::default().encode().as_slice());
+                    batch.insert(TALLY_KEY, Tally::default().encode().as_slice());
                     engine.apply_batch(batch)
                 })?;
                 self.flush()
@@ -92,16 +92,16 @@ impl SledStore {
         })
     }
 
-    /// Adds up all entries, and holds the result against the ledger and the ledger against what was promised.
+    /// Adds up all entries, and holds the result against the tally and the tally against what was promised.
     fn audit(&self) -> Result<(), StoreError> {
         let damaged = |damage| StoreError::damaged(self.directory.path(), damage);
-        let written = self.contain(|engine| engine.get(LEDGER_KEY))?;
-        let written = written.and_then(|bytes| Ledger::decode(&bytes)).ok_or_else(|| damaged(Damage::Unmarked))?;
+        let written = self.contain(|engine| engine.get(TALLY_KEY))?;
+        let written = written.and_then(|bytes| Tally::decode(&bytes)).ok_or_else(|| damaged(Damage::Unmarked))?;
         let promised = self.directory.promised();
         if written.generation < promised {
             return Err(damaged(Damage::Lost { found: written.generation, promised }));
         }
-        let mut found = Ledger { generation: written.generation, sum: 0 };
+        let mut found = Tally { generation: written.generation, sum: 0 };
         self.contain(|engine| {
             for entry in engine.range([OWN + 1]..) {
                 let (key, value) = entry?;
@@ -116,18 +116,18 @@ impl SledStore {
         Ok(())
     }
 
-    /// The ledger as it is after the writes.
-    fn ledger_after(&self, mut ledger: Ledger, writes: &Writes) -> Result<Ledger, StoreError> {
-        ledger.generation += 1;
+    /// The tally as it is after the writes.
+    fn tally_after(&self, mut tally: Tally, writes: &Writes) -> Result<Tally, StoreError> {
+        tally.generation += 1;
         for (key, value) in writes {
             if let Some(old) = self.contain(|engine| engine.get(key))? {
-                ledger.strike(key, &old);
+                tally.strike(key, &old);
             }
             if let Some(new) = value {
-                ledger.enter(key, new);
+                tally.enter(key, new);
             }
         }
-        Ok(ledger)
+        Ok(tally)
     }
 
     /// Lets the engine work, and turns its errors and panics into ours. After a panic it is never asked again.
@@ -151,12 +151,12 @@ impl SledStore {
 
     // A poisoned lock is a lock: whoever panicked did so outside of the engine, or stopped the store.
 
-    fn reading(&self) -> RwLockReadGuard<'_, Ledger> {
-        self.ledger.read().unwrap_or_else(PoisonError::into_inner)
+    fn reading(&self) -> RwLockReadGuard<'_, Tally> {
+        self.tally.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn writing(&self) -> RwLockWriteGuard<'_, Ledger> {
-        self.ledger.write().unwrap_or_else(PoisonError::into_inner)
+    fn writing(&self) -> RwLockWriteGuard<'_, Tally> {
+        self.tally.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -177,11 +177,11 @@ impl Store for SledStore {
 
     fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
         batch.check()?;
-        let mut ledger = self.writing();
+        let mut tally = self.writing();
         let writes = writes(batch);
-        let after = self.ledger_after(*ledger, &writes)?;
+        let after = self.tally_after(*tally, &writes)?;
         let mut batch = sled::Batch::default();
-        batch.insert(LEDGER_KEY, after.encode().as_slice());
+        batch.insert(TALLY_KEY, after.encode().as_slice());
         for (key, value) in writes {
             match value {
                 Some(value) => batch.insert(key, value),
@@ -190,7 +190,7 @@ impl Store for SledStore {
         }
         // A batch that failed halfway is half visible until the store is opened again, which recovers all or nothing.
         self.contain(|engine| engine.apply_batch(batch)).inspect_err(|_| self.stop())?;
-        *ledger = after;
+        *tally = after;
         Ok(())
     }
 
@@ -270,12 +270,13 @@ fn full_key(tree: Tree, key: &[u8]) -> Vec<u8> {
     [&[tree.number()], key].concat()
 }
 
-/// The version of everything on disk: the trees' numbers, the ledger and the keys below.
+/// The version of everything on disk: the trees' numbers, the tally and the keys below.
 const FORMAT: u32 = 1;
 /// Begins the store's own keys; trees are numbered from 1.
 const OWN: u8 = 0;
 const FORMAT_KEY: &[u8] = b"\0format";
-const LEDGER_KEY: &[u8] = b"\0ledger";
+/// Its name on disk is older than the word.
+const TALLY_KEY: &[u8] = b"\0ledger";
 /// The engine's name for the key space that every database has.
 const DEFAULT_TREE: &[u8] = b"__sled__default";
 /// What the engine may keep in memory; the node's own tables hold everything in use anyway.

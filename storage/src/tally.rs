@@ -1,18 +1,18 @@
 //! The proof, kept beside the entries, that they are all there: how many batches were applied, and a sum over all entries.
 //!
-//! The engine recovers what it can and says nothing of what it dropped; the ledger changes in the same atomic batch as
+//! The engine recovers what it can and says nothing of what it dropped; the tally changes in the same atomic batch as
 //! the entries, so entries that got lost on disk do not add up.
 
 /// What every batch leaves behind. The default is that of an empty store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ledger {
+pub(crate) struct Tally {
     /// How many batches were ever applied.
     pub(crate) generation: u64,
     /// The wrapping sum of the fingerprints of all entries.
     pub(crate) sum: u64,
 }
 
-impl Ledger {
+impl Tally {
     /// Counts in an entry that is there from now on.
     pub(crate) fn enter(&mut self, key: &[u8], value: &[u8]) {
         self.sum = self.sum.wrapping_add(fingerprint(key, value));
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_struck_entry_leaves_no_trace_and_order_does_not_matter() {
-        let (mut one, mut other) = (Ledger::default(), Ledger::default());
+        let (mut one, mut other) = (Tally::default(), Tally::default());
         one.enter(b"a", b"1");
         one.enter(b"b", b"2");
         other.enter(b"b", b"2");
@@ -71,10 +71,10 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_reads_back_as_written_and_in_no_other_length() {
-        let ledger = Ledger { generation: 7, sum: u64::MAX };
-        assert_eq!(Ledger::decode(&ledger.encode()), Some(ledger));
-        assert_eq!(Ledger::decode(&ledger.encode()[..15]), None);
-        assert_eq!(Ledger::decode(&[0; 17]), None);
+    fn a_tally_reads_back_as_written_and_in_no_other_length() {
+        let tally = Tally { generation: 7, sum: u64::MAX };
+        assert_eq!(Tally::decode(&tally.encode()), Some(tally));
+        assert_eq!(Tally::decode(&tally.encode()[..15]), None);
+        assert_eq!(Tally::decode(&[0; 17]), None);
     }
 }
