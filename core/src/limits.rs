@@ -144,6 +144,10 @@ pub const LEDGER_NAME_BYTES_MAX: usize = 256;
 pub const LEDGER_TEXT_BYTES_MAX: usize = 4 * 1024;
 /// Longest entry, in bytes: its names, its text, and its fixed fields.
 pub const LEDGER_ENTRY_BYTES_MAX: usize = 3 * LEDGER_NAME_BYTES_MAX + LEDGER_TEXT_BYTES_MAX + 96;
+/// Most entries that are written to a ledger's log at once.
+pub const LEDGER_BATCH_MAX: usize = 64;
+/// Most entries that wait to be written; beyond it an event is refused, and that is told.
+pub const LEDGER_PENDING_MAX: usize = 1024;
 /// Most hashes of an inclusion or consistency proof: two for every level of the largest tree would be more than enough.
 pub const LEDGER_PROOF_HASHES_MAX: usize = 2 * LEDGER_ENTRIES_MAX.ilog2() as usize;
 /// Most ledgers of other nodes whose heads are remembered; of a further one nothing is.

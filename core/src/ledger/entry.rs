@@ -17,7 +17,8 @@ pub struct Entry {
     pub ledger: PeerId,
     /// Its place, from 0.
     pub index: u64,
-    /// When it was written, by the node's wall clock, in milliseconds since the Unix epoch.
+    /// When it was written, by the node's wall clock, in milliseconds since the Unix epoch; later than the entry before it,
+    /// by a millisecond at least, whatever the clock does.
     pub unix_ms: u64,
     /// The leaf hash of the entry before it; [`Hash::NONE`] for the first one.
     pub previous: Hash,
@@ -45,7 +46,7 @@ impl Entry {
     /// The bytes that stand for it, at most [`LEDGER_ENTRY_BYTES_MAX`].
     ///
     /// # Panics
-    /// If a text is over its limit, which neither [`Entry::decode`] nor a ledger makes.
+    /// If a text is longer than its length's field can say, which [`Entry::check`] finds out.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
         bytes.extend(self.ledger.as_bytes());
@@ -59,6 +60,16 @@ impl Entry {
             bytes.extend(text.as_bytes());
         }
         bytes
+    }
+
+    /// Checks what the type does not say: that its texts are within their limits. What was decoded from its bytes, or made
+    /// by a ledger, is.
+    ///
+    /// # Errors
+    /// [`Rejected::OverLimit`].
+    pub fn check(&self) -> Result<(), Rejected> {
+        let names = [&self.who, &self.from, &self.subject].into_iter().all(|name| name.len() <= LEDGER_NAME_BYTES_MAX);
+        if names && self.text.len() <= LEDGER_TEXT_BYTES_MAX { Ok(()) } else { Err(Rejected::OverLimit) }
     }
 
     /// The entry for which these bytes stand; there are no other ones for it.

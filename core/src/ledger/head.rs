@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::hash::Hash;
 use crate::identity::{self, Identity};
 use crate::limits::LEDGER_ENTRIES_MAX;
+use crate::signer::Signer;
 use crate::{PeerId, Rejected};
 
 /// What a ledger is at one moment.
@@ -21,8 +22,8 @@ pub struct Head {
     pub root: Hash,
     /// The leaf hash of the last one; [`Hash::NONE`] if there is none.
     pub last: Hash,
-    /// When the head was signed, in milliseconds since the Unix epoch. A ledger never signs an earlier time than before,
-    /// whatever its clock does: of two heads with other times, one is the later.
+    /// When the last entry was written, in milliseconds since the Unix epoch; 0 if there is none. Each entry is later than
+    /// the one before it, whatever the clock does: of two heads with other times, one is the later.
     pub unix_ms: u64,
 }
 
@@ -31,7 +32,8 @@ pub struct Head {
 pub struct SignedHead {
     /// What is signed.
     pub head: Head,
-    /// The Ed25519 signature over [`Head::signed_bytes`], 64 bytes.
+    /// The Ed25519 signature over [`Head::signed_bytes`], 64 bytes; written as hexadecimal digits where people read it.
+    #[serde(with = "hex")]
     pub signature: Vec<u8>,
 }
 
@@ -50,6 +52,12 @@ impl Head {
     pub fn sign(self, identity: &Identity) -> SignedHead {
         assert_eq!(self.ledger, identity.peer(), "BUG: a node signs only heads of its own ledger");
         SignedHead { signature: identity.sign(&self.signed_bytes()).to_vec(), head: self }
+    }
+
+    /// As [`Head::sign`]; `None` if the signer has no signature for it.
+    pub(super) fn sign_with(self, signer: &mut Signer) -> Option<SignedHead> {
+        let signature = signer.sign(&self.signed_bytes())?.to_vec();
+        Some(SignedHead { head: self, signature })
     }
 
     /// Whether both say the same of the entries.
@@ -92,6 +100,30 @@ impl SignedHead {
 impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} entries, root {}, at {} ms", self.size, self.root, self.unix_ms)
+    }
+}
+
+/// Bytes as text where people read them, as they are where they do not.
+mod hex {
+    use data_encoding::HEXLOWER;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            HEXLOWER.encode(bytes).serialize(serializer)
+        } else {
+            bytes.serialize(serializer)
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            HEXLOWER.decode(text.as_bytes()).map_err(D::Error::custom)
+        } else {
+            Deserialize::deserialize(deserializer)
+        }
     }
 }
 

@@ -6,23 +6,32 @@
 //! an old head again is noticed by those who heard a newer one. Invariant: an entry that a signed head covers cannot be
 //! changed, removed or reordered unnoticed by anybody who knows that head.
 //!
+//! The [`Keeper`] is the role that writes a node's ledger and watches those of its neighbors; an [`Attestation`] is what
+//! remains of an entry when the ledger is gone.
+//!
 //! The format is described for other programs in `docs/ledger.md`.
 
+mod attestation;
 mod entry;
 mod event;
 mod hash;
 mod head;
+mod message;
 mod proof;
+mod role;
 mod tree;
 mod witness;
 
 use serde::{Deserialize, Serialize};
 
+pub use attestation::{Attestation, Unproven, verify_all};
 pub use entry::Entry;
 pub use event::{Event, EventKind};
 pub use hash::Hash;
 pub use head::{Head, SignedHead};
+pub use message::Message;
 pub use proof::{Consistency, Inclusion};
+pub use role::{Effect, Input, Keeper};
 pub use tree::Tree;
 pub use witness::{Fault, Finding, Reaction, Witness};
 
@@ -35,6 +44,24 @@ pub struct Ledger {
     me: PeerId,
     tree: Tree,
     last: Hash,
+    last_ms: u64,
+}
+
+/// What came of reading the entries of a log.
+#[derive(Debug, PartialEq, Eq)]
+struct Read {
+    /// The numbers of those that are damaged.
+    damaged: Vec<u64>,
+    /// The first that did not fit.
+    broken: Option<Broken>,
+    /// Whether the hashes of all are known.
+    is_known: bool,
+}
+
+impl Default for Read {
+    fn default() -> Self {
+        Self { damaged: Vec::new(), broken: None, is_known: true }
+    }
 }
 
 /// Why an entry cannot be the next one of a ledger.
@@ -57,6 +84,12 @@ pub enum Broken {
         /// Which entry.
         index: u64,
     },
+    /// It is not later than the one before it, or later than an entry can be.
+    #[error("entry {index} is not later than the entry before it, or too late")]
+    OtherTime {
+        /// Which entry.
+        index: u64,
+    },
     /// The ledger is full.
     #[error("the ledger is full")]
     Full,
@@ -65,7 +98,7 @@ pub enum Broken {
 impl Ledger {
     /// The ledger of a node that has written nothing.
     pub fn new(me: PeerId) -> Self {
-        Self { me, tree: Tree::new(), last: Hash::NONE }
+        Self { me, tree: Tree::new(), last: Hash::NONE, last_ms: 0 }
     }
 
     /// Whose ledger it is.
@@ -88,9 +121,45 @@ impl Ledger {
         self.last
     }
 
-    /// The entry that tells of an event and would be the next one; the ledger has it only after [`Ledger::push`].
+    /// The entry that tells of an event and would be the next one; the ledger has it only after [`Ledger::push`]. Its time
+    /// is `unix_ms`, or just after that of the last entry, if the clock was set back.
     pub fn next(&self, event: &Event, unix_ms: u64) -> Entry {
-        Entry::of(event, self.me, self.size(), self.last, unix_ms)
+        Entry::of(event, self.me, self.size(), self.last, self.time(unix_ms))
+    }
+
+    /// The time of an entry that is written at `unix_ms`.
+    fn time(&self, unix_ms: u64) -> u64 {
+        unix_ms.min(UNIX_MS_MAX - LEDGER_ENTRIES_MAX).max(self.last_ms + 1)
+    }
+
+    /// As [`Ledger::next`], but behind entries that the ledger does not have yet, of which this is the last.
+    fn next_after(&self, last: Option<&Entry>, event: &Event, unix_ms: u64) -> Entry {
+        let Some(last) = last else { return self.next(event, unix_ms) };
+        let unix_ms = self.time(unix_ms).max(last.unix_ms + 1);
+        Entry::of(event, self.me, last.index + 1, last.hash(), unix_ms)
+    }
+
+    /// Takes all entries that a log holds, `None` for each that is damaged. What is there counts as it is, whether or not
+    /// it fits: others can tell if it is not what it was.
+    fn read(&mut self, entries: &[Option<Entry>]) -> Read {
+        let mut read = Read::default();
+        for (index, entry) in (0..).zip(entries) {
+            let Some(entry) = entry else {
+                let next = entries.get(index + 1).and_then(Option::as_ref);
+                read.damaged.push(index as u64);
+                read.is_known &= next.is_some();
+                // Without the next entry nobody here knows what stood there.
+                read.broken = read.broken.or(self.push_hash(next.map_or(Hash::NONE, |next| next.previous)).err());
+                continue;
+            };
+            if let Err(broken) = self.push(entry) {
+                read.broken = read.broken.or(Some(broken));
+                self.last_ms = self.last_ms.max(entry.unix_ms.min(UNIX_MS_MAX - LEDGER_ENTRIES_MAX));
+                // A ledger that is full stays as it is.
+                let _ = self.push_hash(entry.hash());
+            }
+        }
+        read
     }
 
     /// Takes the next entry.
@@ -111,6 +180,10 @@ impl Ledger {
         if entry.previous != self.last {
             return Err(Broken::OtherPrevious { index: wanted });
         }
+        if entry.unix_ms <= self.last_ms || entry.unix_ms > UNIX_MS_MAX {
+            return Err(Broken::OtherTime { index: wanted });
+        }
+        self.last_ms = entry.unix_ms;
         self.last = entry.hash();
         self.tree.push(self.last);
         Ok(())
@@ -131,8 +204,8 @@ impl Ledger {
     }
 
     /// What the ledger is now.
-    pub fn head(&self, unix_ms: u64) -> Head {
-        Head { ledger: self.me, size: self.size(), root: self.tree.root(), last: self.last, unix_ms }
+    pub fn head(&self) -> Head {
+        Head { ledger: self.me, size: self.size(), root: self.tree.root(), last: self.last, unix_ms: self.last_ms }
     }
 
     /// Whether the ledger has what this head says that it has, and perhaps more.
@@ -141,6 +214,9 @@ impl Ledger {
         head.ledger == self.me && self.tree.root_at(head.size) == Some(head.root) && last == Some(head.last)
     }
 }
+
+/// The latest time that an entry can have: the largest whole numbers that every reader of JSON takes as they are.
+const UNIX_MS_MAX: u64 = 1 << 53;
 
 #[cfg(test)]
 mod tests;

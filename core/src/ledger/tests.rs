@@ -1,3 +1,5 @@
+//! Trees and proofs against those of RFC 9162, and chains against what does not fit them.
+
 use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 
@@ -196,8 +198,21 @@ fn an_entry_that_is_not_the_next_one_is_refused_by_name_and_changes_nothing() {
     assert_eq!(ledger.push(&entries[4]), Err(Broken::OtherIndex { found: 4, wanted: 5 }));
     let elsewhere = Entry { previous: entries[3].hash(), ..good.clone() };
     assert_eq!(ledger.push(&elsewhere), Err(Broken::OtherPrevious { index: 5 }));
+    let earlier = Entry { unix_ms: 1004, ..good.clone() };
+    assert_eq!(ledger.push(&earlier), Err(Broken::OtherTime { index: 5 }));
     assert_eq!(ledger, before);
     assert_eq!(ledger.push(&good), Ok(()));
+}
+
+#[test]
+fn whatever_the_clock_does_each_entry_is_later_than_the_one_before() {
+    let (mut ledger, entries) = written(3);
+    for unix_ms in [0, 1002, 5000, 4000, u64::MAX] {
+        let entry = ledger.next(&event(3), unix_ms);
+        assert!(entry.unix_ms > entries[2].unix_ms);
+        assert_eq!(ledger.push(&entry), Ok(()));
+        assert_eq!(ledger.head().unix_ms, entry.unix_ms);
+    }
 }
 
 #[test]
@@ -218,13 +233,13 @@ fn a_damaged_entry_is_stood_for_by_the_hash_that_the_next_one_names() {
 fn a_ledger_continues_each_of_its_heads_and_no_other() {
     let (ledger, _) = written(20);
     for size in 0..=20 {
-        let head = written(size).0.head(7);
+        let head = written(size).0.head();
         assert!(ledger.continues(&head), "{size}");
         assert!(!ledger.continues(&Head { ledger: peer(2), ..head }));
         assert!(!ledger.continues(&Head { root: Hash([7; 32]), ..head }));
         assert!(!ledger.continues(&Head { last: Hash([7; 32]), ..head }));
     }
-    assert!(!ledger.continues(&written(21).0.head(7)));
+    assert!(!ledger.continues(&written(21).0.head()));
 }
 
 proptest! {
