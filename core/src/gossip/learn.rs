@@ -139,6 +139,6 @@ pub(super) fn changed(id: &RecordId, subject: Subject<'_>) -> Option<Effect> {
             _ => return None,
         },
         // A shared value is told with all others under its key.
-        Kind::Equivocation | Kind::Shared | Kind::Links | Kind::Judgments => return None,
+        Kind::Equivocation | Kind::Shared | Kind::Links | Kind::Judgments | Kind::LedgerHead => return None,
     })
 }

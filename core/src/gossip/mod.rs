@@ -30,10 +30,11 @@ pub use loaded::{Loaded, load};
 pub use members::{MemberView, Standing};
 
 use crate::broadcast::Broadcast;
+use crate::ledger::SignedHead;
 use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::peer::LinkReport;
-use crate::record::{Kind, LinkBody, NodeBody, ProvenRecord, Record, RecordId};
+use crate::record::{Body, Kind, LinkBody, NodeBody, ProvenRecord, Record, RecordId};
 use crate::reputation::TrustReport;
 use crate::rng::Rng;
 use crate::shared::{Refused, Value};
@@ -117,6 +118,8 @@ pub enum Input {
     QuorumChanged(Quorum),
     /// A restarted role wants to hear everything again.
     ResyncRequested,
+    /// The newest head of this node's ledger, to be told to everybody.
+    SetLedgerHead(SignedHead),
     /// This node takes on less from now on, or everything again: others are to prefer paths around it.
     LoadChanged {
         /// Whether it sheds load.
@@ -219,6 +222,7 @@ pub struct Gossip {
     node: Option<NodeBody>,
     services: BTreeMap<String, bool>,
     statements: Statements,
+    ledger_head: Option<SignedHead>,
     shared: SharedState,
     next_upkeep: Instant,
 }
@@ -257,6 +261,7 @@ impl Gossip {
             node: None,
             services: BTreeMap::new(),
             statements: Statements::default(),
+            ledger_head: None,
             shared: SharedState::default(),
             next_upkeep: now + UPKEEP_EVERY,
         }
@@ -270,6 +275,13 @@ impl Gossip {
     /// Every record held, ordered by id.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.held.iter().map(|proven| &proven.record)
+    }
+
+    /// The newest head of a node's ledger that is held.
+    pub fn ledger_head(&self, ledger: &PeerId) -> Option<&SignedHead> {
+        let id = RecordId { origin: *ledger, kind: Kind::LedgerHead, key: String::new() };
+        let Body::LedgerHead(head) = &self.held.get(&id)?.record.body else { return None };
+        Some(head)
     }
 
     /// Every record held as its origin signed it, ordered by id.
@@ -353,6 +365,10 @@ impl Gossip {
             Input::SetShared { key, value, ticket } => self.set_shared(key, value, ticket, now, effects),
             Input::QuorumChanged(quorum) => self.set_quorum(quorum),
             Input::ResyncRequested => self.resync(effects),
+            Input::SetLedgerHead(head) => {
+                self.ledger_head = Some(head);
+                self.republish(&self.own_id(Kind::LedgerHead, ""), now, effects);
+            }
             Input::LoadChanged { sheds } => {
                 self.own_links.shed(sheds, now);
                 if self.own_links.wake(now) {

@@ -24,6 +24,10 @@ impl Gossip {
         if record.id.kind == Kind::Shared {
             return newer && self.contradicts_my_write(record);
         }
+        // Until this process has a head of its own, that of an earlier self is the newest there is.
+        if record.id.kind == Kind::LedgerHead && self.ledger_head.is_none() {
+            return false;
+        }
         newer && self.node.is_some() && self.own_body(&record.id).is_none_or(|body| body != record.body)
     }
 
@@ -55,6 +59,10 @@ impl Gossip {
     /// Says again what holds now under an id of this node's own.
     pub(super) fn republish(&mut self, id: &RecordId, now: Instant, effects: &mut Vec<Effect>) {
         let body = match id.kind {
+            Kind::LedgerHead => match self.own_body(id) {
+                Some(body) => body,
+                None => return,
+            },
             Kind::Links => Body::Links(self.own_links.tell_links()),
             Kind::Judgments => Body::Judgments(self.own_links.tell_judgments()),
             _ => self.own_body(id).unwrap_or(Body::Withdrawn),
@@ -111,6 +119,7 @@ impl Gossip {
             Kind::Shared => self.shared().said(&id.origin, &id.key).cloned().map(Body::Shared),
             Kind::Service => self.services.get(&id.key).map(|e| if *e { Body::Service } else { Body::Withdrawn }),
             Kind::Statement => self.statements.said(&id.key),
+            Kind::LedgerHead => self.ledger_head.clone().map(Body::LedgerHead),
             Kind::Equivocation => None,
         }
     }
@@ -142,6 +151,8 @@ fn life(kind: Kind, body: &Body) -> Duration {
         (Kind::Node | Kind::Service | Kind::Statement, _) => Duration::from_secs(24 * 3600),
         // What ends earlier than that is told; only a node that is gone for good leaves its last word behind.
         (Kind::Links | Kind::Judgments, _) => Duration::from_secs(6 * 3600),
+        // Who is away for days is still held to what its ledger was.
+        (Kind::LedgerHead, _) => RECORD_LIFE_MAX,
         // Never renewed: it ends with the proof.
         (Kind::Equivocation, _) => RECORD_LIFE_MAX,
         (Kind::Shared, Body::Shared(Write { value: Some(_), .. })) => SHARED_LIFE,

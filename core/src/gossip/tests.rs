@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
 use crate::identity::Identity;
+use crate::ledger::{Event, Ledger};
 use crate::peer::LinkState;
 use crate::record::Body;
 use crate::record::ProvenRecord;
@@ -268,6 +269,51 @@ fn a_node_overrules_what_its_older_self_said() {
     mesh.run(3);
     assert!(mesh.agree());
     assert_eq!(mesh.says(2, "web"), Some(&Body::Withdrawn));
+}
+
+/// The head of a node's ledger with so many entries.
+fn ledger_head(node: u8, entries: u64) -> SignedHead {
+    let me = Identity::from_secret(&[node; 32]);
+    let mut ledger = Ledger::new(me.peer());
+    for i in 0..entries {
+        let entry = ledger.next(&Event::Started { version: "1".into() }, i);
+        ledger.push(&entry).unwrap();
+    }
+    ledger.head().sign(&me)
+}
+
+#[test]
+fn the_head_of_a_ledger_is_told_to_all_and_the_newest_counts() {
+    let mut mesh = Mesh::new(3);
+    mesh.link(1, 2, LinkState::Up);
+    mesh.link(2, 3, LinkState::Up);
+    for entries in [1, 4] {
+        mesh.give(id(1), Input::SetLedgerHead(ledger_head(1, entries)));
+        mesh.run(3);
+        for node in 1..=3 {
+            assert_eq!(mesh.nodes[&id(node)].ledger_head(&id(1)), Some(&ledger_head(1, entries)), "{node}");
+        }
+    }
+}
+
+#[test]
+fn a_node_that_comes_back_does_not_withdraw_the_head_of_its_ledger() {
+    let mut mesh = Mesh::new(2);
+    mesh.link(1, 2, LinkState::Up);
+    mesh.give(id(1), Input::SetLedgerHead(ledger_head(1, 4)));
+    let reborn = Gossip::new(Identity::from_secret(&[1; 32]), 77, mesh.now);
+    mesh.nodes.insert(id(1), reborn);
+    mesh.give(id(1), Input::Clock { unix_ms: UNIX_MS });
+    mesh.give(id(1), Input::Announce(body("n1")));
+    mesh.link(1, 2, LinkState::Down);
+    mesh.link(1, 2, LinkState::Up);
+    mesh.run(3);
+    assert!(mesh.agree());
+    let back = mesh.nodes[&id(1)].ledger_head(&id(1));
+    assert_eq!(back, Some(&ledger_head(1, 4)), "it hears what others have seen of its ledger");
+    mesh.give(id(1), Input::SetLedgerHead(ledger_head(1, 5)));
+    mesh.run(3);
+    assert_eq!(mesh.nodes[&id(2)].ledger_head(&id(1)), Some(&ledger_head(1, 5)));
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub use signature::{Known, SignatureKey, VerifiedCache};
 pub use signed::{Proven, ProvenRecord, SignedRecord};
 pub use verify::verify_all;
 
+use crate::ledger::SignedHead;
 use crate::limits::{
     ADDRESSES_MAX, LINKS_PER_NODE_MAX, NODE_NAME_BYTES_MAX, RECORD_KEY_BYTES_MAX, RECORD_LIFE_MAX, REGION_BYTES_MAX,
     SERVICE_NAME_BYTES_MAX, STATEMENT_BYTES_MAX,
@@ -47,6 +48,8 @@ pub enum Kind {
     Judgments,
     /// What the authority of the mesh, or an issuer, has said; the origin only hands it on. Key: its subject.
     Statement,
+    /// The newest head of the origin's ledger. Key empty.
+    LedgerHead,
 }
 
 impl Kind {
@@ -106,6 +109,9 @@ pub enum Body {
     Judgments(JudgmentsBody),
     /// For [`Kind::Statement`]: the statement with its proof, which are for others to read.
     Statement(Vec<u8>),
+    /// For [`Kind::LedgerHead`]: signed once more, in the form that foreign tools check. It cannot be withdrawn: a ledger
+    /// only grows.
+    LedgerHead(SignedHead),
 }
 
 /// What a node says of itself.
@@ -181,6 +187,14 @@ impl Record {
                 if bytes.len() <= STATEMENT_BYTES_MAX { Ok(()) } else { Err(Rejected::OverLimit) }
             }
             (Kind::Statement, Body::Withdrawn) if is_subject(&self.id.key) => Ok(()),
+            // Its own signature is checked with that of the record.
+            (Kind::LedgerHead, Body::LedgerHead(head)) if key_free => {
+                if head.head.ledger == self.id.origin {
+                    head.check()
+                } else {
+                    Err(Rejected::WrongOrigin)
+                }
+            }
             // What it proves is checked with its signatures, by [`Equivocation::check`].
             (Kind::Equivocation, Body::Equivocation(_)) => Ok(()),
             (Kind::Shared, Body::Shared(write)) if shared::is_key(&self.id.key) => {

@@ -8,13 +8,15 @@ use crate::limits::{SIGNERS_MAX, VERIFIED_SIGNATURES_MAX};
 use crate::planted::{self, PlantedBug};
 use crate::{PeerId, Rejected};
 
-/// What an origin signs: the bytes of one record, or the root of a batch. The prefixes keep one from being taken for the
-/// other, and both from meaning anything in another protocol.
+/// What an origin signs: the bytes of one record, the root of a batch, or the head of its ledger. The prefixes keep one from
+/// being taken for another, and all from meaning anything in another protocol.
 pub(super) enum Statement<'a> {
     /// One record: its bytes as they travel, and their hash.
     Single(&'a [u8], Hash),
     /// A batch: how many records, and the root over them.
     Batch(u16, Hash),
+    /// The head of a ledger: the bytes that are signed, which have a prefix of their own, and their hash.
+    Head(&'a [u8], Hash),
 }
 
 impl Statement<'_> {
@@ -24,6 +26,7 @@ impl Statement<'_> {
             Statement::Batch(size, root) => {
                 [b"prunella batch v1\0".as_slice(), &size.to_le_bytes(), root.as_slice()].concat()
             }
+            Statement::Head(bytes, _) => bytes.to_vec(),
         }
     }
 
@@ -53,7 +56,8 @@ impl Statement<'_> {
 
     fn key(&self, origin: &PeerId, signature: &[u8; 64]) -> SignatureKey {
         let (size, hash) = match self {
-            // No batch has one record.
+            // No batch has no record, or one.
+            Statement::Head(_, hash) => (0, hash),
             Statement::Single(_, hash) => (1, hash),
             Statement::Batch(size, root) => (*size, root),
         };

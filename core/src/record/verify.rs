@@ -3,6 +3,7 @@
 use super::batch::{self, Hash, ProvenTree};
 use super::signature::{Known, Statement, VerifiedCache};
 use super::{Body, Kind, Path, ProvenRecord, Record, SignedRecord};
+use crate::ledger::SignedHead;
 use crate::limits::{BAD_SIGNATURES_PER_PUSH_MAX, CLOCK_SKEW_MAX, EQUIVOCATION_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::wire::codec;
 use crate::{ItemId, PeerId, Rejected, Verified};
@@ -82,8 +83,13 @@ fn prove(
 ) -> Result<Verified<ProvenRecord>, Rejected> {
     let record = &opened.record;
     check_origin(&opened.signed, hash, &record.id.origin, last, known)?;
-    if let Body::Equivocation(proof) = &record.body {
-        proof.check(record, known)?;
+    match &record.body {
+        Body::Equivocation(proof) => proof.check(record, known)?,
+        Body::LedgerHead(SignedHead { head, signature }) => {
+            let bytes = head.signed_bytes();
+            Statement::Head(&bytes, batch::leaf(&bytes)).verify(&head.ledger, signature, known)?;
+        }
+        _ => {}
     }
     Ok(Verified::vouch(opened))
 }

@@ -95,6 +95,7 @@ impl Recorded for Gossip {
     fn check(input: &gossip::Input) -> Result<(), Rejected> {
         match input {
             gossip::Input::Heard { message, .. } => message.check(),
+            gossip::Input::SetLedgerHead(head) => head.verify(),
             _ => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::PeerId;
 use crate::identity::{Identity, PublicKey};
+use crate::ledger::Ledger;
 use crate::limits::{BATCH_RECORDS_MAX, RECORD_LIFE_MAX, RECORD_PROOF_BYTES_MAX};
 use crate::record::{
     Body, Equivocation, JudgmentsBody, Kind, NodeBody, RecordId, Refuted, SignatureKey, VerifiedCache,
@@ -355,6 +356,36 @@ fn a_proof_ends_a_records_life_after_what_it_proves() {
     assert!(sign_anything(&late, &me).verify(late.issued_ms).is_ok());
     late.expires_ms += 1;
     assert_eq!(sign_anything(&late, &me).verify(late.issued_ms), Err(Rejected::OverLimit));
+}
+
+#[test]
+fn the_head_of_a_ledger_counts_only_if_its_own_signature_is_good_too() {
+    let (me, other) = (identity(1), identity(2));
+    let head = |of: &Identity| Ledger::new(of.peer()).head().sign(of);
+    let record = |key: &str, body: Body| Record {
+        id: RecordId { origin: me.peer(), kind: Kind::LedgerHead, key: key.to_owned() },
+        version: 1,
+        issued_ms: NOW_MS,
+        expires_ms: NOW_MS + 1000,
+        body,
+    };
+    let verified = |record: &Record| sign_anything(record, &me).verify(NOW_MS).map(drop);
+    assert_eq!(verified(&record("", Body::LedgerHead(head(&me)))), Ok(()));
+    let mut unsigned = head(&me);
+    unsigned.signature[7] ^= 1;
+    assert_eq!(verified(&record("", Body::LedgerHead(unsigned))), Err(Rejected::Unsigned));
+    assert_eq!(verified(&record("", Body::LedgerHead(head(&other)))), Err(Rejected::WrongOrigin));
+    let mut short = head(&me);
+    short.signature.pop();
+    assert_eq!(verified(&record("", Body::LedgerHead(short))), Err(Rejected::Malformed));
+    assert_eq!(verified(&record("key", Body::LedgerHead(head(&me)))), Err(Rejected::Malformed));
+    assert_eq!(verified(&record("", Body::Withdrawn)), Err(Rejected::Malformed));
+    let mut known = Counted::default();
+    for _ in 0..3 {
+        let claim = sign_anything(&record("", Body::LedgerHead(head(&me))), &me);
+        assert!(verify_all(vec![claim], NOW_MS, &mut known).1.is_empty());
+    }
+    assert_eq!(known.checked, 2, "the record's signature and the head's, once each");
 }
 
 #[test]
