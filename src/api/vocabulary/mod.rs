@@ -7,6 +7,7 @@ mod certificate;
 mod incident;
 mod path;
 mod region;
+mod response;
 
 use std::net::SocketAddr;
 
@@ -18,9 +19,9 @@ pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
 pub use path::{LaneInfo, PathInfo, PathLinkInfo, PathWhy};
 pub use prunella_core::latency::LatencySummary;
 pub use region::{ClusterInfo, RegionHint, RegionsInfo};
+pub use response::Response;
 
 use super::chaos;
-use super::error::Error;
 
 /// What can be asked of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,126 +173,6 @@ pub enum Failure {
     Panic,
     /// It returns an error while handling a message.
     Error,
-}
-
-/// What a node answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "response", rename_all = "kebab-case")]
-pub enum Response {
-    /// To [`Request::Status`].
-    Status(Status),
-    /// To [`Request::Members`].
-    Members(Standing),
-    /// To [`Request::Reputation`].
-    Reputation {
-        /// Whose.
-        peer: PeerId,
-        /// 0.0 to 1.0; under 0.5 the node is ignored.
-        score: f64,
-        /// What each kind of fault takes away now.
-        parts: Vec<BlameInfo>,
-    },
-    /// To [`Request::Peers`], ordered by id.
-    Peers {
-        /// One entry per known node, this one included.
-        peers: Vec<PeerInfo>,
-    },
-    /// To [`Request::Links`], ordered by neighbor.
-    Links {
-        /// One entry per neighbor.
-        links: Vec<LinkInfo>,
-    },
-    /// To [`Request::Regions`].
-    Regions(RegionsInfo),
-    /// To [`Request::Certificates`] and [`Request::RotateCertificate`].
-    Certificates(CertificatesInfo),
-    /// To [`Request::Smoke`].
-    Smoke(SmokeInfo),
-    /// Some of the certificates, in full.
-    Certificate {
-        /// Which.
-        certificates: Vec<CertificateInfo>,
-    },
-    /// What is wrong.
-    Problems {
-        /// One line each.
-        problems: Vec<String>,
-    },
-    /// To [`Request::Paths`], best first.
-    Paths {
-        /// The destination.
-        destination: PeerId,
-        /// One entry per path.
-        paths: Vec<PathInfo>,
-    },
-    /// To [`Request::Actors`], in the order of the supervision tree.
-    Actors {
-        /// One entry per actor and supervisor, parents before children.
-        actors: Vec<ActorInfo>,
-    },
-    /// To [`Request::Services`], ordered by name, then provider.
-    Services {
-        /// Every service that is known.
-        services: Vec<ServiceInfo>,
-        /// This node's forwards.
-        forwards: Vec<ForwardInfo>,
-    },
-    /// To [`Request::Incidents`], newest first.
-    Incidents {
-        /// Open and closed incidents.
-        incidents: Vec<IncidentInfo>,
-    },
-    /// To [`Request::Incident`].
-    Incident(IncidentInfo),
-    /// To [`Request::Ping`].
-    Ping {
-        /// Who answered.
-        peer: PeerId,
-        /// The round trip, in microseconds.
-        rtt_us: u64,
-        /// The relays passed, in order.
-        via: Vec<PeerId>,
-    },
-    /// To [`Request::Trace`].
-    Trace {
-        /// The destination.
-        destination: PeerId,
-        /// One entry per hop, the destination last.
-        hops: Vec<HopInfo>,
-    },
-    /// To [`Request::Forward`].
-    Forwarding {
-        /// Where it listens.
-        listen: SocketAddr,
-    },
-    /// To [`Request::SharedGet`].
-    Shared(SharedInfo),
-    /// To [`Request::SharedList`], ordered by key.
-    SharedList {
-        /// One entry per key that has a value.
-        shared: Vec<SharedInfo>,
-        /// Whether there are more: ask again, after the last of these.
-        more: bool,
-    },
-    /// To [`Request::Policy`].
-    Policy {
-        /// Where the rules were read from.
-        source: String,
-        /// The rules in force, in the order in which they are tried.
-        rules: Vec<String>,
-    },
-    /// To [`chaos::Order::Status`], ordered by name.
-    Faults {
-        /// One entry per fault in force.
-        faults: Vec<chaos::InForce>,
-    },
-    /// It was done; there is nothing more to say.
-    Done,
-    /// It failed.
-    Error {
-        /// Why.
-        error: Error,
-    },
 }
 
 /// A node at a glance.

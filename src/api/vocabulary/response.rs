@@ -1,0 +1,133 @@
+//! What a node answers.
+
+use std::net::SocketAddr;
+
+use prunella_core::PeerId;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, ForwardInfo, HopInfo, IncidentInfo, LinkInfo, PathInfo,
+    PeerInfo, RegionsInfo, ServiceInfo, SharedInfo, SmokeInfo, Standing, Status,
+};
+use crate::api::chaos;
+use crate::api::error::Error;
+
+/// What a node answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "response", rename_all = "kebab-case")]
+pub enum Response {
+    /// To [`Request::Status`](super::Request::Status).
+    Status(Status),
+    /// To [`Request::Members`](super::Request::Members).
+    Members(Standing),
+    /// To [`Request::Reputation`](super::Request::Reputation).
+    Reputation {
+        /// Whose.
+        peer: PeerId,
+        /// 0.0 to 1.0; under 0.5 the node is ignored.
+        score: f64,
+        /// What each kind of fault takes away now.
+        parts: Vec<BlameInfo>,
+    },
+    /// To [`Request::Peers`](super::Request::Peers), ordered by id.
+    Peers {
+        /// One entry per known node, this one included.
+        peers: Vec<PeerInfo>,
+    },
+    /// To [`Request::Links`](super::Request::Links), ordered by neighbor.
+    Links {
+        /// One entry per neighbor.
+        links: Vec<LinkInfo>,
+    },
+    /// To [`Request::Regions`](super::Request::Regions).
+    Regions(RegionsInfo),
+    /// To [`Request::Certificates`](super::Request::Certificates) and [`Request::RotateCertificate`](super::Request::RotateCertificate).
+    Certificates(CertificatesInfo),
+    /// To [`Request::Smoke`](super::Request::Smoke).
+    Smoke(SmokeInfo),
+    /// Some of the certificates, in full.
+    Certificate {
+        /// Which.
+        certificates: Vec<CertificateInfo>,
+    },
+    /// What is wrong.
+    Problems {
+        /// One line each.
+        problems: Vec<String>,
+    },
+    /// To [`Request::Paths`](super::Request::Paths), best first.
+    Paths {
+        /// The destination.
+        destination: PeerId,
+        /// One entry per path.
+        paths: Vec<PathInfo>,
+    },
+    /// To [`Request::Actors`](super::Request::Actors), in the order of the supervision tree.
+    Actors {
+        /// One entry per actor and supervisor, parents before children.
+        actors: Vec<ActorInfo>,
+    },
+    /// To [`Request::Services`](super::Request::Services), ordered by name, then provider.
+    Services {
+        /// Every service that is known.
+        services: Vec<ServiceInfo>,
+        /// This node's forwards.
+        forwards: Vec<ForwardInfo>,
+    },
+    /// To [`Request::Incidents`](super::Request::Incidents), newest first.
+    Incidents {
+        /// Open and closed incidents.
+        incidents: Vec<IncidentInfo>,
+    },
+    /// To [`Request::Incident`](super::Request::Incident).
+    Incident(IncidentInfo),
+    /// To [`Request::Ping`](super::Request::Ping).
+    Ping {
+        /// Who answered.
+        peer: PeerId,
+        /// The round trip, in microseconds.
+        rtt_us: u64,
+        /// The relays passed, in order.
+        via: Vec<PeerId>,
+    },
+    /// To [`Request::Trace`](super::Request::Trace).
+    Trace {
+        /// The destination.
+        destination: PeerId,
+        /// One entry per hop, the destination last.
+        hops: Vec<HopInfo>,
+    },
+    /// To [`Request::Forward`](super::Request::Forward).
+    Forwarding {
+        /// Where it listens.
+        listen: SocketAddr,
+    },
+    /// To [`Request::SharedGet`](super::Request::SharedGet).
+    Shared(SharedInfo),
+    /// To [`Request::SharedList`](super::Request::SharedList), ordered by key.
+    SharedList {
+        /// One entry per key that has a value.
+        shared: Vec<SharedInfo>,
+        /// Whether there are more: ask again, after the last of these.
+        more: bool,
+    },
+    /// To [`Request::Policy`](super::Request::Policy).
+    Policy {
+        /// Where the rules were read from.
+        source: String,
+        /// The rules in force, in the order in which they are tried.
+        rules: Vec<String>,
+    },
+    /// To [`chaos::Order::Status`], ordered by name.
+    Faults {
+        /// One entry per fault in force.
+        faults: Vec<chaos::InForce>,
+    },
+    /// It was done; there is nothing more to say.
+    Done,
+    /// It failed.
+    Error {
+        /// Why.
+        error: Error,
+    },
+}
