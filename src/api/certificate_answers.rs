@@ -155,6 +155,10 @@ impl Answers {
         let refused =
             |refused: Refused| Error::new(ErrorKind::Identity, format!("this issuer is believed no more: {refused}"));
         shell.hear_statement(&said.to_bytes()).map_err(refused)?;
+        if !shell.credentials.said().contains(&said) {
+            let text = "as many statements as there may be hold already; nothing was said";
+            return Err(Error::new(ErrorKind::System, text));
+        }
         Ok(Response::Done)
     }
 }
