@@ -296,6 +296,6 @@ impl World {
 }
 
 /// How often a shell tells its roles the wall clock and the wanted destinations.
-const TICK_EVERY: Duration = Duration::from_secs(1);
+const TICK_EVERY: Duration = gossip::CLOCK_EVERY;
 /// Wakes at one moment after which a node is said not to rest.
 const SPINS_MAX: u32 = 10_000;

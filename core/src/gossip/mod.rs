@@ -54,7 +54,7 @@ use trust::Trust;
 /// What the role may hear.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
-    /// What the wall clock says; given at the start and every few seconds, so that a clock that jumps is noticed.
+    /// What the wall clock says; given at the start and every [`CLOCK_EVERY`], so that a clock that jumps is noticed.
     Clock {
         /// Milliseconds since the Unix epoch.
         unix_ms: u64,
@@ -235,6 +235,12 @@ struct Clock {
 }
 
 impl Clock {
+    /// How far off the clock was that was to be carried forward until now; nothing if it was never told.
+    fn was_off(&self, unix_ms: u64, now: Instant) -> Duration {
+        let off = if self.unix_ms == 0 { 0 } else { self.unix_ms(now).abs_diff(unix_ms) };
+        Duration::from_millis(off)
+    }
+
     fn unix_ms(&self, now: Instant) -> u64 {
         self.unix_ms + now.since(self.at).as_millis() as u64
     }
@@ -332,10 +338,7 @@ impl Gossip {
 
     fn take(&mut self, input: Input, now: Instant, effects: &mut Vec<Effect>) {
         match input {
-            Input::Clock { unix_ms } => {
-                self.clock = Clock { unix_ms, at: now };
-                self.renew(now, effects);
-            }
+            Input::Clock { unix_ms } => self.set_clock(unix_ms, now, effects),
             Input::Loaded(Loaded { records, spoken }) => {
                 self.held.speak(spoken);
                 for record in records {
@@ -427,6 +430,8 @@ impl Machine for Gossip {
 const STARTS_WITHIN_MS: usize = 300;
 /// Time between two looks for what has expired or must be renewed.
 const UPKEEP_EVERY: Duration = Duration::from_secs(10);
+/// How often the role has to be told what the wall clock says. Until it is, a node whose clock was wrong stays apart.
+pub const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

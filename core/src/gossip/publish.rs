@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::own_links::Told;
-use super::{Effect, Gossip};
+use super::{Clock, Effect, Gossip};
 use crate::Instant;
 use crate::limits::{CLOCK_SKEW_MAX, RECORD_LIFE_MAX, SHARED_LIFE, SHARED_TOMBSTONE_LIFE};
 use crate::record::{Body, JudgmentsBody, Kind, Record, RecordId};
@@ -68,6 +68,19 @@ impl Gossip {
             _ => self.own_body(id).unwrap_or(Body::Withdrawn),
         };
         self.say(id.clone(), body, now, effects);
+    }
+
+    /// Takes over what the wall clock says. If it was wrong until now, then what the neighbors said was turned away as of
+    /// the future, or as expired, and they count it as given: so the talk with them begins anew, at once. That brings also
+    /// what an earlier self of this node said with a clock that was right, which makes it say again what it said with the
+    /// wrong one.
+    pub(super) fn set_clock(&mut self, unix_ms: u64, now: Instant, effects: &mut Vec<Effect>) {
+        let off = self.clock.was_off(unix_ms, now);
+        self.clock = Clock { unix_ms, at: now };
+        if off > CLOCK_SKEW_MAX / 2 {
+            self.repair.begin_anew(now);
+        }
+        self.renew(now, effects);
     }
 
     /// Renews every record of this node's own that no longer holds for others, or soon will not: because half of its

@@ -75,6 +75,12 @@ impl Repair {
         self.greet_at.get_or_insert(settled);
     }
 
+    /// What the neighbors gave was turned away for no fault of theirs: the talk with each of them begins anew, and soon.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        self.neighbors.keys().for_each(|peer| self.reconciler.forget(peer));
+        self.greet_at = Some(now.max(self.begins));
+    }
+
     pub(super) fn dropped(&mut self, item: ItemId) {
         self.reconciler.remove(&item);
     }

@@ -166,6 +166,22 @@ fn what_was_lost_with_a_link_that_another_one_replaced_is_not_waited_for() {
 }
 
 #[test]
+fn what_was_turned_away_while_the_clock_was_wrong_is_had_as_soon_as_it_is_right() {
+    for arrived in 0..8 {
+        let mut mesh = Mesh::new(2);
+        (0..40).for_each(|i| mesh.give(id(1), expose(&format!("s-{i}"))));
+        mesh.run(5);
+        mesh.give(id(2), Input::Clock { unix_ms: UNIX_MS - 1_284_000 });
+        mesh.arrive = arrived;
+        mesh.link(1, 2, LinkState::Up);
+        mesh.arrive = usize::MAX;
+        mesh.give(id(2), Input::Clock { unix_ms: UNIX_MS });
+        mesh.run(0);
+        assert!(mesh.agree(), "after {arrived} messages");
+    }
+}
+
+#[test]
 fn a_full_mesh_learns_not_to_send_copies() {
     let mut mesh = Mesh::new(6);
     for a in 1..=6 {

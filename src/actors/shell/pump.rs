@@ -37,7 +37,7 @@ pub async fn pump(shell: Arc<Shell>, events: Events) {
 
 async fn carry(shell: &Shell, mut events: Events) {
     let mut activity = interval(ACTIVITY_EVERY);
-    let mut clock = interval(CLOCK_EVERY);
+    let mut clock = interval(gossip::CLOCK_EVERY);
     let mut carried = BTreeMap::new();
     for ticker in [&mut activity, &mut clock] {
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -182,5 +182,3 @@ impl Shell {
 const ACTIVITY_EVERY: Duration = Duration::from_millis(500);
 /// So many frames of others within that time make a link one that carries: a path in use is probed more often.
 const CARRYING_FRAMES: u64 = 8;
-/// How often gossip hears what the wall clock says.
-const CLOCK_EVERY: Duration = Duration::from_secs(10);
