@@ -135,14 +135,19 @@ fn time_to_find(set: &mut ItemSet, rng: &mut Rng) {
 
 /// Inserting and removing, which keeps the sketch up to date.
 fn time_to_change(set: &mut ItemSet, rng: &mut Rng) {
-    let (mut inserts, mut removes) = (Vec::new(), Vec::new());
+    let (mut inserts, mut removes, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..200 {
         let items: Vec<ItemId> = (0..1000).map(|_| random(rng)).collect();
         let mut each = items.iter();
         inserts.push(nanos_each(items.len(), || {
             each.next().map(|item| set.insert(*item));
         }));
-        let mut each = items.iter();
+        let others: Vec<ItemId> = items.iter().map(|_| random(rng)).collect();
+        let mut each = items.iter().zip(&others);
+        replaced.push(nanos_each(items.len(), || {
+            each.next().map(|(item, other)| set.replace(item, *other));
+        }));
+        let mut each = others.iter();
         removes.push(nanos_each(items.len(), || {
             each.next().map(|item| set.remove(item));
         }));
@@ -150,6 +155,7 @@ fn time_to_change(set: &mut ItemSet, rng: &mut Rng) {
     println!("one change of {ITEMS} items");
     print("  insert", "ns", &mut inserts);
     print("  remove", "ns", &mut removes);
+    print("  replace one by another", "ns", &mut replaced);
 }
 
 /// The root after one change, and after none.

@@ -66,10 +66,10 @@ impl Repair {
 
     /// An item took another's place, or is new.
     pub(super) fn changed(&mut self, replaced: Option<ItemId>, item: ItemId, now: Instant) {
-        if let Some(replaced) = replaced {
-            self.reconciler.remove(&replaced);
+        match replaced {
+            Some(replaced) => self.reconciler.replace(&replaced, item),
+            None => _ = self.reconciler.insert(item),
         }
-        self.reconciler.insert(item);
         // Not at once: what is urgent is on its way along the tree, and will not be missing a moment later.
         let settled = (now + SETTLE).max(self.greeted + GREET_EVERY);
         self.greet_at.get_or_insert(settled);

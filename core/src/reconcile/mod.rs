@@ -87,6 +87,11 @@ impl<P: Copy + Ord> Reconciler<P> {
         self.set.remove(item)
     }
 
+    /// This node holds `new` instead of `gone` from now on.
+    pub fn replace(&mut self, gone: &ItemId, new: ItemId) {
+        self.set.replace(gone, new);
+    }
+
     /// What this node holds.
     pub fn items(&self) -> &ItemSet {
         &self.set

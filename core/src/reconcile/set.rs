@@ -31,22 +31,48 @@ impl ItemSet {
 
     /// Adds `item`; `false` if it was there.
     pub fn insert(&mut self, item: ItemId) -> bool {
-        let bucket = bucket_of(&item);
-        let Err(place) = find(&self.buckets[bucket], &item) else { return false };
-        self.buckets[bucket].insert(place, item);
-        self.len += 1;
-        self.sketch.toggle(Symbol::of(&item));
-        self.tree.touch(bucket);
-        true
+        let is_new = self.put_in(item);
+        if is_new {
+            self.sketch.toggle(Symbol::of(&item));
+        }
+        is_new
     }
 
     /// Takes `item` away; `false` if it was not there.
     pub fn remove(&mut self, item: &ItemId) -> bool {
+        let was_there = self.take_out(item);
+        if was_there {
+            self.sketch.toggle(Symbol::of(item));
+        }
+        was_there
+    }
+
+    /// Takes `gone` away, if it was there, and adds `new`, unless it was: for less than both one after the other.
+    pub fn replace(&mut self, gone: &ItemId, new: ItemId) {
+        match (self.take_out(gone), self.put_in(new)) {
+            (true, true) => self.sketch.replace(Symbol::of(gone), Symbol::of(&new)),
+            (true, false) => self.sketch.toggle(Symbol::of(gone)),
+            (false, true) => self.sketch.toggle(Symbol::of(&new)),
+            (false, false) => {}
+        }
+    }
+
+    /// Adds `item` to all but the sketch.
+    fn put_in(&mut self, item: ItemId) -> bool {
+        let bucket = bucket_of(&item);
+        let Err(place) = find(&self.buckets[bucket], &item) else { return false };
+        self.buckets[bucket].insert(place, item);
+        self.len += 1;
+        self.tree.touch(bucket);
+        true
+    }
+
+    /// Takes `item` out of all but the sketch.
+    fn take_out(&mut self, item: &ItemId) -> bool {
         let bucket = bucket_of(item);
         let Ok(place) = find(&self.buckets[bucket], item) else { return false };
         self.buckets[bucket].remove(place);
         self.len -= 1;
-        self.sketch.toggle(Symbol::of(item));
         self.tree.touch(bucket);
         true
     }
@@ -140,6 +166,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::limits::SKETCH_CELLS_MAX;
 
     fn items() -> impl Strategy<Value = Vec<u16>> {
         proptest::collection::vec(0..400u16, 0..300)
@@ -151,18 +178,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_set_agrees_with_a_plain_one(changes in proptest::collection::vec((0..100u16, any::<bool>()), 0..200)) {
+        fn a_set_agrees_with_a_plain_one(changes in proptest::collection::vec((0..100u16, 0..100u16, 0..3u8), 0..200)) {
             let (mut set, mut plain) = (ItemSet::new(), BTreeSet::new());
-            for (n, add) in changes {
-                let item = item(n);
-                if add {
-                    prop_assert_eq!(set.insert(item), plain.insert(item));
-                } else {
-                    prop_assert_eq!(set.remove(&item), plain.remove(&item));
+            for (n, other, change) in changes {
+                let (item, other) = (item(n), item(other));
+                match change {
+                    0 => prop_assert_eq!(set.insert(item), plain.insert(item)),
+                    1 => prop_assert_eq!(set.remove(&item), plain.remove(&item)),
+                    _ => {
+                        set.replace(&other, item);
+                        plain.remove(&other);
+                        plain.insert(item);
+                    }
                 }
-                prop_assert_eq!(set.contains(&item), add);
+                prop_assert_eq!(set.contains(&item), change != 1);
                 prop_assert_eq!(set.len(), plain.len());
             }
+            let mut afresh = ItemSet::new();
+            plain.iter().for_each(|item| _ = afresh.insert(*item));
+            prop_assert_eq!(set.cells(0, SKETCH_CELLS_MAX), afresh.cells(0, SKETCH_CELLS_MAX));
             let all: Vec<_> = (0..BUCKETS).flat_map(|bucket| set.range(bucket, None, None).to_vec()).collect();
             prop_assert_eq!(all, plain.into_iter().collect::<Vec<_>>());
         }

@@ -80,6 +80,22 @@ impl Sketch {
         Coded::new(symbol).toggle(&mut self.cells, |_, _| ());
     }
 
+    /// Takes one symbol out and puts another in. Where a symbol goes next is only known when it is known where it goes
+    /// first, which is what a processor waits for: of two at once it waits for both together.
+    pub(super) fn replace(&mut self, gone: Symbol, new: Symbol) {
+        let (gone, new) = (Coded::new(gone), Coded::new(new));
+        for (one, other) in gone.indices().zip(new.indices()) {
+            if one.min(other) >= self.cells.len() {
+                return;
+            }
+            for (index, coded) in [(one, &gone), (other, &new)] {
+                if let Some(cell) = self.cells.get_mut(index) {
+                    cell.toggle(&coded.cell);
+                }
+            }
+        }
+    }
+
     /// The cells from `start` to before `end`.
     pub(super) fn cells(&self, start: usize, end: usize) -> &[Cell] {
         &self.cells[start..end]
@@ -245,6 +261,19 @@ mod tests {
             };
             assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn to_replace_is_to_take_out_and_to_put_in() {
+        let mut rng = Rng::from_seed(5);
+        let (mut at_once, mut by_turns) = (Sketch::new(), Sketch::new());
+        for _ in 0..1000 {
+            let (gone, new) = (symbol(&mut rng), symbol(&mut rng));
+            at_once.replace(gone, new);
+            by_turns.toggle(gone);
+            by_turns.toggle(new);
+        }
+        assert_eq!(at_once.cells, by_turns.cells);
     }
 
     #[test]
