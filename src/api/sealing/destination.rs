@@ -2,8 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 use crate::api::{Error, ErrorKind};
 
@@ -18,11 +21,15 @@ pub(super) enum Destination {
         /// Where they go then.
         then: Box<dyn Write>,
     },
-    /// Bytes go to a file beside the one that it will replace.
+    /// Bytes go to a file of the same directory as the one that it will replace. It has no name until all of them are
+    /// there, so that nothing of it is left behind even if the process is killed; or, where a file must have a name, one of
+    /// its own.
     File {
         /// The file; none after it was finished.
         file: Option<BufWriter<File>>,
-        /// How it is called until then.
+        /// Whether it has its name.
+        named: bool,
+        /// How it is called until it is in its place.
         partial: PathBuf,
         /// How it is called in the end.
         path: PathBuf,
@@ -39,8 +46,14 @@ impl Destination {
         partial_name.push(name);
         partial_name.push(format!(".{}", random_name()?));
         let partial = path.with_file_name(partial_name);
-        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&partial).map_err(failed(path))?;
-        Ok(Self::File { file: Some(BufWriter::new(file)), partial, path: path.to_owned() })
+        let (file, named) = match nameless(path, mode) {
+            Some(file) => (file, false),
+            None => {
+                let mut options = OpenOptions::new();
+                (options.write(true).create_new(true).mode(mode).open(&partial).map_err(failed(path))?, true)
+            }
+        };
+        Ok(Self::File { file: Some(BufWriter::new(file)), named, partial, path: path.to_owned() })
     }
 
     /// A stream that gets nothing until all of it is there.
@@ -65,11 +78,15 @@ impl Destination {
                 };
                 pass_on().map_err(failed(Path::new("standard output")))
             }
-            Self::File { file, partial, path } => {
+            Self::File { file, named, partial, path } => {
                 let mut last = file.take().expect("BUG: a file is finished once");
                 let mut replace = || -> io::Result<()> {
                     last.flush()?;
                     last.get_mut().sync_all()?;
+                    if !*named {
+                        name(last.get_ref(), partial)?;
+                        *named = true;
+                    }
                     fs::rename(&*partial, &*path)
                 };
                 let replaced = replace();
@@ -102,11 +119,24 @@ impl Write for Destination {
 
 impl Drop for Destination {
     fn drop(&mut self) {
-        if let Self::File { file: Some(_), partial, .. } = self {
+        if let Self::File { file: Some(_), named: true, partial, .. } = self {
             // Told or not, a part of a file is of no use; its name says whose it was.
             let _ = fs::remove_file(partial);
         }
     }
+}
+
+/// A file without a name in the directory of `path`; `None` where there is no such thing, or no such directory.
+fn nameless(path: &Path, mode: u32) -> Option<File> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    rustix::fs::open(dir, flags, Mode::from_raw_mode(mode)).ok().map(File::from)
+}
+
+/// Gives a file its name (open(2), at `O_TMPFILE`).
+fn name(file: &File, path: &Path) -> io::Result<()> {
+    let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(rustix::fs::linkat(CWD, nameless, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
 fn random_name() -> Result<String, Error> {
@@ -136,7 +166,7 @@ mod tests {
         fs::write(&path, "old").unwrap();
         let mut destination = Destination::file(&path, 0o600).unwrap();
         destination.write_all(b"new").unwrap();
-        assert_eq!((fs::read(&path).unwrap(), names(dir.path()).len()), (b"old".to_vec(), 2));
+        assert_eq!((fs::read(&path).unwrap(), names(dir.path())), (b"old".to_vec(), vec!["out".to_owned()]));
         destination.finish().unwrap();
         assert_eq!((fs::read(&path).unwrap(), names(dir.path())), (b"new".to_vec(), vec!["out".to_owned()]));
     }
