@@ -112,6 +112,9 @@ impl Answers {
         let bytes = bytes.map_err(|_| Error::new(ErrorKind::InvalidInput, "not hexadecimal digits"))?;
         let refused = |refused: Refused| Error::new(ErrorKind::Identity, format!("it proves nothing here: {refused}"));
         self.shell().hear_statement(&bytes).map_err(refused)?;
+        if !self.shell().credentials.holds(&bytes) {
+            return Err(Error::new(ErrorKind::System, NOTHING_SAID));
+        }
         Ok(Response::Done)
     }
 
@@ -145,22 +148,12 @@ impl Answers {
         let issuer = Issuer::load(self.dir())?.ok_or_else(|| {
             Error::new(ErrorKind::Identity, "this node holds no issuing key; run the command on one that does")
         })?;
-        let mut now = shell.host.unix_time().as_secs();
-        // A second thought within the same second must still count.
-        let subject = statement.subject();
-        if let Some(known) = shell.credentials.said().iter().find(|said| said.statement.subject() == subject) {
-            now = now.max(known.at_unix + 1);
-        }
-        let said = issuer.key().say(statement, now)?;
+        let said = shell.say(issuer.key(), statement)?;
         let refused =
             |refused: Refused| Error::new(ErrorKind::Identity, format!("this issuer is believed no more: {refused}"));
-        shell.hear_statement(&said.to_bytes()).map_err(refused)?;
-        if !shell.credentials.said().contains(&said) {
-            let text = "as many statements as there may be hold already; nothing was said";
-            return Err(Error::new(ErrorKind::System, text));
-        }
-        Ok(Response::Done)
+        if said.map_err(refused)? { Ok(Response::Done) } else { Err(Error::new(ErrorKind::System, NOTHING_SAID)) }
     }
 }
 
+const NOTHING_SAID: &str = "nothing was said: something newer holds about the same, or as much as there may be";
 const PATIENCE: Duration = Duration::from_secs(30);

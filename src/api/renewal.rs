@@ -23,11 +23,12 @@ pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {
                     pause = Duration::ZERO;
-                    shell.set_issues(Issuer::load(&dir).is_ok_and(|issuer| issuer.is_some()));
+                    look_whether_it_issues(&dir, &shell);
                     continue;
                 }
                 () = shell.trust_changed.notified() => {
                     keep_what_was_said(&dir, &shell).await;
+                    look_whether_it_issues(&dir, &shell);
                     continue;
                 }
                 () = shell.renewal_wanted.notified() => {}
@@ -61,6 +62,15 @@ fn wait(shell: &Shell) -> Duration {
     );
     let jitter = life.mul_f64(f64::from(shell.credentials.peer().to_bytes()[0]) / 255.0 / 10.0);
     left.saturating_sub(life / 2 - jitter)
+}
+
+/// Looks whether this node holds an issuing key by now; if so, it says what must be said again.
+fn look_whether_it_issues(dir: &Path, shell: &Shell) {
+    let issuer = Issuer::load(dir).ok().flatten();
+    shell.set_issues(issuer.is_some());
+    if let Some(issuer) = issuer {
+        shell.say_again(issuer.key());
+    }
 }
 
 /// Writes down what the authorities have said, so that a restarted node does not forget it.

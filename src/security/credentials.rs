@@ -156,6 +156,11 @@ impl Credentials {
         self.shared.trust.load().said().cloned().collect()
     }
 
+    /// Whether exactly this was said and holds.
+    pub fn holds(&self, statement: &[u8]) -> bool {
+        self.shared.trust.load().said().any(|said| said.to_bytes() == statement)
+    }
+
     /// What holds of it and cannot be proven to newcomers any more, because the authority behind it has retired: for an
     /// issuer to say again.
     pub fn unproven(&self) -> Vec<Said> {

@@ -3,7 +3,8 @@
 use prunella::api::Request;
 use prunella::security::Credentials;
 
-use super::mesh::{Mesh, Node, PATIENCE, Plan, until};
+use super::mesh::{Mesh, Node, PATIENCE, Plan, invite, until};
+use super::process::run;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_is_renewed_on_request_and_no_connection_notices() {
@@ -86,7 +87,7 @@ async fn any_node_that_was_appointed_admits_and_renews_until_it_is_dismissed() {
     mesh.nodes[0].kill();
     let home = tempfile::tempdir().unwrap();
     let token = mesh.nodes[1].run(&["invite"]).await.ok();
-    super::process::run(home.path(), &["join", token.trim()]).await.ok();
+    run(home.path(), &["join", token.trim()]).await.ok();
     mesh.nodes[2].run(&["cert", "rotate"]).await.ok();
     let by_other = mesh.nodes[2].run(&["cert", "show"]).await.ok();
     assert!(by_other.contains("problem      none"), "{by_other}");
@@ -132,6 +133,34 @@ async fn another_authority_takes_over_and_the_old_one_retires() {
     }
     mesh.whole().await;
     mesh.nodes[0].run(&["ping", "n1", "--count", "1"]).await.ok();
+}
+
+/// n1 is revoked before the authority changes. Who comes after that trusts nobody who said so then, and is told anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_hears_of_what_was_revoked_under_an_authority_that_has_retired() {
+    let mut mesh = Mesh::found(Plan::pair()).await;
+    let (issuer, revoked) = (&mesh.nodes[0], mesh.nodes[1].peer.clone());
+    let old = issuer.run(&["authority", "show"]).await.ok();
+    let old = old.lines().nth(1).unwrap().split_whitespace().next().unwrap();
+    issuer.run(&["cert", "revoke", "n1", "--reason", "its disk was sold"]).await.ok();
+    issuer.run(&["authority", "succeed"]).await.ok();
+    issuer.run(&["cert", "rotate"]).await.ok();
+    issuer.run(&["authority", "retire", old]).await.ok();
+
+    let home = tempfile::tempdir().unwrap();
+    let mut newcomer = Node::new(home.path(), 2);
+    run(&newcomer.dir, &["join", &invite(&issuer.dir).await]).await.ok();
+    let config = format!("listen = \"{}\"\nbootstrap = [\"{}\"]\n", newcomer.listen, issuer.bootstrap());
+    std::fs::write(newcomer.dir.join("config.toml"), config).unwrap();
+    // In a test's mesh a node has links with those only that it is told of.
+    let config = std::fs::read_to_string(issuer.dir.join("config.toml")).unwrap();
+    std::fs::write(issuer.dir.join("config.toml"), config.replace(&revoked, &newcomer.peer)).unwrap();
+    mesh.nodes[0].kill();
+    mesh.nodes[0].start().await;
+    newcomer.start().await;
+    knows(&newcomer, &revoked).await;
+    let list = newcomer.run(&["cert", "list"]).await.ok();
+    assert!(list.contains("revoked: its disk was sold"), "{list}");
 }
 
 /// Waits until a node has no link with another, and stays without one.

@@ -4,7 +4,7 @@ use prunella_core::wiring::Route;
 use prunella_core::{PeerId, Rejected, gossip};
 
 use super::Shell;
-use crate::security::{Refused, Said, Statement};
+use crate::security::{IssuingKey, Refused, Said, SecurityError, Statement};
 
 impl Shell {
     /// Takes in what somebody hands on. What is no news changes nothing.
@@ -16,6 +16,33 @@ impl Shell {
             self.obey(&said);
         }
         Ok(())
+    }
+
+    /// Has an issuer say something to the whole mesh, later than all that holds about the same; whether it holds now.
+    ///
+    /// # Errors
+    /// Outside: that no serial number could be drawn. Inside: why this node does not believe that issuer.
+    pub fn say(&self, issuer: &IssuingKey, statement: Statement) -> Result<Result<bool, Refused>, SecurityError> {
+        let subject = statement.subject();
+        let known = self.credentials.said().into_iter().find(|said| said.statement.subject() == subject);
+        // A second thought within the same second must still count.
+        let now = self.host.unix_time().as_secs().max(known.map_or(0, |known| known.at_unix + 1));
+        let said = issuer.say(statement, now)?.to_bytes();
+        Ok(self.hear_statement(&said).map(|()| self.credentials.holds(&said)))
+    }
+
+    /// Has an issuer say again whom an authority that has retired had revoked, or an issuer of its: to newcomers, who do not
+    /// trust that authority, the old statement proves nothing.
+    pub fn say_again(&self, issuer: &IssuingKey) {
+        for said in self.credentials.unproven() {
+            let Statement::Revoked { peer, .. } = said.statement else { continue };
+            match self.say(issuer, said.statement) {
+                Ok(Ok(_)) => tracing::info!(peer = %peer.short(), "said again that this node is revoked"),
+                // Its appointment ended with the authority that has retired: another issuer says it.
+                Ok(Err(reason)) => tracing::debug!(%reason, "this issuer can say nothing again"),
+                Err(error) => tracing::warn!(%error, "this issuer can say nothing again"),
+            }
+        }
     }
 
     /// Takes in what another node hands on: that it proves nothing is that node's fault.
