@@ -14,12 +14,14 @@ mod files;
 mod frame;
 mod open;
 mod segment;
+mod snapshot;
 
 use std::path::Path;
 
 pub use error::{Damaged, How, LogError};
 pub use faulty::FaultyFiles;
 pub use files::{Disk, Files};
+pub use snapshot::Snapshot;
 
 use crate::limits::{LOG_BATCH_BYTES_MAX, LOG_ENTRY_BYTES_MAX};
 use frame::{Check, HEADER_BYTES, Header, OPENING_BYTES, Opening};
@@ -57,6 +59,17 @@ impl Log<Disk> {
     /// [`LogError::Locked`] and [`LogError::Io`]. Damage is no error: it is told.
     pub fn open(path: &Path) -> Result<(Self, Found), LogError> {
         Self::open_in(Disk::open(path)?, crate::limits::LOG_SEGMENT_BYTES)
+    }
+}
+
+impl Log<Snapshot> {
+    /// Looks at the log in this directory, and changes nothing about it. What is torn is told, and not cut off. Nothing is to
+    /// be appended or repaired: that would only seem so.
+    ///
+    /// # Errors
+    /// [`LogError::Io`]; there is no log in a directory that is not there.
+    pub fn look(path: &Path) -> Result<(Self, Found), LogError> {
+        Self::open_in(Snapshot::of(path), crate::limits::LOG_SEGMENT_BYTES)
     }
 }
 

@@ -366,3 +366,28 @@ fn garbage_in_the_directory_never_panics() {
         assert!(log.len() < 100, "{name}");
     }
 }
+
+#[test]
+fn who_only_looks_changes_nothing_and_sees_what_who_opens_sees() {
+    let home = tempfile::tempdir().unwrap();
+    let place = home.path().join("log");
+    assert!(matches!(Log::look(&place), Err(LogError::Io(_))), "there is none");
+    let (mut log, _) = Log::open(&place).unwrap();
+    (0..5u8).for_each(|i| log.append(&[vec![i; 40]]).unwrap());
+    let segment = place.join("0000000000000000.log");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let length = bytes.len();
+    bytes[48 + 2 * 128 + 100] ^= 1;
+    bytes.extend([7; 30]);
+    std::fs::write(&segment, &bytes).unwrap();
+    let (seen, found) = Log::look(&place).unwrap();
+    assert_eq!((seen.len(), found.damaged.len(), found.torn_bytes), (5, 1, 30));
+    assert_eq!((found.damaged[0].first, found.damaged[0].until), (2, 3));
+    assert_eq!(seen.read(1).unwrap(), [1; 40]);
+    assert!(matches!(seen.read(2), Err(LogError::Damaged(_))));
+    assert_eq!(std::fs::read(&segment).unwrap(), bytes, "the torn end is still there");
+    drop(log);
+    let (opened, same) = Log::open(&place).unwrap();
+    assert_eq!((opened.len(), same), (5, found));
+    assert_eq!(std::fs::metadata(&segment).unwrap().len(), length as u64);
+}
