@@ -31,6 +31,8 @@ pub enum Role {
     Rebalancer,
     /// The policy role.
     Policy,
+    /// The keeper role.
+    Ledger,
 }
 
 impl Role {
@@ -46,6 +48,7 @@ impl Role {
             Route::Executor(_) => Role::Executor,
             Route::Rebalancer(_) => Role::Rebalancer,
             Route::Policy(_) => Role::Policy,
+            Route::Ledger(_) => Role::Ledger,
             Route::Shell(_) => Role::Shell,
         })
     }

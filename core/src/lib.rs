@@ -14,7 +14,7 @@
 //! - [`membership`] decides who is alive, suspect or down from what several observers say.
 //! - [`latency`] is how far a neighbor is, [`clusters`] who stands close together.
 //! - [`incident`] has the words of the healing loop, [`analysis`] finds what incidents have in common.
-//! - [`ledger`] is what a node must not be able to deny later: its log, and who watches it. No node runs its role yet.
+//! - [`ledger`] is what a node must not be able to deny later: its log, and who watches it.
 //! - [`rejected`] names why something was turned away, [`reputation`] what that means for whoever sent it.
 //! - [`limits`] bounds everything.
 

@@ -14,6 +14,7 @@ use crate::identity::Identity;
 use crate::incident::{Incident, Outcome};
 use crate::interleaving::Interleaving;
 pub use crate::interleaving::Role;
+use crate::ledger::Keeper;
 use crate::limits::NEIGHBORS_MAX;
 use crate::monitor::Monitor;
 use crate::pathfinder::Pathfinder;
@@ -24,7 +25,9 @@ use crate::rebalancer::Rebalancer;
 use crate::record::NodeBody;
 use crate::rng::Rng;
 use crate::wiring::{Command, Route, Wire};
-use crate::{Instant, Label, LinkId, Machine, PeerId, gossip, monitor, pathfinder, peer, planner, policy, rebalancer};
+use crate::{
+    Instant, Label, LinkId, Machine, PeerId, gossip, ledger, monitor, pathfinder, peer, planner, policy, rebalancer,
+};
 
 /// What a node is to do.
 #[derive(Clone, Debug)]
@@ -64,6 +67,8 @@ pub struct Adopted {
     pub next_incident: u64,
     /// For the planner: what became of earlier steps, oldest first.
     pub outcomes: Vec<Outcome>,
+    /// For the keeper: what the log holds, and what waits to be written.
+    pub ledger: ledger::Adopted,
 }
 
 /// What the shell knows of a neighbor.
@@ -94,6 +99,7 @@ pub struct Node {
     executor: Executor,
     rebalancer: Rebalancer,
     policy: Policy,
+    keeper: Keeper,
 }
 
 impl Node {
@@ -118,6 +124,7 @@ impl Node {
             // No role that is made here runs: all of them are made anew below, this one with a seed that is drawn then.
             rebalancer: Rebalancer::new(config.rebalancer.clone(), config.seed, now),
             policy: Policy::default(),
+            keeper: Keeper::new(identity.clone(), now),
             peers: BTreeMap::new(),
             config,
             identity,
@@ -141,6 +148,11 @@ impl Node {
     /// Its pathfinder role, to look at.
     pub fn pathfinder(&self) -> &Pathfinder {
         &self.pathfinder
+    }
+
+    /// Its keeper role, to look at.
+    pub fn keeper(&self) -> &Keeper {
+        &self.keeper
     }
 
     /// How its link to a neighbor is; `None` if it has no role for that neighbor.
@@ -215,8 +227,18 @@ impl Node {
     /// Starts every role that does not run, in the order of the supervision tree, as a new machine that adopts what the
     /// shell's tables hold. What it hears first comes before anything that others send to it.
     pub fn restart(&mut self, adopted: Adopted, now: Instant, commands: &mut Vec<Command>) {
-        let Adopted { unix_ms, stored, services, rules, peers, destinations, incidents, next_incident, outcomes } =
-            adopted;
+        let Adopted {
+            unix_ms,
+            stored,
+            services,
+            rules,
+            peers,
+            destinations,
+            incidents,
+            next_incident,
+            outcomes,
+            ledger,
+        } = adopted;
         if self.down.contains(&Role::Policy) {
             self.policy = Policy::default();
             self.begin(Role::Policy, vec![Route::Policy(policy::Input::RulesLoaded(rules))], now, commands);
@@ -255,6 +277,11 @@ impl Node {
             self.rebalancer = Rebalancer::new(self.config.rebalancer.clone(), self.rng.next_u64(), now);
             self.begin(Role::Rebalancer, Vec::new(), now, commands);
         }
+        if self.down.contains(&Role::Ledger) {
+            self.keeper = Keeper::new(self.identity.clone(), now);
+            let first = ledger.first(unix_ms).into_iter().map(Route::Ledger).collect();
+            self.begin(Role::Ledger, first, now, commands);
+        }
         self.down.clear();
         self.deliver(now, commands);
     }
@@ -285,6 +312,7 @@ impl Node {
             (Role::Planner, self.planner.deadline()),
             (Role::Executor, self.executor.deadline()),
             (Role::Rebalancer, self.rebalancer.deadline()),
+            (Role::Ledger, self.keeper.deadline()),
         ];
         let running = |(role, _): &(Role, Instant)| !self.down.contains(role);
         peers.chain(others).filter_map(|(role, at)| Some((role, at?))).filter(running)
@@ -340,12 +368,14 @@ impl Node {
             (Role::Planner, None) => run(&mut self.planner, None, now, &mut routes),
             (Role::Executor, None) => run(&mut self.executor, None, now, &mut routes),
             (Role::Rebalancer, None) => run(&mut self.rebalancer, None, now, &mut routes),
+            (Role::Ledger, None) => run(&mut self.keeper, None, now, &mut routes),
             (_, Some(Route::Gossip(input))) => run(&mut self.gossip, Some(input), now, &mut routes),
             (_, Some(Route::Pathfinder(input))) => run(&mut self.pathfinder, Some(input), now, &mut routes),
             (_, Some(Route::Monitor(input))) => run(&mut self.monitor, Some(input), now, &mut routes),
             (_, Some(Route::Planner(input))) => run(&mut self.planner, Some(input), now, &mut routes),
             (_, Some(Route::Executor(input))) => run(&mut self.executor, Some(input), now, &mut routes),
             (_, Some(Route::Rebalancer(input))) => run(&mut self.rebalancer, Some(input), now, &mut routes),
+            (_, Some(Route::Ledger(input))) => run(&mut self.keeper, Some(input), now, &mut routes),
             (_, Some(Route::Policy(input))) => run(&mut self.policy, Some(input), now, &mut routes),
             (role, route) => unreachable!("BUG: {role:?} is not told of {route:?}"),
         }
@@ -359,14 +389,18 @@ impl Node {
         let peers = self.peers.keys().map(|peer| Role::Peer(*peer));
         match role {
             Role::Peer(_) => self.down.extend([role]),
+            // The last of the tree: nobody stands on it, and it stands on all but the peers and the healing loop.
+            Role::Ledger => self.down.extend([role]),
             Role::Monitor => self.down.extend(healing(0)),
             Role::Pathfinder => self.down.extend(healing(1)),
             Role::Planner => self.down.extend(healing(2)),
             Role::Executor => self.down.extend(healing(3)),
             Role::Rebalancer => self.down.extend(healing(4)),
-            Role::Gossip => self.down.extend(peers.chain(healing(0)).chain([Role::Gossip])),
-            Role::Policy => self.down.extend(peers.chain(healing(0)).chain([Role::Gossip, Role::Policy])),
-            Role::Shell => self.down.extend(peers.chain(healing(0)).chain([Role::Gossip, Role::Policy])),
+            Role::Gossip => self.down.extend(peers.chain(healing(0)).chain([Role::Gossip, Role::Ledger])),
+            Role::Policy | Role::Shell => {
+                let below = [Role::Gossip, Role::Policy, Role::Ledger];
+                self.down.extend(peers.chain(healing(0)).chain(below));
+            }
         }
         self.doomed.retain(|role| !self.down.contains(role));
     }

@@ -33,6 +33,8 @@ pub enum Fault {
     Inconsistent,
     /// It sent faster than the rate allows.
     Flood,
+    /// Its ledger is not what it was: truncated, rewritten or forked.
+    BrokenLedger,
     /// It said two things at once; there is proof.
     Equivocation,
 }
@@ -59,7 +61,7 @@ pub enum Recovery {
 
 impl Fault {
     /// Every fault, in the order in which a score lists its parts.
-    pub const ALL: [Fault; 8] = [
+    pub const ALL: [Fault; 9] = [
         Fault::BadSignature,
         Fault::WrongOrigin,
         Fault::Malformed,
@@ -67,6 +69,7 @@ impl Fault {
         Fault::Oversized,
         Fault::Inconsistent,
         Fault::Flood,
+        Fault::BrokenLedger,
         Fault::Equivocation,
     ];
 
@@ -80,6 +83,7 @@ impl Fault {
             Fault::Oversized => "oversized",
             Fault::Inconsistent => "inconsistent",
             Fault::Flood => "flood",
+            Fault::BrokenLedger => "broken_ledger",
             Fault::Equivocation => "equivocation",
         }
     }
@@ -95,6 +99,8 @@ impl Fault {
             Fault::Inconsistent => Rule::halving(150_000, 900_000, HALF_LIFE),
             // The bucket protects this node already, and an eager neighbor is no liar: alone it never costs the trust.
             Fault::Flood => Rule::halving(2_000, 300_000, FLOOD_HALF_LIFE),
+            // A disk that was restored from a copy looks the same: alone it never costs the trust.
+            Fault::BrokenLedger => Rule::halving(300_000, 450_000, LEDGER_HALF_LIFE),
             Fault::Equivocation => Rule { weight: ONE, cap: ONE, recovery: Recovery::WithProof },
         }
     }
@@ -160,6 +166,14 @@ impl Reputation {
     /// `well`: what it then sees may be its own doing.
     pub fn note(&mut self, peer: PeerId, reason: Rejected, well: bool, now: Instant) -> bool {
         let Some(fault) = Fault::of(reason).filter(|_| well) else { return false };
+        self.entry(peer, fault.rule().weight, now).is_some_and(|faults| {
+            faults.add(fault, now);
+            true
+        })
+    }
+
+    /// Notes a fault that this node has found by itself and that its own state cannot explain; true if it counts.
+    pub fn blame(&mut self, peer: PeerId, fault: Fault, now: Instant) -> bool {
         self.entry(peer, fault.rule().weight, now).is_some_and(|faults| {
             faults.add(fault, now);
             true
@@ -280,6 +294,9 @@ pub const TRUST_MIN: u32 = ONE / 2;
 const HALF_LIFE: Duration = Duration::from_secs(600);
 /// In which half of a flood is forgotten.
 const FLOOD_HALF_LIFE: Duration = Duration::from_secs(60);
+/// In which half of a broken ledger is forgotten: what is missing stays missing.
+const LEDGER_HALF_LIFE: Duration = Duration::from_secs(6 * 3600);
+const _: () = assert!(Fault::BrokenLedger.rule().cap < ONE - TRUST_MIN, "a restored disk does not cost the trust");
 const _: () = assert!(Fault::Flood.rule().cap < ONE - TRUST_MIN, "a flood alone does not cost the trust");
 
 #[cfg(test)]
@@ -320,6 +337,9 @@ mod tests {
             }
         }
         let mut reputation = Reputation::default();
+        assert!((0..9).all(|_| reputation.blame(peer(1), Fault::BrokenLedger, NOW)));
+        assert_eq!(reputation.score(&peer(1), NOW), Score { parts: vec![("broken_ledger", 0.45)], sum: 0.55 });
+        let mut reputation = Reputation::default();
         assert!(reputation.convict(peer(1), Instant::from_millis(6000), NOW));
         assert_eq!(reputation.score(&peer(1), NOW), Score { parts: vec![("equivocation", 1.0)], sum: 0.0 });
     }
@@ -339,7 +359,8 @@ mod tests {
         let mut reputation = Reputation::default();
         for fault in Fault::ALL {
             let Some(reason) = Rejected::ALL.into_iter().find(|reason| Fault::of(*reason) == Some(fault)) else {
-                assert_eq!(fault, Fault::Equivocation, "every other fault follows from a rejection");
+                let found = [Fault::BrokenLedger, Fault::Equivocation].contains(&fault);
+                assert!(found, "{fault:?}: every other fault follows from a rejection");
                 continue;
             };
             let alone = peer(10 + fault as u32);

@@ -16,7 +16,9 @@ use crate::record::{NodeBody, ProvenRecord, RecordId};
 use crate::reputation::TrustReport;
 use crate::shared::{Refused, Value};
 use crate::wire::Control;
-use crate::{LinkId, PeerId, Verified, executor, gossip, monitor, pathfinder, peer, planner, policy, rebalancer};
+use crate::{
+    LinkId, PeerId, Verified, executor, gossip, ledger, monitor, pathfinder, peer, planner, policy, rebalancer,
+};
 
 /// Whither something goes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -39,6 +41,8 @@ pub enum Route {
     Rebalancer(rebalancer::Input),
     /// To the policy role.
     Policy(policy::Input),
+    /// To the keeper role.
+    Ledger(ledger::Input),
     /// Out of the core.
     Shell(Command),
 }
@@ -249,6 +253,8 @@ pub enum Command {
         /// Which neighbor.
         peer: PeerId,
     },
+    /// Do something for the ledger.
+    Ledger(ledger::Task),
 }
 
 /// Effects that know where they go.
@@ -268,6 +274,8 @@ impl Wire for peer::Effect {
                 routes.push(Route::Rebalancer(rebalancer::Input::LinkReported(report.clone())));
                 routes.push(Route::Pathfinder(pathfinder::Input::LinkReported(report.clone())));
                 routes.push(Route::Gossip(gossip::Input::LinkReported(report.clone())));
+                let (peer, is_usable) = (report.peer, report.link.is_some() && report.state.is_usable());
+                routes.push(Route::Ledger(ledger::Input::NeighborChanged { peer, is_usable }));
                 return routes.push(Route::Monitor(monitor::Input::LinkReported(report)));
             }
             peer::Effect::Gone { peer } => {
@@ -275,6 +283,7 @@ impl Wire for peer::Effect {
                 routes.push(Route::Gossip(gossip::Input::PeerForgotten { peer }));
                 routes.push(Route::Monitor(monitor::Input::PeerForgotten { peer }));
                 routes.push(Route::Rebalancer(rebalancer::Input::PeerForgotten { peer }));
+                routes.push(Route::Ledger(ledger::Input::NeighborChanged { peer, is_usable: false }));
                 Command::RemovePeer { peer }
             }
         };
@@ -329,6 +338,9 @@ impl Wire for gossip::Effect {
             gossip::Effect::SharedChanged { key, values } => Route::Shell(Command::SharedChanged { key, values }),
             gossip::Effect::SharedAnswered { ticket, refused } => {
                 Route::Shell(Command::AnswerShared { ticket, refused })
+            }
+            gossip::Effect::LedgerHeadHeard { head, version } => {
+                Route::Ledger(ledger::Input::HeadHeard { head, version })
             }
             gossip::Effect::ReportsWanted => Route::Peers(peer::Input::ReportRequested),
         };
@@ -430,6 +442,9 @@ impl Wire for executor::Effect {
             }
             executor::Effect::Record { incident, outcome } => {
                 routes.push(Route::Planner(planner::Input::Learned(outcome.clone())));
+                if let Some(event) = ledger::Event::of_outcome(incident, &outcome) {
+                    routes.push(Route::Shell(Command::Ledger(ledger::Task::WriteDown(event))));
+                }
                 routes.push(Route::Shell(Command::RecordOutcome { incident, outcome }));
             }
             executor::Effect::Exhausted { incident } => {

@@ -173,7 +173,7 @@ impl Talk {
                 self.give(Input::Heard { from: peer, message });
                 bad.into_iter().for_each(|reason| self.give(Input::Rejected { from: peer, reason }));
             }
-            Ok(Said::Parting(_)) => self.passed += 1,
+            Ok(Said::Parting(_) | Said::Ledger(_)) => self.passed += 1,
             Ok(Said::Hello { .. }) => unreachable!("the gates have been greeted"),
             Err(reason) => self.give(Input::Rejected { from: peer, reason }),
         }

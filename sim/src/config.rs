@@ -51,6 +51,8 @@ pub enum Bug {
     CredulousProbes,
     /// The store says that it has flushed, and has not.
     ForgottenFlush,
+    /// The log of a ledger loses its newest entry when the process is killed, although it was said to be durable.
+    ForgottenEntry,
 }
 
 impl Config {

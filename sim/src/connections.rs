@@ -8,7 +8,7 @@ use prunella_core::gossip::{Gate, Moment, Parting, Said};
 use prunella_core::limits::{CONTROL_MESSAGE_BYTES_MAX, CONTROL_QUEUE_MAX, CONTROL_RATE_PER_SECOND, DIAL_TIMEOUT};
 use prunella_core::wire::{Control, codec};
 use prunella_core::wiring::Route;
-use prunella_core::{Instant, LinkId, Rejected, gossip, peer, rebalancer};
+use prunella_core::{Instant, LinkId, Rejected, gossip, ledger, peer, rebalancer};
 
 use crate::config::Bug;
 use crate::event::Event;
@@ -257,6 +257,11 @@ impl World {
                     Parting::Declined => rebalancer::Input::PartingDeclined { peer },
                 };
                 self.tell(to, Route::Rebalancer(heard));
+                Taken::Heard(Vec::new())
+            }
+            Ok(Said::Ledger(message)) => {
+                let from = self.hosts[from].peer_id();
+                self.tell(to, Route::Ledger(ledger::Input::Heard { from, message }));
                 Taken::Heard(Vec::new())
             }
             Ok(Said::Hello { .. }) => Taken::Heard(Vec::new()),

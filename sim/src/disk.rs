@@ -19,6 +19,8 @@ pub enum Damage {
     Corrupt,
     /// Everything on it is gone.
     Lost,
+    /// Somebody has put another history into its ledger.
+    Forged,
 }
 
 impl Damage {
@@ -28,6 +30,7 @@ impl Damage {
             Damage::Torn => "kill-torn",
             Damage::Corrupt => "kill-corrupt",
             Damage::Lost => "lose-disk",
+            Damage::Forged => "forge-ledger",
         }
     }
 }
@@ -97,7 +100,7 @@ impl Disk {
     /// What is left when the process is killed.
     pub(crate) fn kill(&mut self, damage: Damage, rng: &mut Rng) {
         match damage {
-            Damage::None => {}
+            Damage::None | Damage::Forged => {}
             Damage::Torn => {
                 if let Some(Write { id, value: Some(value), .. }) = self.waiting.pop_front() {
                     let kept = rng.below(value.len());

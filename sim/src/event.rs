@@ -30,6 +30,8 @@ pub(crate) enum Event {
     Closed { conn: u64, at: usize },
     /// Writes to a store are due to be flushed.
     Flush { host: usize, life: u64, since: Instant },
+    /// What was to be written to a ledger is due to be durable.
+    LedgerFlush { host: usize, life: u64 },
     /// A supervisor starts the roles again that have crashed.
     Restart { host: usize, life: u64 },
     /// Every pair sends its next request.
@@ -52,7 +54,7 @@ impl Event {
             Event::Frame { to, .. } | Event::Control { to, .. } => Some(*to),
             Event::Dial { from, .. } | Event::DialFailed { from, .. } => Some(*from),
             Event::Closed { at, .. } => Some(*at),
-            Event::Flush { host, .. } | Event::Restart { host, .. } => Some(*host),
+            Event::Flush { host, .. } | Event::LedgerFlush { host, .. } | Event::Restart { host, .. } => Some(*host),
             Event::Boot { .. } | Event::Requests | Event::Churn | Event::Lie { .. } => None,
             Event::FaultDue | Event::Heal { .. } => None,
         }

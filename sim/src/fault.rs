@@ -266,6 +266,7 @@ impl World {
             Role::Planner,
             Role::Executor,
             Role::Rebalancer,
+            Role::Ledger,
         ];
         match self.rng.below(roles.len() + 2) {
             at if at < roles.len() => roles[at],

@@ -19,6 +19,7 @@ use prunella_core::{Instant, Label, LinkId, PeerId, Rejected, TokenBucket, gossi
 use crate::config::{HEDGE_AFTER, LINK_PROBING, PATH_PROBING, PATHS, rebalancing};
 use crate::disk::{Damage, Disk};
 use crate::event::Event;
+use crate::ledger::Ledger;
 use crate::sampling::Carriage;
 
 /// A host.
@@ -41,6 +42,7 @@ pub(crate) struct Host {
     /// When the roles that crashed start again.
     pub(crate) restart_at: Option<Instant>,
     pub(crate) disk: Disk,
+    pub(crate) ledger: Ledger,
     /// What the store has said to be safe, or will say so at that time: version by id.
     pub(crate) acknowledged: BTreeMap<RecordId, (u64, Instant)>,
     pub(crate) links: BTreeMap<LinkId, Link>,
@@ -128,6 +130,7 @@ impl Host {
             wake_at: None,
             restart_at: None,
             disk: Disk::default(),
+            ledger: Ledger::default(),
             acknowledged: BTreeMap::new(),
             links: BTreeMap::new(),
             routes: BTreeMap::new(),
@@ -188,6 +191,7 @@ impl Host {
             incidents: self.journal.open.values().cloned().collect(),
             next_incident: self.journal.next,
             outcomes: self.journal.outcomes.iter().cloned().collect(),
+            ledger: self.ledger.adopted(),
         }
     }
 
@@ -239,6 +243,7 @@ impl Host {
     /// be safe.
     pub(crate) fn damage(&mut self, damage: Damage, now: Instant) {
         self.disk.kill(damage, &mut self.rng);
+        self.ledger.kill(damage, self.identity.peer(), &mut self.rng, now);
         self.killed = now;
         self.acknowledged.retain(|_, (_, done)| damage == Damage::None && *done <= now);
     }

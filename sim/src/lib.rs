@@ -11,8 +11,8 @@
 //! - always: no installed route loops, is too long, or leads to the wrong node; a link that is reported as up has
 //!   answered lately; nothing that an honest node sends is rejected, and every lie is, by name; nobody holds a record that
 //!   its origin never signed, or goes back to an older one; nobody says two things with one version, or goes back
-//!   behind what it has told, not even over a restart; nothing is allowed without a rule; every table and queue is
-//!   within its limit; a pair of nodes between which a way exists is never silent for long; no node is removed while
+//!   behind what it has told, not even over a restart; nothing is allowed without a rule; nobody is accused whose ledger is
+//!   as it was; every table and queue is within its limit; a pair of nodes between which a way exists is never silent for long; no node is removed while
 //!   it is well;
 //! - in the end: all honest nodes hold the same records and the same shared values, every wanted destination within
 //!   reach has a route that leads there, every link is up, every node is a member in good standing, and no incident is
@@ -35,6 +35,7 @@ pub mod fleet;
 mod forge;
 mod frames;
 mod host;
+mod ledger;
 mod lie;
 mod life;
 mod members;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use prunella_core::node::{Neighbor, Node, Role};
 use prunella_core::wiring::Route;
-use prunella_core::{PeerId, monitor};
+use prunella_core::{PeerId, ledger, monitor};
 
+use crate::config::Bug;
 use crate::disk::Damage;
 use crate::event::Event;
 use crate::news::News;
@@ -28,6 +29,7 @@ impl World {
         self.spread_news(News::Starts { host, records });
         self.check_memory(host);
         self.settle(host, commands);
+        self.write_down(host, ledger::Event::Started { version: "simulated".to_owned() });
         self.queue.push(now, Event::Tick { host, life });
         self.queue.push(now, Event::Sample { host, life, due: now });
     }
@@ -37,6 +39,9 @@ impl World {
         let state = &mut self.hosts[host];
         state.disk.flush(self.now);
         state.damage(damage, self.now);
+        if self.config.bug == Some(Bug::ForgottenEntry) {
+            state.ledger.forget_newest();
+        }
         state.kill();
         self.check_routes();
     }
@@ -79,6 +84,9 @@ impl World {
         self.spread_news(News::RolesRestarted { host });
         if self.hosts[host].process.as_ref().is_some_and(|node| !node.runs(Role::Gossip)) {
             self.begin_records(host);
+        }
+        if self.hosts[host].process.as_ref().is_some_and(|node| !node.runs(Role::Ledger)) {
+            self.hosts[host].ledger.abandon();
         }
         let (now, roster) = (self.now, self.roster(host));
         let state = &mut self.hosts[host];

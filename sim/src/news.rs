@@ -48,6 +48,10 @@ pub(crate) enum News {
     Answered { host: usize, refused: Option<String> },
     /// A node holds a proof against another for the first time; who found it.
     Proof { host: usize, accused: usize, finder: usize },
+    /// A node has found that another's ledger is not what it was.
+    Ledger { host: usize, owner: usize, fault: &'static str },
+    /// A node has noticed that others have seen of its ledger what it does not have.
+    RolledBack { host: usize, found: u64, witnessed: u64 },
     /// How ill a node thinks itself to be.
     Health { host: usize, ill: u8 },
     /// A client had no answer for so long, although there was a way.

@@ -11,7 +11,7 @@ use prunella_core::node::{Node, Role};
 use prunella_core::pathfinder::{self, Way};
 use prunella_core::record::{RecordId, SignedRecord};
 use prunella_core::wiring::{Command, Route};
-use prunella_core::{Instant, PeerId, executor, gossip, monitor, peer};
+use prunella_core::{Instant, PeerId, executor, gossip, ledger, monitor, peer};
 
 use crate::config::Bug;
 use crate::event::Event;
@@ -75,6 +75,7 @@ impl World {
     pub(crate) fn tell_clock(&mut self, host: usize) {
         let unix_ms = self.hosts[host].unix_ms(self.now);
         self.tell(host, Route::Gossip(gossip::Input::Clock { unix_ms }));
+        self.tell(host, Route::Ledger(ledger::Input::Clock { unix_ms }));
     }
 
     /// After a node was told something: its commands are carried out, its next wake is planned, and it is checked.
@@ -157,6 +158,7 @@ impl World {
                 self.hosts[host].hedges.remove(&destination);
                 self.spread_news(News::NoRoute { host, to: self.index[&destination] });
             }
+            Command::Ledger(task) => self.do_ledger(host, task),
             Command::OpenIncident(incident) => {
                 self.spread_news(News::Raised { host, incident: incident.clone() });
                 self.hosts[host].journal.open(incident);

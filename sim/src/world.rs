@@ -263,6 +263,7 @@ impl World {
             Event::DialFailed { from, life, to } => self.on_dial_failed(from, life, to),
             Event::Closed { conn, at } => self.on_closed(conn, at),
             Event::Flush { host, life, since } => self.on_flush(host, life, since),
+            Event::LedgerFlush { host, life } => self.on_ledger_flush(host, life),
             Event::Restart { host, life } => self.on_restart(host, life),
             Event::Requests => self.on_requests(),
             Event::Churn => self.on_churn(),

@@ -42,6 +42,11 @@ fn a_forgotten_flush_is_found() {
 }
 
 #[test]
+fn a_forgotten_entry_of_a_ledger_is_found() {
+    says(&found(Some(Bug::ForgottenEntry)), &["says that its ledger was set back", "calls the ledger of node"]);
+}
+
+#[test]
 fn swapped_labels_are_found() {
     says(&found(Some(Bug::SwappedLabels)), &["leads elsewhere", "loops", "the mesh did not form"]);
 }

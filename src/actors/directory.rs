@@ -6,14 +6,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use prunella_core::limits::MAILBOX_MAX;
 use prunella_core::wiring::Route;
-use prunella_core::{PeerId, executor, gossip, monitor, pathfinder, peer, planner, policy, rebalancer};
+use prunella_core::{PeerId, executor, gossip, ledger, monitor, pathfinder, peer, planner, policy, rebalancer};
 use prunella_storage::Batch;
 use ractor::{ActorCell, ActorRef, Message};
 use tokio::sync::oneshot;
 
 use super::backlog::{Backlog, NotKept};
 use super::stats::{Register, Stats};
-use crate::messages::{Failure, GossipQuery, KnowledgeMsg, Mail, NoQuery, PathfinderQuery, PeerQuery, RebalancerQuery};
+use crate::messages::{
+    Failure, GossipQuery, KnowledgeMsg, LedgerQuery, Mail, NoQuery, PathfinderQuery, PeerQuery, RebalancerQuery,
+};
 
 /// A bounded way into an actor's mailbox. ractor's mailboxes are unbounded, so the bound is kept here, by credits.
 #[derive(Debug)]
@@ -73,6 +75,7 @@ pub(super) struct Slots {
     pub(super) executor: Option<RoleMailbox<executor::Input, NoQuery>>,
     pub(super) rebalancer: Option<RoleMailbox<rebalancer::Input, RebalancerQuery>>,
     pub(super) policy: Option<RoleMailbox<policy::Input, NoQuery>>,
+    pub(super) ledger: Option<RoleMailbox<ledger::Input, LedgerQuery>>,
     pub(super) knowledge: Option<Mailbox<KnowledgeMsg>>,
     pub(super) surfaces: Option<ActorCell>,
 }
@@ -121,6 +124,7 @@ impl Directory {
             Route::Executor(input) => cast(&slots.executor, input),
             Route::Rebalancer(input) => cast(&slots.rebalancer, input),
             Route::Policy(input) => cast(&slots.policy, input),
+            Route::Ledger(input) => cast(&slots.ledger, input),
             Route::Shell(_) => unreachable!("BUG: the dispatcher keeps commands for the shell"),
         });
     }
@@ -177,6 +181,11 @@ impl Directory {
         self.read(|slots| slots.gossip.as_ref().map(|m| m.actor.clone()))
     }
 
+    /// The LedgerActor, to be asked.
+    pub fn ledger(&self) -> Option<ActorRef<Mail<ledger::Input, LedgerQuery>>> {
+        self.read(|slots| slots.ledger.as_ref().map(|m| m.actor.clone()))
+    }
+
     /// Makes the actor with this name fail; false if there is none.
     pub fn fail(&self, name: &str, how: Option<Failure>) -> bool {
         fn fail<I, Q>(slot: Option<&RoleMailbox<I, Q>>, how: Option<Failure>) -> bool
@@ -199,6 +208,7 @@ impl Directory {
             "executor" => fail(slots.executor.as_ref(), how),
             "rebalancer" => fail(slots.rebalancer.as_ref(), how),
             "policy" => fail(slots.policy.as_ref(), how),
+            "ledger" => fail(slots.ledger.as_ref(), how),
             "knowledge" => slots.knowledge.as_ref().is_some_and(|mailbox| {
                 mailbox.stats.induced.store(true, Ordering::Relaxed);
                 match how {

@@ -8,6 +8,7 @@ pub mod driver;
 pub mod executor;
 pub mod gossip;
 pub mod knowledge;
+pub mod ledger;
 pub mod monitor;
 pub mod pathfinder;
 pub mod peer;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prunella_core::PeerId;
+use prunella_core::ledger::Event;
 use prunella_core::wire::admission::Refusal;
 use prunella_core::wire::{Admission, AdmissionReply};
 use prunella_storage::{Batch, Store, StoreError, Tree};
@@ -27,7 +28,12 @@ pub(super) struct Door {
     store: Arc<dyn Store>,
     /// Where the new member finds its first neighbor.
     me: (PeerId, Vec<SocketAddr>),
+    /// Hears what is to be written into the ledger.
+    write_down: WriteDown,
 }
+
+/// Has something written into the ledger.
+pub(super) type WriteDown = Box<dyn Fn(Event) + Send + Sync>;
 
 impl Door {
     pub(super) fn new(
@@ -36,10 +42,11 @@ impl Door {
         certificates: &Certificate,
         store: Arc<dyn Store>,
         addresses: Vec<SocketAddr>,
+        write_down: WriteDown,
     ) -> Self {
         let me = (credentials.peer(), addresses);
         let (validity, grace_s) = (certificates.validity(), certificates.grace().as_secs());
-        Self { host, credentials, dir, validity, grace_s, store, me }
+        Self { host, credentials, dir, validity, grace_s, store, me, write_down }
     }
 
     fn is_revoked(&self, public_key: &[u8; 32]) -> bool {
@@ -70,6 +77,24 @@ impl Door {
         })?;
         check_proof(&member, exporter, proof)?;
         self.renew(&member, now)
+    }
+
+    /// Who was admitted, or taken back, is written down; that a member's certificate was renewed is not.
+    fn tell(&self, admission: &Admission, from: Option<PeerId>) {
+        match admission {
+            Admission::Join { public_key, .. } => {
+                let (peer, by) = (PeerId::from_public_key(*public_key), self.me.0);
+                (self.write_down)(Event::Admitted { peer, by, from: String::new() });
+            }
+            Admission::Return { chain, .. } => {
+                let member = self.credentials.check_lapsed(chain, self.host.unix_time().as_secs(), self.grace_s);
+                if let Some(peer) = from.or(member.ok()) {
+                    let reason = "its certificate had expired, and it holds its key".to_owned();
+                    (self.write_down)(Event::Readmitted { peer, reason });
+                }
+            }
+            Admission::Renew => {}
+        }
     }
 
     /// Remembers that a token was used, durably, before anybody is told; false if it was used before.
@@ -121,6 +146,7 @@ impl Admitter for Door {
         };
         match issued {
             Ok(chain) => {
+                self.tell(&admission, from);
                 let authorities = self.credentials.authority_ders();
                 AdmissionReply::Admitted { chain, authorities, neighbors: vec![self.me.clone()] }
             }

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::chaos_answers::Breakable;
 use super::error::{Error, ErrorKind};
-use super::server::{Answer, Handler};
+use super::server::{Answer, Caller, Handler};
 use super::vocabulary::{
     ActorInfo, Failure, ForwardInfo, LinkInfo, MemberCounts, PeerInfo, Reach, Request, Response, ServiceInfo, Status,
 };
@@ -39,8 +39,11 @@ pub(super) struct Answers {
 }
 
 impl Handler for Answers {
-    fn handle(&self, request: Request) -> Answer<'_> {
-        Box::pin(async move { self.answer(request).await.unwrap_or_else(|error| Response::Error { error }) })
+    fn handle(&self, request: Request, caller: Caller) -> Answer<'_> {
+        Box::pin(async move {
+            self.write_down_command(&request, &caller).await;
+            self.answer(request).await.unwrap_or_else(|error| Response::Error { error })
+        })
     }
 }
 
@@ -99,6 +102,10 @@ impl Answers {
             Request::PolicyReload => self.reload_policy(),
             Request::KillActor { actor, how } => self.kill(&actor, how),
             Request::Chaos(order) => self.chaos(order),
+            Request::Ledger { last, kind } => self.ledger(last, kind).await,
+            Request::LedgerLines { from } => self.ledger_lines(from).await,
+            Request::LedgerVerify => self.verify_ledger().await,
+            Request::LedgerProve { index } => self.prove_entry(index).await,
             Request::Shutdown => {
                 self.stop.send_replace(true);
                 Ok(Response::Done)
@@ -127,6 +134,7 @@ impl Answers {
             has_quorum: standing.quorum.has_quorum,
             converged: standing.is_converged(),
             incidents_open: shell.journal.open_count(),
+            ledger: self.ledger_glance().await,
             certificate_expires_unix: shell.credentials.certificate_expiry_unix(),
             counters: self.counters(),
         })
@@ -417,7 +425,7 @@ pub(super) fn session_error(name: &str, error: SessionError) -> Error {
 }
 
 /// The order in which siblings are told.
-const TREE_ORDER: [&str; 13] = [
+const TREE_ORDER: [&str; 14] = [
     "root",
     "knowledge",
     "policy",
@@ -430,6 +438,7 @@ const TREE_ORDER: [&str; 13] = [
     "executor",
     "rebalancer",
     "surfaces",
+    "ledger",
     "",
 ];
 /// How long an actor gets to answer a question.

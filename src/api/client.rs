@@ -38,6 +38,11 @@ impl Client {
         Self { socket: socket.to_path_buf(), stream: None }
     }
 
+    /// The directory of the node that it asks.
+    pub fn directory(&self) -> &Path {
+        self.socket.parent().unwrap_or(&self.socket)
+    }
+
     /// Sends a request and waits for its response, which may be a [`Response::Error`] of the node's.
     ///
     /// # Errors

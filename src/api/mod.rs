@@ -12,6 +12,8 @@ pub mod embed;
 pub mod error;
 mod in_force;
 mod incident_answers;
+pub mod ledger;
+mod ledger_answers;
 mod line;
 mod logging;
 mod member_answers;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prunella_core::PeerId;
+use prunella_core::ledger::Event;
 use prunella_storage::{SledStore, Store, StoreError, Tree};
 use ractor::ActorRef;
 use tokio::sync::{mpsc, watch};
@@ -75,8 +76,10 @@ pub(super) async fn start_on(
     let (port, port_events) = Port::over(socket, credentials.peer())
         .map_err(|error| Error::new(ErrorKind::System, format!("cannot use the socket: {error}")))?;
     let recorder = recorder(&*host, dir, &config, credentials.peer())?;
-    let shell = Arc::new(Shell::new(parts(config, credentials, host, store, port, recorder).await?));
+    let ledger = dir.join(super::ledger::LEDGER_NAME);
+    let shell = Arc::new(Shell::new(parts(config, credentials, host, store, port, (ledger, recorder)).await?));
     let (sessions, events, inbound) = open_transport(dir, &shell, port_events)?;
+    shell.write_down(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() });
     shell.keep_out_the_revoked();
     shell.set_issues(Issuer::load(dir)?.is_some());
     restore_services(&shell)?;
@@ -136,6 +139,9 @@ impl Running {
                 tracing::error!(%error, "the recording could not be finished");
             }
         }
+        let ledger = Arc::clone(&shell.ledger);
+        // Nobody writes into it any more.
+        let _ = unblocked(&*shell.host, move || ledger.shut()).await;
         // The one writer has ended, and may have had no time for the last of it.
         let kept = shell.directory.backlog.write(&*shell.store).and_then(|_| shell.store.flush());
         if let Err(error) = kept {
@@ -213,7 +219,7 @@ async fn parts(
     host: Arc<dyn Host>,
     store: Arc<Vault>,
     port: Arc<Port>,
-    recorder: Option<Arc<Recorder>>,
+    (ledger, recorder): (PathBuf, Option<Arc<Recorder>>),
 ) -> Result<Parts, Error> {
     config.listen = port.local_addr();
     let advertised = advertised(&config);
@@ -238,7 +244,8 @@ async fn parts(
     }
     roster.retain(|peer, _| *peer != credentials.peer() && !credentials.is_revoked(peer));
     let journal = Journal::load(&*store)?;
-    Ok(Parts { config, credentials, host, clock: Clock::start(), store, port, advertised, roster, journal, recorder })
+    let clock = Clock::start();
+    Ok(Parts { config, credentials, host, clock, store, port, advertised, roster, journal, ledger, recorder })
 }
 
 type Transport = (Sessions, Events, mpsc::Receiver<Inbound>);
@@ -253,7 +260,14 @@ fn open_transport(
     let store = Arc::clone(&shell.store) as Arc<dyn Store>;
     let (credentials, addresses) = (shell.credentials.clone(), shell.advertised.clone());
     let certificates = &shell.config.certificate;
-    let door = Door::new(shell.host.clone(), (credentials, dir.to_path_buf()), certificates, store, addresses);
+    let writer = Arc::downgrade(shell);
+    let write_down = Box::new(move |event| {
+        if let Some(shell) = writer.upgrade() {
+            shell.write_down(event);
+        }
+    });
+    let own = (credentials, dir.to_path_buf());
+    let door = Door::new(shell.host.clone(), own, certificates, store, addresses, write_down);
     let admitter = Some(Arc::new(door) as Arc<dyn crate::transport::Admitter>);
     let (welcome, relays) = (Arc::downgrade(shell), Arc::downgrade(shell));
     let links = Links::start(LinkSetup {

@@ -27,8 +27,29 @@ pub type Answer<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
 
 /// Who answers requests: the node, or a stand-in for it.
 pub trait Handler: Send + Sync {
-    /// Works out the response to one request. Requests of different connections come concurrently.
-    fn handle(&self, request: Request) -> Answer<'_>;
+    /// Works out the response to one request of this caller. Requests of different connections come concurrently.
+    fn handle(&self, request: Request, caller: Caller) -> Answer<'_>;
+}
+
+/// Who is at the other end of a control connection, as the operating system says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The user.
+    pub uid: u32,
+    /// The process that connected, where the system tells.
+    pub pid: Option<i32>,
+}
+
+impl Caller {
+    /// Who it is, for a ledger.
+    pub fn who(&self) -> String {
+        format!("uid {}", self.uid)
+    }
+
+    /// From where it asks, for a ledger.
+    pub fn from(&self) -> String {
+        self.pid.map_or_else(|| "control socket".to_owned(), |pid| format!("control socket, pid {pid}"))
+    }
 }
 
 /// A control socket on which nobody is served yet.
@@ -135,10 +156,10 @@ async fn make_room(path: &Path) -> Result<(), Error> {
 }
 
 fn admit(stream: UnixStream, clients: &mut JoinSet<()>, handler: &Arc<dyn Handler>, stop: &watch::Receiver<bool>) {
-    if !is_ours(&stream) {
+    let Some(caller) = caller(&stream) else {
         tracing::warn!("refused a control connection of another user");
         return;
-    }
+    };
     if clients.len() >= CONTROL_CLIENTS_MAX {
         let text = format!("the node serves {CONTROL_CLIENTS_MAX} control connections already; close one of them");
         let refusal = Response::Error { error: Error::new(ErrorKind::OverLimit, text) };
@@ -149,13 +170,18 @@ fn admit(stream: UnixStream, clients: &mut JoinSet<()>, handler: &Arc<dyn Handle
     }
     let (handler, stop) = (Arc::clone(handler), stop.clone());
     clients.spawn(async move {
-        if let Err(error) = attend(stream, &*handler, stop).await {
+        if let Err(error) = attend(stream, caller, &*handler, stop).await {
             tracing::debug!(%error, "a control connection was lost");
         }
     });
 }
 
-async fn attend(mut stream: UnixStream, handler: &dyn Handler, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+async fn attend(
+    mut stream: UnixStream,
+    caller: Caller,
+    handler: &dyn Handler,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::new(reader);
     let mut bytes = Vec::new();
@@ -170,7 +196,7 @@ async fn attend(mut stream: UnixStream, handler: &dyn Handler, mut stop: watch::
             Line::End => return Ok(()),
             Line::TooLong => invalid(format!("the request is longer than {CONTROL_LINE_BYTES_MAX} bytes")),
             Line::Whole => match serde_json::from_slice(&bytes) {
-                Ok(request) => handler.handle(request).await,
+                Ok(request) => handler.handle(request, caller).await,
                 Err(error) => invalid(format!("the request is not understood: {error}")),
             },
         };
@@ -193,9 +219,11 @@ fn invalid(message: String) -> Response {
     Response::Error { error: Error::new(ErrorKind::InvalidInput, message) }
 }
 
-/// Whether the other side is the node's own user or root. The socket's mode says the same, but only after it was set.
-fn is_ours(stream: &UnixStream) -> bool {
-    stream.peer_cred().is_ok_and(|who| who.uid() == 0 || who.uid() == rustix::process::geteuid().as_raw())
+/// The other side, if it is the node's own user or root. The socket's mode says the same, but only after it was set.
+fn caller(stream: &UnixStream) -> Option<Caller> {
+    let who = stream.peer_cred().ok()?;
+    let is_ours = who.uid() == 0 || who.uid() == rustix::process::geteuid().as_raw();
+    is_ours.then(|| Caller { uid: who.uid(), pid: who.pid() })
 }
 
 fn identify(path: &Path) -> io::Result<(u64, u64)> {
@@ -225,7 +253,7 @@ mod tests {
     struct Echo;
 
     impl Handler for Echo {
-        fn handle(&self, request: Request) -> Answer<'_> {
+        fn handle(&self, request: Request, _: Caller) -> Answer<'_> {
             Box::pin(async move {
                 match request {
                     Request::Paths { destination, .. } => Response::Policy { source: destination, rules: Vec::new() },

@@ -20,6 +20,7 @@ mod join;
 mod key;
 mod kill;
 mod lab;
+mod ledger;
 mod links;
 mod members;
 mod node_command;
@@ -303,6 +304,14 @@ mod tests {
         "prunella policy explain p.cedar --from lentaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa --action connect \
          --service web --fact region=eu --fact reputation=0.4",
         "prunella kill gossip",
+        "prunella ledger show",
+        "prunella ledger show --last 50 --kind commanded --json",
+        "prunella ledger verify",
+        "prunella ledger verify /backup/ledger --json",
+        "prunella ledger verify --proof entry-7.json",
+        "prunella ledger prove 7",
+        "prunella ledger export",
+        "prunella ledger export -o ledger.jsonl",
         "prunella chaos link b --drop 100%",
         "prunella chaos link b --sent --delay 50ms --jitter 10ms --drop 0.5% --for 5s --seed 7",
         "prunella chaos link b --received --duplicate 10% --reorder 10% --throttle 64000",
@@ -373,6 +382,11 @@ mod tests {
             "prunella init --name two/words",
             "prunella ping",
             "prunella ping b --count 0",
+            "prunella ledger",
+            "prunella ledger show --kind gossip",
+            "prunella ledger show --last 0",
+            "prunella ledger prove",
+            "prunella ledger verify /backup/ledger --proof entry-7.json",
             "prunella expose web",
             "prunella expose web udp://127.0.0.1:53",
             "prunella expose web tcp://127.0.0.1:80 --remove web",

@@ -5,8 +5,8 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::session::Session;
 use super::{
-    actors, cert, chaos, down, expose, forward, incident, incidents, kill, links, members, paths, peers, ping, policy,
-    regions, reputation, services, shared, status, trace,
+    actors, cert, chaos, down, expose, forward, incident, incidents, kill, ledger, links, members, paths, peers, ping,
+    policy, regions, reputation, services, shared, status, trace,
 };
 
 /// A command that asks a running node.
@@ -66,6 +66,8 @@ What the roles heard meanwhile is run again by `prunella replay`, if it was reco
     Policy(policy::Arguments),
     /// List, check and renew certificates; revoke and reinstate nodes
     Cert(cert::Arguments),
+    /// Show this node's ledger, verify it, prove an entry of it, export it
+    Ledger(ledger::Arguments),
     /// Stop an actor, whatever it is doing, to see it come back
     Kill(kill::Arguments),
     /// Break things on purpose: links, actors, the machine (needs `chaos.allow = true`)
@@ -96,6 +98,7 @@ impl NodeCommand {
             NodeCommand::Shared(arguments) => shared::run(arguments, session).await,
             NodeCommand::Policy(arguments) => policy::run(arguments, session).await,
             NodeCommand::Cert(arguments) => cert::run(arguments, session).await,
+            NodeCommand::Ledger(arguments) => ledger::run(arguments, session).await,
             NodeCommand::Kill(arguments) => kill::run(arguments, session).await,
             NodeCommand::Chaos(arguments) => chaos::run(arguments, session).await,
             NodeCommand::Down => down::run(session).await,

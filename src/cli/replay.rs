@@ -14,7 +14,7 @@ pub(super) struct Arguments {
     /// What was recorded: a run's directory, a directory of runs (the last one is taken), or a file
     #[arg(value_name = "JOURNAL")]
     journal: PathBuf,
-    /// Only this role: policy, gossip, peer, monitor, pathfinder, planner, executor or rebalancer
+    /// Only this role: policy, gossip, peer, monitor, pathfinder, planner, executor, rebalancer or ledger
     #[arg(long, value_name = "ROLE")]
     role: Option<RoleName>,
     /// Compare from this entry of the role on; what comes before only leads there

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use prunella_storage::log::{Found, Log, LogError};
 use prunella_storage::{Entry, Faults, FaultyStore, Store, StoreError, Tree};
 use quinn::AsyncUdpSocket;
 
@@ -53,6 +54,10 @@ impl Host for Disturbed {
 
     fn adopt_store(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
         Ok(Arc::new(FaultyStore::steered(self.host.adopt_store(directory)?, self.disk.clone())))
+    }
+
+    fn open_log(&self, directory: &Path) -> Result<(Log, Found), LogError> {
+        self.host.open_log(directory)
     }
 
     fn unix_time(&self) -> Duration {

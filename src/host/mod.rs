@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prunella_storage::log::{Found, Log, LogError};
 use prunella_storage::{Entry, Store, StoreError, Tree};
 use quinn::AsyncUdpSocket;
 use tokio::task::JoinError;
@@ -68,6 +69,14 @@ pub trait Host: Send + Sync + 'static {
     /// [`StoreError`] if that is not possible; then the next call of [`open_store`](Self::open_store) finds one of the two.
     fn adopt_store(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
         Err(no_other_store(directory))
+    }
+
+    /// The log in `directory`; an empty one if there is none.
+    ///
+    /// # Errors
+    /// [`LogError`] if it cannot be opened. Damage is no error: it is told.
+    fn open_log(&self, directory: &Path) -> Result<(Log, Found), LogError> {
+        Log::open(directory)
     }
 
     /// The time since the Unix epoch, as the wall clock has it; it may jump.

@@ -1,12 +1,13 @@
 //! What actors send to each other: a role's inputs, its wake-up, and questions with a way back. Reply ports live only here.
 
+use prunella_core::ledger::{Cosignature, Fault, Head, Inclusion, SignedHead};
 use prunella_core::pathfinder::{PathView, Why};
 use prunella_core::peer::LinkReport;
 use prunella_core::rebalancer::Regions;
 use prunella_core::record::ProvenRecord;
 use prunella_core::reputation::Score;
 use prunella_core::{
-    Instant, PeerId, Verified, executor, gossip, monitor, pathfinder, peer, planner, policy, rebalancer,
+    Instant, PeerId, Verified, executor, gossip, ledger, monitor, pathfinder, peer, planner, policy, rebalancer,
 };
 use ractor::RpcReplyPort;
 
@@ -85,6 +86,48 @@ pub enum RebalancerQuery {
     Regions(RpcReplyPort<Regions>),
 }
 
+/// Questions to the keeper role.
+#[derive(Debug)]
+pub enum LedgerQuery {
+    /// How do the ledgers stand?
+    State(RpcReplyPort<LedgerState>),
+    /// What proves that an entry is there? `None`: no head that covers it was signed yet.
+    Proof {
+        /// Its number.
+        index: u64,
+        /// The way back.
+        reply: RpcReplyPort<Option<LedgerProof>>,
+    },
+}
+
+/// How this node's ledger stands, and those that it watches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LedgerState {
+    /// What is durable.
+    pub head: Head,
+    /// Whether something can be written.
+    pub is_ready: bool,
+    /// Events that are not durable yet.
+    pub waiting: usize,
+    /// Whether others have seen of this ledger what it does not have.
+    pub is_rolled_back: bool,
+    /// What was found wrong with ledgers of others, by ledger.
+    pub found: Vec<(PeerId, Fault)>,
+    /// The newest head of each other ledger that continues all that was heard before, by ledger.
+    pub watched: Vec<SignedHead>,
+}
+
+/// That an entry is in the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LedgerProof {
+    /// That it is under the root.
+    pub inclusion: Inclusion,
+    /// That this node has signed the root.
+    pub head: SignedHead,
+    /// Who has seen that.
+    pub seen: Vec<Cosignature>,
+}
+
 /// A role that nobody asks anything.
 #[derive(Debug)]
 pub enum NoQuery {}
@@ -105,6 +148,9 @@ pub type ExecutorMsg = Mail<executor::Input, NoQuery>;
 pub type RebalancerMsg = Mail<rebalancer::Input, RebalancerQuery>;
 /// The mailbox of the PolicyActor.
 pub type PolicyMsg = Mail<policy::Input, NoQuery>;
+
+/// The mailbox of the LedgerActor.
+pub type LedgerMsg = Mail<ledger::Input, LedgerQuery>;
 
 /// The mailbox of the KnowledgeActor, the one writer in front of the store.
 #[derive(Debug)]

@@ -7,7 +7,8 @@
 //! ├─ gossip
 //! ├─ peers (one-for-one): a PeerActor per neighbor
 //! ├─ healing (rest-for-one): monitor > pathfinder > planner > executor > rebalancer
-//! └─ surfaces
+//! ├─ surfaces
+//! └─ ledger
 //! ```
 
 use std::pin::Pin;
@@ -57,6 +58,7 @@ pub async fn grow(seed: Seed) -> Result<ActorRef<SupervisorMsg>, String> {
             seed.peers(),
             seed.healing(),
             seed.surfaces(),
+            seed.ledger(),
         ],
     };
     supervisor::spawn(plan, None).await
@@ -89,6 +91,21 @@ impl Seed {
                 open: Arc::clone(&seed.surfaces),
             };
             Box::pin(surfaces::spawn(start, supervisor))
+        })
+    }
+
+    /// The last: nobody stands on it, and it stands on gossip. What happens before it starts waits for it in the shell.
+    fn ledger(&self) -> Child {
+        let seed = self.clone();
+        child("ledger", move |supervisor| {
+            let seed = seed.clone();
+            Box::pin(async move {
+                let newborn = seed.shell.keeper().await?;
+                let start = Start { place: place("ledger", ROOT), ground: seed.ground(), newborn };
+                let started = driver::spawn(start, supervisor).await;
+                seed.shell.open_ledger();
+                started
+            })
         })
     }
 

@@ -182,6 +182,7 @@ async fn hear(inner: &Inner, peer: PeerId, link: LinkId, mut reader: ControlRead
                 }
             }
             Heard::Said(Said::Parting(parting)) => inner.tell(LinkEvent::Parting { peer, parting }).await,
+            Heard::Said(Said::Ledger(message)) => inner.tell(LinkEvent::Ledger { peer, message }).await,
             // The gate lets a second hello pass no more than any other message that has no meaning.
             Heard::Said(Said::Hello { .. }) => {}
             Heard::Rejected(reason) => inner.reject(Some(peer), reason).await,

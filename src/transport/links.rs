@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use prunella_core::gossip::{Heard, Parting};
 use prunella_core::limits::{ADMISSION_TIMEOUT, CONTROL_MESSAGE_BYTES_MAX, DIAL_TIMEOUT};
 use prunella_core::wire::Control;
-use prunella_core::{Label, LinkId, PeerId, Rejected};
+use prunella_core::{Label, LinkId, PeerId, Rejected, ledger};
 
 use crate::datapath::Port;
 use crate::host::Host;
@@ -112,6 +112,13 @@ pub enum LinkEvent {
         peer: PeerId,
         /// What.
         parting: Parting,
+    },
+    /// A neighbor said something about a ledger, which was checked.
+    Ledger {
+        /// The neighbor.
+        peer: PeerId,
+        /// What.
+        message: ledger::Message,
     },
     /// Something was turned away.
     Rejected {

@@ -84,7 +84,7 @@ async fn killable(node: &Node) -> Vec<String> {
     let names: Vec<String> = node.actors().await.unwrap().into_iter().map(|actor| actor.name).collect();
     let supervisors = ["root", "peers", "healing"];
     let actors: Vec<String> = names.into_iter().filter(|name| !supervisors.contains(&name.as_str())).collect();
-    assert_eq!(actors.len(), 9 + actors.iter().filter(|name| name.starts_with("peer/")).count(), "{actors:?}");
+    assert_eq!(actors.len(), 10 + actors.iter().filter(|name| name.starts_with("peer/")).count(), "{actors:?}");
     actors
 }
 
@@ -122,7 +122,7 @@ pub(super) async fn comes_back(node: &Node, name: &str, how: Failure) {
 /// Gives an actor something to do that may have nothing to do of itself.
 async fn stir(node: &Node, name: &str) -> Result<(), String> {
     match name {
-        "policy" => node.done(&Request::PolicyReload).await,
+        "policy" | "ledger" => node.done(&Request::PolicyReload).await,
         // A failed actor is an incident, which is monitored, planned for, executed and kept.
         "monitor" | "planner" | "executor" | "knowledge" => {
             let peer = node.links().await?[0].peer;

@@ -19,6 +19,7 @@ mod escalation;
 mod gray_cases;
 mod healing;
 mod impaired;
+mod ledger;
 mod links;
 mod mesh;
 mod policy;

@@ -31,6 +31,13 @@ impl Told {
         self.stdout
     }
 
+    /// Panics unless the command has told on standard output what is wrong, with this in it, and failed for that.
+    #[track_caller]
+    pub(crate) fn fails_quietly(&self, fragment: &str) {
+        assert_eq!((self.code, self.complaints()), (1, vec![]), "{self:?}");
+        assert!(self.stdout.contains(fragment), "no {fragment:?} in {}", self.stdout);
+    }
+
     /// Panics unless the command failed with `code` and one line on standard error that has all of `fragments`.
     #[track_caller]
     pub(crate) fn fails(&self, code: i32, fragments: &[&str]) {

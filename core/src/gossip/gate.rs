@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ledger;
 use crate::limits::{BROADCAST_IDS_MAX, PUSH_RECORDS_MAX, REPLAYS_REMEMBERED_MAX};
 use crate::reconcile;
 use crate::record::{self, Known, ProvenRecord, SignedRecord, VerifiedCache};
@@ -72,6 +73,8 @@ pub enum Said {
     },
     /// About the link itself: not for the role.
     Parting(Parting),
+    /// About a ledger, checked: for the keeper of this node's.
+    Ledger(ledger::Message),
     /// A message for the role.
     Message {
         /// What it says, without what was bad in it.
@@ -152,6 +155,7 @@ impl Gate {
             _ if !self.greeted => Err(Rejected::UnknownSender),
             Control::Part => Ok(Said::Parting(Parting::Asked)),
             Control::Stay => Ok(Said::Parting(Parting::Declined)),
+            Control::Ledger(message) => message.check().map(|()| Said::Ledger(message)),
             control => {
                 let (mut message, mut bad) = check(control, at.unix_ms, known)?;
                 if let Heard::Push(records) | Heard::Give(records) = &mut message {
@@ -191,8 +195,8 @@ fn check(control: Control, unix_ms: u64, known: &mut impl Known) -> Result<(Hear
             message.check().map_err(lie)?;
             whole(Heard::Reconcile(message))
         }
-        // One greeting opens a link; another one has no meaning. And what is about the link is not for the role.
-        Control::Hello { .. } | Control::Part | Control::Stay => Err(Rejected::Malformed),
+        // One greeting opens a link; another one has no meaning. And what is about the link, or a ledger, is not for the role.
+        Control::Hello { .. } | Control::Part | Control::Stay | Control::Ledger(_) => Err(Rejected::Malformed),
     }
 }
 

@@ -116,14 +116,15 @@ impl<'a> Subject<'a> {
 
 /// What the other roles are told of the record with this id, as it is held now, if it concerns one.
 pub(super) fn changed(id: &RecordId, subject: Subject<'_>) -> Option<Effect> {
-    let body = match subject {
+    let record = match subject {
         Subject::Neighbors(None) if id.kind == Kind::Judgments => return None,
         Subject::Neighbors(told) => {
             let links = told.map(|(_, testimony)| testimony.links).unwrap_or_default();
             return Some(Effect::LinksChanged { origin: id.origin, links, remeasured: false });
         }
-        Subject::Else(record) => record.map(|record| &record.body),
+        Subject::Else(record) => record,
     };
+    let body = record.map(|record| &record.body);
     Some(match id.kind {
         Kind::Node => Effect::NodeChanged {
             peer: id.origin,
@@ -138,7 +139,14 @@ pub(super) fn changed(id: &RecordId, subject: Subject<'_>) -> Option<Effect> {
             Some(Body::Statement(bytes)) => Effect::StatementHeard { statement: bytes.clone() },
             _ => return None,
         },
+        // One that is not held any more is no news: whoever watches the ledger remembers it.
+        Kind::LedgerHead => match record {
+            Some(Record { body: Body::LedgerHead(head), version, .. }) => {
+                Effect::LedgerHeadHeard { head: head.clone(), version: *version }
+            }
+            _ => return None,
+        },
         // A shared value is told with all others under its key.
-        Kind::Equivocation | Kind::Shared | Kind::Links | Kind::Judgments | Kind::LedgerHead => return None,
+        Kind::Equivocation | Kind::Shared | Kind::Links | Kind::Judgments => return None,
     })
 }

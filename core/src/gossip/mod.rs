@@ -30,7 +30,7 @@ pub use loaded::{Loaded, load};
 pub use members::{MemberView, Standing};
 
 use crate::broadcast::Broadcast;
-use crate::ledger::SignedHead;
+use crate::ledger::{self, SignedHead};
 use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::peer::LinkReport;
@@ -120,6 +120,13 @@ pub enum Input {
     ResyncRequested,
     /// The newest head of this node's ledger, to be told to everybody.
     SetLedgerHead(SignedHead),
+    /// This node has found that the ledger of another is not what it was; told once for each fault.
+    LedgerFault {
+        /// Whose ledger.
+        ledger: PeerId,
+        /// What was found.
+        fault: ledger::Fault,
+    },
     /// This node takes on less from now on, or everything again: others are to prefer paths around it.
     LoadChanged {
         /// Whether it sheds load.
@@ -174,6 +181,14 @@ pub enum Effect {
     StatementHeard {
         /// The statement with its proof.
         statement: Vec<u8>,
+    },
+    /// A node says another head of its ledger, or an earlier self of this one has; whether it continues what was there before,
+    /// others can tell.
+    LedgerHeadHeard {
+        /// The head.
+        head: SignedHead,
+        /// The version of the record that says so.
+        version: u64,
     },
     /// A node is believed no more, or again, for what it did and this node saw.
     TrustChanged(TrustReport),
@@ -372,6 +387,7 @@ impl Gossip {
                 self.ledger_head = Some(head);
                 self.republish(&self.own_id(Kind::LedgerHead, ""), now, effects);
             }
+            Input::LedgerFault { ledger, fault } => self.on_ledger_fault(ledger, fault, now, effects),
             Input::LoadChanged { sheds } => {
                 self.own_links.shed(sheds, now);
                 if self.own_links.wake(now) {

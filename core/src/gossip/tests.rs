@@ -100,6 +100,7 @@ fn kind_of(control: &Control) -> &'static str {
         Control::Prune => "prune",
         Control::Reconcile(_) => "reconcile",
         Control::Part | Control::Stay => "parting",
+        Control::Ledger(_) => "ledger",
     }
 }
 

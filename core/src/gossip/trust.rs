@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Effect, Gossip};
 use crate::record::{Body, Equivocation, Kind, RecordId};
-use crate::reputation::{Reputation, Score, TrustReport};
-use crate::{Instant, PeerId, Rejected};
+use crate::reputation::{Fault, Reputation, Score, TrustReport};
+use crate::{Instant, PeerId, Rejected, ledger};
 
 /// What is held against others.
 #[derive(Debug, Default)]
@@ -59,6 +59,21 @@ impl Gossip {
         let well = self.members.is_well();
         if self.trust.reputation.note(from, reason, well, now) {
             self.tell_trust(from, now, effects);
+        }
+    }
+
+    /// Another node's ledger is not what it was. A head that is said again costs nothing: who restores its records from a
+    /// copy may do that in good faith.
+    pub(super) fn on_ledger_fault(
+        &mut self,
+        peer: PeerId,
+        fault: ledger::Fault,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        let counts = fault != ledger::Fault::Replayed && peer != self.signer.peer();
+        if counts && self.trust.reputation.blame(peer, Fault::BrokenLedger, now) {
+            self.tell_trust(peer, now, effects);
         }
     }
 

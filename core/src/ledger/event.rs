@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::PeerId;
+use crate::incident::{Outcome, Step};
 
 /// Something that a node did or saw, and must not be able to deny later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +26,8 @@ pub enum Event {
     Revoked {
         /// Who.
         peer: PeerId,
-        /// Who revoked it.
-        by: PeerId,
+        /// On whose word.
+        by: String,
         /// Why.
         reason: String,
     },
@@ -194,6 +195,22 @@ impl EventKind {
 }
 
 impl Event {
+    /// What became of a step of a plan, as far as anything was done: of waiting nobody is told.
+    pub fn of_outcome(incident: u64, outcome: &Outcome) -> Option<Self> {
+        let Outcome { kind, step, helped, took_ms, refused, .. } = outcome;
+        let outcome = match (refused, helped) {
+            (Some(reason), _) => format!("not possible: {reason}"),
+            (None, true) => format!("helped after {took_ms} ms"),
+            (None, false) => format!("did not help within {took_ms} ms"),
+        };
+        let is_something = *step != Step::Wait.name();
+        is_something.then(|| Event::PlanExecuted {
+            plan: step.clone(),
+            subject: format!("incident {incident}: {kind}"),
+            outcome,
+        })
+    }
+
     /// In the words of an entry; `me` is whose ledger it is, who did whatever names nobody else.
     pub(super) fn told(&self, me: &PeerId) -> Told {
         let tell = |kind, who: String, from: &str, subject: String, text: &str| Told {
@@ -207,9 +224,7 @@ impl Event {
         match self {
             Event::Started { version } => tell(EventKind::Started, myself.clone(), "", myself, version),
             Event::Admitted { peer, by, from } => tell(EventKind::Admitted, by.to_string(), from, peer.to_string(), ""),
-            Event::Revoked { peer, by, reason } => {
-                tell(EventKind::Revoked, by.to_string(), "", peer.to_string(), reason)
-            }
+            Event::Revoked { peer, by, reason } => tell(EventKind::Revoked, by.clone(), "", peer.to_string(), reason),
             Event::PolicyChanged { policy, who, from, change } => {
                 tell(EventKind::PolicyChanged, who.clone(), from, policy.clone(), change)
             }

@@ -104,12 +104,12 @@ impl fmt::Display for Head {
 }
 
 /// Bytes as text where people read them, as they are where they do not.
-mod hex {
+pub(super) mod hex {
     use data_encoding::HEXLOWER;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::ledger) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
             HEXLOWER.encode(bytes).serialize(serializer)
         } else {
@@ -117,7 +117,7 @@ mod hex {
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(in crate::ledger) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         if deserializer.is_human_readable() {
             let text = String::deserialize(deserializer)?;
             HEXLOWER.decode(text.as_bytes()).map_err(D::Error::custom)

@@ -3,6 +3,7 @@
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use super::cosignature::Cosignature;
 use super::proof::Consistency;
 use crate::Rejected;
 use crate::limits::{LEDGER_ENTRIES_MAX, LEDGER_PROOF_HASHES_MAX};
@@ -19,6 +20,8 @@ pub enum Message {
     },
     /// The answer: about the sender's own ledger.
     Proof(Consistency),
+    /// The sender has seen this head of the receiver's ledger; said whenever it has seen a larger one.
+    Seen(Cosignature),
 }
 
 impl Message {
@@ -27,11 +30,14 @@ impl Message {
     /// # Errors
     /// [`Rejected::OverLimit`] if it is about a longer ledger than there can be, or has more hashes than a proof can have;
     /// [`Rejected::Inconsistent`] unless the second number is the larger one, and the first is not 0: nothing need be proven
-    /// then.
+    /// then; [`Rejected::Malformed`] for a signature of another length.
     pub fn check(&self) -> Result<(), Rejected> {
         let (first, second, hashes) = match self {
             Message::Prove { first, second } => (*first, *second, 0),
             Message::Proof(proof) => (proof.first, proof.second, proof.path.len()),
+            Message::Seen(seen) if seen.size > LEDGER_ENTRIES_MAX => return Err(Rejected::OverLimit),
+            Message::Seen(seen) if seen.signature.len() != 64 => return Err(Rejected::Malformed),
+            Message::Seen(_) => return Ok(()),
         };
         if second > LEDGER_ENTRIES_MAX || hashes > LEDGER_PROOF_HASHES_MAX {
             return Err(Rejected::OverLimit);
@@ -55,5 +61,10 @@ mod tests {
             |hashes| Message::Proof(Consistency { first: 1, second: 2, path: vec![Hash::NONE; hashes] }).check();
         assert_eq!(proof(LEDGER_PROOF_HASHES_MAX), Ok(()));
         assert_eq!(proof(LEDGER_PROOF_HASHES_MAX + 1), Err(Rejected::OverLimit));
+        let witness = crate::PeerId::from_public_key([1; 32]);
+        let seen = |size, bytes| Message::Seen(Cosignature { witness, size, signature: vec![1; bytes] }).check();
+        assert_eq!(seen(LEDGER_ENTRIES_MAX, 64), Ok(()));
+        assert_eq!(seen(LEDGER_ENTRIES_MAX + 1, 64), Err(Rejected::OverLimit));
+        assert_eq!([seen(1, 63), seen(1, 65)], [Err(Rejected::Malformed); 2]);
     }
 }

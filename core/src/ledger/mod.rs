@@ -12,6 +12,7 @@
 //! The format is described for other programs in `docs/ledger.md`.
 
 mod attestation;
+mod cosignature;
 mod entry;
 mod event;
 mod hash;
@@ -19,12 +20,14 @@ mod head;
 mod message;
 mod proof;
 mod role;
+mod task;
 mod tree;
 mod witness;
 
 use serde::{Deserialize, Serialize};
 
 pub use attestation::{Attestation, Unproven, verify_all};
+pub use cosignature::Cosignature;
 pub use entry::Entry;
 pub use event::{Event, EventKind};
 pub use hash::Hash;
@@ -32,6 +35,7 @@ pub use head::{Head, SignedHead};
 pub use message::Message;
 pub use proof::{Consistency, Inclusion};
 pub use role::{Effect, Input, Keeper};
+pub use task::{Adopted, Task};
 pub use tree::Tree;
 pub use witness::{Fault, Finding, Reaction, Witness};
 
@@ -201,6 +205,22 @@ impl Ledger {
         self.last = hash;
         self.tree.push(hash);
         Ok(())
+    }
+
+    /// Takes the hash of the last entry, which is damaged, from a head that covers just what is there: true if the two fit
+    /// together, and then it is known what the next entry follows.
+    fn recover_last(&mut self, head: &Head) -> bool {
+        if head.ledger != self.me || head.size != self.size() || head.size == 0 {
+            return false;
+        }
+        let mut tree = Tree::new();
+        (0..head.size - 1).filter_map(|index| self.tree.leaf(index)).for_each(|leaf| tree.push(leaf));
+        tree.push(head.last);
+        if tree.root() != head.root {
+            return false;
+        }
+        (self.tree, self.last, self.last_ms) = (tree, head.last, self.last_ms.max(head.unix_ms));
+        true
     }
 
     /// What the ledger is now.

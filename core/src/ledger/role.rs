@@ -5,6 +5,8 @@
 //! signed of what is not durable, and none before others had the time to say what they have seen of this ledger: a node
 //! whose disk was set back says so itself.
 
+mod seen;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use super::{Broken, Ledger, Read};
 use crate::limits::{LEDGER_BATCH_MAX, LEDGER_ENTRIES_MAX, LEDGER_PENDING_MAX, LEDGERS_WITNESSED_MAX, NEIGHBORS_MAX};
 use crate::signer::Signer;
 use crate::{Instant, Machine, PeerId};
+use seen::Seen;
 
 /// What the role may hear.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,8 +36,13 @@ pub enum Input {
         /// The entries in order; `None` for one that is damaged.
         entries: Vec<Option<Entry>>,
     },
-    /// Something is to be written down.
-    Append(Event),
+    /// Something is to be written down. Before the log was read it waits.
+    Append {
+        /// What.
+        event: Event,
+        /// Names it in what comes of it: [`Effect::Write`] or [`Effect::Refused`].
+        ticket: u64,
+    },
     /// The ledger's entries before this number are durable.
     Stored {
         /// How many there are.
@@ -44,7 +52,13 @@ pub enum Input {
     StoreFailed,
     /// The newest head of a ledger, as gossip knows it; its signature was checked. Also of this node's own, as an earlier
     /// self of it has signed it.
-    HeadHeard(SignedHead),
+    HeadHeard {
+        /// The head.
+        head: SignedHead,
+        /// The version of the record that says so. Gossip may forget, and be told again what was said before: whatever is
+        /// older than what was heard already is nobody's newest word.
+        version: u64,
+    },
     /// A neighbor's message, checked.
     Heard {
         /// Who sent it.
@@ -68,6 +82,8 @@ pub enum Effect {
     Write {
         /// At most [`LEDGER_BATCH_MAX`].
         entries: Vec<Entry>,
+        /// The tickets of what they tell of, as far as somebody else than this role told it.
+        tickets: Vec<u64>,
     },
     /// Tell everybody this head of this node's ledger.
     Publish(SignedHead),
@@ -95,7 +111,21 @@ pub enum Effect {
         broken: Option<Broken>,
     },
     /// An event was not written down: the ledger is full, or too much waits to be written.
-    Refused(Event),
+    Refused {
+        /// What.
+        event: Event,
+        /// Its ticket, if somebody else than this role told it.
+        ticket: Option<u64>,
+    },
+    /// Tell me all heads, and how all links are, again: sent once, when the log was read.
+    ResyncWanted,
+}
+
+/// What is to be written.
+#[derive(Clone, Debug)]
+struct Waiting {
+    entry: Entry,
+    ticket: Option<u64>,
 }
 
 /// The role.
@@ -104,8 +134,10 @@ pub struct Keeper {
     signer: Signer,
     /// What is durable.
     ledger: Ledger,
+    /// What was to be written before it was known what it follows.
+    early: Vec<(Event, Option<u64>)>,
     /// What follows, in order, and is not durable yet.
-    pending: Vec<Entry>,
+    pending: Vec<Waiting>,
     /// How many of them are being written.
     writing: usize,
     /// When writing is tried again, after it failed.
@@ -123,6 +155,10 @@ pub struct Keeper {
     rolled_back: bool,
     clock: (u64, Instant),
     witness: Witness,
+    /// The version of the newest record that was heard of each ledger that is watched.
+    versions: BTreeMap<PeerId, u64>,
+    /// Who has seen which of the newest heads of this ledger.
+    seen: Seen,
     neighbors: BTreeSet<PeerId>,
     /// Neighbors who were asked for a proof, when they are to be asked again, and how often they were.
     asked: BTreeMap<PeerId, (Instant, u32)>,
@@ -136,6 +172,7 @@ impl Keeper {
         Self {
             ledger: Ledger::new(signer.peer()),
             signer,
+            early: Vec::new(),
             pending: Vec::new(),
             writing: 0,
             retry_at: None,
@@ -147,6 +184,8 @@ impl Keeper {
             rolled_back: false,
             clock: (0, now),
             witness: Witness::new(),
+            versions: BTreeMap::new(),
+            seen: Seen::default(),
             neighbors: BTreeSet::new(),
             asked: BTreeMap::new(),
             told: BTreeSet::new(),
@@ -163,6 +202,31 @@ impl Keeper {
         &self.witness
     }
 
+    /// Whether it knows what the next entry follows: its log was read, and the hash of the last entry is known.
+    pub fn is_ready(&self) -> bool {
+        self.loaded && self.is_known
+    }
+
+    /// How many events wait to be durable.
+    pub fn waiting(&self) -> usize {
+        self.early.len() + self.pending.len()
+    }
+
+    /// Whether others have seen of this ledger what it does not have.
+    pub fn is_rolled_back(&self) -> bool {
+        self.rolled_back
+    }
+
+    /// What was found wrong with ledgers of others, in order.
+    pub fn found(&self) -> impl Iterator<Item = &(PeerId, Fault)> {
+        self.told.iter()
+    }
+
+    /// What signs its heads, to be told to note or to recall.
+    pub(crate) fn signer_mut(&mut self) -> &mut Signer {
+        &mut self.signer
+    }
+
     /// This node's head as it is now, signed; `None` only while this is replayed and says something else than it said then.
     pub fn sign_head(&mut self) -> Option<SignedHead> {
         self.ledger.head().sign_with(&mut self.signer)
@@ -174,23 +238,44 @@ impl Keeper {
         }
         let Read { damaged, broken, is_known } = self.ledger.read(entries);
         self.is_known = is_known;
+        effects.push(Effect::ResyncWanted);
         if !damaged.is_empty() || broken.is_some() {
+            let event = damage_event(&damaged, broken);
             effects.push(Effect::Damaged { entries: damaged, broken });
+            // It stays damaged: one entry says so, not one for each start.
+            let told = event.told(&self.ledger.owner());
+            let is_known = |entry: &Entry| (entry.kind, &entry.subject) == (told.kind, &told.subject);
+            if !entries.iter().flatten().any(is_known) {
+                self.append(event, None, now, effects);
+            }
         }
         if let Some(heard) = self.own_heard.take() {
             self.on_own_head(heard, now, effects);
         }
+        self.append_early(now, effects);
     }
 
-    fn append(&mut self, event: Event, now: Instant, effects: &mut Vec<Effect>) {
+    /// Writes down what waited for it to be known what it follows.
+    fn append_early(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.is_ready() {
+            for (event, ticket) in std::mem::take(&mut self.early) {
+                self.append(event, ticket, now, effects);
+            }
+        }
+    }
+
+    fn append(&mut self, event: Event, ticket: Option<u64>, now: Instant, effects: &mut Vec<Effect>) {
         let full = self.ledger.size() + self.pending.len() as u64 >= LEDGER_ENTRIES_MAX;
-        if !self.loaded || !self.is_known || full || self.pending.len() >= LEDGER_PENDING_MAX {
-            return effects.push(Effect::Refused(event));
+        if full || self.waiting() >= LEDGER_PENDING_MAX {
+            return effects.push(Effect::Refused { event, ticket });
+        }
+        if !self.is_ready() {
+            return self.early.push((event, ticket));
         }
         let (unix_ms, at) = self.clock;
         let unix_ms = unix_ms + now.since(at).as_millis() as u64;
-        let entry = self.ledger.next_after(self.pending.last(), &event, unix_ms);
-        self.pending.push(entry);
+        let entry = self.ledger.next_after(self.pending.last().map(|last| &last.entry), &event, unix_ms);
+        self.pending.push(Waiting { entry, ticket });
         self.write(effects);
     }
 
@@ -198,13 +283,20 @@ impl Keeper {
     fn write(&mut self, effects: &mut Vec<Effect>) {
         if self.writing == 0 && self.retry_at.is_none() && !self.pending.is_empty() {
             self.writing = self.pending.len().min(LEDGER_BATCH_MAX);
-            effects.push(Effect::Write { entries: self.pending[..self.writing].to_vec() });
+            let batch = &self.pending[..self.writing];
+            let entries = batch.iter().map(|waiting| waiting.entry.clone()).collect();
+            let tickets = batch.iter().filter_map(|waiting| waiting.ticket).collect();
+            effects.push(Effect::Write { entries, tickets });
         }
     }
 
     fn on_stored(&mut self, size: u64, effects: &mut Vec<Effect>) {
-        let stored = (size.saturating_sub(self.ledger.size()) as usize).min(self.writing);
-        for entry in self.pending.drain(..stored) {
+        let stored = self.writing;
+        if size < self.ledger.size() + stored as u64 {
+            // It is about what an earlier life of this role had written.
+            return;
+        }
+        for Waiting { entry, .. } in self.pending.drain(..stored) {
             self.ledger.push(&entry).expect("BUG: what was made for its place fits it");
         }
         self.writing = 0;
@@ -219,6 +311,7 @@ impl Keeper {
         let Some(head) = self.sign_head() else { return };
         self.published = head.head.size;
         self.publish_at = now + PUBLISH_EVERY;
+        self.seen.begin(head.clone());
         effects.push(Effect::Publish(head));
     }
 
@@ -226,10 +319,16 @@ impl Keeper {
         self.is_known && self.ledger.size() > self.published
     }
 
-    fn on_head_heard(&mut self, heard: SignedHead, now: Instant, effects: &mut Vec<Effect>) {
+    fn on_head_heard(&mut self, heard: SignedHead, version: u64, now: Instant, effects: &mut Vec<Effect>) {
         let ledger = heard.head.ledger;
         if ledger == self.ledger.owner() {
             return self.on_own_head(heard, now, effects);
+        }
+        if self.versions.get(&ledger).is_some_and(|newest| version < *newest) {
+            return;
+        }
+        if self.versions.len() < LEDGERS_WITNESSED_MAX || self.versions.contains_key(&ledger) {
+            self.versions.insert(ledger, version);
         }
         match self.witness.hear(heard) {
             Reaction::ProofWanted { .. } => {
@@ -237,7 +336,7 @@ impl Keeper {
                 self.ask(ledger, now, effects);
             }
             Reaction::Found(finding) => self.tell(finding, now, effects),
-            Reaction::Known | Reaction::First | Reaction::NoRoom => {}
+            Reaction::Known | Reaction::First | Reaction::NoRoom => self.confirm(ledger, effects),
         }
     }
 
@@ -248,14 +347,18 @@ impl Keeper {
             self.own_heard = if is_larger { Some(heard) } else { self.own_heard.take() };
             return;
         }
-        // A ledger that does not know its own hashes cannot tell; that it is damaged was told.
-        if self.rolled_back || !self.is_known || self.ledger.continues(&heard.head) {
+        if !self.is_known {
+            // Others may know the one hash that is lost: that of the last entry. What else is lost, nobody can tell.
+            self.is_known = self.ledger.recover_last(&heard.head);
+            return self.append_early(now, effects);
+        }
+        if self.rolled_back || self.ledger.continues(&heard.head) {
             return;
         }
         self.rolled_back = true;
         let (found, witnessed) = (self.ledger.size(), heard.head.size);
         effects.push(Effect::RolledBack { found, witnessed: heard });
-        self.append(Event::RolledBack { found, witnessed }, now, effects);
+        self.append(Event::RolledBack { found, witnessed }, None, now, effects);
     }
 
     /// Asks a neighbor to prove what it claims, if it is one, and has claimed something.
@@ -268,6 +371,7 @@ impl Keeper {
             let empty = super::Consistency { first, second, path: Vec::new() };
             let proven = self.witness.prove(&ledger, &empty);
             debug_assert_eq!(proven, Ok(None), "an empty ledger has the root of the empty tree");
+            self.confirm(ledger, effects);
         } else if self.neighbors.contains(&ledger) {
             let times = self.asked.get(&ledger).map_or(0, |(_, times)| *times);
             if times < ASKS_MAX {
@@ -290,10 +394,14 @@ impl Keeper {
             Message::Proof(proof) if self.asked.contains_key(&from) => {
                 if let Ok(finding) = self.witness.prove(&from, &proof) {
                     self.asked.remove(&from);
-                    finding.into_iter().for_each(|finding| self.tell(finding, now, effects));
+                    match finding {
+                        Some(finding) => self.tell(finding, now, effects),
+                        None => self.confirm(from, effects),
+                    }
                 }
             }
             Message::Proof(_) => {}
+            Message::Seen(seen) => self.seen.hear(from, seen),
         }
     }
 
@@ -302,7 +410,7 @@ impl Keeper {
         if self.told.len() < LEDGERS_WITNESSED_MAX && self.told.insert((ledger, finding.fault)) {
             let name = finding.fault.name().to_owned();
             let evidence = format!("{}; before: {}", finding.heard.head, finding.known.head);
-            self.append(Event::Witnessed { ledger, finding: name, evidence }, now, effects);
+            self.append(Event::Witnessed { ledger, finding: name, evidence }, None, now, effects);
             effects.push(Effect::Found(finding));
         }
     }
@@ -310,6 +418,7 @@ impl Keeper {
     fn on_neighbor(&mut self, peer: PeerId, is_usable: bool, now: Instant, effects: &mut Vec<Effect>) {
         if is_usable && self.neighbors.len() < NEIGHBORS_MAX {
             if self.neighbors.insert(peer) {
+                self.confirm(peer, effects);
                 self.ask(peer, now, effects);
             }
         } else if !is_usable {
@@ -327,13 +436,13 @@ impl Machine for Keeper {
         match input {
             Input::Clock { unix_ms } => self.clock = (unix_ms, now),
             Input::Loaded { entries } => self.load(&entries, now, effects),
-            Input::Append(event) => self.append(event, now, effects),
+            Input::Append { event, ticket } => self.append(event, Some(ticket), now, effects),
             Input::Stored { size } => self.on_stored(size, effects),
             Input::StoreFailed => {
                 self.writing = 0;
                 self.retry_at = Some(now + WRITE_AGAIN_AFTER);
             }
-            Input::HeadHeard(head) => self.on_head_heard(head, now, effects),
+            Input::HeadHeard { head, version } => self.on_head_heard(head, version, now, effects),
             Input::Heard { from, message } => self.on_heard(from, message, now, effects),
             Input::NeighborChanged { peer, is_usable } => self.on_neighbor(peer, is_usable, now, effects),
         }
@@ -357,6 +466,23 @@ impl Machine for Keeper {
     }
 }
 
+/// What the ledger says of damage to itself.
+fn damage_event(damaged: &[u64], broken: Option<Broken>) -> Event {
+    let mut numbers: Vec<String> = damaged.iter().take(DAMAGED_NAMED_MAX).map(u64::to_string).collect();
+    if damaged.len() > DAMAGED_NAMED_MAX {
+        numbers.push(format!("{} more", damaged.len() - DAMAGED_NAMED_MAX));
+    }
+    let what = if numbers.is_empty() {
+        "the chain of this ledger".to_owned()
+    } else {
+        format!("entries of this ledger: {}", numbers.join(", "))
+    };
+    let damage = broken.map_or_else(|| "not what was written".to_owned(), |broken| broken.to_string());
+    Event::Damaged { what, damage }
+}
+
+/// How many damaged entries are named in one entry.
+const DAMAGED_NAMED_MAX: usize = 12;
 /// For how long a node listens what others have seen of its ledger before it publishes a head.
 const LISTENS_FIRST: Duration = Duration::from_secs(5);
 /// Time between two heads of one node: what happens in between is told together.

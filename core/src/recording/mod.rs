@@ -25,7 +25,7 @@ pub use chunk::{CHUNK_HEAD_BYTES, Chunk, Damaged, check_opening, opening, sealed
 pub use digest::Digest;
 pub use entry::{Entry, Handled, Header, Outcome, Started};
 pub use replay::{Divergence, Replay, Tally, Unplayed};
-pub use roles::{GossipStart, MonitorStart, PathfinderStart, PeerStart, PlannerStart, RebalancerStart};
+pub use roles::{GossipStart, KeeperStart, MonitorStart, PathfinderStart, PeerStart, PlannerStart, RebalancerStart};
 
 use crate::{Machine, Rejected};
 
@@ -79,11 +79,13 @@ pub enum RoleName {
     Executor,
     /// [`crate::rebalancer`].
     Rebalancer,
+    /// [`crate::ledger`].
+    Ledger,
 }
 
 impl RoleName {
     /// Every role, in the order in which they are started.
-    pub const ALL: [RoleName; 8] = [
+    pub const ALL: [RoleName; 9] = [
         RoleName::Policy,
         RoleName::Gossip,
         RoleName::Peer,
@@ -92,6 +94,7 @@ impl RoleName {
         RoleName::Planner,
         RoleName::Executor,
         RoleName::Rebalancer,
+        RoleName::Ledger,
     ];
 
     /// The word for it.
@@ -105,6 +108,7 @@ impl RoleName {
             RoleName::Planner => "planner",
             RoleName::Executor => "executor",
             RoleName::Rebalancer => "rebalancer",
+            RoleName::Ledger => "ledger",
         }
     }
 }
@@ -117,7 +121,7 @@ impl fmt::Display for RoleName {
 
 /// The text names no role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a role: policy, gossip, peer, monitor, pathfinder, planner, executor or rebalancer")]
+#[error("not a role: policy, gossip, peer, monitor, pathfinder, planner, executor, rebalancer or ledger")]
 pub struct NotARole;
 
 impl FromStr for RoleName {

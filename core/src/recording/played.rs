@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::{Digest, Handled, Outcome, Recorded, RoleName};
 use crate::executor::Executor;
 use crate::gossip::Gossip;
+use crate::ledger::Keeper;
 use crate::monitor::Monitor;
 use crate::pathfinder::Pathfinder;
 use crate::peer::Peer;
@@ -43,6 +44,7 @@ pub(super) fn born(role: RoleName, start: &[u8]) -> Result<Box<dyn Played>, Reje
         RoleName::Planner => newborn::<Planner>(start),
         RoleName::Executor => newborn::<Executor>(start),
         RoleName::Rebalancer => newborn::<Rebalancer>(start),
+        RoleName::Ledger => newborn::<Keeper>(start),
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Recorded, RoleName};
 use crate::executor::Executor;
 use crate::gossip::{self, Gossip};
 use crate::incident::Incident;
+use crate::ledger::{self, Keeper};
 use crate::monitor::{self, Monitor};
 use crate::pathfinder::{self, Pathfinder};
 use crate::peer::{Peer, Probing};
@@ -79,6 +80,15 @@ pub struct RebalancerStart {
     pub config: rebalancer::Config,
     /// What its randomness is drawn from.
     pub seed: u64,
+    /// When it starts.
+    pub now: Instant,
+}
+
+/// What a keeper role is made of, besides the key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeeperStart {
+    /// The node.
+    pub me: PeerId,
     /// When it starts.
     pub now: Instant,
 }
@@ -173,5 +183,35 @@ impl Recorded for Policy {
 
     fn made_of((): ()) -> Self {
         Policy::default()
+    }
+}
+
+impl Recorded for Keeper {
+    const ROLE: RoleName = RoleName::Ledger;
+    type Start = KeeperStart;
+
+    fn made_of(KeeperStart { me, now }: KeeperStart) -> Self {
+        Keeper::new(Signer::recalling(me), now)
+    }
+
+    fn check(input: &ledger::Input) -> Result<(), Rejected> {
+        match input {
+            ledger::Input::Loaded { entries } => entries.iter().flatten().try_for_each(ledger::Entry::check),
+            ledger::Input::HeadHeard { head, .. } => head.verify(),
+            ledger::Input::Heard { message, .. } => message.check(),
+            _ => Ok(()),
+        }
+    }
+
+    fn note_signatures(&mut self) {
+        self.signer_mut().note();
+    }
+
+    fn take_signatures(&mut self) -> Vec<Vec<u8>> {
+        self.signer_mut().take()
+    }
+
+    fn recall_signatures(&mut self, signatures: Vec<Vec<u8>>) {
+        self.signer_mut().recall(signatures);
     }
 }

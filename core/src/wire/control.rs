@@ -3,9 +3,9 @@
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::reconcile;
 use crate::record::SignedRecord;
 use crate::{ItemId, Label};
+use crate::{ledger, reconcile};
 
 /// One message on a link's control stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
@@ -34,6 +34,8 @@ pub enum Control {
     Part,
     /// The answer to [`Control::Part`] of a node that needs the link.
     Stay,
+    /// About the ledger of one of the two.
+    Ledger(ledger::Message),
 }
 
 #[cfg(test)]
@@ -64,6 +66,16 @@ mod tests {
             Just(Control::Prune),
             Just(Control::Part),
             Just(Control::Stay),
+            (any::<u64>(), any::<u64>())
+                .prop_map(|(first, second)| Control::Ledger(ledger::Message::Prove { first, second })),
+            (any::<u64>(), any::<u64>(), proptest::collection::vec(any::<[u8; 32]>().prop_map(ledger::Hash), 0..9))
+                .prop_map(|(first, second, path)| {
+                    Control::Ledger(ledger::Message::Proof(ledger::Consistency { first, second, path }))
+                }),
+            (any::<[u8; 32]>(), any::<u64>(), any::<Vec<u8>>()).prop_map(|(witness, size, signature)| {
+                let witness = crate::PeerId::from_public_key(witness);
+                Control::Ledger(ledger::Message::Seen(ledger::Cosignature { witness, size, signature }))
+            }),
             summary.prop_map(|(root, items, fresh)| Control::Reconcile(reconcile::Message::Summary {
                 root,
                 items,

@@ -182,7 +182,7 @@ impl Fleet {
                     [gossip::Input::Heard { from, message }].into_iter().chain(rejected).collect()
                 }
                 // No simulated node wants to part.
-                Ok(Said::Hello { .. } | Said::Parting(_)) => Vec::new(),
+                Ok(Said::Hello { .. } | Said::Parting(_) | Said::Ledger(_)) => Vec::new(),
                 Err(reason) => vec![gossip::Input::Rejected { from, reason }],
             };
             for input in inputs {

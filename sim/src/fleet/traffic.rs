@@ -58,7 +58,9 @@ impl Kind {
             Control::Graft(_) => Kind::Graft,
             Control::Prune => Kind::Prune,
             Control::Reconcile(Message::Summary { .. }) => Kind::Summary,
-            Control::Hello { .. } | Control::Part | Control::Stay | Control::Reconcile(_) => Kind::Sketch,
+            Control::Hello { .. } | Control::Part | Control::Stay | Control::Ledger(_) | Control::Reconcile(_) => {
+                Kind::Sketch
+            }
         }
     }
 

@@ -26,6 +26,7 @@
 //!
 //! The deeds: `cut A-B`, `cut A>B` (one way), `clog A>B`, `partition NODE ...`, `pause NODE`, `kill NODE` (`for`: it is
 //! started again then, from its disk), `lose-disk NODE`, `kill-torn NODE`, `kill-corrupt NODE` (the same, and worse),
+//! `forge-ledger NODE` (the same, with another history in its ledger),
 //! `fail-write NODE`, `crash NODE ROLE`, `jump NODE forward|back TIME` (its wall clock), `set NODE KEY VALUE`,
 //! `remove NODE KEY`, `equivocate NODE`, `flood A>B`.
 //!

@@ -271,8 +271,16 @@ impl Reader {
 }
 
 fn role_named(word: &str) -> Said<Role> {
-    let roles =
-        [Role::Policy, Role::Gossip, Role::Monitor, Role::Pathfinder, Role::Planner, Role::Executor, Role::Rebalancer];
+    let roles = [
+        Role::Policy,
+        Role::Gossip,
+        Role::Monitor,
+        Role::Pathfinder,
+        Role::Planner,
+        Role::Executor,
+        Role::Rebalancer,
+        Role::Ledger,
+    ];
     let name = |role: &Role| format!("{role:?}").to_lowercase();
     let found = roles.into_iter().find(|role| name(role) == word);
     let names = || roles.iter().map(name).collect::<Vec<_>>().join(", ");
@@ -297,9 +305,9 @@ fn duration(word: &str) -> Said<Duration> {
 
 /// Most nodes of a scenario: nobody follows a story of more.
 const NODES_MAX: usize = 26;
-const DAMAGES: [Damage; 4] = [Damage::None, Damage::Torn, Damage::Corrupt, Damage::Lost];
+const DAMAGES: [Damage; 5] = [Damage::None, Damage::Torn, Damage::Corrupt, Damage::Lost, Damage::Forged];
 const STATEMENTS: [&str; 8] = ["nodes", "link", "mesh", "traffic", "tell", "seed", "at", "end"];
-const DEEDS: [&str; 16] = [
+const DEEDS: [&str; 17] = [
     "cut A-B",
     "cut A>B",
     "clog A>B",
@@ -309,6 +317,7 @@ const DEEDS: [&str; 16] = [
     "kill-torn NODE",
     "kill-corrupt NODE",
     "lose-disk NODE",
+    "forge-ledger NODE",
     "fail-write NODE",
     "crash NODE ROLE",
     "jump NODE forward|back TIME",

@@ -36,11 +36,13 @@ pub enum Topic {
     Health,
     /// What a process knows when it starts, and when it has caught up.
     Records,
+    /// Whose ledger is not what it was.
+    Ledgers,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 11] = [
+    pub const ALL: [Topic; 12] = [
         Topic::Links,
         Topic::Routes,
         Topic::Traffic,
@@ -52,6 +54,7 @@ impl Topic {
         Topic::Trust,
         Topic::Health,
         Topic::Records,
+        Topic::Ledgers,
     ];
 
     /// The word for it in a script.
@@ -68,6 +71,7 @@ impl Topic {
             Topic::Trust => "trust",
             Topic::Health => "health",
             Topic::Records => "records",
+            Topic::Ledgers => "ledgers",
         }
     }
 }
@@ -342,6 +346,13 @@ impl Tale {
                     name(finder)
                 );
                 (host, Topic::Trust, what)
+            }
+            News::Ledger { host, owner, fault } => {
+                (host, Topic::Ledgers, format!("finds that the ledger of {} was {fault}", name(owner)))
+            }
+            News::RolledBack { host, found, witnessed } => {
+                let what = format!("says that its ledger was set back: {found} entries, and {witnessed} were seen");
+                (host, Topic::Ledgers, what)
             }
             News::Health { host, ill: 0 } => (host, Topic::Health, "is well again".to_owned()),
             News::Health { host, ill } => (host, Topic::Health, format!("doubts itself: {ill} of 8")),

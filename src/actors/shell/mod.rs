@@ -5,6 +5,8 @@ mod adopt;
 mod gate;
 mod journal;
 mod known;
+mod ledger;
+mod ledger_events;
 mod neighbors;
 mod pump;
 mod quarantine;
@@ -19,6 +21,7 @@ mod writes;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -39,6 +42,7 @@ use tokio::sync::{Notify, watch};
 pub use gate::RulesGate;
 pub use journal::{Entry, Journal, Note, Phase, PhaseTimes};
 pub use known::Known;
+pub use ledger::{LedgerHealth, LedgerTable};
 pub use pump::{Events, pump};
 pub use quarantine::Quarantine;
 pub use rebuild::RebuildWanted;
@@ -84,6 +88,8 @@ pub struct Shell {
     pub known: Known,
     /// Incidents and outcomes.
     pub journal: Journal,
+    /// This node's ledger: its files, and what waits to be written into them.
+    pub ledger: Arc<LedgerTable>,
     /// What records the roles, if anything does.
     pub recorder: Option<Arc<Recorder>>,
     /// A plan wants the certificate renewed now.
@@ -140,6 +146,8 @@ pub struct Parts {
     pub roster: BTreeMap<PeerId, Vec<SocketAddr>>,
     /// What the store held of incidents and outcomes.
     pub journal: Journal,
+    /// Where this node's ledger is.
+    pub ledger: PathBuf,
     /// What records the roles, if anything does.
     pub recorder: Option<Arc<Recorder>>,
 }
@@ -147,11 +155,13 @@ pub struct Parts {
 impl Shell {
     /// The shell of a node that is about to start.
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, credentials, host, clock, store, port, advertised, roster, journal, recorder } = parts;
+        let Parts { config, credentials, host, clock, store, port, advertised, roster, journal, ledger, recorder } =
+            parts;
         Self {
             roster: Roster::new(&config, credentials.peer(), roster),
             config,
             credentials,
+            ledger: Arc::new(LedgerTable::new(Arc::clone(&host), ledger)),
             host,
             clock,
             directory: Arc::default(),
@@ -241,7 +251,8 @@ impl Shell {
 
     /// Lets neighbors use this node as a relay, or not, as the rules say.
     fn enforce(&self, rules: RuleSet) {
-        self.rules.store(Arc::new(rules));
+        let before = self.rules.swap(Arc::new(rules));
+        self.tell_policy_changed(&before);
         for link in self.links().snapshot() {
             self.port.set_may_relay(link.link, self.relays_for(&link.peer));
         }
@@ -327,7 +338,7 @@ impl Perform for Shell {
             Command::MemberChanged(change) => self.tell_member(&change),
             Command::TrustChanged { peer, trusted } => {
                 if trusted {
-                    self.readmit(peer);
+                    self.readmit(peer, "it is believed again");
                 }
             }
             Command::PartitionChanged { event, quorum } => tell_partition(event, quorum),
@@ -345,6 +356,7 @@ impl Perform for Shell {
                 self.routes.withdrawn(destination);
             }
             Command::ProbePath { way, nonce } => self.port.send_probe(way.first, &way.labels, way.path, nonce),
+            Command::Ledger(task) => self.do_ledger(task),
             Command::EnforcePolicy(rules) => self.enforce(rules),
             Command::TellRefusedPolicy { reason } => {
                 tracing::error!(%reason, "the policy was refused as a whole; the old rules stay in force");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use prunella_core::gossip::Parting;
 use prunella_core::wiring::Route;
-use prunella_core::{LinkId, PeerId, gossip, pathfinder, peer, rebalancer};
+use prunella_core::{LinkId, PeerId, gossip, ledger, pathfinder, peer, rebalancer};
 use prunella_storage::{Batch, Tree};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
@@ -62,7 +62,9 @@ async fn carry(shell: &Shell, mut events: Events) {
             },
             _ = activity.tick() => shell.tell_activity(&mut carried),
             _ = clock.tick() => {
-                shell.directory.deliver(Route::Gossip(gossip::Input::Clock { unix_ms: shell.unix_ms() }));
+                let unix_ms = shell.unix_ms();
+                shell.directory.deliver(Route::Gossip(gossip::Input::Clock { unix_ms }));
+                shell.directory.deliver(Route::Ledger(ledger::Input::Clock { unix_ms }));
             }
         }
     }
@@ -130,6 +132,9 @@ impl Shell {
                     Parting::Declined => rebalancer::Input::PartingDeclined { peer },
                 };
                 self.directory.deliver(Route::Rebalancer(heard));
+            }
+            LinkEvent::Ledger { peer: from, message } => {
+                self.directory.deliver(Route::Ledger(ledger::Input::Heard { from, message }));
             }
             LinkEvent::Rejected { peer, reason } => {
                 tracing::debug!(peer = peer.map(|p| p.short()), %reason, "rejected on a link");

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{PoisonError, RwLock};
 
+use prunella_core::ledger::Event;
 use prunella_core::limits::RECORDS_MAX;
 use prunella_core::wiring::Route;
 use prunella_core::{PeerId, monitor, pathfinder, planner};
@@ -53,19 +54,24 @@ impl Quarantine {
 
 impl Shell {
     /// Deals with a node no more: its link is closed, neither dialed nor accepted again, no path leads to it or through it,
-    /// and its streams are refused. The planner and the monitor hear it when there is no link any more.
+    /// and its streams are refused. The planner and the monitor hear it when there is no link any more. It is written down
+    /// unless nothing is `new` about it, as after a restart.
     ///
     /// # Errors
     /// The reason, if that cannot be.
-    pub(super) fn quarantine(&self, peer: PeerId) -> Result<(), String> {
+    pub(super) fn quarantine(&self, peer: PeerId, new: Option<&str>) -> Result<(), String> {
         if peer == self.credentials.peer() {
             return Err("a node cannot leave itself".to_owned());
         }
         let neighbor_at = self.roster.contains(&peer).then(|| self.roster.addresses(&peer));
+        let was = self.roster.quarantine.contains(&peer);
         if !self.roster.quarantine.enter(peer, neighbor_at) {
             return Err("as many nodes as there may be are in quarantine".to_owned());
         }
         tracing::warn!(peer = %peer.short(), name = self.known.name(&peer), "quarantined: it is dealt with no more");
+        if let Some(reason) = new.filter(|_| !was) {
+            self.write_down(Event::Quarantined { peer, reason: reason.to_owned() });
+        }
         self.directory.deliver(Route::Pathfinder(pathfinder::Input::Quarantined { peer, quarantined: true }));
         self.forget_neighbor(peer);
         if let Some(sessions) = self.sessions.get() {
@@ -79,13 +85,14 @@ impl Shell {
     }
 
     /// Deals with a node again, as before.
-    pub(super) fn readmit(&self, peer: PeerId) {
+    pub(super) fn readmit(&self, peer: PeerId, reason: &str) {
         // Whether it is believed is one thing; whether it is a member, the authority says.
         if self.credentials.is_revoked(&peer) {
             return;
         }
         let Some(Held { neighbor_at }) = self.roster.quarantine.leave(&peer) else { return };
         tracing::info!(peer = %peer.short(), name = self.known.name(&peer), "readmitted: it is dealt with again");
+        self.write_down(Event::Readmitted { peer, reason: reason.to_owned() });
         self.directory.deliver(Route::Pathfinder(pathfinder::Input::Quarantined { peer, quarantined: false }));
         self.tell_quarantined(peer, false);
         if let Some(addresses) = neighbor_at {
@@ -96,7 +103,7 @@ impl Shell {
     /// A gossip role that begins has forgotten what it held against others; what there is proof of it learns again.
     pub(super) fn readmit_all(&self) {
         for peer in self.roster.quarantine.all() {
-            self.readmit(peer);
+            self.readmit(peer, "the gossip role began anew");
         }
     }
 

@@ -27,9 +27,9 @@ impl Shell {
             Step::Rejoin => self.rejoin(),
             Step::ShedLoad => self.shed(true),
             Step::TakeLoad => self.shed(false),
-            Step::Quarantine { peer } => self.quarantine(*peer),
+            Step::Quarantine { peer } => self.quarantine(*peer, Some(&format!("by a plan for incident {incident}"))),
             Step::Readmit { peer } => {
-                self.readmit(*peer);
+                self.readmit(*peer, &format!("by a plan for incident {incident}"));
                 Ok(())
             }
             _ => Err("this node does not offer it".to_owned()),

@@ -57,7 +57,7 @@ impl Shell {
     pub fn keep_out_the_revoked(&self) {
         for said in self.credentials.said() {
             if let Statement::Revoked { peer, .. } = said.statement
-                && let Err(reason) = self.quarantine(peer)
+                && let Err(reason) = self.quarantine(peer, None)
             {
                 tracing::error!(peer = %peer.short(), reason, "a revoked node could not be isolated");
             }
@@ -66,6 +66,7 @@ impl Shell {
 
     /// Does what a statement says: it counts already in handshakes.
     fn obey(&self, said: &Said) {
+        self.write_down_statement(said);
         self.trust_changed.notify_one();
         self.hand_on(said);
         match &said.statement {
@@ -75,14 +76,14 @@ impl Shell {
             Statement::Revoked { peer, reason } => {
                 tracing::warn!(peer = %peer.short(), name = self.known.name(peer), reason, "a node was revoked");
                 self.expel(*peer, true);
-                if let Err(reason) = self.quarantine(*peer) {
+                if let Err(reason) = self.quarantine(*peer, Some("it was revoked")) {
                     tracing::error!(peer = %peer.short(), reason, "the revoked node could not be isolated");
                 }
             }
             Statement::Reinstated { peer } => {
                 tracing::info!(peer = %peer.short(), name = self.known.name(peer), "a node was reinstated");
                 self.expel(*peer, false);
-                self.readmit(*peer);
+                self.readmit(*peer, "it was reinstated");
             }
             Statement::Dismissed { issuer } => tracing::warn!(issuer = %issuer.short(), "an issuer was dismissed"),
             Statement::Succeeded { .. } => {

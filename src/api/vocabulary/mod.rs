@@ -4,7 +4,9 @@
 //! On the control socket each is one line of JSON, at most `limits::CONTROL_LINE_BYTES_MAX` long.
 
 mod certificate;
+mod deed;
 mod incident;
+mod ledger;
 mod path;
 mod region;
 mod response;
@@ -12,10 +14,14 @@ mod response;
 use std::net::SocketAddr;
 
 use prunella_core::PeerId;
+use prunella_core::ledger::EventKind;
 use serde::{Deserialize, Serialize};
 
 pub use certificate::{CertificateInfo, CertificatesInfo, HandshakeInfo, SmokeInfo, StatementInfo};
 pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
+pub use ledger::{
+    LedgerFinding, LedgerGlance, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerReport, WatchedLedger,
+};
 pub use path::{LaneInfo, PathInfo, PathLinkInfo, PathWhy};
 pub use prunella_core::latency::LatencySummary;
 pub use region::{ClusterInfo, RegionHint, RegionsInfo};
@@ -159,6 +165,26 @@ pub enum Request {
     },
     /// Break something on purpose, or mend it (needs `chaos.allow = true`); [`Response::Done`] or [`Response::Faults`].
     Chaos(chaos::Order),
+    /// How this node's ledger stands, and its newest entries; [`Response::Ledger`].
+    Ledger {
+        /// How many entries, at most a thousand.
+        last: usize,
+        /// Only entries of this kind.
+        #[serde(default)]
+        kind: Option<EventKind>,
+    },
+    /// Entries of this node's ledger in their order, as many as fit one answer; [`Response::LedgerLines`].
+    LedgerLines {
+        /// From this number on.
+        from: u64,
+    },
+    /// Walk this node's ledger from its first entry to its last; [`Response::LedgerVerified`].
+    LedgerVerify,
+    /// What proves an entry of this node's ledger to anybody; [`Response::LedgerProof`].
+    LedgerProve {
+        /// Its number.
+        index: u64,
+    },
     /// Stop the node; [`Response::Done`].
     Shutdown,
 }
@@ -208,6 +234,9 @@ pub struct Status {
     pub converged: bool,
     /// Incidents that are open.
     pub incidents_open: usize,
+    /// This node's ledger.
+    #[serde(default)]
+    pub ledger: LedgerGlance,
     /// When the certificate expires, in seconds since the Unix epoch.
     pub certificate_expires_unix: u64,
     /// Frames and packets by what became of them, and rejections by reason; ordered by name.

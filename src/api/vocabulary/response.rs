@@ -6,8 +6,9 @@ use prunella_core::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, ForwardInfo, HopInfo, IncidentInfo, LinkInfo, PathInfo,
-    PeerInfo, RegionsInfo, ServiceInfo, SharedInfo, SmokeInfo, Standing, Status,
+    ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, ForwardInfo, HopInfo, IncidentInfo, LedgerInfo,
+    LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo, PeerInfo, RegionsInfo, ServiceInfo, SharedInfo,
+    SmokeInfo, Standing, Status,
 };
 use crate::api::chaos;
 use crate::api::error::Error;
@@ -118,6 +119,19 @@ pub enum Response {
         /// The rules in force, in the order in which they are tried.
         rules: Vec<String>,
     },
+    /// To [`Request::Ledger`](super::Request::Ledger).
+    Ledger(LedgerInfo),
+    /// To [`Request::LedgerLines`](super::Request::LedgerLines), in their order.
+    LedgerLines {
+        /// One for each place of the ledger, from the one that was asked for on.
+        lines: Vec<LedgerLine>,
+        /// How many there are in all.
+        entries: u64,
+    },
+    /// To [`Request::LedgerVerify`](super::Request::LedgerVerify).
+    LedgerVerified(LedgerReport),
+    /// To [`Request::LedgerProve`](super::Request::LedgerProve).
+    LedgerProof(Box<LedgerProofInfo>),
     /// To [`chaos::Order::Status`], ordered by name.
     Faults {
         /// One entry per fault in force.

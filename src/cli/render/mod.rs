@@ -4,6 +4,7 @@ pub(super) mod authority;
 mod certificate;
 mod chaos;
 mod healing;
+mod ledger;
 mod membership;
 mod page;
 mod policy;
@@ -22,6 +23,7 @@ use serde::Serialize;
 use self::page::Page;
 use crate::api::{PeerId, Response};
 
+pub(super) use ledger::line as ledger_line;
 pub(super) use page::harmless;
 pub(super) use policy::{policy_as_cedar, policy_check, policy_explanation, policy_test};
 pub(super) use replay::replay;
@@ -58,6 +60,10 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Shared(info) => shared::one(info, now_unix_ms, &mut page),
         Response::SharedList { shared, .. } => shared::list(shared, now_unix_ms, &mut page),
         Response::Policy { source, rules } => service::policy(source, rules, &mut page),
+        Response::Ledger(info) => ledger::show(info, &mut page),
+        Response::LedgerLines { lines, .. } => lines.iter().for_each(|line| page.line(&ledger::line(line))),
+        Response::LedgerVerified(report) => ledger::report(report, &mut page),
+        Response::LedgerProof(proof) => ledger::proof(proof, &mut page),
         Response::Faults { faults } => chaos::faults(faults, &mut page),
         Response::Done => page.line("done"),
         Response::Error { error } => page.line(&format!("error: {error}")),

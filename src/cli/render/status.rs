@@ -24,6 +24,10 @@ pub(super) fn glance(status: &Status, now_unix_ms: u64, page: &mut Page) {
         if status.converged { "the same as at every neighbor" } else { "not yet the same as at every neighbor" };
     fact(page, "records", records.to_owned());
     fact(page, "incidents", format!("{} open", status.incidents_open));
+    let entries =
+        status.ledger.entries.map_or_else(|| "being restarted".to_owned(), |count| format!("{count} entries"));
+    let trouble = status.ledger.trouble.as_ref().map_or_else(String::new, |trouble| format!("; TROUBLE: {trouble}"));
+    fact(page, "ledger", format!("{entries}{trouble}"));
     fact(page, "certificate", certificate(status.certificate_expires_unix.saturating_mul(1000), now_unix_ms));
     if status.counters.is_empty() {
         return;
@@ -47,6 +51,7 @@ fn certificate(expires_unix_ms: u64, now_unix_ms: u64) -> String {
 mod tests {
     use super::*;
     use crate::api::PeerId;
+    use crate::api::vocabulary::LedgerGlance;
 
     #[test]
     fn a_glance_tells_the_essentials() {
@@ -67,6 +72,7 @@ mod tests {
             has_quorum: true,
             converged: true,
             incidents_open: 0,
+            ledger: LedgerGlance { entries: Some(12), trouble: None },
             certificate_expires_unix: 1_700_003_600,
             counters: [("forwarded".to_owned(), 7), ("no-path".to_owned(), 0)].into(),
         };
@@ -84,6 +90,7 @@ peers         3 of 3 others reachable
 members       4 alive, 0 suspect, 0 down; a quorum within reach
 records       the same as at every neighbor
 incidents     0 open
+ledger        12 entries
 certificate   valid until 2023-11-14 23:13:20Z (for 1 h 0 min)
 counters
   forwarded  7

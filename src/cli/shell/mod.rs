@@ -161,13 +161,13 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::api::server::{Answer, Handler, Server};
+    use crate::api::server::{Answer, Caller, Handler, Server};
     use crate::api::{Request, Response};
 
     struct Pong;
 
     impl Handler for Pong {
-        fn handle(&self, request: Request) -> Answer<'_> {
+        fn handle(&self, request: Request, _: Caller) -> Answer<'_> {
             Box::pin(async move {
                 match request {
                     Request::Policy => Response::Policy { source: "memory".into(), rules: Vec::new() },

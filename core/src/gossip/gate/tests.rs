@@ -50,7 +50,7 @@ fn gate() -> Gate {
 fn turned_away(gate: &mut Gate, bytes: &[u8], known: &mut VerifiedCache) -> Vec<Rejected> {
     match gate.read(bytes, AT, known) {
         Ok(Said::Message { bad, .. }) => bad,
-        Ok(Said::Hello { .. } | Said::Parting(_)) => vec![],
+        Ok(Said::Hello { .. } | Said::Parting(_) | Said::Ledger(_)) => vec![],
         Err(reason) => vec![reason],
     }
 }
@@ -204,6 +204,27 @@ fn the_greeting_comes_first_and_once() {
         bad: vec![],
     };
     assert_eq!(gate.read(&summary(), AT, &mut known), Ok(said));
+}
+
+#[test]
+fn what_is_said_about_ledgers_passes_checked_and_what_no_ledger_has_is_refused_by_name() {
+    use crate::ledger::{Consistency, Cosignature, Hash, Message};
+    let mut known = VerifiedCache::default();
+    let mut read = |message: &Message| {
+        let mut gate = gate();
+        let read = gate.read(&codec::encode_message(&Control::Ledger(message.clone())), AT, &mut known);
+        read.inspect_err(|reason| assert_eq!(gate.count(*reason), 1))
+    };
+    let prove = |first, second| Message::Prove { first, second };
+    assert_eq!(read(&prove(1, 2)), Ok(Said::Ledger(prove(1, 2))));
+    assert_eq!(read(&prove(2, 1)), Err(Rejected::Inconsistent));
+    assert_eq!(read(&prove(1, u64::MAX)), Err(Rejected::OverLimit));
+    let proof = |hashes| Message::Proof(Consistency { first: 1, second: 2, path: vec![Hash::NONE; hashes] });
+    assert_eq!(read(&proof(1000)), Err(Rejected::OverLimit));
+    let witness = crate::PeerId::from_public_key([1; 32]);
+    assert_eq!(read(&Message::Seen(Cosignature { witness, size: 1, signature: vec![] })), Err(Rejected::Malformed));
+    let early = codec::encode_message(&Control::Ledger(prove(1, 2)));
+    assert_eq!(Gate::new(RATE, AT.now).read(&early, AT, &mut known), Err(Rejected::UnknownSender));
 }
 
 #[test]

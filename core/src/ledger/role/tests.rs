@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::identity::Identity;
-use crate::ledger::{Consistency, EventKind, Hash};
+use crate::ledger::{Consistency, Cosignature, EventKind, Hash};
 
 fn identity(n: u8) -> Identity {
     Identity::from_secret(&[n; 32])
@@ -14,6 +14,11 @@ fn identity(n: u8) -> Identity {
 
 fn id(n: u8) -> PeerId {
     identity(n).peer()
+}
+
+/// A head that is said as the newest there is.
+fn heard(head: SignedHead) -> Input {
+    Input::HeadHeard { head, version: u64::MAX }
 }
 
 fn event(i: u64) -> Event {
@@ -34,13 +39,14 @@ struct Node {
 /// Nodes that are all neighbors, and hear all heads.
 struct Mesh {
     nodes: BTreeMap<PeerId, Node>,
+    version: u64,
     now: Instant,
     unix_ms: u64,
 }
 
 impl Mesh {
     fn new(size: u8) -> Self {
-        let mut mesh = Mesh { nodes: BTreeMap::new(), now: Instant::from_millis(0), unix_ms: 1_000_000 };
+        let mut mesh = Mesh { nodes: BTreeMap::new(), version: 0, now: Instant::from_millis(0), unix_ms: 1_000_000 };
         (1..=size).for_each(|n| mesh.start(n, Vec::new()));
         mesh
     }
@@ -59,7 +65,7 @@ impl Mesh {
                 keeper.handle(Input::NeighborChanged { peer: id(n), is_usable: true }, now, effects);
             });
         }
-        self.hear(n, Input::Append(Event::Started { version: "1".into() }));
+        self.write_down(n, Event::Started { version: "1".into() });
     }
 
     fn node(&self, n: u8) -> &Node {
@@ -89,7 +95,8 @@ impl Mesh {
         let everybody: Vec<PeerId> = self.nodes.keys().copied().collect();
         let node = self.nodes.get_mut(&from).unwrap();
         match effect {
-            Effect::Write { entries } if node.writable => {
+            Effect::ResyncWanted => vec![],
+            Effect::Write { entries, .. } if node.writable => {
                 node.log.extend(entries.into_iter().map(Some));
                 vec![(from, Input::Stored { size: node.log.len() as u64 })]
             }
@@ -98,7 +105,9 @@ impl Mesh {
                 assert_eq!(head.verify(), Ok(()));
                 assert!(head.head.size <= node.log.len() as u64, "nothing is signed that is not durable");
                 node.told.push(Effect::Publish(head.clone()));
-                everybody.into_iter().map(|to| (to, Input::HeadHeard(head.clone()))).collect()
+                self.version += 1;
+                let version = self.version;
+                everybody.into_iter().map(|to| (to, Input::HeadHeard { head: head.clone(), version })).collect()
             }
             Effect::Send { to, message } => {
                 assert_eq!(message.check(), Ok(()));
@@ -131,8 +140,12 @@ impl Mesh {
 
     fn append(&mut self, n: u8, events: u64) {
         for i in 0..events {
-            self.hear(n, Input::Append(event(i)));
+            self.write_down(n, event(i));
         }
+    }
+
+    fn write_down(&mut self, n: u8, event: Event) {
+        self.hear(n, Input::Append { event, ticket: 7 });
     }
 
     /// What a node found wrong with ledgers.
@@ -230,13 +243,26 @@ fn too_much_that_waits_is_refused_and_told() {
     let mut mesh = Mesh::new(1);
     mesh.nodes.get_mut(&id(1)).unwrap().writable = false;
     mesh.append(1, LEDGER_PENDING_MAX as u64 + 7);
-    let refused = mesh.node(1).told.iter().filter(|effect| matches!(effect, Effect::Refused(_))).count();
+    let refused = mesh.node(1).told.iter().filter(|effect| matches!(effect, Effect::Refused { .. })).count();
     assert_eq!(refused, 7);
     assert_eq!(mesh.node(1).keeper.pending.len(), LEDGER_PENDING_MAX);
-    let mut unloaded = Keeper::new(identity(1), Instant::from_millis(0));
+}
+
+#[test]
+fn what_happens_before_the_log_was_read_is_written_down_then_in_order() {
+    let mut keeper = Keeper::new(identity(1), Instant::BOOT);
     let mut effects = Vec::new();
-    unloaded.handle(Input::Append(event(1)), Instant::from_millis(0), &mut effects);
-    assert_eq!(effects, [Effect::Refused(event(1))], "before the log was read nobody knows what comes next");
+    for ticket in 1..=3 {
+        keeper.handle(Input::Append { event: event(ticket), ticket }, Instant::BOOT, &mut effects);
+    }
+    assert_eq!((effects.len(), keeper.waiting(), keeper.is_ready()), (0, 3, false));
+    keeper.handle(Input::Loaded { entries: vec![] }, Instant::BOOT, &mut effects);
+    assert_eq!(effects[0], Effect::ResyncWanted);
+    let Effect::Write { entries, tickets } = &effects[1] else { panic!("{effects:?}") };
+    assert_eq!((entries[0].text.as_str(), &tickets[..]), ("command 1", &[1][..]));
+    keeper.handle(Input::Stored { size: 1 }, Instant::BOOT, &mut effects);
+    let Some(Effect::Write { entries, tickets }) = effects.last() else { panic!("{effects:?}") };
+    assert_eq!((entries.len(), &tickets[..]), (2, &[2, 3][..]), "what has come meanwhile is written together");
 }
 
 #[test]
@@ -269,12 +295,20 @@ fn a_neighbor_finds_a_ledger_that_was_rewritten_and_has_grown_since() {
 fn a_neighbor_finds_two_histories_and_an_old_head_that_is_said_again() {
     let mut mesh = witnessed();
     let old = mesh.heads(1)[0].sign(&identity(1));
-    mesh.hear(2, Input::HeadHeard(old));
+    mesh.hear(2, heard(old));
     assert_eq!(mesh.found(2), [(id(1), Fault::Replayed)]);
     let now = mesh.heads(1).last().copied().unwrap();
     let other = Head { root: Hash([7; 32]), ..now }.sign(&identity(1));
-    mesh.hear(2, Input::HeadHeard(other));
+    mesh.hear(2, heard(other));
     assert_eq!(mesh.found(2), [(id(1), Fault::Replayed), (id(1), Fault::Forked)]);
+}
+
+#[test]
+fn an_old_record_that_comes_late_accuses_nobody() {
+    let mut mesh = witnessed();
+    let old = mesh.heads(1)[0].sign(&identity(1));
+    mesh.hear(2, Input::HeadHeard { head: old, version: 0 });
+    assert_eq!(mesh.found(2), []);
 }
 
 #[test]
@@ -286,15 +320,15 @@ fn a_node_whose_disk_was_set_back_says_so_in_its_own_ledger_before_it_signs_anyt
         if before_the_log {
             let mut keeper = Keeper::new(identity(1), mesh.now);
             let mut effects = Vec::new();
-            keeper.handle(Input::HeadHeard(last.clone()), mesh.now, &mut effects);
+            keeper.handle(heard(last.clone()), mesh.now, &mut effects);
             assert_eq!(effects, []);
             keeper.handle(Input::Loaded { entries: log }, mesh.now, &mut effects);
-            assert!(matches!(&effects[0], Effect::RolledBack { found: 5, witnessed } if *witnessed == last));
+            assert!(matches!(&effects[1], Effect::RolledBack { found: 5, witnessed } if *witnessed == last));
             continue;
         }
         mesh.start(1, log);
-        mesh.hear(1, Input::HeadHeard(last.clone()));
-        mesh.hear(1, Input::HeadHeard(last.clone()));
+        mesh.hear(1, heard(last.clone()));
+        mesh.hear(1, heard(last.clone()));
         let node = mesh.node(1);
         let told: Vec<_> = node.told.iter().filter(|told| matches!(told, Effect::RolledBack { .. })).collect();
         assert_eq!(told, [&Effect::RolledBack { found: 6, witnessed: last }]);
@@ -313,7 +347,11 @@ fn a_damaged_entry_is_told_and_changes_no_head() {
     mesh.append(1, 3);
     mesh.pass(10_000);
     assert_eq!(mesh.found(2), []);
-    assert_eq!(mesh.node(2).keeper.witness().proven(&id(1)).map(|head| head.head.size), Some(14));
+    assert_eq!(mesh.node(2).keeper.witness().proven(&id(1)).map(|head| head.head.size), Some(15));
+    assert_eq!(mesh.node(1).log[10].as_ref().map(|entry| entry.kind), Some(EventKind::Damaged));
+    let log = mesh.node(1).log.clone();
+    mesh.start(1, log);
+    assert_eq!(mesh.node(1).log.len(), 16, "the same damage is written down once: only the start is new");
 }
 
 #[test]
@@ -326,8 +364,48 @@ fn a_ledger_that_does_not_know_its_own_last_hash_writes_and_signs_nothing() {
     mesh.pass(10_000);
     let node = mesh.node(1);
     assert_eq!(node.told[0], Effect::Damaged { entries: vec![9], broken: None });
-    assert_eq!(node.told.iter().filter(|told| matches!(told, Effect::Refused(_))).count(), 4);
+    assert_eq!((node.keeper.waiting(), node.keeper.is_ready()), (5, false));
     assert_eq!((node.log.len(), mesh.heads(1).len(), mesh.found(2)), (10, 0, vec![]));
+
+    // Another one has seen it; a head that covers less says nothing of it.
+    let heads = mesh.node(2).keeper.witness().proven(&id(1)).cloned().unwrap();
+    let older = Head { size: 9, ..heads.head }.sign(&identity(1));
+    mesh.hear(1, heard(older));
+    assert!(!mesh.node(1).keeper.is_ready());
+    let other = Head { root: Hash([7; 32]), ..heads.head }.sign(&identity(1));
+    mesh.hear(1, heard(other));
+    assert!(!mesh.node(1).keeper.is_ready());
+    mesh.hear(1, heard(heads));
+    mesh.pass(10_000);
+    assert_eq!((mesh.node(1).log.len(), mesh.found(2)), (15, vec![]));
+    assert_eq!(mesh.node(2).keeper.witness().proven(&id(1)).map(|head| head.head.size), Some(15));
+}
+
+#[test]
+fn every_neighbor_vouches_for_the_head_that_it_has_seen() {
+    let mesh = witnessed();
+    let (head, by) = mesh.node(1).keeper.seen(9).unwrap();
+    assert_eq!((head.head.size, by.len(), by[0].witness), (10, 1, id(2)));
+    assert_eq!(by[0].verify(&head.head), Ok(()));
+    assert_eq!(mesh.node(1).keeper.seen(10), None);
+    assert_eq!(mesh.node(1).keeper.seen(0).map(|(head, _)| head.head.size), Some(10));
+}
+
+#[test]
+fn what_a_neighbor_did_not_sign_it_has_not_seen() {
+    let mut mesh = witnessed();
+    let now = *mesh.heads(1).last().unwrap();
+    mesh.nodes.get_mut(&id(1)).unwrap().keeper.seen = Default::default();
+    mesh.nodes.get_mut(&id(1)).unwrap().keeper.seen.begin(now.sign(&identity(1)));
+    let good = Cosignature::of(&now, &identity(2));
+    let forged = Cosignature { witness: id(3), ..good.clone() };
+    let other = Cosignature::of(&Head { root: Hash([7; 32]), ..now }, &identity(2));
+    for (from, seen) in [(3, forged), (3, good.clone()), (2, other)] {
+        mesh.hear(1, Input::Heard { from: id(from), message: Message::Seen(seen) });
+        assert_eq!(mesh.node(1).keeper.seen(0).map(|(_, by)| by), Some(vec![]));
+    }
+    mesh.hear(1, Input::Heard { from: id(2), message: Message::Seen(good.clone()) });
+    assert_eq!(mesh.node(1).keeper.seen(0).map(|(_, by)| by), Some(vec![good]));
 }
 
 #[test]

@@ -1,0 +1,67 @@
+//! Which requests change something, and in which words a ledger has them.
+
+use super::Request;
+use crate::api::chaos;
+
+impl Request {
+    /// The command, as a person would have typed it and without what may be secret, if it changes something; `None` for a
+    /// question.
+    pub fn deed(&self) -> Option<String> {
+        Some(match self {
+            Request::RotateCertificate => "cert rotate".to_owned(),
+            Request::Revoke { peer, reason } => format!("cert revoke {peer} --reason {reason:?}"),
+            Request::Reinstate { peer } => format!("cert reinstate {peer}"),
+            Request::Tell { statement } => format!("authority: a statement of {} bytes", statement.len() / 2),
+            Request::Expose { name, target } => format!("expose {name} {target}"),
+            Request::Unexpose { name } => format!("expose --remove {name}"),
+            Request::Forward { name, listen } => format!("forward {name} {listen}"),
+            Request::Unforward { listen } => format!("forward --remove {listen}"),
+            // What it is set to is everybody's to read in the mesh, and nobody's after it was removed: not kept for ever.
+            Request::SharedSet { key, value } => format!("shared set {key} ({} bytes)", value.len()),
+            Request::SharedRemove { key } => format!("shared remove {key}"),
+            Request::PolicyReload => "policy --reload".to_owned(),
+            Request::KillActor { actor, how } => format!("kill {actor} ({how:?})").to_lowercase(),
+            Request::Chaos(chaos::Order::Status) => return None,
+            Request::Chaos(order) => {
+                format!("chaos {}", serde_json::to_string(order).expect("BUG: every order has a JSON form"))
+            }
+            Request::Shutdown => "down".to_owned(),
+            Request::Status
+            | Request::Peers
+            | Request::Members
+            | Request::Reputation { .. }
+            | Request::Links
+            | Request::Regions
+            | Request::Paths { .. }
+            | Request::Certificates
+            | Request::Smoke { .. }
+            | Request::Actors
+            | Request::Services
+            | Request::Incidents
+            | Request::Incident { .. }
+            | Request::Ping { .. }
+            | Request::Trace { .. }
+            | Request::SharedGet { .. }
+            | Request::SharedList { .. }
+            | Request::Policy
+            | Request::Ledger { .. }
+            | Request::LedgerLines { .. }
+            | Request::LedgerVerify
+            | Request::LedgerProve { .. } => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deed_is_told_without_what_may_be_secret_and_a_question_is_none() {
+        let set = Request::SharedSet { key: "db/password".into(), value: "hunter2".into() };
+        assert_eq!(set.deed().as_deref(), Some("shared set db/password (7 bytes)"));
+        assert_eq!(Request::Status.deed(), None);
+        assert_eq!(Request::Chaos(chaos::Order::Status).deed(), None);
+        assert_eq!(Request::Chaos(chaos::Order::Clear).deed().as_deref(), Some("chaos {\"chaos\":\"clear\"}"));
+    }
+}

@@ -1,0 +1,115 @@
+//! A node's ledger as its surfaces tell of it.
+
+use prunella_core::PeerId;
+use prunella_core::ledger::{Cosignature, Entry, Head, Inclusion, SignedHead};
+use serde::{Deserialize, Serialize};
+
+/// How a node's ledger stands, and its newest entries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LedgerInfo {
+    /// What is durable of it.
+    pub head: Head,
+    /// Whether something can be written into it now.
+    pub ready: bool,
+    /// Events that are not durable yet.
+    pub waiting: usize,
+    /// Events that were not written down because too much waited, or the ledger was full.
+    pub refused: u64,
+    /// Whether others have seen of it what it does not have: its disk was set back.
+    pub rolled_back: bool,
+    /// What is wrong with its files, if anything is.
+    pub trouble: Option<String>,
+    /// What this node found wrong with ledgers of others, ordered by node.
+    pub findings: Vec<LedgerFinding>,
+    /// How many other ledgers this node watches.
+    pub watching: usize,
+    /// Those, ordered by node, at most a hundred.
+    pub watched: Vec<WatchedLedger>,
+    /// The entries that were asked for, the newest last.
+    pub entries: Vec<Entry>,
+}
+
+/// A node's ledger for a glance at the node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerGlance {
+    /// How many entries are durable; `None` while the actor is being restarted.
+    pub entries: Option<u64>,
+    /// What is wrong with it, if anything is.
+    pub trouble: Option<String>,
+}
+
+/// The ledger of another node is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerFinding {
+    /// Whose.
+    pub peer: PeerId,
+    /// That node's name.
+    pub name: String,
+    /// What was found: truncated, rewritten, forked or replayed.
+    pub fault: String,
+}
+
+/// The newest head of another node's ledger that continues all that this node heard before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchedLedger {
+    /// That node's name.
+    pub name: String,
+    /// The head, as that node signed it.
+    #[serde(flatten)]
+    pub head: SignedHead,
+}
+
+/// One place of a ledger: an entry, or why it cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LedgerLine {
+    /// What stands there.
+    Entry(Box<Entry>),
+    /// Nothing that can be read.
+    Damaged {
+        /// Its number.
+        index: u64,
+        /// How it shows.
+        damaged: String,
+    },
+}
+
+/// What came of walking a ledger from its first entry to its last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerReport {
+    /// Where the files are.
+    pub place: String,
+    /// How many entries there are.
+    pub entries: u64,
+    /// What they come to; `None` for an empty ledger, of which nobody knows whose it is.
+    pub head: Option<Head>,
+    /// Everything that is wrong, in the order of the entries, at most a hundred.
+    pub problems: Vec<LedgerProblem>,
+    /// How much more is wrong.
+    pub more_problems: u64,
+    /// Bytes at the end that were never acknowledged: what a crash left there.
+    pub torn_bytes: u64,
+}
+
+/// Something that is wrong with a ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerProblem {
+    /// With which entry, if it is with one.
+    pub index: Option<u64>,
+    /// What.
+    pub reason: String,
+}
+
+/// That a node has written an entry, for somebody who has nothing else; docs/ledger.md says how to check it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerProofInfo {
+    /// What was written.
+    pub entry: Entry,
+    /// That it is under the root.
+    pub inclusion: Inclusion,
+    /// That the node has signed the root.
+    pub head: SignedHead,
+    /// Who else has signed that it has seen this head.
+    #[serde(default)]
+    pub seen: Vec<Cosignature>,
+}
