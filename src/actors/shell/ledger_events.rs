@@ -41,11 +41,13 @@ impl Shell {
         if **rules == **before {
             return;
         }
+        // Where the file lies on this host is nobody else's business, and a copy of the node has the same ledger.
+        let file = self.config.policy.file.file_name().unwrap_or_default();
         let text: Vec<String> = rules.rules.iter().map(ToString::to_string).collect();
         self.write_down(Event::PolicyChanged {
             policy: blake3::hash(text.join("\n").as_bytes()).to_hex()[..16].to_owned(),
             who: self.credentials.peer().to_string(),
-            from: self.config.policy.file.display().to_string(),
+            from: file.to_string_lossy().into_owned(),
             change: format!("{} rules put in force: {}", text.len(), text.join("; ")),
         });
     }

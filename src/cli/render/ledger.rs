@@ -9,8 +9,9 @@ use crate::api::vocabulary::{LedgerFinding, LedgerInfo, LedgerLine, LedgerProble
 pub(super) fn show(info: &LedgerInfo, page: &mut Page) {
     let LedgerInfo { head, ready, waiting, refused, rolled_back, trouble, findings, watching, entries, .. } = info;
     let state = if *ready { "" } else { "; NOTHING CAN BE WRITTEN" };
+    let others = if *watching == 1 { "ledger" } else { "ledgers" };
     page.line(&format!(
-        "{} entries, root {:.16}; {watching} other ledgers watched{state}",
+        "{} entries, root {:.16}; {watching} other {others} watched{state}",
         head.size,
         head.root.to_string()
     ));
