@@ -73,6 +73,18 @@ pub const SHARED_WRITERS_MAX: usize = 32;
 pub const POLICY_RULES_MAX: usize = 1024;
 /// Longest policy file, in bytes.
 pub const POLICY_FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest name of a policy document, in bytes: a path on the node that it is from.
+pub const POLICY_NAME_BYTES_MAX: usize = 4096;
+/// Longest name of a policy that is set for the whole mesh, in bytes.
+pub const POLICY_SET_NAME_BYTES_MAX: usize = 128;
+/// Longest policy that is set for the whole mesh, in bytes: it travels as one statement.
+pub const POLICY_SET_BYTES_MAX: usize = 6 * 1024;
+/// Most documents that are compiled and not decided upon yet; a further one takes the place of the oldest.
+pub const POLICIES_COMPILED_MAX: usize = 4;
+/// Most streams that are watched for a change of the policy or of facts; beyond it none is let in.
+pub const WATCHED_STREAMS_MAX: usize = 64 * 1024;
+/// Most streams whose verdicts are taken again before others have their turn.
+pub const RECONSIDERED_AT_ONCE_MAX: usize = 256;
 /// Most brackets that are open at once in one Cedar policy, and most `if` in it: the parser and the validator recurse.
 pub const POLICY_NESTING_MAX: usize = 32;
 /// Most operators in one Cedar policy, the dots of attributes included: a chain of them is a tree as deep as it is long.
@@ -355,6 +367,12 @@ const _: () =
 const _: () = assert!(LEDGER_ENTRY_BYTES_MAX <= u16::MAX as usize, "lengths in an entry fit 16 bits");
 const _: () = assert!(QUARANTINED_PERCENT_MAX < 50, "a quorum is left whomever this node quarantines");
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");
+const _: () = assert!(
+    POLICY_SET_BYTES_MAX + POLICY_SET_NAME_BYTES_MAX + 1536 <= STATEMENT_BYTES_MAX,
+    "a policy that is set fits a statement, with the certificates of whoever says it"
+);
+const _: () =
+    assert!(POLICY_FILE_BYTES_MAX + POLICY_NAME_BYTES_MAX + 1024 < RECORDING_ENTRY_BYTES_MAX, "it can be recorded");
 const _: () = assert!(VERDICTS_REMEMBERED_MAX.is_power_of_two(), "a verdict's place is some bits of a hash");
 const _: () = assert!(SERVICES_PER_NODE_MAX <= LIMITED_SERVICES_MAX, "every service of a node can be limited");
 const _: () = assert!(LANES_MAX <= PATHS_MAX, "each lane can have a path of its own");

@@ -20,7 +20,7 @@ use crate::monitor::Monitor;
 use crate::pathfinder::Pathfinder;
 use crate::peer::{Peer, Probing};
 use crate::planner::Planner;
-use crate::policy::{Policy, RuleSet};
+use crate::policy::{Document, Policy};
 use crate::rebalancer::Rebalancer;
 use crate::record::NodeBody;
 use crate::rng::Rng;
@@ -55,8 +55,8 @@ pub struct Adopted {
     pub stored: gossip::Loaded,
     /// For gossip: the services that this node exposes.
     pub services: Vec<String>,
-    /// For policy: the rules that it is to enforce.
-    pub rules: RuleSet,
+    /// For policy: what may be in force, the newest first.
+    pub policies: Vec<Document>,
     /// For the peer roles: the neighbors that are wanted.
     pub peers: BTreeMap<PeerId, Neighbor>,
     /// For the pathfinder: the destinations that have a route.
@@ -231,7 +231,7 @@ impl Node {
             unix_ms,
             stored,
             services,
-            rules,
+            policies,
             peers,
             destinations,
             incidents,
@@ -241,7 +241,8 @@ impl Node {
         } = adopted;
         if self.down.contains(&Role::Policy) {
             self.policy = Policy::default();
-            self.begin(Role::Policy, vec![Route::Policy(policy::Input::RulesLoaded(rules))], now, commands);
+            let offered = |document| Route::Policy(policy::Input::Offered(document));
+            self.begin(Role::Policy, policies.into_iter().map(offered).collect(), now, commands);
         }
         if self.down.contains(&Role::Gossip) {
             self.gossip = Gossip::new(self.identity.clone(), self.rng.next_u64(), now);

@@ -1,169 +1,133 @@
-//! The policy role: default deny; who may do what, and the rule that says so.
+//! The policy role: which policy is in force at this node.
 //!
-//! It hears rule sets and asks for them to be enforced. Invariant: what no rule allows is denied, and a rule set is
-//! taken whole or not at all.
+//! It hears of documents that have been compiled already, and asks for one of them to be enforced. What a document says
+//! is not for this crate to read: it carries bytes. Invariant: the version that is in force never falls, and of two
+//! documents of one version that the mesh was told, every node takes the same.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::POLICY_RULES_MAX;
-use crate::{Instant, Machine, PeerId, Rejected};
+use crate::limits::{POLICY_FILE_BYTES_MAX, POLICY_NAME_BYTES_MAX};
+use crate::{Instant, Machine, Rejected};
 
 /// What the role may hear.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
-    /// New rules, from the named source.
-    RulesLoaded(RuleSet),
+    /// A document that compiles. Of those that an actor finds when it starts, the newest comes first.
+    Offered(Document),
 }
 
 /// What the role may ask for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Effect {
-    /// From now on these rules decide; nothing comes back.
-    Enforce(RuleSet),
-    /// The rules were refused as a whole; the old ones stay.
+    /// From now on this document decides; nothing comes back.
+    Enforce(Document),
+    /// A document was refused as a whole; the one before stays in force.
     Refuse {
-        /// Why.
+        /// Its version.
+        version: u64,
+        /// Where it comes from.
+        source: Source,
+        /// Why: [`Rejected::Stale`] for an older version, [`Rejected::OverLimit`] for too long a document,
+        /// [`Rejected::Inconsistent`] for one whose digest is another one's.
         reason: Rejected,
     },
 }
 
-/// Rules in the order in which they are tried.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleSet {
-    /// The rules.
-    pub rules: Vec<Rule>,
+/// A policy as it was written.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// The mesh's version under which it counts; 0: the mesh has said nothing.
+    pub version: u64,
+    /// Where it comes from.
+    pub source: Source,
+    /// The file's name; its end says how the document is written.
+    pub name: String,
+    /// BLAKE3 over the text.
+    pub digest: [u8; 32],
+    /// What the file holds.
+    pub text: Vec<u8>,
 }
 
-/// One rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rule {
-    /// What it says.
-    pub effect: Verdict,
-    /// Whom it speaks of.
-    pub from: Subjects,
-    /// Of which action.
-    pub action: Action,
-    /// For [`Action::Connect`]: of which services; empty: all.
-    pub services: BTreeSet<String>,
-}
-
-/// Whom a rule speaks of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Subjects {
-    /// Every member of the mesh.
-    Members,
-    /// These nodes.
-    Nodes(BTreeSet<PeerId>),
-}
-
-/// What somebody wants to do at this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// Have frames passed on to other nodes. Asked of the neighbor that hands them over.
-    Relay,
-    /// Be answered end to end.
-    Ping,
-    /// Connect to a service.
-    Connect,
-    /// Send messages to the program in which the node is embedded.
-    Message,
-}
-
-/// Yes or no.
+/// Where a document comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// It may.
-    Allow,
-    /// It may not.
-    Deny,
+pub enum Source {
+    /// The node's own file.
+    File,
+    /// An issuer or the authority of the mesh has said it to all nodes.
+    Mesh,
 }
 
-/// A verdict and the rule that led to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// The rule's place, counted from 1; `None`: no rule fits, so it is denied.
-    pub rule: Option<usize>,
-}
+impl Document {
+    /// The document of this text.
+    pub fn new(version: u64, source: Source, name: impl Into<String>, text: Vec<u8>) -> Self {
+        Self { version, source, name: name.into(), digest: *blake3::hash(&text).as_bytes(), text }
+    }
 
-impl RuleSet {
-    /// The first rule that fits decides; if none does, the answer is no.
-    pub fn decide(&self, from: &PeerId, action: Action, service: Option<&str>) -> Decision {
-        let fits = |rule: &Rule| {
-            rule.action == action
-                && rule.from.contains(from)
-                && (rule.services.is_empty() || service.is_some_and(|name| rule.services.contains(name)))
-        };
-        match self.rules.iter().position(fits) {
-            Some(at) => Decision { verdict: self.rules[at].effect, rule: Some(at + 1) },
-            None => Decision { verdict: Verdict::Deny, rule: None },
+    /// Whether this one takes the place of the other. A node's own file may change as often as its operator likes; of
+    /// two that the mesh was told under one version, the greater digest counts.
+    pub fn supersedes(&self, other: &Document) -> bool {
+        match (self.version == other.version, self.source, other.source) {
+            (false, _, _) => self.version > other.version,
+            (true, Source::File, Source::File) => true,
+            (true, Source::Mesh, Source::Mesh) => self.digest >= other.digest,
+            (true, Source::Mesh, Source::File) => true,
+            (true, Source::File, Source::Mesh) => false,
         }
     }
-}
 
-impl Subjects {
-    fn contains(&self, peer: &PeerId) -> bool {
-        match self {
-            Subjects::Members => true,
-            Subjects::Nodes(nodes) => nodes.contains(peer),
+    /// The beginning of its digest, for people: 16 hexadecimal digits.
+    pub fn short_digest(&self) -> String {
+        self.digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn check(&self) -> Result<(), Rejected> {
+        if self.text.len() > POLICY_FILE_BYTES_MAX || self.name.len() > POLICY_NAME_BYTES_MAX {
+            return Err(Rejected::OverLimit);
         }
-    }
-}
-
-impl Decision {
-    /// Whether it may.
-    pub fn is_allowed(&self) -> bool {
-        self.verdict == Verdict::Allow
-    }
-}
-
-impl fmt::Display for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.verdict, self.rule) {
-            (Verdict::Allow, Some(rule)) => write!(f, "allowed by rule {rule}"),
-            (Verdict::Deny, Some(rule)) => write!(f, "denied by rule {rule}"),
-            (_, None) => write!(f, "denied: no rule allows it"),
-        }
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let effect = if self.effect == Verdict::Allow { "allow" } else { "deny" };
-        let from = match &self.from {
-            Subjects::Members => "every member".to_owned(),
-            Subjects::Nodes(nodes) => nodes.iter().map(PeerId::short).collect::<Vec<_>>().join(", "),
-        };
-        let action = match self.action {
-            Action::Relay => "relay",
-            Action::Ping => "ping",
-            Action::Connect => "connect",
-            Action::Message => "message",
-        };
-        write!(f, "{effect} {from} to {action}")?;
-        if !self.services.is_empty() {
-            write!(f, " to {}", self.services.iter().cloned().collect::<Vec<_>>().join(", "))?;
+        if self.digest != *blake3::hash(&self.text).as_bytes() {
+            return Err(Rejected::Inconsistent);
         }
         Ok(())
+    }
+}
+
+/// Its text may be long, and says nothing here.
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Document { version, source, name, text, .. } = self;
+        write!(f, "Document({source} {name:?} version {version}, {} of {} bytes)", self.short_digest(), text.len())
+    }
+}
+
+impl Source {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Source::File => "file",
+            Source::Mesh => "mesh",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
 /// The role.
 #[derive(Debug, Default)]
 pub struct Policy {
-    rules: RuleSet,
+    in_force: Option<Document>,
 }
 
 impl Policy {
-    /// The rules in force.
-    pub fn rules(&self) -> &RuleSet {
-        &self.rules
+    /// The document in force; `None`: there is none yet, and everything is denied.
+    pub fn in_force(&self) -> Option<&Document> {
+        self.in_force.as_ref()
     }
 }
 
@@ -172,12 +136,15 @@ impl Machine for Policy {
     type Effect = Effect;
 
     fn handle(&mut self, input: Input, _now: Instant, effects: &mut Vec<Effect>) {
-        let Input::RulesLoaded(rules) = input;
-        if rules.rules.len() > POLICY_RULES_MAX {
-            return effects.push(Effect::Refuse { reason: Rejected::OverLimit });
+        let Input::Offered(document) = input;
+        let newer = |before: &Document| if document.supersedes(before) { Ok(()) } else { Err(Rejected::Stale) };
+        let judged = document.check().and_then(|()| self.in_force.as_ref().map_or(Ok(()), newer));
+        if let Err(reason) = judged {
+            let Document { version, source, .. } = document;
+            return effects.push(Effect::Refuse { version, source, reason });
         }
-        self.rules = rules;
-        effects.push(Effect::Enforce(self.rules.clone()));
+        self.in_force = Some(document.clone());
+        effects.push(Effect::Enforce(document));
     }
 
     fn wake(&mut self, _now: Instant, _effects: &mut Vec<Effect>) {}
@@ -191,43 +158,59 @@ impl Machine for Policy {
 mod tests {
     use super::*;
 
-    fn rule(effect: Verdict, from: Subjects, action: Action, services: &[&str]) -> Rule {
-        Rule { effect, from, action, services: services.iter().map(|s| s.to_string()).collect() }
+    fn document(version: u64, source: Source, text: &str) -> Document {
+        Document::new(version, source, "p.toml", text.as_bytes().to_vec())
     }
 
-    fn node(i: u8) -> PeerId {
-        PeerId::from_public_key([i; 32])
+    /// Whether each of these is enforced, one after the other.
+    fn enforced(documents: &[Document]) -> Vec<bool> {
+        let (mut policy, mut effects) = (Policy::default(), Vec::new());
+        for document in documents {
+            policy.handle(Input::Offered(document.clone()), Instant::BOOT, &mut effects);
+        }
+        effects.iter().map(|effect| matches!(effect, Effect::Enforce(_))).collect()
     }
 
     #[test]
-    fn nothing_is_allowed_by_default() {
-        let decision = RuleSet::default().decide(&node(1), Action::Ping, None);
-        assert_eq!(decision, Decision { verdict: Verdict::Deny, rule: None });
+    fn the_version_in_force_never_falls() {
+        let (file, mesh) = (document(0, Source::File, "a"), |version| document(version, Source::Mesh, "b"));
+        assert_eq!(enforced(&[file.clone(), mesh(2), mesh(1), file.clone()]), [true, true, false, false]);
+        assert_eq!(enforced(&[mesh(2), mesh(3), file]), [true, true, false]);
+        let back = document(4, Source::File, "a");
+        assert_eq!(enforced(&[mesh(3), back.clone(), back, mesh(3)]), [true, true, true, false]);
     }
 
     #[test]
-    fn the_first_rule_that_fits_decides() {
-        let rules = RuleSet {
-            rules: vec![
-                rule(Verdict::Deny, Subjects::Nodes([node(2)].into()), Action::Connect, &["web"]),
-                rule(Verdict::Allow, Subjects::Members, Action::Connect, &["web"]),
-            ],
+    fn a_file_may_be_read_again_and_again() {
+        let read = |text| document(0, Source::File, text);
+        assert_eq!(enforced(&[read("b"), read("a"), read("a")]), [true, true, true]);
+    }
+
+    #[test]
+    fn of_two_documents_of_one_version_everybody_takes_the_same() {
+        let (one, two) = (document(1, Source::Mesh, "one"), document(1, Source::Mesh, "two"));
+        let last = |documents: &[Document]| {
+            let mut policy = Policy::default();
+            for document in documents {
+                policy.handle(Input::Offered(document.clone()), Instant::BOOT, &mut Vec::new());
+            }
+            policy.in_force().cloned().unwrap()
         };
-        assert!(rules.decide(&node(1), Action::Connect, Some("web")).is_allowed());
-        assert_eq!(rules.decide(&node(2), Action::Connect, Some("web")).to_string(), "denied by rule 1");
-        assert!(!rules.decide(&node(1), Action::Connect, Some("db")).is_allowed());
-        assert!(!rules.decide(&node(1), Action::Message, None).is_allowed());
+        assert_eq!(last(&[one.clone(), two.clone()]), last(&[two, one]));
     }
 
     #[test]
-    fn too_many_rules_leave_the_old_ones_in_force() {
-        let mut policy = Policy::default();
-        let one = RuleSet { rules: vec![rule(Verdict::Allow, Subjects::Members, Action::Ping, &[])] };
-        let mut effects = Vec::new();
-        policy.handle(Input::RulesLoaded(one.clone()), Instant::BOOT, &mut effects);
-        let many = RuleSet { rules: vec![one.rules[0].clone(); POLICY_RULES_MAX + 1] };
-        policy.handle(Input::RulesLoaded(many), Instant::BOOT, &mut effects);
-        assert_eq!(effects, [Effect::Enforce(one.clone()), Effect::Refuse { reason: Rejected::OverLimit }]);
-        assert_eq!(*policy.rules(), one);
+    fn what_is_too_long_or_not_what_its_digest_says_leaves_the_old_one_in_force() {
+        let good = document(0, Source::File, "good");
+        let long = Document::new(1, Source::Mesh, "p", vec![b'#'; POLICY_FILE_BYTES_MAX + 1]);
+        let forged = Document { text: b"bad".to_vec(), ..document(1, Source::Mesh, "good") };
+        let (mut policy, mut effects) = (Policy::default(), Vec::new());
+        for offered in [good.clone(), long, forged] {
+            policy.handle(Input::Offered(offered), Instant::BOOT, &mut effects);
+        }
+        let refused = |reason| Effect::Refuse { version: 1, source: Source::Mesh, reason };
+        let expected = [Effect::Enforce(good.clone()), refused(Rejected::OverLimit), refused(Rejected::Inconsistent)];
+        assert_eq!(effects, expected);
+        assert_eq!(policy.in_force(), Some(&good));
     }
 }

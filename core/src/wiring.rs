@@ -11,7 +11,7 @@ use crate::incident::{Evidence, Incident, IncidentKind, Outcome, Plan, Step, Sub
 use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::pathfinder::{LaneWay, Way};
-use crate::policy::RuleSet;
+use crate::policy::{Document, Source};
 use crate::record::{NodeBody, ProvenRecord, RecordId};
 use crate::reputation::TrustReport;
 use crate::shared::{Refused, Value};
@@ -113,6 +113,13 @@ pub enum Command {
     },
     /// The mesh has come to another verdict about a member.
     MemberChanged(Change),
+    /// How far a node is believed has changed.
+    ReputationChanged {
+        /// Whom.
+        peer: PeerId,
+        /// How far now, in thousandths.
+        permille: u16,
+    },
     /// A node is believed no more, or again: then it is dealt with again, if it was quarantined.
     TrustChanged {
         /// Which.
@@ -176,10 +183,14 @@ pub enum Command {
         /// The probe's number.
         nonce: u64,
     },
-    /// Enforce these rules.
-    EnforcePolicy(RuleSet),
-    /// Tell that rules were refused.
+    /// Enforce this policy.
+    EnforcePolicy(Document),
+    /// Tell that a policy was refused.
     TellRefusedPolicy {
+        /// Its version.
+        version: u64,
+        /// Where it comes from.
+        source: Source,
         /// Why.
         reason: crate::Rejected,
     },
@@ -324,6 +335,9 @@ impl Wire for gossip::Effect {
                 let TrustReport { peer, trusted, .. } = report;
                 routes.push(Route::Monitor(monitor::Input::TrustChanged(report)));
                 Route::Shell(Command::TrustChanged { peer, trusted })
+            }
+            gossip::Effect::ReputationChanged { peer, permille } => {
+                Route::Shell(Command::ReputationChanged { peer, permille })
             }
             gossip::Effect::MemberChanged(change) => {
                 routes.push(Route::Rebalancer(rebalancer::Input::MemberChanged(change)));
@@ -486,8 +500,10 @@ impl Wire for rebalancer::Effect {
 impl Wire for policy::Effect {
     fn wire(self, routes: &mut Vec<Route>) {
         routes.push(Route::Shell(match self {
-            policy::Effect::Enforce(rules) => Command::EnforcePolicy(rules),
-            policy::Effect::Refuse { reason } => Command::TellRefusedPolicy { reason },
+            policy::Effect::Enforce(document) => Command::EnforcePolicy(document),
+            policy::Effect::Refuse { version, source, reason } => {
+                Command::TellRefusedPolicy { version, source, reason }
+            }
         }));
     }
 }

@@ -1,9 +1,7 @@
 //! What operators do while the storm lasts: services come and go, shared values are written, and rules change.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use prunella_core::policy::{Action, Rule, RuleSet, Subjects, Verdict};
 use prunella_core::rng::Rng;
 use prunella_core::wiring::Route;
 use prunella_core::{PeerId, gossip, policy};
@@ -11,6 +9,7 @@ use prunella_core::{PeerId, gossip, policy};
 use crate::config::Config;
 use crate::event::Event;
 use crate::host::Host;
+use crate::rules::{Rule, written};
 use crate::world::World;
 
 /// The service that the timed requests are for.
@@ -20,7 +19,7 @@ impl Host {
     /// Its operator writes the rules for the first time.
     pub(crate) fn write_rules(&mut self, rng: &mut Rng, config: &Config) {
         let rules = if config.churn { draw_rules(rng, &[]) } else { open_rules() };
-        self.written_rules = [rules.clone(), rules];
+        self.written = vec![written(1, &rules)];
         self.exposed.insert(SERVICE.to_owned());
     }
 }
@@ -68,36 +67,33 @@ impl World {
     fn change_rules(&mut self, host: usize) {
         let peers: Vec<PeerId> = self.hosts.iter().map(|host| host.peer_id()).collect();
         let rules = draw_rules(&mut self.rng, &peers);
-        let written = &mut self.hosts[host].written_rules;
-        written.swap(0, 1);
-        written[0] = rules.clone();
-        self.tell(host, Route::Policy(policy::Input::RulesLoaded(rules)));
+        let before = self.hosts[host].written[0].clone();
+        let document = written(before.version + 1, &rules);
+        self.hosts[host].written = vec![document.clone(), before.clone()];
+        self.tell(host, Route::Policy(policy::Input::Offered(document)));
+        // Somebody who has not heard the news hands on what was said before.
+        if self.rng.below(3) == 0 {
+            self.tell(host, Route::Policy(policy::Input::Offered(before)));
+        }
     }
 }
 
 /// Everybody may relay; who may connect is drawn.
-fn draw_rules(rng: &mut Rng, peers: &[PeerId]) -> RuleSet {
-    let mut rules = vec![rule(Verdict::Allow, Subjects::Members, Action::Relay)];
+fn draw_rules(rng: &mut Rng, peers: &[PeerId]) -> Vec<Rule> {
+    let mut rules = vec![Rule { allows: true, from: Vec::new(), service: None }];
     if let (Some(peer), 0) = (rng.pick(peers), rng.below(2)) {
-        rules.push(rule(Verdict::Deny, Subjects::Nodes(BTreeSet::from([*peer])), Action::Connect));
+        rules.push(Rule { allows: false, from: vec![*peer], service: Some("*".to_owned()) });
     }
     if rng.below(4) > 0 {
-        let mut connect = rule(Verdict::Allow, Subjects::Members, Action::Connect);
-        connect.services = BTreeSet::from([[SERVICE, "db"][rng.below(2)].to_owned()]);
-        rules.push(connect);
+        let service = [SERVICE, "db"][rng.below(2)].to_owned();
+        rules.push(Rule { allows: true, from: Vec::new(), service: Some(service) });
     }
-    RuleSet { rules }
+    rules
 }
 
 /// Everybody may do everything that is simulated.
-fn open_rules() -> RuleSet {
-    RuleSet {
-        rules: [Action::Relay, Action::Connect].map(|action| rule(Verdict::Allow, Subjects::Members, action)).into(),
-    }
-}
-
-fn rule(effect: Verdict, from: Subjects, action: Action) -> Rule {
-    Rule { effect, from, action, services: BTreeSet::new() }
+fn open_rules() -> Vec<Rule> {
+    [None, Some("*")].map(|service| Rule { allows: true, from: Vec::new(), service: service.map(str::to_owned) }).into()
 }
 
 /// Time between two changes, on average.

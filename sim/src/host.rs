@@ -11,7 +11,7 @@ use prunella_core::limits::BLAME_PER_SECOND;
 use prunella_core::monitor::RTT_LIMIT;
 use prunella_core::node::{Adopted, Neighbor, Node, NodeConfig};
 use prunella_core::pathfinder::{self, Way};
-use prunella_core::policy::RuleSet;
+use prunella_core::policy::Document;
 use prunella_core::record::{NodeBody, RecordId};
 use prunella_core::rng::Rng;
 use prunella_core::{Instant, Label, LinkId, PeerId, Rejected, TokenBucket, gossip, monitor};
@@ -50,10 +50,10 @@ pub(crate) struct Host {
     /// Where copies go as well.
     pub(crate) hedges: BTreeMap<PeerId, Way>,
     pub(crate) journal: Journal,
-    /// The rules in force.
-    pub(crate) rules: RuleSet,
-    /// The rules as its operator wrote them, and as they were before: the shell may not have heard of the change yet.
-    pub(crate) written_rules: [RuleSet; 2],
+    /// The policy in force; `None`: none yet, and everything is denied.
+    pub(crate) policy: Option<Document>,
+    /// What its operator wrote, and what was written before: the shell may not have heard of the change yet.
+    pub(crate) written: Vec<Document>,
     /// The services that its operator exposes.
     pub(crate) exposed: BTreeSet<String>,
     /// Neighbors to whom a dial is under way.
@@ -136,8 +136,8 @@ impl Host {
             routes: BTreeMap::new(),
             hedges: BTreeMap::new(),
             journal: Journal::default(),
-            rules: RuleSet::default(),
-            written_rules: Default::default(),
+            policy: None,
+            written: Vec::new(),
             exposed: BTreeSet::new(),
             dialing: BTreeSet::new(),
             blame: TokenBucket::full(BLAME_PER_SECOND, Instant::BOOT),
@@ -185,7 +185,7 @@ impl Host {
             unix_ms,
             stored: gossip::load(&self.peer_id(), self.disk.read(), unix_ms),
             services: self.exposed.iter().cloned().collect(),
-            rules: self.written_rules[0].clone(),
+            policies: self.written.clone(),
             peers,
             destinations: self.routes.keys().copied().chain(lost).collect(),
             incidents: self.journal.open.values().cloned().collect(),
@@ -204,7 +204,7 @@ impl Host {
         self.routes.clear();
         self.hedges.clear();
         self.journal.kill();
-        self.rules = RuleSet::default();
+        self.policy = None;
         self.dialing.clear();
         self.labels.clear();
         self.deferred.clear();

@@ -46,6 +46,7 @@ mod oracle;
 mod progress;
 mod records;
 mod report;
+mod rules;
 mod sampling;
 pub mod scale;
 pub mod scenario;

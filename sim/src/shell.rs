@@ -9,6 +9,7 @@ use prunella_core::limits::{
 use prunella_core::membership::quorum::{PartitionEvent, Quorum};
 use prunella_core::node::{Node, Role};
 use prunella_core::pathfinder::{self, Way};
+use prunella_core::policy::Document;
 use prunella_core::record::{RecordId, SignedRecord};
 use prunella_core::wiring::{Command, Route};
 use prunella_core::{Instant, PeerId, executor, gossip, ledger, monitor, peer};
@@ -170,7 +171,7 @@ impl World {
             }
             Command::ExplainIncident { incident, root, .. } => self.hosts[host].journal.explain(incident, root),
             Command::RecordOutcome { outcome, .. } => self.hosts[host].journal.record(outcome),
-            Command::EnforcePolicy(rules) => self.hosts[host].rules = rules,
+            Command::EnforcePolicy(document) => self.enforce(host, document),
             Command::MemberChanged(change) => self.on_member_changed(host, &change),
             Command::Repair { incident, step: step @ (Step::Quarantine { .. } | Step::Rejoin) } => {
                 let reason = "nodes deal with those that they are wired to".to_owned();
@@ -206,6 +207,14 @@ impl World {
             _ => return,
         };
         self.spread_news(news);
+    }
+
+    /// Safety: whatever was heard in whichever order, no policy takes the place of a newer one, while a process lives.
+    fn enforce(&mut self, host: usize, document: Document) {
+        let before = self.hosts[host].policy.replace(document.clone());
+        if before.is_some_and(|before| !document.supersedes(&before)) {
+            self.fail(format!("node {host} went back to an older policy: {document:?}"));
+        }
     }
 
     fn install_route(&mut self, host: usize, destination: PeerId, way: Way, hedge: Option<Way>) {

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use prunella_core::policy::{Action, Rule, RuleSet, Subjects, Verdict};
-use prunella_core::{Instant, PeerId};
+use prunella_core::Instant;
 
 use crate::churn::SERVICE;
 use crate::event::Event;
 use crate::frames::word;
 use crate::news::News;
+use crate::rules::lets_connect;
 use crate::world::World;
 
 /// Two nodes of which one asks and the other answers.
@@ -61,18 +61,18 @@ impl World {
         }
     }
 
-    /// The gate of the server decides by the rules in force. Safety: it allows nothing without a rule that says so. A
+    /// The gate of the server decides by the document in force. Safety: it allows nothing without a rule that says so. A
     /// refusal is an answer, too.
     fn judge_request(&mut self, client: usize, server: usize) {
         let (who, host) = (self.hosts[client].peer_id(), &self.hosts[server]);
-        let decision = host.rules.decide(&who, Action::Connect, Some(SERVICE));
-        let says_so =
-            decision.rule.and_then(|rule| host.rules.rules.get(rule - 1)).is_some_and(|rule| allows(rule, &who));
+        let Some(in_force) = host.policy.as_ref().filter(|document| lets_connect(document, &who, SERVICE)) else {
+            return;
+        };
         // A policy role that has not taken the newest rules yet, or has crashed over them, still enforces the ones before.
-        let written =
-            host.written_rules.iter().any(|rules| first_fit(rules, &who).is_some_and(|rule| allows(rule, &who)));
-        if decision.is_allowed() && !(says_so && written) {
-            self.fail(format!("node {server} allows node {client} to connect, and no rule says so: {decision}"));
+        let written = host.written.iter().any(|document| lets_connect(document, &who, SERVICE));
+        if !written || !host.written.contains(in_force) {
+            let text = format!("node {server} allows node {client} to connect, and no rule says so: {in_force:?}");
+            self.fail(text);
         }
     }
 
@@ -136,23 +136,6 @@ impl World {
         }
         adjacent
     }
-}
-
-/// The first rule about connecting to the service that speaks of somebody: told again, apart from the core.
-fn first_fit<'a>(rules: &'a RuleSet, who: &PeerId) -> Option<&'a Rule> {
-    rules.rules.iter().find(|rule| speaks_of(rule, who))
-}
-
-fn speaks_of(rule: &Rule, who: &PeerId) -> bool {
-    let from = match &rule.from {
-        Subjects::Members => true,
-        Subjects::Nodes(nodes) => nodes.contains(who),
-    };
-    from && rule.action == Action::Connect && (rule.services.is_empty() || rule.services.contains(SERVICE))
-}
-
-fn allows(rule: &Rule, who: &PeerId) -> bool {
-    rule.effect == Verdict::Allow && speaks_of(rule, who)
 }
 
 fn reaches(adjacent: &BTreeMap<usize, BTreeSet<usize>>, from: usize, to: usize) -> bool {

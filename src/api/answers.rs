@@ -10,7 +10,6 @@ use std::time::Duration;
 use prunella_core::gossip;
 use prunella_core::membership::roster::Counts;
 use prunella_core::peer::LinkReport;
-use prunella_core::policy;
 use prunella_core::wiring::Route;
 use prunella_core::{PeerId, wire::stream::StreamRefusal};
 use prunella_storage::{Batch, Tree};
@@ -19,12 +18,12 @@ use tokio::sync::watch;
 
 use super::chaos_answers::Breakable;
 use super::error::{Error, ErrorKind};
+use super::policy_answers::told_refused;
 use super::server::{Answer, Caller, Handler};
 use super::vocabulary::{
     ActorInfo, Failure, ForwardInfo, LinkInfo, MemberCounts, PeerInfo, Reach, Request, Response, ServiceInfo, Status,
 };
 use crate::actors::shell::{NotDurable, Shell};
-use crate::config::read_rules;
 use crate::messages::{self, Mail, PathfinderQuery, PeerQuery};
 use crate::transport::{ExposeError, ForwardError, SessionError, Sessions};
 
@@ -98,8 +97,10 @@ impl Answers {
             Request::SharedRemove { key } => self.write_shared(key, None).await,
             Request::SharedGet { key } => self.shared(&key),
             Request::SharedList { after } => Ok(self.shared_list(after.as_deref())),
-            Request::Policy => Ok(self.policy()),
+            Request::Policy => Ok(Response::Policy(self.policy())),
             Request::PolicyReload => self.reload_policy(),
+            Request::PolicySet { name, text, version } => self.set_policy(name, text, version),
+            Request::PolicyExplain(asked) => self.explain_policy(&asked),
             Request::KillActor { actor, how } => self.kill(&actor, how),
             Request::Chaos(order) => self.chaos(order),
             Request::Ledger { last, kind } => self.ledger(last, kind).await,
@@ -135,6 +136,7 @@ impl Answers {
             converged: standing.is_converged(),
             incidents_open: shell.journal.open_count(),
             ledger: self.ledger_glance().await,
+            policy_refused: shell.policing.refused().as_ref().map(told_refused),
             certificate_expires_unix: shell.credentials.certificate_expiry_unix(),
             counters: self.counters(),
         })
@@ -143,6 +145,7 @@ impl Answers {
     fn counters(&self) -> BTreeMap<String, u64> {
         let c = self.shell.port.counters();
         let mut counters = self.shell.rejections();
+        counters.extend(self.shell.policing.counters());
         counters.extend(
             [
                 ("quic_received", c.quic_received),
@@ -340,20 +343,6 @@ impl Answers {
         }
         let text = format!("nothing is forwarded at {listen}; `prunella services` lists the forwards");
         Err(Error::new(ErrorKind::ServiceNotFound, text))
-    }
-
-    fn policy(&self) -> Response {
-        let rules = self.shell.rules.load();
-        Response::Policy {
-            source: self.shell.config.policy.file.display().to_string(),
-            rules: rules.rules.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    fn reload_policy(&self) -> Result<Response, Error> {
-        let rules = read_rules(&self.shell.config.policy.file)?;
-        self.shell.directory.deliver(Route::Policy(policy::Input::RulesLoaded(rules)));
-        Ok(Response::Done)
     }
 
     fn kill(&self, actor: &str, how: Failure) -> Result<Response, Error> {

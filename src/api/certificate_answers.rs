@@ -8,6 +8,7 @@ use prunella_core::PeerId;
 use super::answers::Answers;
 use super::error::{Error, ErrorKind};
 use super::vocabulary::{CertificateInfo, CertificatesInfo, HandshakeInfo, Response, SmokeInfo, StatementInfo};
+use crate::actors::shell::Heard;
 use crate::security::{Issuer, Refused, Role, Said, Statement, Summary};
 use crate::transport::{self, Handshake};
 
@@ -88,6 +89,9 @@ impl Answers {
                 ("succeeded", fingerprint, String::new(), String::new())
             }
             Statement::Retired { authority } => ("retired", HEXLOWER.encode(authority), String::new(), String::new()),
+            Statement::PolicySet { version, name, .. } => {
+                ("policy-set", format!("version {version}"), name.clone(), String::new())
+            }
         };
         StatementInfo { at_unix: said.at_unix, kind: kind.to_owned(), subject, name, reason }
     }
@@ -111,11 +115,11 @@ impl Answers {
         let bytes = HEXLOWER.decode(statement.as_bytes());
         let bytes = bytes.map_err(|_| Error::new(ErrorKind::InvalidInput, "not hexadecimal digits"))?;
         let refused = |refused: Refused| Error::new(ErrorKind::Identity, format!("it proves nothing here: {refused}"));
-        self.shell().hear_statement(&bytes).map_err(refused)?;
-        if !self.shell().credentials.holds(&bytes) {
-            return Err(Error::new(ErrorKind::System, NOTHING_SAID));
+        match self.shell().hear_statement(&bytes).map_err(refused)? {
+            Heard::Older(older) => Err(Error::new(ErrorKind::InvalidInput, older.to_string())),
+            Heard::News | Heard::Known if self.shell().credentials.holds(&bytes) => Ok(Response::Done),
+            Heard::News | Heard::Known => Err(Error::new(ErrorKind::System, NOTHING_SAID)),
         }
-        Ok(Response::Done)
     }
 
     /// Says to the whole mesh that a node is a member no more.
@@ -143,7 +147,8 @@ impl Answers {
         }
     }
 
-    fn state(&self, statement: Statement) -> Result<Response, Error> {
+    /// Says something to the whole mesh, by the issuing key that this node holds.
+    pub(super) fn state(&self, statement: Statement) -> Result<Response, Error> {
         let shell = self.shell();
         let issuer = Issuer::load(self.dir())?.ok_or_else(|| {
             Error::new(ErrorKind::Identity, "this node holds no issuing key; run the command on one that does")

@@ -20,6 +20,7 @@ mod member_answers;
 pub mod node;
 mod path_answers;
 pub mod policy;
+mod policy_answers;
 mod region_answers;
 mod renewal;
 pub mod replay;

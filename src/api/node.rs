@@ -23,14 +23,13 @@ use super::server::{SOCKET_NAME, Server};
 use super::setup::advertised;
 use crate::actors::clock::Clock;
 use crate::actors::recorder::{Recorder, RecorderSetup};
-use crate::actors::shell::{Events, Journal, Parts, RulesGate, Shell, pump};
+use crate::actors::shell::{Events, Journal, Parts, PolicyGate, Shell, keep_judging, pump};
 use crate::actors::surfaces;
-use crate::config::read_rules;
 use crate::datapath::Port;
 use crate::host::{Host, Machine, Vault, WallClock, unblocked};
 use crate::security::{Credentials, Issuer, postquantum};
 use crate::supervision::supervisor::SupervisorMsg;
-use crate::supervision::tree::{self, ROOT, ReadRules, Seed};
+use crate::supervision::tree::{self, ROOT, Seed};
 use crate::transport::{Inbound, LinkSetup, Links, Services, SessionSetup, Sessions};
 
 /// A node that runs in this process. It stops when it is told to; dropping it does not stop it.
@@ -42,6 +41,7 @@ pub struct Running {
     root: ActorRef<SupervisorMsg>,
     pump: JoinHandle<()>,
     renewal: JoinHandle<()>,
+    judging: JoinHandle<()>,
     stop_wanted: watch::Receiver<bool>,
 }
 
@@ -66,7 +66,8 @@ pub(super) async fn start_on(
     // A node that was founded or joined by an earlier version has none yet.
     postquantum::ensure(dir)?;
     renewal::certify_at_start(&*host, dir, &credentials, config.certificate.validity())?;
-    let rules = read_rules(&config.policy.file)?;
+    Shell::check_policy(&config.policy.file)
+        .map_err(|refused| Error::new(ErrorKind::Configuration, refused.to_string()))?;
     let store = open_store(&host, &config.store.directory, rebuild)?;
     Door::forget_expired(&*store, host.unix_time().as_secs())?;
     let socket = host.bind(config.listen).map_err(|error| {
@@ -86,15 +87,13 @@ pub(super) async fn start_on(
 
     let (stop, stop_wanted) = watch::channel(false);
     let answers = Arc::new(Answers::new((Arc::clone(&shell), dir.to_path_buf()), sessions, stop, breakable));
-    let seed = Seed {
-        shell: Arc::clone(&shell),
-        read_rules: last_good_rules(Arc::clone(&shell), rules),
-        surfaces: control_socket(dir.join(SOCKET_NAME), Arc::clone(&answers)),
-    };
+    let seed =
+        Seed { shell: Arc::clone(&shell), surfaces: control_socket(dir.join(SOCKET_NAME), Arc::clone(&answers)) };
     let root = tree::grow(seed).await.map_err(|reason| Error::new(ErrorKind::System, reason))?;
     let renewal = tokio::spawn(renewal::keep_certified(dir.to_path_buf(), Arc::clone(&shell)));
+    let judging = tokio::spawn(keep_judging(Arc::clone(&shell)));
     let pump = tokio::spawn(pump(shell, events));
-    Ok(Running { answers, inbound: Some(inbound), root, pump, renewal, stop_wanted })
+    Ok(Running { answers, inbound: Some(inbound), root, pump, renewal, judging, stop_wanted })
 }
 
 impl Running {
@@ -125,6 +124,7 @@ impl Running {
         let _ = self.root.get_cell().stop_and_wait(Some("the node stops".to_owned()), Some(STOP_PATIENCE)).await;
         self.pump.abort();
         self.renewal.abort();
+        self.judging.abort();
         let shell = self.answers.shell();
         self.answers.breakable.mend();
         shell.roster.start_nobody();
@@ -276,7 +276,7 @@ fn open_transport(
         host: Arc::clone(&shell.host),
         incarnation: shell.host.random_u64(),
         accept: Box::new(move |peer| welcome.upgrade().is_some_and(|shell| shell.roster.welcomes(peer))),
-        relays: Box::new(move |peer| relays.upgrade().is_some_and(|shell| shell.relays_for(peer))),
+        relays: Box::new(move |peer, chain| relays.upgrade().is_some_and(|shell| shell.relays_for(peer, chain))),
         messages_per_second: shell.config.gossip.messages_per_second,
         admitter,
         events,
@@ -297,7 +297,7 @@ fn open_transport(
                 }
             })
         }),
-        gate: Arc::new(RulesGate { rules: Arc::clone(&shell.rules), quarantine: Arc::clone(&shell.roster.quarantine) }),
+        gate: Arc::new(PolicyGate { shell: Arc::downgrade(shell) }),
         sheds: Arc::clone(&shell.sheds),
     })
     .map_err(system)?;
@@ -317,19 +317,6 @@ fn restore_services(shell: &Shell) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// A policy file that has become bad since the start leaves the last good rules in force.
-fn last_good_rules(shell: Arc<Shell>, first: prunella_core::policy::RuleSet) -> ReadRules {
-    let last = std::sync::Mutex::new(first);
-    Arc::new(move || {
-        let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match read_rules(&shell.config.policy.file) {
-            Ok(rules) => *last = rules,
-            Err(error) => tracing::error!(%error, "the policy file is bad; the last good rules stay in force"),
-        }
-        last.clone()
-    })
 }
 
 fn control_socket(path: PathBuf, answers: Arc<Answers>) -> surfaces::Open {

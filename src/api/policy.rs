@@ -94,6 +94,17 @@ pub fn check(file: &Path) -> PolicyCheck {
     }
 }
 
+/// What a policy file holds, letter by letter.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] if it cannot be read or is no text.
+pub fn text(file: &Path) -> Result<String, Error> {
+    let refused = |refused: Refused| Error::new(ErrorKind::Configuration, refused.to_string());
+    let bytes = PolicyFile::bytes(file).map_err(refused)?;
+    String::from_utf8(bytes)
+        .map_err(|_| Error::new(ErrorKind::Configuration, format!("{}: this is not UTF-8", file.display())))
+}
+
 /// What a policy file says to a request, and why.
 ///
 /// # Errors

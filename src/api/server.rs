@@ -248,6 +248,7 @@ mod tests {
 
     use super::super::client::Client;
     use super::*;
+    use crate::api::vocabulary::PolicyInfo;
 
     /// Echoes the destination in a policy answer, so that answers can be told apart.
     struct Echo;
@@ -256,10 +257,13 @@ mod tests {
         fn handle(&self, request: Request, _: Caller) -> Answer<'_> {
             Box::pin(async move {
                 match request {
-                    Request::Paths { destination, .. } => Response::Policy { source: destination, rules: Vec::new() },
-                    Request::Peers => {
-                        Response::Policy { source: "x".repeat(CONTROL_LINE_BYTES_MAX), rules: Vec::new() }
+                    Request::Paths { destination, .. } => {
+                        Response::Policy(PolicyInfo { source: destination, ..PolicyInfo::default() })
                     }
+                    Request::Peers => Response::Policy(PolicyInfo {
+                        source: "x".repeat(CONTROL_LINE_BYTES_MAX),
+                        ..PolicyInfo::default()
+                    }),
                     Request::Shutdown => Response::Done,
                     _ => Response::Error { error: Error::new(ErrorKind::Denied, "not here") },
                 }
@@ -307,7 +311,7 @@ mod tests {
         let running = Running::start().await;
         let mut client = Client::connect(&running.socket()).await.unwrap();
         for name in ["a", "b", "c"] {
-            let expected = Response::Policy { source: name.to_owned(), rules: Vec::new() };
+            let expected = Response::Policy(PolicyInfo { source: name.to_owned(), ..PolicyInfo::default() });
             assert_eq!(client.request(&paths(name)).await.unwrap(), expected);
         }
         let Response::Error { error } = client.request(&Request::Links).await.unwrap() else { panic!("not denied") };

@@ -1,6 +1,6 @@
-//! `prunella policy`: the rules in force, or reading them again; and policy files without a running node.
+//! `prunella policy`: what is in force at a node and in the mesh, and why; and policy files without a running node.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -9,7 +9,8 @@ use super::output::Output;
 use super::render;
 use super::session::Session;
 use crate::api::policy::{ActionName, PolicyQuestion};
-use crate::api::{PeerId, Request, policy};
+use crate::api::vocabulary::PolicyAsked;
+use crate::api::{Error, ErrorKind, PeerId, Request, policy};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -18,15 +19,31 @@ pub(super) struct Arguments {
     #[arg(long)]
     reload: bool,
     #[command(subcommand)]
-    offline: Option<Offline>,
+    command: Option<Command>,
 }
 
-/// What needs no running node.
-#[derive(Debug, Subcommand)]
-pub(super) enum Offline {
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show the policy in force: its rules, its limits, and what was refused since
+    Show,
+    /// Set a policy for the whole mesh: every node decides by it, whatever its own file says (issuers only)
+    #[command(
+        after_help = "The policy is checked first, signed, and told to every node; each of them compiles it, takes \
+it if its version is higher than the one it has, and keeps it. It may be 6 KiB long."
+    )]
+    Set {
+        /// The policy: plain in TOML or YAML, or Cedar, as the end of its name says
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Its version, higher than every one before [default: the next one]
+        #[arg(long, value_name = "NUMBER")]
+        version: Option<u64>,
+    },
+    /// Have every node of the mesh go back to its own policy file (issuers only)
+    Unset,
     /// Say what a policy file holds, or where and why it is refused (exit code 1)
     Check(CheckArguments),
-    /// Say what a policy file decides on a request, by which rules, and what was not satisfied
+    /// Say what the policy in force, or that of a file, decides on a request, by which rules, and what was not satisfied
     Explain(ExplainArguments),
     /// Run the tests in a file, and say what differed (exit code 1)
     Test {
@@ -36,7 +53,7 @@ pub(super) enum Offline {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct CheckArguments {
     /// The policy: plain in TOML or YAML, or Cedar, as the end of its name says
     #[arg(value_name = "FILE")]
@@ -46,14 +63,14 @@ pub(super) struct CheckArguments {
     cedar: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct ExplainArguments {
-    /// The policy
+    /// The policy [default: the one in force at the running node]
     #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// Who asks: a peer id
+    file: Option<PathBuf>,
+    /// Who asks: a peer id; of a running node also a prefix of one, or a node's name
     #[arg(long, value_name = "NODE")]
-    from: PeerId,
+    from: String,
     /// What it wants to do: relay, ping, connect, message, shell, command or admit
     #[arg(long, value_name = "ACTION", value_parser = action)]
     action: ActionName,
@@ -66,21 +83,37 @@ pub(super) struct ExplainArguments {
     /// The command that it wants to run
     #[arg(long, value_name = "NAME")]
     command: Option<String>,
-    /// What is known of it: name, region, reputation (0 to 1), certificate_age_s, quarantined, incident, trust_domain
+    /// What is supposed of it; a running node knows the rest, without one it is as of a sound node: name, region, reputation (0 to 1), certificate_age_s, quarantined, incident, trust_domain
     #[arg(long = "fact", value_name = "KEY=VALUE", value_parser = fact)]
     facts: Vec<(String, String)>,
 }
 
 impl Arguments {
     /// What is asked for that needs no node, if that is asked for.
-    pub(super) fn offline(&self) -> Option<&Offline> {
-        self.offline.as_ref()
+    pub(super) fn offline(&self) -> Option<&Command> {
+        self.command.as_ref().filter(|command| match command {
+            Command::Check(_) | Command::Test { .. } => true,
+            Command::Explain(ExplainArguments { file, .. }) => file.is_some(),
+            Command::Show | Command::Set { .. } | Command::Unset => false,
+        })
     }
 }
 
 pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(), Failure> {
+    if let Some(command) = arguments.offline() {
+        return offline(command, session.output);
+    }
     match arguments {
-        Arguments { offline: Some(command), .. } => offline(&command, session.output),
+        Arguments { command: Some(Command::Set { file, version }), .. } => set(&file, version, session).await,
+        Arguments { command: Some(Command::Unset), .. } => {
+            let request = Request::PolicySet { name: String::new(), text: String::new(), version: None };
+            session.order("unset the policy", &request, "every node goes back to its own policy file\n").await
+        }
+        Arguments { command: Some(Command::Explain(asked)), .. } => {
+            let ExplainArguments { from, action, service, agent, command, facts, .. } = asked;
+            let asked = PolicyAsked { from, action, service, agent, command, facts };
+            session.show("ask the policy", &Request::PolicyExplain(asked)).await
+        }
         Arguments { reload: true, .. } => {
             session.order("read the policy again", &Request::PolicyReload, "the rules were read again\n").await
         }
@@ -88,18 +121,28 @@ pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
     }
 }
 
+async fn set(file: &Path, version: Option<u64>, session: &mut Session<'_>) -> Result<(), Failure> {
+    let failed = |error| Failure::new("set the policy", error);
+    let text = policy::text(file).map_err(failed)?;
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let request = Request::PolicySet { name, text, version };
+    session.order("set the policy", &request, "the policy is set for the whole mesh\n").await
+}
+
 /// What needs no running node.
-pub(super) fn offline(command: &Offline, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn offline(command: &Command, output: &mut Output) -> Result<(), Failure> {
     match command {
-        Offline::Check(CheckArguments { file, cedar }) => {
+        Command::Check(CheckArguments { file, cedar }) => {
             let found = policy::check(file);
             let text = if *cedar { render::policy_as_cedar(&found) } else { render::policy_check(&found) };
             output.show_either(&found, &text)?;
             if found.refused.is_none() { Ok(()) } else { Err(Failure::Told) }
         }
-        Offline::Explain(ExplainArguments { file, from, action, service, agent, command, facts }) => {
+        Command::Explain(ExplainArguments { file: Some(file), from, action, service, agent, command, facts }) => {
+            let wrong = |_| Error::new(ErrorKind::InvalidInput, format!("{from:?} is not a peer id"));
+            let from: PeerId = from.parse().map_err(|error| Failure::new("ask the policy", wrong(error)))?;
             let question = PolicyQuestion {
-                from: *from,
+                from,
                 action: *action,
                 service: service.clone(),
                 agent: agent.clone(),
@@ -109,10 +152,13 @@ pub(super) fn offline(command: &Offline, output: &mut Output) -> Result<(), Fail
             let explained = policy::explain(file, &question).map_err(|error| Failure::new("ask the policy", error))?;
             output.show_either(&explained, &render::policy_explanation(&explained))
         }
-        Offline::Test { file } => {
+        Command::Test { file } => {
             let report = policy::test(file).map_err(|error| Failure::new("test the policy", error))?;
             output.show_either(&report, &render::policy_test(&report))?;
             if report.differences.is_empty() { Ok(()) } else { Err(Failure::Told) }
+        }
+        Command::Show | Command::Set { .. } | Command::Unset | Command::Explain(_) => {
+            unreachable!("BUG: a running node is asked for it")
         }
     }
 }

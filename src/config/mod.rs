@@ -6,7 +6,6 @@ mod check;
 mod error;
 mod nearest;
 mod overlay;
-mod rules;
 
 use std::fmt;
 use std::io;
@@ -21,7 +20,6 @@ use serde::{Deserialize, Serialize};
 
 pub use check::is_node_name;
 pub use error::{ConfigError, Place};
-pub use rules::read_rules;
 
 /// The default configuration as a commented file.
 pub const DEFAULT_FILE: &str = include_str!("../../config/default.toml");

@@ -11,7 +11,7 @@ use cedar_policy::{
     RestrictedExpression,
 };
 use prunella_core::PeerId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::facts::{Facts, NodeFacts};
 use super::index::Index;
@@ -35,7 +35,7 @@ pub struct Engine {
 }
 
 /// Yes or no, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Whether it may.
     pub allowed: bool,
@@ -46,7 +46,7 @@ pub struct Verdict {
 }
 
 /// A rule by its name and place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleRef {
     /// Its name.
     pub name: Arc<str>,
@@ -146,6 +146,18 @@ impl Engine {
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("me", &self.me).field("rules", &self.rules.len()).finish_non_exhaustive()
+    }
+}
+
+impl Verdict {
+    /// The rules that led to it, by name alone: where they are written is nothing for others to know.
+    pub fn names(&self) -> String {
+        let named: Vec<&str> = self.rules.iter().take(RULES_TOLD_MAX).map(|rule| &*rule.name).collect();
+        match self.rules.len() {
+            0 => "default: no rule allows it".to_owned(),
+            all if all > RULES_TOLD_MAX => format!("{} and {} more", named.join(", "), all - RULES_TOLD_MAX),
+            _ => named.join(", "),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use prunella_core::PeerId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where a policy learns what is known of a node.
 pub trait Facts {
@@ -19,7 +19,7 @@ pub trait Facts {
 }
 
 /// What is known of one node. The default is what is said of a node of which nothing is known: nothing good.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NodeFacts {
     /// What the node calls itself.
     pub name: String,
@@ -28,7 +28,7 @@ pub struct NodeFacts {
     /// How far it is believed, in thousandths.
     pub reputation: u16,
     /// How long ago its certificate was issued.
-    #[serde(rename = "certificate_age_s", serialize_with = "in_seconds")]
+    #[serde(rename = "certificate_age_s", serialize_with = "in_seconds", deserialize_with = "of_seconds")]
     pub certificate_age: Duration,
     /// Whether it is in quarantine here.
     pub quarantined: bool,
@@ -102,6 +102,10 @@ pub(super) fn permille(text: &str) -> Result<u16, String> {
 
 fn in_seconds<S: serde::Serializer>(age: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(age.as_secs())
+}
+
+fn of_seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_secs)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -81,18 +81,36 @@ impl PolicyFile {
     /// # Errors
     /// [`Refused`] says where and why; nothing of the file counts then.
     pub fn read(path: &Path) -> Result<Self, Refused> {
+        Self::of_bytes(&Self::bytes(path)?, &path.display().to_string())
+    }
+
+    /// What a file holds, not looked at yet; at most a byte more than a policy may be long.
+    ///
+    /// # Errors
+    /// [`Refused`] says why it cannot be read.
+    pub fn bytes(path: &Path) -> Result<Vec<u8>, Refused> {
         let file = path.display().to_string();
-        let unread = |reason: String| Source { file: &file, text: "" }.refuse(0, reason);
+        let unread = |error: io::Error| {
+            let reason = format!("cannot be read ({error}); check the path and its permissions");
+            Source { file: &file, text: "" }.refuse(0, reason)
+        };
         let mut bytes = Vec::new();
         File::open(path)
             .and_then(|file| file.take(POLICY_FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
-            .map_err(|error| unread(format!("cannot be read ({error}); check the path and its permissions")))?;
-        match String::from_utf8(bytes) {
-            Ok(text) => Self::parse(&text, &file, Form::of(path)),
+            .map_err(unread)?;
+        Ok(bytes)
+    }
+
+    /// Reads a policy from what its file holds; the end of the file's name says how it is written.
+    ///
+    /// # Errors
+    /// As [`PolicyFile::read`].
+    pub fn of_bytes(bytes: &[u8], file: &str) -> Result<Self, Refused> {
+        match str::from_utf8(bytes) {
+            Ok(text) => Self::parse(text, file, Form::of(Path::new(file))),
             Err(error) => {
-                let good = error.utf8_error().valid_up_to();
-                let text = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
-                Err(Source { file: &file, text: &text }.refuse(good, "this is not UTF-8"))
+                let text = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+                Err(Source { file, text: &text }.refuse(text.len(), "this is not UTF-8"))
             }
         }
     }

@@ -13,7 +13,7 @@ use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use crate::security::bundle::Bundle;
 use crate::security::certificate::{Usage, fingerprint, validity};
 use crate::security::keys::Signer;
-use crate::security::trust::Trust;
+use crate::security::trust::{Older, Trust};
 use crate::security::verifier::ClientCertificate;
 use crate::security::{Refused, Said, SecurityError, state, tls};
 
@@ -149,6 +149,12 @@ impl Credentials {
                 return Ok(Some(said));
             }
         }
+    }
+
+    /// The policy that a statement says which [`hear`](Self::hear) took for no news, if it is older than the one that is
+    /// known.
+    pub fn older_policy(&self, statement: &[u8]) -> Option<Older> {
+        self.shared.trust.load().older_policy(&Said::reread(statement).ok()?)
     }
 
     /// Everything that the authorities and their issuers said and that holds.

@@ -48,4 +48,5 @@ pub use tls::{
     quinn_server,
 };
 pub use token::{NotAToken, Token};
+pub use trust::Older;
 pub use verifier::server_name;

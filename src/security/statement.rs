@@ -6,7 +6,9 @@
 
 use bincode::{Decode, Encode};
 use prunella_core::PeerId;
-use prunella_core::limits::{STATEMENT_BYTES_MAX, STATEMENT_REASON_BYTES_MAX};
+use prunella_core::limits::{
+    POLICY_SET_BYTES_MAX, POLICY_SET_NAME_BYTES_MAX, STATEMENT_BYTES_MAX, STATEMENT_REASON_BYTES_MAX,
+};
 use prunella_core::wire::codec;
 use rcgen::CertificateParams;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -17,7 +19,7 @@ use crate::security::issuing::leaf_params;
 use crate::security::keys::Signer;
 use crate::security::{Refused, SecurityError, TrustDomain, fingerprint};
 
-/// What can be said. An authority may say all of it, an issuer what is about nodes.
+/// What can be said. An authority may say all of it, an issuer what is about nodes and what they allow.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Statement {
     /// A node is a member no more, whatever certificates it holds.
@@ -47,6 +49,17 @@ pub enum Statement {
         /// The [`fingerprint`](crate::security::fingerprint) of its certificate.
         authority: [u8; 32],
     },
+    /// Every node decides by this policy, whatever its own file says. Nodes check nothing of it but that an issuer or
+    /// the authority has said it; each compiles it by itself, and goes on with the one before if it cannot.
+    PolicySet {
+        /// The highest version counts, and of two of one version the one with the greater digest.
+        version: u64,
+        /// The name of the file, whose end says how it is written; empty: every node goes back to its own file. At most
+        /// [`POLICY_SET_NAME_BYTES_MAX`] bytes.
+        name: String,
+        /// The policy, at most [`POLICY_SET_BYTES_MAX`] bytes.
+        text: Vec<u8>,
+    },
 }
 
 /// A statement as it was said, and whoever said it.
@@ -73,6 +86,7 @@ impl Statement {
             Statement::Dismissed { issuer } => (1, issuer.to_bytes()),
             Statement::Succeeded { authority } => (2, fingerprint(authority)),
             Statement::Retired { authority } => (2, *authority),
+            Statement::PolicySet { .. } => (3, [0; 32]),
         };
         let hash = blake3::hash(&[[kind].as_slice(), &key].concat());
         data_encoding::HEXLOWER.encode(&hash.as_bytes()[..SUBJECT_BYTES])
@@ -81,7 +95,7 @@ impl Statement {
     /// Whoever must say it at least.
     fn rank(&self) -> Rank {
         match self {
-            Statement::Revoked { .. } | Statement::Reinstated { .. } => Rank::Issuer,
+            Statement::Revoked { .. } | Statement::Reinstated { .. } | Statement::PolicySet { .. } => Rank::Issuer,
             Statement::Dismissed { .. } | Statement::Succeeded { .. } | Statement::Retired { .. } => Rank::Authority,
         }
     }
@@ -95,6 +109,10 @@ impl Statement {
         match self {
             Statement::Revoked { reason, .. } => {
                 reason.len() <= STATEMENT_REASON_BYTES_MAX && !reason.chars().any(char::is_control)
+            }
+            Statement::PolicySet { name, text, .. } => {
+                let printable = name.len() <= POLICY_SET_NAME_BYTES_MAX && !name.chars().any(char::is_control);
+                printable && text.len() <= POLICY_SET_BYTES_MAX && (text.is_empty() || !name.is_empty())
             }
             _ => true,
         }
@@ -177,7 +195,13 @@ impl Said {
 
     /// Whether this takes the other's place, which has the same subject.
     pub(super) fn supersedes(&self, other: &Said) -> bool {
-        (self.at_unix, self.statement.caution()) > (other.at_unix, other.statement.caution())
+        match (&self.statement, &other.statement) {
+            (
+                Statement::PolicySet { version, text, .. },
+                Statement::PolicySet { version: before, text: text_before, .. },
+            ) => (version, fingerprint(text), self.at_unix) > (before, fingerprint(text_before), other.at_unix),
+            _ => (self.at_unix, self.statement.caution()) > (other.at_unix, other.statement.caution()),
+        }
     }
 }
 

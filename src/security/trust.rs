@@ -19,6 +19,16 @@ pub(super) struct Trust {
     dismissed: Vec<PeerId>,
 }
 
+/// A policy that was said is older than the one that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("version {version} of the policy is older than version {known}, which is known")]
+pub struct Older {
+    /// The version that was said.
+    pub version: u64,
+    /// The version that is known.
+    pub known: u64,
+}
+
 impl Trust {
     /// Trusts these authorities, of whom nothing was heard yet.
     pub(super) fn new(authorities: Bundle) -> Self {
@@ -57,10 +67,25 @@ impl Trust {
                 let Some(others) = self.authorities.without(authority) else { return Ok(None) };
                 next.authorities = others;
             }
-            Statement::Revoked { .. } | Statement::Reinstated { .. } | Statement::Dismissed { .. } => {}
+            Statement::Revoked { .. }
+            | Statement::Reinstated { .. }
+            | Statement::Dismissed { .. }
+            | Statement::PolicySet { .. } => {}
         }
         next.note(said.clone());
         Ok(Some((next, said)))
+    }
+
+    /// The policy that this statement says, if a newer one is known.
+    pub(super) fn older_policy(&self, said: &Said) -> Option<Older> {
+        match (&said.statement, self.said.get(&said.statement.subject()).map(|known| &known.statement)) {
+            (Statement::PolicySet { version, .. }, Some(Statement::PolicySet { version: known, .. }))
+                if version < known =>
+            {
+                Some(Older { version: *version, known: *known })
+            }
+            _ => None,
+        }
     }
 
     fn note(&mut self, said: Said) {
@@ -113,6 +138,7 @@ impl Trust {
 #[cfg(test)]
 mod tests {
     use prunella_core::identity::Identity;
+    use prunella_core::limits::{POLICY_SET_BYTES_MAX, POLICY_SET_NAME_BYTES_MAX, STATEMENT_BYTES_MAX};
 
     use super::*;
     use crate::security::{Authority, CERTIFICATE_LIFE, IssuingKey};
@@ -148,6 +174,10 @@ mod tests {
         fn check(&self, by: &IssuingKey) -> Result<PeerId, Refused> {
             check(&self.trust, by)
         }
+    }
+
+    fn by(mesh: &Mesh, statement: &Statement) -> Said {
+        mesh.issuer.say(statement.clone(), NOW).unwrap()
     }
 
     fn check(trust: &Trust, by: &IssuingKey) -> Result<PeerId, Refused> {
@@ -221,6 +251,49 @@ mod tests {
         let retired = successor.say(Statement::Retired { authority: last }, NOW + 1).unwrap();
         assert_eq!(mesh.hear(&retired), Ok(false), "the last authority does not retire");
         assert_eq!(mesh.check(&later), Ok(someone()));
+    }
+
+    #[test]
+    fn the_highest_version_of_a_policy_counts_whenever_it_was_said() {
+        let mut mesh = Mesh::new("lab");
+        let policy = |version, text: &str| Statement::PolicySet {
+            version,
+            name: "p.toml".to_owned(),
+            text: text.as_bytes().to_vec(),
+        };
+        assert_eq!(mesh.issuer_says(policy(2, "b"), NOW), Ok(true));
+        assert_eq!(mesh.trust.older_policy(&by(&mesh, &policy(2, "b"))), None);
+        assert_eq!(mesh.issuer_says(policy(2, "b"), NOW), Ok(false), "no news");
+        assert_eq!(mesh.issuer_says(policy(1, "a"), NOW + 9), Ok(false), "it was said later, all the same");
+        assert_eq!(mesh.trust.older_policy(&by(&mesh, &policy(1, "a"))), Some(Older { version: 1, known: 2 }));
+        assert_eq!(mesh.issuer_says(policy(3, "c"), NOW - 50), Ok(true));
+        let by_authority = mesh.authority.say(policy(4, "d"), NOW).unwrap();
+        assert_eq!(mesh.hear(&by_authority), Ok(true));
+        let said: Vec<_> = mesh.trust.said().map(|said| said.statement.clone()).collect();
+        assert_eq!(said, [policy(4, "d")], "one policy at a time");
+        // Two issuers at once: whoever hears both, in whichever order, takes the same.
+        let ends = [["x", "y"], ["y", "x"]].map(|texts| {
+            mesh.trust = Trust::new(Bundle::new(&mesh.issuer.authority_ders()).unwrap());
+            for text in texts {
+                mesh.issuer_says(policy(5, text), NOW).unwrap();
+            }
+            mesh.trust.said().map(|said| said.statement.clone()).collect::<Vec<_>>()
+        });
+        assert_eq!(ends[0], ends[1]);
+    }
+
+    #[test]
+    fn a_policy_that_is_too_long_or_has_no_name_cannot_be_said() {
+        let mesh = Mesh::new("lab");
+        let policy =
+            |name: &str, bytes| Statement::PolicySet { version: 1, name: name.to_owned(), text: vec![b'#'; bytes] };
+        let said = |statement| mesh.issuer.say(statement, NOW).map(|said| said.to_bytes().len());
+        let longest = said(policy(&"n".repeat(POLICY_SET_NAME_BYTES_MAX), POLICY_SET_BYTES_MAX)).unwrap();
+        assert!(longest <= STATEMENT_BYTES_MAX, "{longest} bytes");
+        for (name, bytes) in [("p", POLICY_SET_BYTES_MAX + 1), ("", 1), ("two\nlines", 1), (&*"n".repeat(129), 1)] {
+            assert!(matches!(said(policy(name, bytes)), Err(crate::security::SecurityError::Unsayable)), "{name:?}");
+        }
+        assert!(said(policy("", 0)).is_ok(), "back to the nodes' own files");
     }
 
     #[test]

@@ -15,7 +15,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use prunella_core::PeerId;
-use prunella_core::policy::RuleSet;
 use ractor::{ActorCell, ActorRef};
 
 use super::supervisor::{self, Child, Plan, Strategy, SupervisorMsg};
@@ -25,16 +24,11 @@ use crate::actors::shell::Shell;
 use crate::actors::stats::Place;
 use crate::actors::{knowledge, surfaces};
 
-/// Reads the rules that are to be enforced. Called whenever the PolicyActor starts.
-pub type ReadRules = Arc<dyn Fn() -> RuleSet + Send + Sync>;
-
 /// What the tree is grown from.
 #[derive(Clone)]
 pub struct Seed {
     /// What actors find when they start.
     pub shell: Arc<Shell>,
-    /// Reads the rules.
-    pub read_rules: ReadRules,
     /// Opens the surfaces.
     pub surfaces: surfaces::Open,
 }
@@ -53,7 +47,7 @@ pub async fn grow(seed: Seed) -> Result<ActorRef<SupervisorMsg>, String> {
         strategy: Strategy::RestForOne,
         children: vec![
             seed.knowledge(),
-            seed.role("policy", |seed| Ok(seed.shell.policy((seed.read_rules)()))),
+            seed.role("policy", |seed| Ok(seed.shell.policy())),
             seed.role("gossip", |seed| seed.shell.gossip().map_err(|error| error.to_string())),
             seed.peers(),
             seed.healing(),

@@ -14,6 +14,7 @@ use prunella_core::limits::CONTROL_QUEUE_MAX;
 use prunella_core::{Label, LinkId, PeerId};
 
 use crate::datapath::LinkInstall;
+use crate::security::presented_chain;
 
 use super::closing::{Closing, told};
 use super::control::{self, ControlReader, Heard};
@@ -121,7 +122,7 @@ impl Link {
         let Self { greeted, link, label, queue, replaced, decided } = self;
         let Greeted { peer, connection, dialed, incarnation, send, reader } = greeted;
         let remote = canonical(connection.remote_address());
-        let may_relay = (inner.relays)(&peer);
+        let may_relay = (inner.relays)(&peer, &presented_chain(&connection));
         let (send_key, receive_key) = frame_keys(&connection, dialed);
         let install = LinkInstall { id: link, peer, remote, label, send_key, receive_key, may_relay };
         inner.port.install_link(install);

@@ -35,6 +35,10 @@ use super::link::{self, Greeted};
 use super::quic::{self, Door};
 use super::table::{LinkSnapshot, Table};
 
+/// Told of a neighbor and of the chain that it presented (its certificate and its issuer's, DER); whether it may use this
+/// node as a relay.
+pub type RelayHook = Box<dyn Fn(&PeerId, &[Vec<u8>]) -> bool + Send + Sync>;
+
 /// What the link endpoint is built from.
 pub struct LinkSetup {
     /// Who this node is, and whom it trusts.
@@ -48,7 +52,7 @@ pub struct LinkSetup {
     /// Whether a member of the mesh may be a neighbor. Asked once per connection, after its certificate was checked.
     pub accept: Box<dyn Fn(&PeerId) -> bool + Send + Sync>,
     /// Whether a neighbor may use this node as a relay. Asked whenever a link is made, before its first frame.
-    pub relays: Box<dyn Fn(&PeerId) -> bool + Send + Sync>,
+    pub relays: RelayHook,
     /// How many control messages a neighbor may send per second.
     pub messages_per_second: u32,
     /// Who answers hosts that want to join; `None` closes the door to them.
@@ -281,7 +285,7 @@ pub(super) struct Inner {
     incarnation: u64,
     pub(super) port: Arc<Port>,
     accept: Box<dyn Fn(&PeerId) -> bool + Send + Sync>,
-    pub(super) relays: Box<dyn Fn(&PeerId) -> bool + Send + Sync>,
+    pub(super) relays: RelayHook,
     admitter: Option<Arc<dyn Admitter>>,
     events: mpsc::Sender<LinkEvent>,
     table: Mutex<Table>,

@@ -22,6 +22,7 @@ mod framing;
 mod link;
 mod links;
 mod messages;
+mod pass;
 mod quic;
 mod services;
 pub mod session;
@@ -32,8 +33,9 @@ mod tests;
 
 pub use admission::{Admitter, JoinError, Membership, join, renew};
 pub use framing::FramingError;
-pub use links::{LinkEvent, LinkSetup, Links, NotSent};
+pub use links::{LinkEvent, LinkSetup, Links, NotSent, RelayHook};
 pub use messages::{MessageChannel, MessageError};
+pub use pass::{Ending, Meter, Pass};
 pub use services::{ExposeError, ForwardError, ForwardState, ProviderPick, ServiceError, Services};
 pub use session::{
     Awaited, Gate, Inbound, Inbox, LaneLoad, Overdue, Place, RouteHook, Routing, Sent, SessionError, SessionSetup,

@@ -21,7 +21,8 @@ use prunella_core::limits::{FORWARDS_PER_NODE_MAX, SERVICES_PER_NODE_MAX, SESSIO
 use prunella_core::record::is_service_name;
 use prunella_core::wire::{StreamOpen, StreamRefusal};
 
-use super::carry::{abort, carry, carry_locally};
+use super::carry::{Aborted, abort, carry, carry_locally};
+use super::pass::Pass;
 use super::session::{Inbound, Place, SessionError, Sessions};
 
 /// Names the nodes that expose a service, best first. Asked for every connection.
@@ -352,15 +353,19 @@ async fn listen_for(services: Services, forward: Arc<Forward>, listener: TcpList
 
 async fn serve_user(services: &Services, forward: &Forward, tcp: TcpStream, pick: &ProviderPick) {
     let carried = match services.reach(&forward.name, &pick(&forward.name)).await {
-        Ok(Reached::Session(send, recv, _place)) => carry(tcp, send, recv).await,
-        Ok(Reached::Target(target)) => carry_locally(tcp, target).await,
+        Ok(Reached::Session(send, recv, _place)) => carry(tcp, send, recv, &Pass::free()).await,
+        Ok(Reached::Target(target)) => carry_locally(tcp, target).await.map_err(Aborted::Broken),
         Err(error) => {
             abort(tcp);
             return forward.note(error);
         }
     };
-    if let Err(error) = carried {
-        tracing::debug!(service = forward.name, %error, "a forwarded connection was aborted");
+    match carried {
+        Ok(()) => {}
+        Err(Aborted::EndedByPeer(ending)) => {
+            tracing::warn!(service = forward.name, %ending, "the provider has ended a connection");
+        }
+        Err(error) => tracing::debug!(service = forward.name, %error, "a forwarded connection was aborted"),
     }
 }
 
@@ -390,8 +395,8 @@ async fn serve(shared: &Shared, inbound: Inbound) {
     };
     let from = inbound.from();
     match inbound.accept().await {
-        Some((send, recv)) => {
-            if let Err(error) = carry(tcp, send, recv).await {
+        Some((send, recv, pass)) => {
+            if let Err(error) = carry(tcp, send, recv, &pass).await {
                 tracing::debug!(%from, %error, "a served connection was aborted");
             }
         }

@@ -237,13 +237,30 @@ async fn what_cannot_be_reached_is_told_in_time_and_by_kind() {
     allow(a.dir.path(), &["ping"]);
     a.node.request(Request::PolicyReload).await.unwrap();
     in_time(async {
-        while !matches!(a.node.request(Request::Policy).await.unwrap(), Response::Policy { rules, .. } if rules.len() == 1) {
+        while !matches!(a.node.request(Request::Policy).await.unwrap(), Response::Policy(info) if info.rules.len() == 1)
+        {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
     .await;
     let denied = timeout(short, b.node.connect(a.node.peer_id())).await.expect("told in time");
     assert_eq!(kind(denied), ErrorKind::Denied);
+    stop([b, a]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_denied_by_now_ends_at_both_ends() {
+    let a = founder().await;
+    let b = member(&a, "b").await;
+    let (here, there) = connected(&b, &a).await;
+    in_time(here.send(b"hello")).await.unwrap();
+    assert_eq!(in_time(there.receive()).await.unwrap().as_deref(), Some(&b"hello"[..]));
+    allow(a.dir.path(), &["ping"]);
+    let (reading, asked) = (there.clone(), here.clone());
+    let both = tokio::spawn(async move { tokio::join!(reading.receive(), asked.receive()) });
+    a.node.request(Request::PolicyReload).await.unwrap();
+    let (there, here) = in_time(both).await.unwrap();
+    assert_eq!((kind(there), kind(here)), (ErrorKind::Denied, ErrorKind::Denied));
     stop([b, a]).await;
 }
 

@@ -22,6 +22,7 @@ mod impaired;
 mod ledger;
 mod links;
 mod mesh;
+mod policing;
 mod policy;
 #[path = "../../fuzz/bodies/policy.rs"]
 mod policy_file;

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prunella::datapath::Port;
+use prunella::datapath::{Port, Route};
 use prunella::host::Machine;
 use prunella::security::Credentials;
-use prunella::transport::{Gate, LinkEvent, LinkSetup, Links, SessionSetup, Sessions};
+use prunella::transport::{Gate, LinkEvent, LinkSetup, Links, Pass, SessionSetup, Sessions};
 use prunella_core::PeerId;
 use prunella_core::record::{Body, Kind, NodeBody, Record, RecordId, SignedRecord};
 use prunella_core::wire::{Control, StreamOpen};
+use quinn::{RecvStream, SendStream};
 use tokio::sync::mpsc;
 
 use super::mesh::{Mesh, PATIENCE, Plan, until};
@@ -42,23 +43,26 @@ async fn a_neighbor_that_forges_records_is_quarantined_and_nobody_else() {
 }
 
 /// Somebody with the key of a node, who says what nobody signed.
-struct Odd {
+pub(super) struct Odd {
     links: Links,
+    port: Arc<Port>,
     events: tokio::sync::Mutex<mpsc::Receiver<LinkEvent>>,
-    /// Reads the socket.
-    _sessions: Sessions,
+    /// Reads the socket, too.
+    sessions: Sessions,
 }
 
 struct Closed;
 
 impl Gate for Closed {
-    fn decide(&self, _: PeerId, _: &StreamOpen) -> Result<(), String> {
+    fn met(&self, _: PeerId, _: &[Vec<u8>]) {}
+
+    fn decide(&self, _: PeerId, _: &StreamOpen) -> Result<Pass, String> {
         Err("nobody".to_owned())
     }
 }
 
 impl Odd {
-    fn in_the_place_of(mesh: &Mesh, node: usize) -> Self {
+    pub(super) fn in_the_place_of(mesh: &Mesh, node: usize) -> Self {
         let credentials = Credentials::load(&mesh.nodes[node].dir).unwrap();
         let (port, _) = Port::bind("127.0.0.1:0".parse().unwrap(), credentials.peer()).unwrap();
         let setup = SessionSetup {
@@ -66,7 +70,7 @@ impl Odd {
             credentials: credentials.clone(),
             host: Machine::shared(),
             port: Arc::clone(&port),
-            route: Arc::new(|_| Box::pin(async { Err("no".to_owned()) })),
+            route: Arc::new(|_| Box::pin(async { Ok(()) })),
             gate: Arc::new(Closed),
             sheds: Arc::default(),
         };
@@ -75,16 +79,36 @@ impl Odd {
         let links = Links::start(LinkSetup {
             credentials,
             host: Machine::shared(),
-            port,
+            port: Arc::clone(&port),
             incarnation: 7,
             accept: Box::new(|_| true),
-            relays: Box::new(|_| true),
+            relays: Box::new(|_, _| true),
             messages_per_second: 1000,
             admitter: None,
             events: sender,
         })
         .unwrap();
-        Self { links, events: tokio::sync::Mutex::new(events), _sessions: sessions }
+        Self { links, port, events: tokio::sync::Mutex::new(events), sessions }
+    }
+
+    /// Makes a link to `peer`, and opens a stream to its service over it.
+    pub(super) async fn stream(&self, peer: PeerId, at: SocketAddr, name: &str) -> (SendStream, RecvStream) {
+        self.links.dial(peer, at);
+        let mut events = self.events.lock().await;
+        let first = loop {
+            match events.recv().await.unwrap() {
+                LinkEvent::Established { link, .. } => break link,
+                LinkEvent::DialFailed { reason, .. } => panic!("{reason}"),
+                _ => {}
+            }
+        };
+        self.port.install_route(peer, &Route { path: 1, first, labels: vec![] }, None);
+        self.sessions.open(peer, &StreamOpen::Service { name: name.to_owned() }).await.unwrap()
+    }
+
+    /// Says something that nobody signed, once.
+    pub(super) fn forge(&self, peer: PeerId) {
+        self.links.send(peer, &Control::Push(vec![forged(9)])).unwrap();
     }
 
     /// Why the next link to `peer` came to its end, or was never made; forges while it is there.

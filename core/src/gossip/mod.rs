@@ -192,6 +192,13 @@ pub enum Effect {
     },
     /// A node is believed no more, or again, for what it did and this node saw.
     TrustChanged(TrustReport),
+    /// How far this node believes another has changed; nothing comes back.
+    ReputationChanged {
+        /// Whom.
+        peer: PeerId,
+        /// How far now, in thousandths.
+        permille: u16,
+    },
     /// The mesh has come to another verdict about a member.
     MemberChanged(Change),
     /// This node is cut off from the majority, or is back.

@@ -570,6 +570,32 @@ fn a_link_that_comes_and_goes_costs_few_records_and_the_last_word_counts() {
 }
 
 #[test]
+fn how_far_a_node_is_believed_is_told_when_it_changes_and_until_it_is_believed_in_full() {
+    let mut gossip = Gossip::new(Identity::from_secret(&[2; 32]), 1, Instant::BOOT);
+    let (mut effects, mut told) = (Vec::new(), Vec::new());
+    for after in 1..=3 {
+        let rejected = Input::Rejected { from: id(1), reason: Rejected::Unsigned };
+        gossip.handle(rejected, Instant::from_millis(1000 + after), &mut effects);
+    }
+    while let Some(at) = gossip.deadline().filter(|at| *at < Instant::from_millis(7 * 24 * 3_600_000)) {
+        gossip.wake(at, &mut effects);
+        if effects.iter().any(|e| matches!(e, Effect::ReputationChanged { permille: 1000, .. })) {
+            break;
+        }
+    }
+    for effect in effects {
+        if let Effect::ReputationChanged { peer, permille } = effect {
+            assert_eq!(peer, id(1));
+            told.push(permille);
+        }
+    }
+    let least = told.iter().position(|permille| permille == told.iter().min().unwrap()).unwrap();
+    assert_eq!(least, 2, "three faults: {told:?}");
+    assert!(told[least..].is_sorted() && told.last() == Some(&1000), "{told:?}");
+    assert!(told.len() < 110, "not every change is told: {} of them", told.len());
+}
+
+#[test]
 fn who_is_believed_no_more_is_told_once_and_again_when_that_is_forgotten() {
     let mut gossip = Gossip::new(Identity::from_secret(&[2; 32]), 1, Instant::BOOT);
     let mut told = Vec::new();

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Effect, Gossip};
+use crate::limits::REPUTATIONS_MAX;
 use crate::record::{Body, Equivocation, Kind, RecordId};
 use crate::reputation::{Fault, Reputation, Score, TrustReport};
 use crate::{Instant, PeerId, Rejected, ledger};
@@ -19,6 +20,8 @@ pub(super) struct Trust {
     convicted: BTreeMap<PeerId, BTreeSet<RecordId>>,
     /// Whom the other roles were told to be believed no more.
     distrusted: BTreeSet<PeerId>,
+    /// How far the shell was told that each node is believed, in thousandths, where it is not in full.
+    told: BTreeMap<PeerId, u16>,
     /// Messages that were ignored because of who sent them.
     ignored: u64,
     /// When the role last heard of anything: scores are told as of then.
@@ -58,6 +61,7 @@ impl Gossip {
     pub(super) fn on_rejected(&mut self, from: PeerId, reason: Rejected, now: Instant, effects: &mut Vec<Effect>) {
         let well = self.members.is_well();
         if self.trust.reputation.note(from, reason, well, now) {
+            self.tell_score(from, now, effects);
             self.tell_trust(from, now, effects);
         }
     }
@@ -86,8 +90,27 @@ impl Gossip {
         }
     }
 
-    /// Looks who is believed again because his faults are forgotten.
+    /// Tells how far `peer` is believed, if that has changed by enough to matter, or if it is believed in full again.
+    fn tell_score(&mut self, peer: PeerId, now: Instant, effects: &mut Vec<Effect>) {
+        let permille = (self.trust.reputation.score(&peer, now).sum * 1000.0) as u16;
+        let told = &mut self.trust.told;
+        let before = told.get(&peer).copied().unwrap_or(FULL);
+        if permille == before || (permille < FULL && permille > 0 && permille.abs_diff(before) < TOLD_STEP) {
+            return;
+        }
+        if permille == FULL {
+            told.remove(&peer);
+        } else if told.len() < 2 * REPUTATIONS_MAX || told.contains_key(&peer) {
+            told.insert(peer, permille);
+        }
+        effects.push(Effect::ReputationChanged { peer, permille });
+    }
+
+    /// Looks who is believed again, or more than before, because his faults are forgotten.
     pub(super) fn review_trust(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        for peer in self.trust.told.keys().copied().collect::<Vec<_>>() {
+            self.tell_score(peer, now, effects);
+        }
         for peer in self.trust.distrusted.clone() {
             self.tell_trust(peer, now, effects);
         }
@@ -124,6 +147,7 @@ impl Gossip {
         let left_ms = proof.ends_ms().saturating_sub(self.clock.unix_ms(now));
         self.trust.reputation.convict(accused, now + std::time::Duration::from_millis(left_ms), now);
         self.trust.convicted.entry(accused).or_default().insert(id);
+        self.tell_score(accused, now, effects);
         self.tell_trust(accused, now, effects);
         for gone in self.held.drop_origin(&accused) {
             self.let_go(&gone, now, effects);
@@ -138,3 +162,8 @@ impl Gossip {
         });
     }
 }
+
+/// Believed in full, in thousandths.
+const FULL: u16 = 1000;
+/// By how much a score changes, in thousandths, before it is told again: a fault that is forgotten changes it all the time.
+const TOLD_STEP: u16 = 10;

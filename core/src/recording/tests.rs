@@ -8,7 +8,7 @@ use super::*;
 use crate::gossip::{self, Gossip, Heard, Loaded};
 use crate::identity::Identity;
 use crate::peer::{self, Peer, Probing};
-use crate::policy::{Action, Policy, Rule, RuleSet, Subjects, Verdict};
+use crate::policy::{Document, Policy, Source};
 use crate::record::{Body, Kind, NodeBody, Record, RecordId};
 use crate::wire::codec;
 use crate::{Instant, Label, LinkId, PeerId};
@@ -150,19 +150,13 @@ proptest! {
     }
 }
 
-fn rules(count: usize) -> RuleSet {
-    let rule =
-        Rule { effect: Verdict::Allow, from: Subjects::Members, action: Action::Ping, services: Default::default() };
-    RuleSet { rules: vec![rule; count] }
-}
-
 fn policy(life: u64) -> Vec<Entry> {
     let heard = (1..=5).map(|n| (Some(policy_input(n)), Instant::from_millis(n as u64)));
     recorded(life, Policy::default(), &(), heard)
 }
 
-fn policy_input(rules_count: usize) -> crate::policy::Input {
-    crate::policy::Input::RulesLoaded(rules(rules_count))
+fn policy_input(bytes: usize) -> crate::policy::Input {
+    crate::policy::Input::Offered(Document::new(0, Source::File, "p.toml", vec![b'#'; bytes]))
 }
 
 #[test]
@@ -172,7 +166,7 @@ fn an_input_that_was_altered_diverges_there() {
     let found = replayed(RoleName::Policy, entries).unwrap_err();
     assert_eq!((found.entry, found.number, found.at), (4, 3, Instant::from_millis(3)));
     assert_eq!((found.actor.as_str(), found.life), ("it", 1));
-    assert!(found.input.contains("RulesLoaded"), "{}", found.input);
+    assert!(found.input.contains("Offered"), "{}", found.input);
     assert_eq!(found.effects.len(), 1);
     assert!(found.now.is_ok_and(|now| Some(now) != found.then));
 }

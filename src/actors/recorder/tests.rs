@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use prunella_core::gossip::{self, Gossip};
 use prunella_core::identity::Identity;
 use prunella_core::limits::NODE_NAME_BYTES_MAX;
-use prunella_core::policy::{self, Policy, RuleSet};
+use prunella_core::policy::{self, Document, Policy, Source};
 use prunella_core::record::NodeBody;
 use prunella_core::recording::{Handled, Outcome};
 
@@ -23,7 +23,7 @@ fn tape(queue: &Queue) -> Tape {
 }
 
 fn hear(tape: &mut Tape) {
-    let input = policy::Input::RulesLoaded(RuleSet::default());
+    let input = policy::Input::Offered(Document::new(0, Source::File, "p.toml", Vec::new()));
     let mut effects = Vec::new();
     tape.record(&mut Policy::default(), Some(input), Instant::BOOT, &mut effects);
     assert_eq!(effects.len(), 1, "what is recorded or not, the role hears it");

@@ -6,12 +6,11 @@ use prunella_core::monitor::{Monitor, RTT_LIMIT};
 use prunella_core::pathfinder::Pathfinder;
 use prunella_core::peer::{Peer, Probing};
 use prunella_core::planner::Planner;
-use prunella_core::policy::{Policy, RuleSet};
 use prunella_core::rebalancer::Rebalancer;
 use prunella_core::record::{NodeBody, SignedRecord};
 use prunella_core::recording::{GossipStart, MonitorStart, PathfinderStart, PeerStart, PlannerStart, RebalancerStart};
 use prunella_core::wire::codec;
-use prunella_core::{PeerId, gossip, monitor, pathfinder, peer, planner, policy, rebalancer};
+use prunella_core::{PeerId, gossip, monitor, pathfinder, peer, planner, rebalancer};
 use prunella_storage::{Store, StoreError, Tree};
 
 use super::Shell;
@@ -25,6 +24,7 @@ impl Shell {
     /// [`StoreError`] if the store cannot be read.
     pub fn gossip(&self) -> Result<Newborn<Gossip>, StoreError> {
         self.readmit_all();
+        self.forget_reputations();
         let now_ms = self.unix_ms();
         let values = self.store.scan(Tree::Records)?;
         let kept = values.iter().filter_map(|(_, value)| codec::decode::<SignedRecord>(value).ok());
@@ -131,10 +131,5 @@ impl Shell {
             configured: neighbors.peers.iter().copied().collect(),
         };
         Newborn::of(RebalancerStart { config, seed: self.host.random_u64(), now: self.clock.now() }, Vec::new())
-    }
-
-    /// A PolicyActor's machine, and the rules that it is to enforce.
-    pub fn policy(&self, rules: RuleSet) -> Newborn<Policy> {
-        Newborn::of((), vec![policy::Input::RulesLoaded(rules)])
     }
 }

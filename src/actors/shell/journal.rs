@@ -1,13 +1,14 @@
 //! The journal: what was wrong, what was done, what helped. Kept in memory for the surfaces and in the store for ever
 //! after; bounded in both.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prunella_core::Instant;
 use prunella_core::incident::{Incident, Outcome, Phases, Plan, Step, Subject};
 use prunella_core::limits::{INCIDENT_LIFE, INCIDENTS_MAX};
+use prunella_core::{Instant, PeerId};
 use prunella_storage::{Batch, Store, StoreError, Tree};
 use serde::{Deserialize, Serialize};
 
@@ -163,6 +164,13 @@ impl Journal {
     /// The incidents that are open.
     pub fn open_incidents(&self) -> Vec<Incident> {
         self.pages().open.values().cloned().collect()
+    }
+
+    /// The kind of the worst open incident about a node; of two that are as bad, the older one's.
+    pub(super) fn worst_about(&self, peer: &PeerId) -> Option<&'static str> {
+        let pages = self.pages();
+        let about = pages.open.values().filter(|incident| incident.kind.subject().peer() == Some(*peer));
+        about.max_by_key(|incident| (incident.severity, Reverse(incident.id))).map(|incident| incident.kind.name())
     }
 
     /// The number of the next incident.

@@ -18,12 +18,16 @@ pub struct Known {
 }
 
 impl Known {
-    pub(super) fn set_node(&self, peer: PeerId, body: Option<NodeBody>) {
+    /// Whether its name or its region is another one now.
+    pub(super) fn set_node(&self, peer: PeerId, body: Option<NodeBody>) -> bool {
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
-        match body {
+        let said = |body: &Option<NodeBody>| body.as_ref().map(|body| (body.name.clone(), body.region.clone()));
+        let now = said(&body);
+        let before = match body {
             Some(body) => nodes.insert(peer, body),
             None => nodes.remove(&peer),
         };
+        said(&before) != now
     }
 
     pub(super) fn set_service(&self, provider: PeerId, name: String, exposed: bool) {
@@ -66,6 +70,12 @@ impl Known {
     pub fn name(&self, peer: &PeerId) -> String {
         let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
         nodes.get(peer).map(|node| node.name.clone()).filter(|n| !n.is_empty()).unwrap_or_else(|| peer.short())
+    }
+
+    /// What a node says of its name and its region; empty where it says nothing.
+    pub(super) fn name_and_region(&self, peer: &PeerId) -> (String, String) {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        nodes.get(peer).map(|node| (node.name.clone(), node.region.clone())).unwrap_or_default()
     }
 
     /// Every service and who exposes it, ordered by name.

@@ -1,10 +1,8 @@
 //! What is written into the ledger of what this node obeys: statements of the authority, and rules.
 
-use std::sync::Arc;
-
 use data_encoding::HEXLOWER;
 use prunella_core::ledger::Event;
-use prunella_core::policy::RuleSet;
+use prunella_core::policy::{Document, Source};
 
 use super::Shell;
 use crate::security::{Said, Statement, fingerprint};
@@ -32,23 +30,28 @@ impl Shell {
             Statement::Retired { authority: hash } => {
                 authority(format!("authority {} trusted no more", HEXLOWER.encode(hash)))
             }
+            Statement::PolicySet { version, name, text } => Event::PolicyChanged {
+                policy: blake3::hash(text).to_hex()[..16].to_owned(),
+                who: who.clone(),
+                from: name.clone(),
+                change: format!("set for the whole mesh, as version {version}"),
+            },
         });
     }
 
-    /// Other rules are in force than `before`.
-    pub(super) fn tell_policy_changed(&self, before: &Arc<RuleSet>) {
-        let rules = self.rules.load();
-        if **rules == **before {
-            return;
-        }
-        // Where the file lies on this host is nobody else's business, and a copy of the node has the same ledger.
-        let file = self.config.policy.file.file_name().unwrap_or_default();
-        let text: Vec<String> = rules.rules.iter().map(ToString::to_string).collect();
+    /// Another policy is in force, of so many rules.
+    pub(super) fn tell_policy_changed(&self, policy: &Document, rules: usize) {
+        // Who has set one for the whole mesh stands in the entry of that statement.
+        let who = match policy.source {
+            Source::File => self.credentials.peer().to_string(),
+            Source::Mesh => "the mesh".to_owned(),
+        };
         self.write_down(Event::PolicyChanged {
-            policy: blake3::hash(text.join("\n").as_bytes()).to_hex()[..16].to_owned(),
-            who: self.credentials.peer().to_string(),
-            from: file.to_string_lossy().into_owned(),
-            change: format!("{} rules put in force: {}", text.len(), text.join("; ")),
+            policy: policy.short_digest(),
+            who,
+            // Where a file lies on this host is nobody else's business, and a copy of the node has the same ledger.
+            from: policy.name.clone(),
+            change: format!("put in force: {rules} rules, version {} of the mesh", policy.version),
         });
     }
 }

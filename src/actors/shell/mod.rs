@@ -2,12 +2,12 @@
 //! journal. A restarted actor finds its resources here and adopts them.
 
 mod adopt;
-mod gate;
 mod journal;
 mod known;
 mod ledger;
 mod ledger_events;
 mod neighbors;
+mod policing;
 mod pump;
 mod quarantine;
 mod rebuild;
@@ -26,28 +26,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use prunella_core::limits::BLAME_PER_SECOND;
 use prunella_core::membership::quorum::{PartitionEvent, Quorum};
 use prunella_core::membership::{Change, Evidence, Status};
 use prunella_core::pathfinder::{LaneWay, Way};
-use prunella_core::policy::{Action, RuleSet};
-use prunella_core::record::{ProvenRecord, RecordId, SignedRecord};
+use prunella_core::record::{NodeBody, ProvenRecord, RecordId, SignedRecord};
 use prunella_core::wire::codec;
 use prunella_core::wiring::{Command, Route};
 use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, Verified, pathfinder};
 use prunella_storage::{Batch, Tree};
 use tokio::sync::{Notify, watch};
 
-pub use gate::RulesGate;
 pub use journal::{Entry, Journal, Note, Phase, PhaseTimes};
 pub use known::Known;
 pub use ledger::{LedgerHealth, LedgerTable};
+pub use policing::{NotRead, Policing, PolicyGate, RefusedDocument, keep_judging};
 pub use pump::{Events, pump};
 pub use quarantine::Quarantine;
 pub use rebuild::RebuildWanted;
 pub use roster::Roster;
 pub use routes::Routes;
+pub use statements::Heard;
 pub use traces::Traces;
 pub use writes::{NotDurable, Writes, Written};
 
@@ -100,8 +99,8 @@ pub struct Shell {
     pub trust_changed: Notify,
     /// Whether this node holds an issuing key.
     issues: AtomicBool,
-    /// The rules in force.
-    pub rules: Arc<ArcSwap<RuleSet>>,
+    /// What others may do here.
+    pub policing: Policing,
     /// Whom this node wants links with.
     pub roster: Roster,
     /// Destinations with a route.
@@ -159,6 +158,7 @@ impl Shell {
             parts;
         Self {
             roster: Roster::new(&config, credentials.peer(), roster),
+            policing: Policing::new(credentials.peer(), clock),
             config,
             credentials,
             ledger: Arc::new(LedgerTable::new(Arc::clone(&host), ledger)),
@@ -177,7 +177,6 @@ impl Shell {
             issues: AtomicBool::new(false),
             rebuild_wanted: RebuildWanted::default(),
             sheds: Arc::default(),
-            rules: Arc::default(),
             routes: Routes::default(),
             advertised,
             sessions: OnceLock::new(),
@@ -249,20 +248,6 @@ impl Shell {
         }
     }
 
-    /// Lets neighbors use this node as a relay, or not, as the rules say.
-    fn enforce(&self, rules: RuleSet) {
-        let before = self.rules.swap(Arc::new(rules));
-        self.tell_policy_changed(&before);
-        for link in self.links().snapshot() {
-            self.port.set_may_relay(link.link, self.relays_for(&link.peer));
-        }
-    }
-
-    /// Whether a neighbor may use this node as a relay, by the rules in force.
-    pub fn relays_for(&self, neighbor: &PeerId) -> bool {
-        self.rules.load().decide(neighbor, Action::Relay, None).is_allowed()
-    }
-
     /// An operator wants to know whom the mesh has given up, and who is back.
     fn tell_member(&self, change: &Change) {
         self.known.set_down(change.peer, change.to == Status::Down);
@@ -332,7 +317,8 @@ impl Perform for Shell {
             }
             Command::PersistRecord(record) => self.keep_record(record),
             Command::ForgetRecord { id } => self.forget_record(&id),
-            Command::NodeChanged { peer, body } => self.known.set_node(peer, body),
+            Command::NodeChanged { peer, body } => self.learn_node(peer, body),
+            Command::ReputationChanged { peer, permille } => self.set_reputation(peer, permille),
             Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),
             Command::StatementHeard { statement } => self.overhear_statement(&statement),
             Command::MemberChanged(change) => self.tell_member(&change),
@@ -357,28 +343,9 @@ impl Perform for Shell {
             }
             Command::ProbePath { way, nonce } => self.port.send_probe(way.first, &way.labels, way.path, nonce),
             Command::Ledger(task) => self.do_ledger(task),
-            Command::EnforcePolicy(rules) => self.enforce(rules),
-            Command::TellRefusedPolicy { reason } => {
-                tracing::error!(%reason, "the policy was refused as a whole; the old rules stay in force");
-            }
-            Command::OpenIncident(incident) => {
-                self.directory.keep(self.journal.open(incident, self.clock.now(), self.unix_ms()));
-            }
-            Command::CloseIncident { incident } => self.keep_if_any(self.journal.close(incident, self.clock.now())),
-            Command::ExplainIncident { incident, root, culprit } => {
-                self.keep_if_any(self.journal.explain(incident, root, &culprit, self.clock.now()));
-            }
-            Command::TellPlan(plan) => self.keep_if_any(self.journal.tell_plan(&plan)),
-            Command::Escalate { incident, plans } => {
-                self.keep_if_any(self.journal.escalate(incident, plans, self.clock.now()))
-            }
+            Command::EnforcePolicy(document) => self.enforce(document),
+            Command::TellRefusedPolicy { version, source, reason } => self.tell_refused_policy(version, source, reason),
             Command::Repair { incident, step } => self.repair(incident, step),
-            Command::TellStep { incident, step } => {
-                self.keep_if_any(self.journal.tell_step(incident, &step, self.clock.now()))
-            }
-            Command::RecordOutcome { incident, outcome } => {
-                self.directory.keep(self.journal.record(incident, outcome, self.clock.now()));
-            }
             Command::FindNeighbors => self.find_neighbors(),
             Command::AddNeighbor { .. }
             | Command::AskToPart { .. }
@@ -386,11 +353,56 @@ impl Perform for Shell {
             | Command::RemovePeer { .. } => {
                 self.rearrange(&command);
             }
+            command @ (Command::OpenIncident(_)
+            | Command::CloseIncident { .. }
+            | Command::ExplainIncident { .. }
+            | Command::TellPlan(_)
+            | Command::Escalate { .. }
+            | Command::TellStep { .. }
+            | Command::RecordOutcome { .. }) => self.note_in_journal(command),
         }
     }
 }
 
 impl Shell {
+    /// What a node says of itself has changed, or is not known any more.
+    fn learn_node(&self, peer: PeerId, body: Option<NodeBody>) {
+        if self.known.set_node(peer, body) {
+            self.facts_changed();
+        }
+    }
+
+    /// What is told of incidents goes into the journal.
+    fn note_in_journal(&self, command: Command) {
+        match command {
+            Command::OpenIncident(incident) => {
+                let is_about_a_node = incident.kind.subject().peer().is_some();
+                self.directory.keep(self.journal.open(incident, self.clock.now(), self.unix_ms()));
+                if is_about_a_node {
+                    self.facts_changed();
+                }
+            }
+            Command::CloseIncident { incident } => {
+                self.keep_if_any(self.journal.close(incident, self.clock.now()));
+                self.facts_changed();
+            }
+            Command::ExplainIncident { incident, root, culprit } => {
+                self.keep_if_any(self.journal.explain(incident, root, &culprit, self.clock.now()));
+            }
+            Command::TellPlan(plan) => self.keep_if_any(self.journal.tell_plan(&plan)),
+            Command::Escalate { incident, plans } => {
+                self.keep_if_any(self.journal.escalate(incident, plans, self.clock.now()))
+            }
+            Command::TellStep { incident, step } => {
+                self.keep_if_any(self.journal.tell_step(incident, &step, self.clock.now()))
+            }
+            Command::RecordOutcome { incident, outcome } => {
+                self.directory.keep(self.journal.record(incident, outcome, self.clock.now()));
+            }
+            command => unreachable!("BUG: {command:?} is not about incidents"),
+        }
+    }
+
     /// Sessions are told when their packets begin to take a path that they did not take before.
     fn install_route(&self, destination: PeerId, way: Way, hedge: Option<Way>) {
         let using = Using { path: way.path, hedged: hedge.is_some() };

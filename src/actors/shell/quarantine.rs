@@ -72,6 +72,7 @@ impl Shell {
         if let Some(reason) = new.filter(|_| !was) {
             self.write_down(Event::Quarantined { peer, reason: reason.to_owned() });
         }
+        self.facts_changed();
         self.directory.deliver(Route::Pathfinder(pathfinder::Input::Quarantined { peer, quarantined: true }));
         self.forget_neighbor(peer);
         if let Some(sessions) = self.sessions.get() {
@@ -93,6 +94,7 @@ impl Shell {
         let Some(Held { neighbor_at }) = self.roster.quarantine.leave(&peer) else { return };
         tracing::info!(peer = %peer.short(), name = self.known.name(&peer), "readmitted: it is dealt with again");
         self.write_down(Event::Readmitted { peer, reason: reason.to_owned() });
+        self.facts_changed();
         self.directory.deliver(Route::Pathfinder(pathfinder::Input::Quarantined { peer, quarantined: false }));
         self.tell_quarantined(peer, false);
         if let Some(addresses) = neighbor_at {

@@ -55,6 +55,7 @@ impl Shell {
         };
         let mut memory: Vec<(Tree, Entry)> = records.iter().map(record).collect();
         memory.extend(puts(&self.journal.everything()));
+        memory.extend(self.policy_to_keep());
         Ok(memory)
     }
 }

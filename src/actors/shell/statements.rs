@@ -4,18 +4,30 @@ use prunella_core::wiring::Route;
 use prunella_core::{PeerId, Rejected, gossip};
 
 use super::Shell;
-use crate::security::{IssuingKey, Refused, Said, SecurityError, Statement};
+use crate::security::{IssuingKey, Older, Refused, Said, SecurityError, Statement};
+
+/// What hearing a statement has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It holds from now on.
+    News,
+    /// It was known, or something later is.
+    Known,
+    /// It is a policy that is older than the one that is known.
+    Older(Older),
+}
 
 impl Shell {
     /// Takes in what somebody hands on. What is no news changes nothing.
     ///
     /// # Errors
     /// Why it proves nothing; then nothing has changed.
-    pub fn hear_statement(&self, bytes: &[u8]) -> Result<(), Refused> {
+    pub fn hear_statement(&self, bytes: &[u8]) -> Result<Heard, Refused> {
         if let Some(said) = self.credentials.hear(bytes, self.host.unix_time().as_secs())? {
             self.obey(&said);
+            return Ok(Heard::News);
         }
-        Ok(())
+        Ok(self.credentials.older_policy(bytes).map_or(Heard::Known, Heard::Older))
     }
 
     /// Has an issuer say something to the whole mesh, later than all that holds about the same; whether it holds now.
@@ -28,16 +40,19 @@ impl Shell {
         // A second thought within the same second must still count.
         let now = self.host.unix_time().as_secs().max(known.map_or(0, |known| known.at_unix + 1));
         let said = issuer.say(statement, now)?.to_bytes();
-        Ok(self.hear_statement(&said).map(|()| self.credentials.holds(&said)))
+        Ok(self.hear_statement(&said).map(|_| self.credentials.holds(&said)))
     }
 
-    /// Has an issuer say again whom an authority that has retired had revoked, or an issuer of its: to newcomers, who do not
-    /// trust that authority, the old statement proves nothing.
+    /// Has an issuer say again what an authority that has retired had said, or an issuer of its: who is revoked, and by which
+    /// policy. To newcomers, who do not trust that authority, the old statement proves nothing.
     pub fn say_again(&self, issuer: &IssuingKey) {
         for said in self.credentials.unproven() {
-            let Statement::Revoked { peer, .. } = said.statement else { continue };
+            if !matches!(said.statement, Statement::Revoked { .. } | Statement::PolicySet { .. }) {
+                continue;
+            }
+            let subject = said.statement.subject();
             match self.say(issuer, said.statement) {
-                Ok(Ok(_)) => tracing::info!(peer = %peer.short(), "said again that this node is revoked"),
+                Ok(Ok(_)) => tracing::info!(?subject, "said again what an authority had said that has retired"),
                 // Its appointment ended with the authority that has retired: another issuer says it.
                 Ok(Err(reason)) => tracing::debug!(%reason, "this issuer can say nothing again"),
                 Err(error) => tracing::warn!(%error, "this issuer can say nothing again"),
@@ -47,9 +62,16 @@ impl Shell {
 
     /// Takes in what another node hands on: that it proves nothing is that node's fault.
     pub(super) fn overhear_statement(&self, bytes: &[u8]) {
-        if let Err(reason) = self.hear_statement(bytes) {
-            self.reject(Rejected::Unauthorized);
-            tracing::warn!(%reason, "somebody handed on a statement that does not prove itself");
+        match self.hear_statement(bytes) {
+            Ok(Heard::News | Heard::Known) => {}
+            Ok(Heard::Older(older)) => {
+                self.reject(Rejected::Stale);
+                tracing::debug!(%older, "somebody handed on a policy that does not hold any more");
+            }
+            Err(reason) => {
+                self.reject(Rejected::Unauthorized);
+                tracing::warn!(%reason, "somebody handed on a statement that does not prove itself");
+            }
         }
     }
 
@@ -90,6 +112,10 @@ impl Shell {
                 tracing::info!("another authority takes the place of the one before; both are trusted");
             }
             Statement::Retired { .. } => tracing::info!("an authority has retired"),
+            Statement::PolicySet { version, name, .. } => {
+                tracing::info!(version, name, "a policy was set for the whole mesh");
+                self.policy_was_set();
+            }
         }
     }
 

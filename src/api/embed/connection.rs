@@ -138,7 +138,9 @@ impl Shared {
         }
         self.see(LOST);
         self.lock().take();
-        self.error(ErrorKind::ConnectionFailed, &error.to_string())
+        let is_denied = matches!(error, MessageError::Ended(_));
+        let kind = if is_denied { ErrorKind::Denied } else { ErrorKind::ConnectionFailed };
+        self.error(kind, &error.to_string())
     }
 
     fn error(&self, kind: ErrorKind, text: &str) -> Error {

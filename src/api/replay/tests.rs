@@ -1,6 +1,6 @@
 //! Files of recordings: whole, cut off, changed, made up, altered, and in part.
 
-use prunella_core::policy::{self, Action, Policy, Rule, RuleSet, Subjects, Verdict};
+use prunella_core::policy::{self, Document, Policy, Source};
 use prunella_core::recording::{CHUNK_HEAD_BYTES, Chunk, Entry, sealed};
 use prunella_core::wire::codec;
 use prunella_core::{Instant, PeerId};
@@ -9,10 +9,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::actors::recorder::{Recorder, RecorderSetup};
 
-fn rules(count: usize) -> policy::Input {
-    let services = std::collections::BTreeSet::new();
-    let rule = Rule { effect: Verdict::Allow, from: Subjects::Members, action: Action::Ping, services };
-    policy::Input::RulesLoaded(RuleSet { rules: vec![rule; count] })
+fn offered(bytes: usize) -> policy::Input {
+    policy::Input::Offered(Document::new(0, Source::File, "p.toml", vec![b'#'; bytes]))
 }
 
 /// A recording of a policy role that hears so many inputs; its run's directory.
@@ -22,7 +20,7 @@ fn recorded(home: &TempDir, file_bytes: u64, inputs: usize) -> PathBuf {
     let mut machine = Policy::default();
     let mut tape = recorder.begin("policy", &(), &mut machine, Instant::BOOT);
     for input in 0..inputs {
-        tape.record(&mut machine, Some(rules(input % 3)), Instant::from_millis(input as u64), &mut Vec::new());
+        tape.record(&mut machine, Some(offered(input % 3)), Instant::from_millis(input as u64), &mut Vec::new());
     }
     recorder.finish();
     assert_eq!(recorder.dropped(), 0);
@@ -145,14 +143,14 @@ fn one_altered_input_is_found_and_told() {
     let mut entry = Entry::decode(&whole[from + CHUNK_HEAD_BYTES..to]).unwrap();
     let Entry::Handled(handled) = &mut entry else { panic!("{entry:?}") };
     assert_eq!(handled.number, 5);
-    handled.heard = Some(codec::encode_plain(&rules(7)));
+    handled.heard = Some(codec::encode_plain(&offered(7)));
     fs::write(&file, [&whole[..from], &sealed(&entry.encode()), &whole[to..]].concat()).unwrap();
 
     let report = all(&run).unwrap();
     assert!(!report.is_same());
     let [found] = &report.divergences[..] else { panic!("{report:?}") };
     assert_eq!((found.role.as_str(), found.entry, found.number, found.at_ns), ("policy", 6, 5, 4_000_000));
-    assert!(found.input.contains("RulesLoaded") && found.effects[0].contains("Enforce"), "{found:?}");
+    assert!(found.input.contains("Offered") && found.effects[0].contains("Enforce"), "{found:?}");
     assert_ne!(found.then, found.now);
     assert_eq!(report.roles[0].same, 4);
 }
@@ -170,7 +168,7 @@ fn what_began_in_a_file_that_is_gone_is_not_played_and_that_is_said() {
 
     // Across two files that are both there, a life goes on.
     let home = tempfile::tempdir().unwrap();
-    let run = recorded(&home, 500, 15);
+    let run = recorded(&home, 1000, 15);
     let report = all(&run).unwrap();
     assert!(run.join("policy.000001.inputs").exists());
     assert_eq!((report.is_same(), report.roles[0].same), (true, 15));

@@ -20,6 +20,8 @@ impl Request {
             Request::SharedSet { key, value } => format!("shared set {key} ({} bytes)", value.len()),
             Request::SharedRemove { key } => format!("shared remove {key}"),
             Request::PolicyReload => "policy --reload".to_owned(),
+            Request::PolicySet { name, text, .. } if name.is_empty() && text.is_empty() => "policy unset".to_owned(),
+            Request::PolicySet { name, text, .. } => format!("policy set {name} ({} bytes)", text.len()),
             Request::KillActor { actor, how } => format!("kill {actor} ({how:?})").to_lowercase(),
             Request::Chaos(chaos::Order::Status) => return None,
             Request::Chaos(order) => {
@@ -44,6 +46,7 @@ impl Request {
             | Request::SharedGet { .. }
             | Request::SharedList { .. }
             | Request::Policy
+            | Request::PolicyExplain(_)
             | Request::Ledger { .. }
             | Request::LedgerLines { .. }
             | Request::LedgerVerify

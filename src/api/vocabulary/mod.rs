@@ -8,6 +8,7 @@ mod deed;
 mod incident;
 mod ledger;
 mod path;
+mod policy;
 mod region;
 mod response;
 
@@ -23,6 +24,7 @@ pub use ledger::{
     LedgerFinding, LedgerGlance, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerReport, WatchedLedger,
 };
 pub use path::{LaneInfo, PathInfo, PathLinkInfo, PathWhy};
+pub use policy::{PolicyAsked, PolicyInfo};
 pub use prunella_core::latency::LatencySummary;
 pub use region::{ClusterInfo, RegionHint, RegionsInfo};
 pub use response::Response;
@@ -156,6 +158,19 @@ pub enum Request {
     Policy,
     /// Read the policy file again; [`Response::Done`].
     PolicyReload,
+    /// Set a policy for the whole mesh; only an issuer can. [`Response::Done`] when it was said; each node compiles it
+    /// by itself.
+    PolicySet {
+        /// The file's name, whose end says how it is written; empty: every node goes back to its own file.
+        name: String,
+        /// The policy.
+        text: String,
+        /// Its version, higher than every one before; `None`: the next one.
+        #[serde(default)]
+        version: Option<u64>,
+    },
+    /// What the policy in force says to a request, by the facts that this node knows; [`Response::PolicyExplained`].
+    PolicyExplain(PolicyAsked),
     /// Make an actor fail, to see it come back (needs `chaos.allow = true`, except for `how: kill`); [`Response::Done`].
     KillActor {
         /// The actor's name as `actors` lists it, such as `gossip` or `peer/4f2a…`.
@@ -237,6 +252,9 @@ pub struct Status {
     /// This node's ledger.
     #[serde(default)]
     pub ledger: LedgerGlance,
+    /// A policy that was refused, and what was in force stays in force; `None`: all is well.
+    #[serde(default)]
+    pub policy_refused: Option<String>,
     /// When the certificate expires, in seconds since the Unix epoch.
     pub certificate_expires_unix: u64,
     /// Frames and packets by what became of them, and rejections by reason; ordered by name.

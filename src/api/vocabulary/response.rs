@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, ForwardInfo, HopInfo, IncidentInfo, LedgerInfo,
-    LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo, PeerInfo, RegionsInfo, ServiceInfo, SharedInfo,
-    SmokeInfo, Standing, Status,
+    LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo, PeerInfo, PolicyInfo, RegionsInfo, ServiceInfo,
+    SharedInfo, SmokeInfo, Standing, Status,
 };
 use crate::api::chaos;
 use crate::api::error::Error;
+use crate::api::policy::Explanation;
 
 /// What a node answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,12 +114,9 @@ pub enum Response {
         more: bool,
     },
     /// To [`Request::Policy`](super::Request::Policy).
-    Policy {
-        /// Where the rules were read from.
-        source: String,
-        /// The rules in force, in the order in which they are tried.
-        rules: Vec<String>,
-    },
+    Policy(PolicyInfo),
+    /// To [`Request::PolicyExplain`](super::Request::PolicyExplain).
+    PolicyExplained(Explanation),
     /// To [`Request::Ledger`](super::Request::Ledger).
     Ledger(LedgerInfo),
     /// To [`Request::LedgerLines`](super::Request::LedgerLines), in their order.

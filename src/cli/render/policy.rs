@@ -2,6 +2,7 @@
 
 use super::page::Page;
 use crate::api::policy::{Explanation, NearRule, PolicyCheck, PolicyTest, Refused};
+use crate::api::vocabulary::PolicyInfo;
 
 pub(in crate::cli) fn policy_check(check: &PolicyCheck) -> String {
     let mut page = Page::default();
@@ -47,8 +48,32 @@ pub(in crate::cli) fn policy_as_cedar(check: &PolicyCheck) -> String {
     page.into_text()
 }
 
+/// The policy in force at a node.
+pub(super) fn in_force(info: &PolicyInfo, page: &mut Page) {
+    let PolicyInfo { source, is_of_mesh, version, digest, rules, limits, streams, refused } = info;
+    match (is_of_mesh, version) {
+        (true, _) => page.line(&format!("version {version}, set for the whole mesh: {source} ({digest})")),
+        (false, 0) => page.line(&format!("from {source} ({digest})")),
+        (false, _) => page.line(&format!("from {source} ({digest}), as version {version} of the mesh's policy says")),
+    }
+    rules.iter().for_each(|rule| page.line(rule));
+    limits.iter().for_each(|limit| page.line(&format!("limit: {limit}")));
+    page.line("what no rule allows is denied; a deny wins, wherever it stands");
+    if *streams > 0 {
+        page.line(&format!("{} that peers opened", count(*streams, "stream")));
+    }
+    if let Some(refused) = refused {
+        page.line(&format!("REFUSED as a whole: {refused}"));
+    }
+}
+
 pub(in crate::cli) fn policy_explanation(explained: &Explanation) -> String {
     let mut page = Page::default();
+    explanation(explained, &mut page);
+    page.into_text()
+}
+
+pub(super) fn explanation(explained: &Explanation, page: &mut Page) {
     let Explanation { verdict, said, near, more, facts } = explained;
     page.line(&verdict.reason);
     for (rule, text) in verdict.rules.iter().zip(said) {
@@ -73,7 +98,6 @@ pub(in crate::cli) fn policy_explanation(explained: &Explanation) -> String {
         facts.incident,
         facts.trust_domain,
     ));
-    page.into_text()
 }
 
 pub(in crate::cli) fn policy_test(report: &PolicyTest) -> String {
@@ -97,4 +121,44 @@ fn picture(kind: &str, refused: &Refused, page: &mut Page) {
 
 fn count(number: usize, of: &str) -> String {
     if number == 1 { format!("1 {of}") } else { format!("{number} {of}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(info: &PolicyInfo) -> String {
+        let mut page = Page::default();
+        in_force(info, &mut page);
+        page.into_text()
+    }
+
+    #[test]
+    fn what_is_in_force_is_told_with_where_it_comes_from_and_what_was_refused() {
+        let file = PolicyInfo {
+            source: "/d/policy.toml".into(),
+            digest: "00ff".into(),
+            rules: vec!["rule 1: allow every member to ping".into()],
+            ..PolicyInfo::default()
+        };
+        let expected = "from /d/policy.toml (00ff)\nrule 1: allow every member to ping\n\
+                        what no rule allows is denied; a deny wins, wherever it stands\n";
+        assert_eq!(drawn(&file), expected);
+        let back = drawn(&PolicyInfo { version: 3, ..file.clone() });
+        assert!(back.starts_with("from /d/policy.toml (00ff), as version 3 of the mesh's policy says\n"), "{back}");
+        let mesh = PolicyInfo {
+            source: "p.toml".into(),
+            is_of_mesh: true,
+            version: 2,
+            limits: vec!["1 connections at once in all".into()],
+            streams: 1,
+            refused: Some("version 3, set for the whole mesh: p.toml:1:1: no".into()),
+            ..file
+        };
+        let text = drawn(&mesh);
+        assert!(text.starts_with("version 2, set for the whole mesh: p.toml (00ff)\n"), "{text}");
+        assert!(text.contains("limit: 1 connections at once in all\n"), "{text}");
+        let end = "1 stream that peers opened\nREFUSED as a whole: version 3, set for the whole mesh: p.toml:1:1: no\n";
+        assert!(text.ends_with(end), "{text}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Services, forwards, and the rules about them.
+//! Services and forwards.
 
 use super::called;
 use super::page::Page;
@@ -22,15 +22,6 @@ pub(super) fn list(services: &[ServiceInfo], forwards: &[ForwardInfo], page: &mu
         table.row([info.name.clone(), info.listen.to_string(), info.open.to_string(), info.total.to_string()]);
     }
     table.write(page, "");
-}
-
-pub(super) fn policy(source: &str, rules: &[String], page: &mut Page) {
-    page.line(&format!("from {source}"));
-    let width = rules.len().to_string().len();
-    for (i, rule) in rules.iter().enumerate() {
-        page.line(&format!("{:>width$}  {rule}", i + 1));
-    }
-    page.line("what no rule matches is denied");
 }
 
 #[cfg(test)]
@@ -57,12 +48,5 @@ FORWARD  LISTEN        OPEN  TOTAL
 web      127.0.0.1:80     1      9
 ";
         assert_eq!(page.into_text(), expected);
-    }
-
-    #[test]
-    fn rules_are_numbered() {
-        let mut page = Page::default();
-        policy("/d/policy.toml", &["allow * ping".to_owned()], &mut page);
-        assert_eq!(page.into_text(), "from /d/policy.toml\n1  allow * ping\nwhat no rule matches is denied\n");
     }
 }

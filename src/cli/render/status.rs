@@ -28,6 +28,9 @@ pub(super) fn glance(status: &Status, now_unix_ms: u64, page: &mut Page) {
         status.ledger.entries.map_or_else(|| "being restarted".to_owned(), |count| format!("{count} entries"));
     let trouble = status.ledger.trouble.as_ref().map_or_else(String::new, |trouble| format!("; TROUBLE: {trouble}"));
     fact(page, "ledger", format!("{entries}{trouble}"));
+    if let Some(refused) = &status.policy_refused {
+        fact(page, "policy", format!("REFUSED as a whole: {refused}"));
+    }
     fact(page, "certificate", certificate(status.certificate_expires_unix.saturating_mul(1000), now_unix_ms));
     if status.counters.is_empty() {
         return;
@@ -73,6 +76,7 @@ mod tests {
             converged: true,
             incidents_open: 0,
             ledger: LedgerGlance { entries: Some(12), trouble: None },
+            policy_refused: Some("p.toml:1:1: no".into()),
             certificate_expires_unix: 1_700_003_600,
             counters: [("forwarded".to_owned(), 7), ("no-path".to_owned(), 0)].into(),
         };
@@ -91,6 +95,7 @@ members       4 alive, 0 suspect, 0 down; a quorum within reach
 records       the same as at every neighbor
 incidents     0 open
 ledger        12 entries
+policy        REFUSED as a whole: p.toml:1:1: no
 certificate   valid until 2023-11-14 23:13:20Z (for 1 h 0 min)
 counters
   forwarded  7

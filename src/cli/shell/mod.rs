@@ -162,6 +162,7 @@ mod tests {
 
     use super::*;
     use crate::api::server::{Answer, Caller, Handler, Server};
+    use crate::api::vocabulary::PolicyInfo;
     use crate::api::{Request, Response};
 
     struct Pong;
@@ -170,7 +171,9 @@ mod tests {
         fn handle(&self, request: Request, _: Caller) -> Answer<'_> {
             Box::pin(async move {
                 match request {
-                    Request::Policy => Response::Policy { source: "memory".into(), rules: Vec::new() },
+                    Request::Policy => {
+                        Response::Policy(PolicyInfo { source: "memory".into(), ..PolicyInfo::default() })
+                    }
                     Request::PolicyReload => Response::Done,
                     _ => Response::Error { error: Error::new(ErrorKind::Denied, "not here") },
                 }
@@ -217,8 +220,7 @@ mod tests {
     fn a_script_is_performed_line_by_line_until_exit() {
         let (written, ended) = played("# a comment\n\npolicy --reload\npolicy --reload --json\npolicy\nexit\npeers\n");
         ended.unwrap();
-        let expected =
-            "the rules were read again\n{\n  \"response\": \"done\"\n}\nfrom memory\nwhat no rule matches is denied\n";
+        let expected = "the rules were read again\n{\n  \"response\": \"done\"\n}\nfrom memory ()\nwhat no rule allows is denied; a deny wins, wherever it stands\n";
         assert_eq!(written, expected);
     }
 

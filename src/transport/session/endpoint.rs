@@ -20,8 +20,11 @@ use prunella_core::{PeerId, Rejected};
 
 use crate::datapath::{Port, SESSION_INITIAL_MTU, SESSION_MTU_MAX, SESSION_RECEIVE_BYTES, SessionName};
 use crate::host::{Host, WallClock};
-use crate::security::{Credentials, Refused, SESSION_ALPN, authenticated_peer, quinn_client, quinn_server};
+use crate::security::{
+    Credentials, Refused, SESSION_ALPN, authenticated_peer, presented_chain, quinn_client, quinn_server,
+};
 use crate::transport::closing::Closing;
+use crate::transport::pass::Pass;
 use crate::transport::quic::{self, Door};
 
 use super::awaited::{Awaited, Overdue};
@@ -41,11 +44,14 @@ pub type RouteHook = Arc<dyn Fn(PeerId) -> Routing + Send + Sync>;
 
 /// Decides whether a peer may have a stream. Asked for every stream.
 pub trait Gate: Send + Sync + 'static {
-    /// Whether `from` may have what it asks for.
+    /// A peer has opened a session, and presented this chain: its certificate and its issuer's, DER.
+    fn met(&self, from: PeerId, chain: &[Vec<u8>]);
+
+    /// Whether `from` may have what it asks for, and what goes with the stream then.
     ///
     /// # Errors
-    /// The name of the rule that forbids it; it is told to the peer.
-    fn decide(&self, from: PeerId, request: &StreamOpen) -> Result<(), String>;
+    /// The name of the rule or limit that forbids it; it is told to the peer.
+    fn decide(&self, from: PeerId, request: &StreamOpen) -> Result<Pass, String>;
 }
 
 /// What the session endpoint is built from.
@@ -402,6 +408,7 @@ async fn answer(front: Arc<Front>, incoming: Incoming, permit: OwnedSemaphorePer
         Ok(_) => return Closing::Violation.close(&connection),
         Err(_) => return Refused::NoCertificate.close(&connection),
     };
+    front.gate.met(peer, &presented_chain(&connection));
     front.guests.enter(peer, connection.clone());
     let _hearing = front.notices.hear(peer, &connection);
     while let Ok((send, recv)) = connection.accept_bi().await {
@@ -419,15 +426,18 @@ impl Front {
     async fn receive(&self, from: PeerId, send: SendStream, recv: RecvStream) -> Result<(), Rejected> {
         let read = timeout(SESSION_TIMEOUT, Inbound::read(from, send, recv)).await;
         let inbound = read.map_err(|_| Rejected::Stale)??;
-        if let Err(rule) = self.gate.decide(from, inbound.request()) {
-            inbound.refuse(StreamRefusal::Denied { rule }).await;
-            return Ok(());
-        }
+        let inbound = match self.gate.decide(from, inbound.request()) {
+            Ok(pass) => inbound.with(pass),
+            Err(rule) => {
+                inbound.refuse(StreamRefusal::Denied { rule }).await;
+                return Ok(());
+            }
+        };
         let queue = match inbound.request() {
             StreamOpen::Service { .. } => &self.services,
             StreamOpen::Message => &self.messages,
             StreamOpen::Ping => {
-                if let Some((mut send, _)) = inbound.accept().await {
+                if let Some((mut send, ..)) = inbound.accept().await {
                     let _ = send.finish();
                 }
                 return Ok(());

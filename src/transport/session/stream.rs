@@ -8,6 +8,7 @@ use prunella_core::{PeerId, Rejected};
 
 use crate::transport::closing::told;
 use crate::transport::framing::{FramingError, MessageReader, framed};
+use crate::transport::pass::Pass;
 
 /// A stream that a peer opened and that policy allows: to be accepted or refused.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub struct Inbound {
     request: StreamOpen,
     send: SendStream,
     recv: RecvStream,
+    pass: Pass,
 }
 
 /// Why a stream could not be opened.
@@ -57,7 +59,7 @@ impl Inbound {
             Ok(None) | Err(_) => Err(Rejected::Malformed),
         };
         match request {
-            Ok(request) => Ok(Self { from, request, send, recv }),
+            Ok(request) => Ok(Self { from, request, send, recv, pass: Pass::free() }),
             Err(reason) => {
                 refuse(send, recv, StreamRefusal::Rejected { reason: reason.to_string() }).await;
                 Err(reason)
@@ -75,10 +77,15 @@ impl Inbound {
         &self.request
     }
 
-    /// Accepts it; `None` if the opener is gone.
-    pub async fn accept(mut self) -> Option<(SendStream, RecvStream)> {
+    /// Lets it in with this pass.
+    pub(super) fn with(self, pass: Pass) -> Self {
+        Self { pass, ..self }
+    }
+
+    /// Accepts it; `None` if the opener is gone. Keep the pass for as long as the stream is in use.
+    pub async fn accept(mut self) -> Option<(SendStream, RecvStream, Pass)> {
         self.send.write_all(&framed(&StreamReply::Accept.encode())).await.ok()?;
-        Some((self.send, self.recv))
+        Some((self.send, self.recv, self.pass))
     }
 
     /// Refuses it and tells why.

@@ -17,7 +17,7 @@ use crate::datapath::{Event, Port, Route};
 use crate::host::Machine;
 use crate::security::{Authority, Credentials, Issuer, IssuingKey, Token};
 use crate::transport::{
-    Admitter, Gate, Inbound, LinkEvent, LinkSetup, Links, RouteHook, Services, SessionSetup, Sessions,
+    Admitter, Gate, Inbound, LinkEvent, LinkSetup, Links, Pass, RouteHook, Services, SessionSetup, Sessions,
 };
 
 /// Waits for something that must happen.
@@ -71,13 +71,17 @@ impl Hold {
 struct DenyList(Arc<Mutex<BTreeSet<(PeerId, String)>>>);
 
 impl Gate for DenyList {
-    fn decide(&self, from: PeerId, request: &StreamOpen) -> Result<(), String> {
+    fn met(&self, _: PeerId, chain: &[Vec<u8>]) {
+        assert_eq!(chain.len(), 2, "a node's certificate and its issuer's");
+    }
+
+    fn decide(&self, from: PeerId, request: &StreamOpen) -> Result<Pass, String> {
         let asked = match request {
             StreamOpen::Service { name } => name.clone(),
             StreamOpen::Message => "message".to_owned(),
             StreamOpen::Ping => "ping".to_owned(),
         };
-        if self.0.lock().unwrap().contains(&(from, asked)) { Err("rule 7".to_owned()) } else { Ok(()) }
+        if self.0.lock().unwrap().contains(&(from, asked)) { Err("rule 7".to_owned()) } else { Ok(Pass::free()) }
     }
 }
 
@@ -165,7 +169,7 @@ impl Node {
             port: port.clone(),
             incarnation,
             accept: Box::new(move |peer| !refused.lock().unwrap().contains(peer)),
-            relays: Box::new(move |_| {
+            relays: Box::new(move |_, _| {
                 let hold = holding.lock().unwrap().take();
                 if let Some(hold) = hold {
                     hold.pass();
