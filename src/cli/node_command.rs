@@ -62,7 +62,7 @@ What the roles heard meanwhile is run again by `prunella replay`, if it was reco
     Forward(forward::Arguments),
     /// Write and read text that all nodes of the mesh share
     Shared(shared::Arguments),
-    /// Show the rules in force, or read them again; check, explain and test policy files without a node
+    /// Show and explain the policy in force, read it again, or set it for all nodes; check and test policy files
     Policy(policy::Arguments),
     /// List, check and renew certificates; revoke and reinstate nodes
     Cert(cert::Arguments),

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicyId, PolicySet,
     RestrictedExpression,
@@ -15,9 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{Facts, NodeFacts};
 use super::index::Index;
-use super::limits::Limits;
 use super::policy_file::{PolicyFile, Rule};
-use super::refused::Refused;
 use super::request::{Action, Request};
 use super::schema;
 use super::verdict_cache::VerdictCache;
@@ -61,19 +57,6 @@ impl Engine {
     pub fn new(policy: PolicyFile, me: PeerId) -> Self {
         let index = Index::of(&policy.rules);
         Self { me, rules: policy.rules, index, authorizer: Authorizer::new(), cache: VerdictCache::empty() }
-    }
-
-    /// Puts the policy in `file` in the place of the one in force, for the same node, and gives its limits. Whoever is
-    /// deciding goes on with the one that it has.
-    ///
-    /// # Errors
-    /// [`Refused`] says where and why; what was in force stays in force then.
-    pub fn reload(in_force: &ArcSwap<Self>, file: &Path) -> Result<Limits, Refused> {
-        let policy = PolicyFile::read(file)?;
-        let limits = policy.limits.clone();
-        let me = in_force.load().me;
-        in_force.store(Arc::new(Self::new(policy, me)));
-        Ok(limits)
     }
 
     /// The rules in force.

@@ -37,6 +37,9 @@ async fn a_wrong_policy_is_told_by_place_and_never_read_as_consent() {
     ] {
         fs::write(node.dir.join("policy.toml"), text).unwrap();
         node.run(&["policy", "--reload"]).await.fails(1, fragments);
+        let shown = node.run(&["policy", "show"]).await.ok();
+        assert!(shown.contains("to connect") && shown.contains("REFUSED as a whole: "), "{shown}");
+        assert!(node.run(&["status"]).await.ok().contains("REFUSED as a whole: "));
         mesh.nodes[0].run(&["ping", "n1"]).await.ok();
     }
     fs::write(node.dir.join("policy.toml"), "").unwrap();

@@ -101,6 +101,24 @@ async fn a_stream_ends_when_a_certificate_is_too_old() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_carries_nothing_for_whom_it_denies_that_by_now() {
+    let mesh = Mesh::found(Plan::star(3)).await;
+    let (relay, user, provider) = (&mesh.nodes[0], &mesh.nodes[1], &mesh.nodes[2]);
+    user.ping(&provider.peer).await.unwrap();
+    let policies = [OPEN_POLICY.replace("action = \"relay\"", "action = \"message\""), OPEN_POLICY.to_owned()];
+    for (policy, reaches) in policies.into_iter().zip([false, true]) {
+        fs::write(relay.dir.join("policy.toml"), policy).unwrap();
+        relay.done(&Request::PolicyReload).await;
+        until(&format!("{reaches}: n1 reaches n2"), 2 * PATIENCE, async || {
+            let told = user.ping(&provider.peer).await;
+            if told.is_ok() == reaches { Ok(()) } else { Err(format!("{told:?}")) }
+        })
+        .await;
+        relay.ping(&provider.peer).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_limits_of_a_policy_hold_at_the_gate_and_are_told_by_name() {
     let mesh = Mesh::found(Plan::pair()).await;
     let (user, provider) = (&mesh.nodes[0], &mesh.nodes[1]);

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use arc_swap::ArcSwap;
-use prunella::policy::{Engine, PolicyFile};
-use prunella_core::PeerId;
+use prunella::policy::PolicyFile;
 use prunella_core::rng::Rng;
 
 use crate::policy_file;
@@ -61,7 +59,7 @@ fn the_examples_in_toml_and_in_yaml_compile_to_the_same() {
 }
 
 #[test]
-fn a_bad_file_is_shown_with_a_caret_and_changes_nothing() {
+fn a_bad_file_is_shown_with_a_caret() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("p.toml");
     std::fs::write(&file, "[[rule]]\neffect = \"allow\"\nfrom = [\"bob\"]\naction = \"ping\"\n").unwrap();
@@ -72,14 +70,6 @@ fn a_bad_file_is_shown_with_a_caret_and_changes_nothing() {
     let (code, json) = told(&policy(&["check", name, "--json"]));
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, &json["refused"]["line"], &json["rules"]), (Some(1), &3.into(), &serde_json::json!([])));
-    let in_force = ArcSwap::from_pointee(Engine::new(PolicyFile::default(), PeerId::from_public_key([1; 32])));
-    let rules = || in_force.load().rules().len();
-    assert!(
-        Engine::reload(&in_force, &root().join("config/policy.conditions.toml")).unwrap().all.connections.is_some()
-    );
-    assert_eq!(rules(), 4);
-    assert!(Engine::reload(&in_force, &file).is_err());
-    assert_eq!(rules(), 4, "what was in force is in force");
     let asked = policy(&["explain", name, "--from", SOMEBODY, "--action", "ping"]);
     let said = String::from_utf8(asked.stderr.clone()).unwrap();
     assert!(asked.status.code() == Some(1) && said.contains("p.toml:3:1: `from` is wrong"), "{said}");

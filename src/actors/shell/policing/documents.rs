@@ -9,7 +9,7 @@ use prunella_core::policy::{Document, Policy, Source};
 use prunella_core::wire::codec;
 use prunella_core::wiring::Route;
 use prunella_core::{Rejected, policy};
-use prunella_storage::{Batch, Store, Tree};
+use prunella_storage::{Batch, Entry, Store, Tree};
 
 use super::{Count, InForce, RefusedDocument, lock};
 use crate::actors::driver::Newborn;
@@ -185,7 +185,7 @@ impl Shell {
     }
 
     /// What a new store should hold of it.
-    pub(in crate::actors::shell) fn policy_to_keep(&self) -> Option<(Tree, (Vec<u8>, Vec<u8>))> {
+    pub(in crate::actors::shell) fn policy_to_keep(&self) -> Option<(Tree, Entry)> {
         let in_force = self.policing.in_force();
         let is_set = in_force.document.source == Source::Mesh;
         is_set.then(|| (Tree::Meta, (KEY.to_vec(), codec::encode_plain(&in_force.document))))

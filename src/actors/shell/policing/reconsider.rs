@@ -16,6 +16,7 @@ pub async fn keep_judging(shell: Arc<Shell>) {
     let policing = &shell.policing;
     loop {
         tokio::select! {
+            biased;
             () = policing.told.notified() => {
                 shell.offer_what_was_set();
                 continue;
