@@ -182,7 +182,9 @@ mod tests {
     #[test]
     fn the_time_of_the_first_change_is_kept_until_somebody_asks() {
         let standing = Standing::default();
-        [3, 5].map(|at| standing.has_changed(Instant::from_millis(at)));
+        for at in [3, 5] {
+            standing.has_changed(Instant::from_millis(at));
+        }
         assert_eq!(standing.take_changed_at(), Some(Instant::from_millis(3)));
         assert_eq!(standing.take_changed_at(), None);
         assert_eq!(standing.changes.load(Ordering::Relaxed), 2);
