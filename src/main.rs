@@ -1,13 +1,15 @@
 //! The program: everything but the simulator is in the library.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use mimalloc::MiMalloc;
 use prunella::cli::{
-    self, FailedSeed, GossipPreset, GossipProgress, GossipSpread, ScenarioStory, Simulated, Simulation, Simulators,
-    Watch,
+    self, AttackOutcome, FailedSeed, GossipPreset, GossipProgress, GossipSpread, ScenarioStory, Simulated, Simulation,
+    Simulators, Watch,
 };
+use prunella_sim::attack::{self, Attack, Outcome, Size};
 use prunella_sim::scenario::Scenario;
 use prunella_sim::{Options, scale};
 
@@ -17,7 +19,7 @@ use prunella_sim::{Options, scale};
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    cli::main(Simulators { worlds: simulate, gossip, presets, scenario })
+    cli::main(Simulators { worlds: simulate, gossip, presets, scenario, attacks })
 }
 
 fn simulate(simulation: &Simulation, watch: &mut dyn Watch) -> Simulated {
@@ -46,6 +48,26 @@ fn simulate(simulation: &Simulation, watch: &mut dyn Watch) -> Simulated {
 fn scenario(script: &str) -> Result<ScenarioStory, String> {
     let story = Scenario::parse(script).map_err(|mistake| mistake.to_string())?.play();
     Ok(ScenarioStory { text: story.to_string(), lines: story.lines, failures: story.failures })
+}
+
+fn attacks([honest, attackers]: [u16; 2], seed: u64, told: &mut dyn FnMut(&str, Option<AttackOutcome>) -> bool) {
+    let size = Size { honest: honest.into(), attackers: attackers.into(), seed, ..Size::default() };
+    let head = Outcome::head();
+    let mut goes_on = told(&head, None);
+    for attack in Attack::ALL {
+        if !goes_on {
+            break;
+        }
+        let outcome = attack::run(attack, size);
+        let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+        let json = serde_json::json!({
+            "attack": attack.name(), "delivered": outcome.delivered, "expected": outcome.expected,
+            "p50_ms": ms(outcome.p50), "p99_ms": ms(outcome.p99), "max_ms": ms(outcome.max),
+            "held": outcome.held(),
+            "countered": outcome.countered.iter().map(|(what, count)| (*what, *count)).collect::<BTreeMap<_, _>>(),
+        });
+        goes_on = told(&head, Some(AttackOutcome { text: outcome.to_string(), json, held: outcome.held() }));
+    }
 }
 
 fn presets() -> Vec<GossipPreset> {

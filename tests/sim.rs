@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use prunella_sim::attack::{self, Attack, Outcome, Size};
 use prunella_sim::scenario::{self, Scenario};
 use prunella_sim::{Options, Report};
 
@@ -22,6 +23,29 @@ fn every_seed_that_ever_failed_passes() {
         include_str!("seeds.txt").lines().filter(|line| line.starts_with("--")).map(world).collect();
     assert!(!worlds.is_empty());
     demand(worlds);
+}
+
+/// As many members attack as are honest; `prunella sim --attacks` prints the same of a larger mesh.
+#[test]
+fn whatever_members_do_every_record_reaches_every_honest_node_in_time() {
+    let size = Size { honest: 10, attackers: 10, records: 10, places: 14, ..Size::default() };
+    let mut outcomes = on_all_threads(&Attack::ALL, |attack| Some(attack::run(*attack, size)));
+    outcomes.sort_by_key(|outcome| outcome.attack);
+    let table: Vec<String> = outcomes.iter().map(Outcome::to_string).collect();
+    let table = format!("{}\n{}", Outcome::head(), table.join("\n"));
+    println!("{table}");
+    assert_eq!(outcomes.len(), Attack::ALL.len());
+    assert!(outcomes.iter().all(Outcome::held), "{table}");
+}
+
+/// More attackers than places, and all of them dial before anybody else can: without a door that draws, some honest nodes
+/// find every door shut and hear nothing.
+#[test]
+fn attackers_who_come_first_shut_nobody_out() {
+    let size = Size { honest: 14, attackers: 14, records: 7, places: 16, ..Size::default() };
+    let outcome = attack::run(Attack::Dawn, size);
+    println!("{}\n{outcome}", Outcome::head());
+    assert!(outcome.held(), "{outcome}");
 }
 
 /// Each file of `tests/scenarios` holds a script and the story that came of it. `REWRITE=1` writes the stories anew, for

@@ -21,6 +21,7 @@
 pub mod analysis;
 pub mod broadcast;
 pub mod clusters;
+pub mod door;
 pub mod executor;
 pub mod frame;
 pub mod gossip;

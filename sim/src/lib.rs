@@ -25,6 +25,7 @@
 //! [`Bug`] plants a bug in the shell, and `prunella_core::planted` one in the core, so that the tests can see that the
 //! oracles fail when they should.
 
+pub mod attack;
 mod churn;
 mod config;
 mod connections;

@@ -275,7 +275,7 @@ fn open_transport(
         port: Arc::clone(&shell.port),
         host: Arc::clone(&shell.host),
         incarnation: shell.host.random_u64(),
-        accept: Box::new(move |peer| welcome.upgrade().is_some_and(|shell| shell.roster.welcomes(peer))),
+        accept: Box::new(move |peer| welcome.upgrade().is_some_and(|shell| shell.roster.lets_in(peer))),
         relays: Box::new(move |peer, chain| relays.upgrade().is_some_and(|shell| shell.relays_for(peer, chain))),
         messages_per_second: shell.config.gossip.messages_per_second,
         admitter,

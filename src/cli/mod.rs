@@ -42,6 +42,7 @@ mod session;
 mod shared;
 mod shell;
 mod sim;
+mod sim_attacks;
 mod sim_gossip;
 mod sim_scenario;
 mod status;
@@ -64,6 +65,7 @@ use node_command::NodeCommand;
 use output::Output;
 use session::Session;
 pub use sim::{FailedSeed, Simulate, Simulated, Simulation, Simulators, Watch};
+pub use sim_attacks::{AttackOutcome, RunAttacks};
 pub use sim_gossip::{GossipPreset, GossipProgress, GossipSpread, SimulateGossip};
 pub use sim_scenario::{PlayScenario, ScenarioStory};
 

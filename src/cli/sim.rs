@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::interruption::Interruption;
 use super::output::Output;
 use super::progress::Progress;
+use super::sim_attacks::{self, RunAttacks};
 use super::sim_gossip::{self, GossipPreset, SimulateGossip};
 use super::sim_scenario::{self, PlayScenario};
 
@@ -77,6 +78,8 @@ pub struct Simulators {
     pub presets: fn() -> Vec<GossipPreset>,
     /// A script of what goes wrong when.
     pub scenario: PlayScenario,
+    /// Members that attack gossip.
+    pub attacks: RunAttacks,
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +113,20 @@ pub(super) struct Arguments {
         conflicts_with_all = ["seed", "seeds", "first_seed", "nodes", "seconds", "minutes", "gossip"]
     )]
     scenario: Option<PathBuf>,
+    /// Let members with good certificates attack gossip in each of the known ways instead, among so many honest nodes, and
+    /// print what was delivered
+    #[arg(
+        long,
+        value_name = "HONEST",
+        num_args = 0..=1,
+        default_missing_value = "40",
+        value_parser = clap::value_parser!(u16).range(6..=400),
+        conflicts_with_all = ["seeds", "first_seed", "nodes", "seconds", "minutes", "gossip", "scenario"]
+    )]
+    attacks: Option<u16>,
+    /// How many attackers there are [default: as many as honest nodes]
+    #[arg(long, requires = "attacks", value_parser = clap::value_parser!(u16).range(1..=400))]
+    attackers: Option<u16>,
 }
 
 const AFTER_HELP: &str = "\
@@ -119,11 +136,16 @@ An interrupt (Ctrl-C) ends the run with the summary so far and exit code 130; a 
 Examples:
   prunella sim --seeds 200 --nodes 6 --seconds 3
   prunella sim --seed 7
-  prunella sim --gossip 1k";
+  prunella sim --gossip 1k
+  prunella sim --attacks";
 
 pub(super) fn run(arguments: &Arguments, simulators: Simulators, output: &mut Output) -> Result<(), Failure> {
     if let Some(file) = &arguments.scenario {
         return sim_scenario::run(file, simulators.scenario, output);
+    }
+    if let Some(honest) = arguments.attacks {
+        let attackers = arguments.attackers.unwrap_or(honest);
+        return sim_attacks::run([honest, attackers], arguments.seed.unwrap_or(1), simulators.attacks, output);
     }
     let Some(preset) = arguments.gossip.as_deref() else {
         return run_worlds(&arguments.simulation(), simulators.worlds, output);

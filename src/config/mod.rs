@@ -87,7 +87,7 @@ pub struct Neighbors {
     pub target: usize,
     /// Whom it chooses for them.
     pub selection: Strategy,
-    /// Links that the node accepts at most.
+    /// Links that the node has at most; as many as `target`, but at most half of them, are for its own choices.
     pub max: usize,
     /// The least time between two exchanges of a far neighbor for a near node, in seconds; 0: never.
     pub rebalance_every_s: u64,

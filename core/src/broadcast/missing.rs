@@ -28,19 +28,21 @@ impl<P: Copy + Ord, M: Copy + Ord> Missing<P, M> {
         self.0.len()
     }
 
-    /// Notes who has a message. If it is the first to say so, it is asked when `due`; whether an older announcement of
-    /// the same neighbor had to make room.
-    pub(super) fn announced(&mut self, message: M, by: P, now: Instant, due: Instant) -> bool {
-        let known = self.place(message);
-        if known.is_ok_and(|at| self.0[at].is_announced_by(by)) {
-            return false;
-        }
-        let crowded = self.make_room(by);
-        match self.place(message) {
-            Ok(at) => self.0[at].announcers.push((by, 0)),
-            Err(at) => {
-                let announcers = Vec::from([(by, 0)]);
-                self.0.insert(at, Entry { message, since: now, due, announcers });
+    /// Notes who has these messages, each of them once. Of a message that nobody has announced before, `by` is asked when
+    /// `due`; whether older announcements of the same neighbor had to make room.
+    pub(super) fn announced(&mut self, messages: &[M], by: P, now: Instant, due: Instant) -> bool {
+        let mut fresh: Vec<M> = messages.to_vec();
+        fresh.sort_unstable();
+        fresh.dedup();
+        fresh.retain(|message| !self.place(*message).is_ok_and(|at| self.0[at].is_announced_by(by)));
+        let crowded = self.make_room(by, fresh.len());
+        for message in fresh {
+            match self.place(message) {
+                Ok(at) => self.0[at].announcers.push((by, 0)),
+                Err(at) => {
+                    let announcers = Vec::from([(by, 0)]);
+                    self.0.insert(at, Entry { message, since: now, due, announcers });
+                }
             }
         }
         crowded
@@ -96,20 +98,26 @@ impl<P: Copy + Ord, M: Copy + Ord> Missing<P, M> {
         self.0.capacity() * size_of::<Entry<P, M>>() + announcers * size_of::<(P, u8)>()
     }
 
-    /// Takes a neighbor's oldest announcement back if its share is used up; whether that was so.
-    fn make_room(&mut self, by: P) -> bool {
-        if self.0.len() < MISSING_PER_NEIGHBOR_MAX {
+    /// Takes so many of a neighbor's oldest announcements back that there is room for `more` in its share; whether any had
+    /// to go. One pass over the table, however many come at once: a flood must not cost more than it says.
+    fn make_room(&mut self, by: P, more: usize) -> bool {
+        if self.0.len() + more <= MISSING_PER_NEIGHBOR_MAX {
             return false;
         }
-        let share = || self.0.iter().filter(|entry| entry.is_announced_by(by));
-        if share().count() < MISSING_PER_NEIGHBOR_MAX {
+        let share = self.0.iter().filter(|entry| entry.is_announced_by(by));
+        let mut oldest: Vec<(Instant, M)> = share.map(|entry| (entry.since, entry.message)).collect();
+        let excess = (oldest.len() + more).saturating_sub(MISSING_PER_NEIGHBOR_MAX).min(oldest.len());
+        if excess == 0 {
             return false;
         }
-        let oldest = share().min_by_key(|entry| entry.since).map(|entry| entry.message);
-        if let Some(at) = oldest.and_then(|message| self.place(message).ok()) {
-            self.0[at].announcers.retain(|(peer, _)| *peer != by);
-            self.drop_orphans();
+        oldest.sort_unstable();
+        oldest.truncate(excess);
+        for (_, message) in oldest {
+            if let Ok(at) = self.place(message) {
+                self.0[at].announcers.retain(|(peer, _)| *peer != by);
+            }
         }
+        self.drop_orphans();
         true
     }
 

@@ -158,15 +158,11 @@ impl<P: Copy + Ord, M: Copy + Ord> Broadcast<P, M> {
     ) -> Result<(), Rejected> {
         self.check(from, messages)?;
         let due = now + self.neighbors.patience() + GRAFT_MARGIN;
-        let mut crowded = false;
-        for message in messages {
-            if held(message) {
-                self.owed.retain(|owed| *owed != (from, *message));
-            } else {
-                crowded |= self.missing.announced(*message, from, now, due);
-            }
+        let (known, unknown): (Vec<M>, Vec<M>) = messages.iter().partition(|message| held(message));
+        if !known.is_empty() {
+            self.owed.retain(|(to, message)| *to != from || !known.contains(message));
         }
-        if crowded { Err(Rejected::OverLimit) } else { Ok(()) }
+        if self.missing.announced(&unknown, from, now, due) { Err(Rejected::OverLimit) } else { Ok(()) }
     }
 
     /// A neighbor asks for `messages` and for whatever comes; `held` tells which of them are held here. What is not held

@@ -25,6 +25,10 @@ pub(super) enum Event {
     Tick {
         host: usize,
     },
+    /// An attacker does what it does.
+    Act {
+        host: usize,
+    },
     /// A handshake would be complete.
     Dial {
         from: usize,
@@ -96,7 +100,11 @@ impl Event {
             | Event::PathEcho { to, .. }
             | Event::PathBroken { to, .. } => Some(*to),
             // What is sent again is sent by the transport of a host that may be held as well: the difference is small.
-            Event::Boot { .. } | Event::Die { .. } | Event::Transmit { .. } | Event::KeepAlive { .. } => None,
+            Event::Boot { .. }
+            | Event::Die { .. }
+            | Event::Act { .. }
+            | Event::Transmit { .. }
+            | Event::KeepAlive { .. } => None,
         }
     }
 }

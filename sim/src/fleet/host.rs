@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 
+use prunella_core::door::Door;
 use prunella_core::identity::Identity;
 use prunella_core::monitor::RTT_LIMIT;
 use prunella_core::node::{Adopted, Neighbor, Node, NodeConfig};
@@ -12,6 +13,7 @@ use prunella_core::rng::Rng;
 use prunella_core::wiring::{Command, Route};
 use prunella_core::{Instant, Label, LinkId, PeerId, monitor};
 
+use super::byzantine::{Behavior, Byzantine};
 use super::traffic::Traffic;
 use crate::config::{HEDGE_AFTER, LINK_PROBING, PATH_PROBING, PATHS, rebalancing};
 
@@ -23,6 +25,11 @@ pub(super) struct Host {
     /// Whom it dials and by whom it is dialed.
     pub(super) neighbors: BTreeSet<usize>,
     process: Option<Node>,
+    /// In place of a process: somebody who attacks.
+    pub(super) byzantine: Option<Box<Byzantine>>,
+    pub(super) door: Door,
+    /// With whom it deals no more.
+    pub(super) quarantined: BTreeSet<usize>,
     pub(super) wake_at: Option<Instant>,
     pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) routes: BTreeMap<PeerId, Way>,
@@ -56,6 +63,9 @@ impl Host {
             address: SocketAddr::from((Ipv4Addr::new(10, 0, high, low), 4600)),
             neighbors: BTreeSet::new(),
             process: None,
+            byzantine: None,
+            door: Door::new(index as u64),
+            quarantined: BTreeSet::new(),
             wake_at: None,
             links: BTreeMap::new(),
             routes: BTreeMap::new(),
@@ -102,6 +112,19 @@ impl Host {
         let peers = neighbors.iter().map(dialable).collect();
         let adopted = Adopted { unix_ms: unix_ms(now), next_incident: 1, peers, ..Adopted::default() };
         self.process = Some(Node::boot(self.identity.clone(), config, adopted, now, commands));
+    }
+
+    /// Lets an attacker run here instead of a process; with these hosts it wants links.
+    pub(super) fn corrupt(&mut self, behavior: Behavior, targets: Vec<usize>) {
+        let rng = Rng::from_seed(self.rng.next_u64());
+        self.byzantine = Some(Box::new(Byzantine::new(self.identity.clone(), behavior, targets, rng)));
+    }
+
+    /// Has a role for a neighbor that it did not know of, or finds by itself.
+    pub(super) fn meet(&mut self, peer: PeerId, address: SocketAddr, now: Instant, commands: &mut Vec<Command>) {
+        if let Some(node) = &mut self.process {
+            node.add_peer(peer, Neighbor { link: None, addresses: vec![address] }, now, commands);
+        }
     }
 
     /// Ends the process, at once and without a word.

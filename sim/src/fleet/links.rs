@@ -56,7 +56,7 @@ impl Fleet {
             let failed = Event::DialFailed { from, to };
             let next = if again < until { Event::Dial { from, to, until, attempt: attempt + 1 } } else { failed };
             self.queue.push(again.min(until), next);
-        } else if self.keeps_old(from, to, from) || self.keeps_old(to, from, from) {
+        } else if self.keeps_old(from, to, from) || self.keeps_old(to, from, from) || self.is_turned_away(from, to) {
             self.on_dial_failed(from, to);
         } else {
             self.connect(from, to);
@@ -89,12 +89,15 @@ impl Fleet {
             if let Some((old, _)) = self.hosts[host].link_to(peer) {
                 self.drop_link(host, old);
             }
+            self.introduce(host, peer);
             let label = self.hosts[host].label(peer);
             let link = LinkId(conn);
             self.hosts[host].links.insert(link, Link { peer, label, usable: true, preferred, carried: false });
-            let peer = self.hosts[peer].peer_id();
-            self.tell(host, Route::Peer(peer, peer::Input::LinkEstablished { link, label }));
+            let id = self.hosts[peer].peer_id();
+            self.tell(host, Route::Peer(id, peer::Input::LinkEstablished { link, label }));
         }
+        self.on_byzantine_linked(from, to);
+        self.on_byzantine_linked(to, from);
     }
 
     /// Ends this host's end of a link; the other learns of it by a single packet, or finds out by itself.
@@ -109,23 +112,33 @@ impl Fleet {
     pub(super) fn drop_link(&mut self, host: usize, link: LinkId) {
         let Some(gone) = self.hosts[host].links.remove(&link) else { return };
         self.conns.remove(&link.0);
+        if let Some(byzantine) = &mut self.hosts[host].byzantine {
+            byzantine.unlinked(gone.peer);
+        }
         let peer = self.hosts[gone.peer].peer_id();
         self.tell(host, Route::Peer(peer, peer::Input::LinkClosed { link }));
     }
 
     /// Puts a control message on the stream to a neighbor; without a link it is dropped, as by the real shell.
     pub(super) fn send_control(&mut self, from: usize, to: usize, control: &Control) {
-        let Some((link, _)) = self.hosts[from].link_to(to) else { return };
-        let Some(conn) = self.conns.get_mut(&link.0) else { return };
+        if self.send_bytes(from, to, Kind::of(control), codec::encode_message(control)) {
+            self.hosts[from].traffic.records.add(control);
+        }
+    }
+
+    /// As [`Self::send_control`], whatever the bytes mean; whether they are on their way.
+    pub(super) fn send_bytes(&mut self, from: usize, to: usize, kind: Kind, bytes: Vec<u8>) -> bool {
+        let Some((link, _)) = self.hosts[from].link_to(to) else { return false };
+        let Some(conn) = self.conns.get_mut(&link.0) else { return false };
         let side = conn.side(to);
         let stream = &mut conn.streams[side];
         if stream.waiting.len() >= STREAM_MESSAGES_MAX {
-            return;
+            return false;
         }
         let number = stream.first + stream.waiting.len() as u64;
-        stream.waiting.push_back((codec::encode_message(control), false));
-        self.hosts[from].traffic.records.add(control);
-        self.transmit(link.0, to, Kind::of(control), Part { number, attempt: 0 });
+        stream.waiting.push_back((bytes, false));
+        self.transmit(link.0, to, kind, Part { number, attempt: 0 });
+        true
     }
 
     /// Sends a message's packets; if they are lost, all of them are sent again after a while.
@@ -167,12 +180,20 @@ impl Fleet {
         if let Some((_, arrived)) = stream.waiting.get_mut(at as usize) {
             *arrived = true;
         }
-        let mut heard = Vec::new();
+        let (mut heard, mut read) = (Vec::new(), Vec::new());
+        let honest = self.hosts[to].byzantine.is_none();
         while stream.waiting.front().is_some_and(|(_, arrived)| *arrived) {
             let Some((bytes, _)) = stream.waiting.pop_front() else { break };
             stream.first += 1;
             let moment = Moment { now: self.now, unix_ms: unix_ms(self.now) };
-            heard.push(stream.gate.read(&bytes, moment, &mut self.known));
+            if honest {
+                heard.push(stream.gate.read(&bytes, moment, &mut self.known));
+            } else {
+                read.push(bytes);
+            }
+        }
+        if !honest {
+            return self.on_byzantine_heard(to, from, read);
         }
         let from = self.hosts[from].peer_id();
         for said in heard {

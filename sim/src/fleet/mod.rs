@@ -8,7 +8,9 @@
 //! handled in one burst. Control messages travel on reliable, ordered streams: a lost one comes later, and so does all
 //! behind it. Probes are datagrams. Handshakes take three one-way trips and are not counted as traffic.
 
+mod byzantine;
 mod event;
+mod guarded;
 mod host;
 mod links;
 mod network;
@@ -20,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use prunella_core::incident::Step;
 use prunella_core::membership::Status;
 use prunella_core::node::Node;
 use prunella_core::record::VerifiedCache;
@@ -27,6 +30,8 @@ use prunella_core::rng::Rng;
 use prunella_core::wiring::{Command, Route};
 use prunella_core::{Instant, PeerId, gossip, peer};
 
+pub use byzantine::{Behavior, Noise};
+pub use guarded::{Delivery, Doors};
 pub use network::{Condition, Latency, Network};
 pub use shape::{grid, plane};
 pub use traffic::{Count, Kind, Records, Traffic};
@@ -62,6 +67,10 @@ pub struct Fleet {
     known: VerifiedCache,
     verdicts: Vec<Verdict>,
     rejected: BTreeMap<String, u64>,
+    /// How many links a host lets come in; `None`: any number.
+    doors: Option<Doors>,
+    refused: u64,
+    deliveries: Vec<Delivery>,
     events: u64,
     rng: Rng,
 }
@@ -83,6 +92,9 @@ impl Fleet {
             known: VerifiedCache::with_room_for(KNOWN_PER_NODE * nodes),
             verdicts: Vec::new(),
             rejected: BTreeMap::new(),
+            doors: None,
+            refused: 0,
+            deliveries: Vec::new(),
             events: 0,
             rng,
         }
@@ -202,7 +214,7 @@ impl Fleet {
     }
 
     fn is_running(&self, host: usize) -> bool {
-        self.hosts[host].node().is_some()
+        self.hosts[host].node().is_some() || self.hosts[host].byzantine.is_some()
     }
 
     fn happen(&mut self, event: Event) {
@@ -212,6 +224,7 @@ impl Fleet {
             Event::Die { host } => self.hosts[host].kill(),
             Event::Wake { host } => self.on_wake(host),
             Event::Tick { host } => self.on_tick(host),
+            Event::Act { host } => self.on_act(host),
             Event::Dial { from, to, until, attempt } => self.on_dial(from, to, until, attempt),
             Event::DialFailed { from, to } => self.on_dial_failed(from, to),
             Event::Closed { at, link } => self.drop_link(at, link),
@@ -306,9 +319,15 @@ impl Fleet {
             Command::WithdrawRoute { destination } => {
                 self.hosts[host].routes.remove(&destination);
             }
+            Command::ServiceChanged { provider, name, exposed: true } if self.index.get(&provider) != Some(&host) => {
+                self.deliveries.push(Delivery { at: self.now, to: host, name });
+            }
+            Command::FindNeighbors => self.find_neighbors(host),
+            Command::Repair { step: Step::Quarantine { peer }, .. } => self.quarantine(host, peer),
             Command::MemberChanged(change) => {
-                let about = self.index[&change.peer];
-                self.verdicts.push(Verdict { at: self.now, by: host, about, status: change.to });
+                if let Some(about) = self.index.get(&change.peer).copied() {
+                    self.verdicts.push(Verdict { at: self.now, by: host, about, status: change.to });
+                }
             }
             // Stores are not simulated, and nothing else here depends on the rest.
             _ => {}

@@ -157,7 +157,7 @@ impl Shell {
         let Parts { config, credentials, host, clock, store, port, advertised, roster, journal, ledger, recorder } =
             parts;
         Self {
-            roster: Roster::new(&config, credentials.peer(), roster),
+            roster: Roster::new(&config, credentials.peer(), roster, host.random_u64()),
             policing: Policing::new(credentials.peer(), clock),
             config,
             credentials,

@@ -93,6 +93,20 @@ impl Shell {
         }
     }
 
+    /// There is a link: the neighbor is on the roster, as this node's choice or as a guest; a guest may have to go for it.
+    pub(super) fn take_in(&self, peer: PeerId, addresses: Vec<SocketAddr>, dialed: bool) {
+        if dialed {
+            self.roster.add(peer, addresses);
+        } else if let Some(guest) = self.roster.admit(peer, addresses) {
+            tracing::info!(peer = %guest.short(), "makes room for another guest");
+            // Forgotten first: the end of the link is then no news to anybody.
+            self.forget_neighbor(guest);
+            if let Some(living) = self.links().snapshot().iter().find(|living| living.peer == guest) {
+                self.links().close(living.link, MADE_ROOM);
+            }
+        }
+    }
+
     /// Wants no link with this node any more, now or after a restart.
     pub(super) fn forget_neighbor(&self, peer: PeerId) {
         self.roster.remove(&peer);
@@ -102,3 +116,6 @@ impl Shell {
         self.directory.deliver(Route::Peer(peer, peer::Input::Forgotten));
     }
 }
+
+/// Why the link to a guest ends.
+const MADE_ROOM: &str = "the place is another guest's";

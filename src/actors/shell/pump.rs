@@ -104,7 +104,7 @@ impl Shell {
                     return;
                 }
                 let addresses = if self.roster.addresses(&peer).is_empty() { vec![remote] } else { Vec::new() };
-                self.roster.add(peer, addresses);
+                self.take_in(peer, addresses, dialed);
                 self.remember_neighbor(peer);
                 self.directory.deliver(Route::Peer(peer, peer::Input::LinkEstablished { link, label }));
             }

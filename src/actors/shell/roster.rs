@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prunella_core::PeerId;
+use prunella_core::door::{Door, Place};
 use prunella_core::limits::{ADDRESSES_MAX, NEIGHBORS_MAX};
 
 use super::quarantine::Quarantine;
-use crate::config::MeshConfig;
+use crate::config::{MeshConfig, Neighbors};
 
 type StartPeer = Box<dyn Fn(PeerId) + Send + Sync>;
 type EndPeer = Box<dyn Fn(PeerId) + Send + Sync>;
@@ -24,7 +25,12 @@ pub struct Roster {
     me: PeerId,
     only: Vec<PeerId>,
     max: usize,
+    /// Of these, for nodes that came by themselves.
+    guests_max: usize,
+    door: Door,
     peers: Mutex<BTreeMap<PeerId, Vec<SocketAddr>>>,
+    /// Those on the roster that came by themselves: this node has not chosen them.
+    guests: Mutex<BTreeSet<PeerId>>,
     /// Who is not welcome, whatever else holds.
     pub quarantine: Arc<Quarantine>,
     /// Those who were asked to part, and have not answered.
@@ -33,25 +39,74 @@ pub struct Roster {
 }
 
 impl Roster {
-    pub(super) fn new(config: &MeshConfig, me: PeerId, peers: BTreeMap<PeerId, Vec<SocketAddr>>) -> Self {
-        let max = config.neighbors.max.min(NEIGHBORS_MAX);
-        let only = config.neighbors.peers.clone();
-        let (peers_wanted, quarantine) = (Mutex::default(), Arc::default());
-        let (asked, actors) = (Mutex::default(), Mutex::default());
-        let roster = Self { me, only, max, peers: peers_wanted, quarantine, asked, actors };
-        for (peer, addresses) in peers {
+    /// `peers` are those that the configuration names and those that are remembered; these come after those, and as
+    /// guests, because it is not known any more who chose whom. `seed` is drawn by this node alone.
+    pub(super) fn new(config: &MeshConfig, me: PeerId, peers: BTreeMap<PeerId, Vec<SocketAddr>>, seed: u64) -> Self {
+        let Neighbors { max, target, .. } = config.neighbors;
+        let max = max.min(NEIGHBORS_MAX);
+        let roster = Self {
+            me,
+            only: config.neighbors.peers.clone(),
+            max,
+            guests_max: max - target.min(max.div_ceil(2)),
+            door: Door::new(seed),
+            peers: Mutex::default(),
+            guests: Mutex::default(),
+            quarantine: Arc::default(),
+            asked: Mutex::default(),
+            actors: Mutex::default(),
+        };
+        let configured = |peer: &PeerId| roster.only.contains(peer) || config.bootstrap.iter().any(|b| b.peer == *peer);
+        let (chosen, remembered): (Vec<_>, Vec<_>) = peers.into_iter().partition(|(peer, _)| configured(peer));
+        for (peer, addresses) in chosen {
             roster.add(peer, addresses);
+        }
+        for (peer, addresses) in remembered {
+            roster.admit(peer, addresses);
         }
         roster
     }
 
-    /// Whether a link with this node is welcome.
+    /// Whether this node may choose that one, if it is not on the roster already.
     pub fn welcomes(&self, peer: &PeerId) -> bool {
         let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        *peer != self.me
-            && !self.quarantine.contains(peer)
-            && (self.only.is_empty() || self.only.contains(peer))
-            && (peers.contains_key(peer) || peers.len() < self.max)
+        self.may_be_linked(peer) && (peers.contains_key(peer) || peers.len() < self.max)
+    }
+
+    /// Whether somebody who knocks is let in: there is a place, or that of a guest who has to go for it.
+    pub fn lets_in(&self, peer: &PeerId) -> bool {
+        self.may_be_linked(peer) && (self.contains(peer) || self.place(peer) != Place::None)
+    }
+
+    fn may_be_linked(&self, peer: &PeerId) -> bool {
+        *peer != self.me && !self.quarantine.contains(peer) && (self.only.is_empty() || self.only.contains(peer))
+    }
+
+    /// Where the operator lists the neighbors, they share all places; otherwise some are kept for this node's choices.
+    fn place(&self, peer: &PeerId) -> Place {
+        let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        let chosen = self.len().saturating_sub(guests.len());
+        let most = if self.only.is_empty() { self.guests_max } else { self.max };
+        self.door.place(peer, guests.iter(), most.min(self.max.saturating_sub(chosen)))
+    }
+
+    /// A link with somebody who came by himself: he is on the roster from now on, if he is let in. Whoever had to go for
+    /// it is not any more, and is told to the caller, who closes that link.
+    pub fn admit(&self, peer: PeerId, addresses: Vec<SocketAddr>) -> Option<PeerId> {
+        if self.contains(&peer) || !self.lets_in(&peer) {
+            return None;
+        }
+        let evicted = match self.place(&peer) {
+            Place::Of(guest) => Some(guest),
+            Place::Free | Place::None => None,
+        };
+        if let Some(guest) = &evicted {
+            self.remove(guest);
+        }
+        if self.add(peer, addresses) {
+            self.guests.lock().unwrap_or_else(PoisonError::into_inner).insert(peer);
+        }
+        evicted
     }
 
     /// Wants a link with this node; ignored if it is not welcome. Known addresses stay unless new ones are given. True if
@@ -84,6 +139,7 @@ impl Roster {
     /// Wants no link with this node any more.
     pub fn remove(&self, peer: &PeerId) {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(peer);
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner).remove(peer);
         self.peers.lock().unwrap_or_else(PoisonError::into_inner).remove(peer);
     }
 
@@ -161,13 +217,13 @@ mod tests {
     fn with_a_list_only_the_listed_are_welcome() {
         let mut config = MeshConfig::default();
         config.neighbors.peers = vec![id(2)];
-        let roster = Roster::new(&config, id(1), BTreeMap::new());
+        let roster = Roster::new(&config, id(1), BTreeMap::new(), 1);
         assert!(roster.welcomes(&id(2)) && !roster.welcomes(&id(3)) && !roster.welcomes(&id(1)));
     }
 
     #[test]
     fn who_has_left_is_dialed_no_more_and_whoever_is_wanted_again_gets_another_actor() {
-        let roster = Roster::new(&MeshConfig::default(), id(1), BTreeMap::from([(id(2), vec![])]));
+        let roster = Roster::new(&MeshConfig::default(), id(1), BTreeMap::from([(id(2), vec![])]), 1);
         let story = std::sync::Arc::new(Mutex::new(String::new()));
         let (starts, ends) = (story.clone(), story.clone());
         roster.start_with(move |_| starts.lock().unwrap().push('+'), move |_| ends.lock().unwrap().push('-'));
@@ -185,7 +241,7 @@ mod tests {
 
     #[test]
     fn who_is_wanted_again_does_not_part_any_more() {
-        let roster = Roster::new(&MeshConfig::default(), id(1), BTreeMap::from([(id(2), vec![])]));
+        let roster = Roster::new(&MeshConfig::default(), id(1), BTreeMap::from([(id(2), vec![])]), 1);
         roster.asks_to_part(id(2));
         roster.add(id(2), vec![]);
         assert!(!roster.takes_leave(&id(2)));
@@ -195,7 +251,33 @@ mod tests {
     fn the_roster_is_bounded_but_keeps_whom_it_has() {
         let mut config = MeshConfig::default();
         config.neighbors.max = 2;
-        let roster = Roster::new(&config, id(1), BTreeMap::from([(id(2), vec![]), (id(3), vec![])]));
+        let roster = Roster::new(&config, id(1), BTreeMap::new(), 1);
+        assert!(roster.add(id(2), vec![]) && roster.add(id(3), vec![]));
         assert!(!roster.welcomes(&id(4)) && roster.welcomes(&id(3)));
+    }
+
+    /// A roster with room for four, one of which it has chosen: as many guests as there may be, and who is one of twenty.
+    #[test]
+    fn guests_never_take_the_places_for_own_choices_and_draw_for_theirs() {
+        let mut config = MeshConfig::default();
+        (config.neighbors.max, config.neighbors.target) = (4, 2);
+        let guests = |order: &mut dyn Iterator<Item = u8>| {
+            let roster = Roster::new(&config, id(1), BTreeMap::new(), 7);
+            roster.add(id(2), vec![]);
+            let mut evicted = 0;
+            for knocks in order {
+                let is_welcome = roster.lets_in(&id(knocks));
+                evicted += usize::from(roster.admit(id(knocks), vec![]).is_some());
+                assert_eq!(roster.contains(&id(knocks)), is_welcome);
+                assert!(roster.len() <= 3, "one place is left for a choice of its own");
+            }
+            assert!(roster.contains(&id(2)), "no guest takes the place of who was chosen");
+            assert!(roster.add(id(200), vec![]) && roster.len() == 4);
+            assert!(!roster.welcomes(&id(201)));
+            (roster.all(), evicted)
+        };
+        let (first, evicted) = guests(&mut (10..30));
+        assert!(evicted > 0, "somebody had to go");
+        assert_eq!(guests(&mut (10..30).rev()).0, first, "whoever comes first");
     }
 }
