@@ -4,6 +4,10 @@
 
 #[path = "../../fuzz/bodies/gossip.rs"]
 mod gossip;
+#[path = "../../fuzz/bodies/ledger.rs"]
+mod ledger;
+#[path = "corpus/ledgers.rs"]
+mod ledgers;
 #[path = "corpus/pushes.rs"]
 mod pushes;
 #[path = "../../fuzz/bodies/wire.rs"]
@@ -60,6 +64,24 @@ fn a_node_bears_whatever_its_neighbors_say() {
         let bytes = if round % 2 == 0 { bent(&files, &mut rng) } else { noise(&mut rng) };
         gossip::converse(&bytes);
         files.push(bytes);
+    }
+}
+
+/// As for the pushes, `REWRITE=1` writes what this build makes.
+#[test]
+fn every_reader_of_ledgers_answers_to_the_whole_corpus_and_to_bent_files() {
+    for (name, bytes) in ledgers::files() {
+        let path = folder("ledger").join(name);
+        if std::env::var_os("REWRITE").is_some() {
+            std::fs::write(&path, &bytes).expect("the corpus can be written to");
+        }
+        assert!(std::fs::read(&path).expect("the corpus is committed") == bytes, "{name}: see REWRITE above");
+        assert!(ledger::read(&bytes) >= 1, "{name} is read as what it is");
+    }
+    let files = corpus("ledger");
+    let mut rng = Rng::from_seed(3);
+    for _ in 0..20_000 {
+        ledger::read(&bent(&files, &mut rng));
     }
 }
 

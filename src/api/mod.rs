@@ -17,6 +17,7 @@ mod ledger_answers;
 mod line;
 mod logging;
 mod member_answers;
+pub mod memory;
 pub mod node;
 mod path_answers;
 pub mod policy;

@@ -1,5 +1,6 @@
 //! Founding a mesh, inviting to it, joining it.
 
+use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -49,7 +50,7 @@ pub struct InviteOptions {
 }
 
 /// How a mesh is joined.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct JoinOptions {
     /// The invitation.
     pub token: String,
@@ -59,6 +60,15 @@ pub struct JoinOptions {
     pub listen: Option<SocketAddr>,
     /// What other nodes are told to dial.
     pub advertise: Vec<SocketAddr>,
+}
+
+/// Without the invitation: whoever has it joins.
+impl fmt::Debug for JoinOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("JoinOptions");
+        shown.field("name", &self.name).field("listen", &self.listen).field("advertise", &self.advertise);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// A mesh that was joined.

@@ -1,5 +1,6 @@
 //! `prunella join`: joins a mesh with a token.
 
+use std::fmt;
 use std::io::{self, BufRead};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,7 +16,7 @@ use crate::api::{Error, ErrorKind};
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The token that `prunella invite` printed; `-` reads it from standard input, where no other user can see it
-    token: String,
+    token: Secret,
     /// The node's name for people
     #[arg(long, value_parser = parse::node_name)]
     name: Option<String>,
@@ -27,9 +28,25 @@ pub(super) struct Arguments {
     advertise: Vec<SocketAddr>,
 }
 
+/// A word that is not printed again.
+#[derive(Clone)]
+struct Secret(String);
+
+impl From<String> for Secret {
+    fn from(word: String) -> Self {
+        Self(word)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
 pub(super) async fn run(arguments: Arguments, dir: &Path, output: &mut Output) -> Result<(), Failure> {
     let Arguments { token, name, listen, advertise } = arguments;
-    let token = if token == "-" { read_token(io::stdin().lock())? } else { token };
+    let token = if token.0 == "-" { read_token(io::stdin().lock())? } else { token.0 };
     let joined = setup::join(dir, JoinOptions { token, name, listen, advertise })
         .await
         .map_err(|error| Failure::new("join the mesh", error))?;

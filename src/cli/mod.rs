@@ -58,6 +58,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::api::client::Client;
+use crate::api::memory;
 use crate::api::server::SOCKET_NAME;
 use crate::api::{Error, ErrorKind};
 use failure::Failure;
@@ -182,6 +183,9 @@ impl Cli {
         {
             return policy::offline(offline, output);
         }
+        // All that follow may hold keys or tokens. A program that starts nodes and must not leave any behind looks into
+        // them: the lab counts what they hold.
+        memory::keep_secret(matches!(&self.command, Command::Up(arguments) if arguments.has_parent()));
         let dir = self.global.dir.map_or_else(default_dir, Ok)?;
         let runtime = runtime(&self.command)?;
         let done = match self.command {

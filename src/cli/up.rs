@@ -20,6 +20,13 @@ pub(super) struct Arguments {
     exit_with_parent: bool,
 }
 
+impl Arguments {
+    /// Whether another program watches over this node.
+    pub(super) fn has_parent(&self) -> bool {
+        self.exit_with_parent
+    }
+}
+
 pub(super) async fn run(arguments: Arguments, dir: &Path) -> Result<(), Failure> {
     let options = RunOptions {
         config_file: arguments.config,

@@ -383,7 +383,7 @@ async fn connect(inner: &Inner, endpoint: &Endpoint, peer: PeerId, address: Sock
 }
 
 async fn accept(inner: Arc<Inner>, endpoint: Endpoint) {
-    let door = Door::new(endpoint);
+    let door = Door::proving(endpoint);
     while let Some((incoming, permit)) = door.next().await {
         tokio::spawn(answer(inner.clone(), incoming, permit));
     }

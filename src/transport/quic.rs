@@ -64,15 +64,26 @@ pub(super) fn protocol(connection: &Connection) -> Option<Vec<u8>> {
     connection.handshake_data()?.downcast::<HandshakeData>().ok()?.protocol
 }
 
-/// Where connections come in: bounds the handshakes in progress, and when many are, asks for proof of the address first.
+/// Where connections come in: bounds the handshakes in progress, and asks for proof of the address first: always, or when
+/// many are in progress.
 pub(super) struct Door {
     endpoint: Endpoint,
     handshakes: Arc<Semaphore>,
+    /// From so many free handshakes on an address need not be proven.
+    free_unproven: usize,
 }
 
 impl Door {
+    /// Under load addresses are proven first.
     pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)) }
+        Self { endpoint, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)), free_unproven: HANDSHAKES_MAX / 2 }
+    }
+
+    /// Every address is proven first (RFC 9000, section 8.1.2), at the price of a round trip. For an endpoint that anybody
+    /// can send to: quinn sends a whole datagram as long as anything is left of the three times that an unproven address
+    /// may get, which is more than three times in the end.
+    pub(super) fn proving(endpoint: Endpoint) -> Self {
+        Self { free_unproven: usize::MAX, ..Self::new(endpoint) }
     }
 
     /// The next connection to shake hands with, and the permit to hold as long as that takes; `None` once the endpoint
@@ -83,7 +94,7 @@ impl Door {
             let free = self.handshakes.available_permits();
             if free == 0 {
                 incoming.refuse();
-            } else if free < HANDSHAKES_MAX / 2 && incoming.may_retry() {
+            } else if free < self.free_unproven && incoming.may_retry() {
                 // Fails only for an address that is proven already, which was just ruled out.
                 let _ = incoming.retry();
             } else if let Ok(permit) = self.handshakes.clone().try_acquire_owned() {

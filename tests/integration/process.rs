@@ -133,8 +133,18 @@ impl Process {
 
     /// As [`Process::up`], with further arguments.
     pub(crate) fn up_with(dir: &Path, log: &Path, arguments: &[&str]) -> Self {
-        let file = File::options().create(true).append(true).open(log).unwrap();
+        Self::start(program(dir), log, arguments)
+    }
+
+    /// As [`Process::up`]; the whole process, with all that it is made of, logs what this says.
+    pub(crate) fn up_logging(dir: &Path, log: &Path, what: &str) -> Self {
         let mut command = program(dir);
+        command.env("RUST_LOG", what);
+        Self::start(command, log, &[])
+    }
+
+    fn start(mut command: Command, log: &Path, arguments: &[&str]) -> Self {
+        let file = File::options().create(true).append(true).open(log).unwrap();
         command.args(["up", "--exit-with-parent"]).args(arguments).stdin(Stdio::piped());
         let mut child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
         let stdin = child.stdin.take();

@@ -1,6 +1,7 @@
 //! The admission exchange: one request and one reply on a connection whose server was checked against the token's
 //! authority fingerprint, and whose client has no certificate yet.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use bincode::{Decode, Encode};
@@ -8,7 +9,7 @@ use bincode::{Decode, Encode};
 use crate::PeerId;
 
 /// What the joining host asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Admission {
     /// First certificate, against an invitation.
     Join {
@@ -28,6 +29,21 @@ pub enum Admission {
         /// As for `Join`, by the certificate's key.
         proof: Vec<u8>,
     },
+}
+
+/// Without the token: whoever has it joins.
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Admission::Join { public_key, .. } => {
+                f.debug_struct("Join").field("peer", &PeerId::from_public_key(*public_key)).finish_non_exhaustive()
+            }
+            Admission::Renew => f.write_str("Renew"),
+            Admission::Return { chain, .. } => {
+                f.debug_struct("Return").field("certificates", &chain.len()).finish_non_exhaustive()
+            }
+        }
+    }
 }
 
 /// What the inviter answers.

@@ -45,3 +45,22 @@ async fn under_load_addresses_are_proven_first_and_beyond_the_bound_nobody_is_an
     let (served, dialed) = soon(async { tokio::join!(incoming.into_future(), connecting) }).await;
     assert!(served.is_ok() && dialed.is_ok(), "whoever was let in is served");
 }
+
+#[tokio::test]
+async fn where_everybody_can_send_to_every_address_is_proven_first() {
+    let mesh = Mesh::new();
+    let (host, guest) = (mesh.credentials(1), mesh.credentials(2));
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = quinn::Endpoint::server(quinn_server(host.link_server()), loopback).unwrap();
+    let address = server.local_addr().unwrap();
+    let door = Door::proving(server);
+    let client = quinn::Endpoint::client(loopback).unwrap();
+    let config = quinn_client(guest.client(LINK_ALPN));
+    for _ in 0..3 {
+        let connecting = client.connect_with(config.clone(), address, &server_name(&host.peer())).unwrap();
+        let (incoming, _permit) = soon(door.next()).await.unwrap();
+        assert!(incoming.remote_address_validated(), "even though nothing else is going on");
+        let (served, dialed) = soon(async { tokio::join!(incoming.into_future(), connecting) }).await;
+        assert!(served.is_ok() && dialed.is_ok());
+    }
+}
