@@ -132,6 +132,18 @@ fn architecture_names_tests_that_exist() {
     }));
 }
 
+/// What the threat model claims is shown by tests that are there.
+#[test]
+fn the_threat_model_names_tests_that_exist() {
+    let functions: BTreeSet<String> = tree().iter().flat_map(function_names).collect();
+    let model = Source::read(&root().join("docs/threat-model.md"));
+    let named = named_in(&model.text, |_| true);
+    assert!(named.len() >= 40, "docs/threat-model.md names {} tests", named.len());
+    report(named.into_iter().filter(|(_, name)| !functions.contains(name)).map(|(line, name)| {
+        model.finding(line, "threat model", format!("no function of the tree is called `{name}`"))
+    }));
+}
+
 // ---- the rules ----
 
 /// Imports that point up, sideways to another actor, or to the crate's root.
@@ -278,11 +290,16 @@ fn dead_links(document: &Source, exists: impl Fn(&str) -> bool) -> Vec<Finding> 
 
 /// The tests named in the section "Invariants": words in back-quotes that read as a sentence.
 fn named_tests(text: &str) -> Vec<(usize, String)> {
+    named_in(text, |section| section == "## Invariants")
+}
+
+/// The words in backquotes that have the form of a test's name, in the sections whose headings are meant.
+fn named_in(text: &str, is_meant: impl Fn(&str) -> bool) -> Vec<(usize, String)> {
     let mut named = Vec::new();
-    let mut inside = false;
+    let mut inside = is_meant("");
     for (number, line) in text.lines().enumerate() {
         if line.starts_with("## ") {
-            inside = line == "## Invariants";
+            inside = is_meant(line);
         }
         let quoted = line.split('`').skip(1).step_by(2).filter(|_| inside);
         let sentences = quoted.filter(|word| {
