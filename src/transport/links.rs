@@ -383,7 +383,9 @@ async fn connect(inner: &Inner, endpoint: &Endpoint, peer: PeerId, address: Sock
 }
 
 async fn accept(inner: Arc<Inner>, endpoint: Endpoint) {
-    let door = Door::proving(endpoint);
+    // A host without threads lives in simulated time, where nobody makes addresses up. With proofs two runs of one seed
+    // there are not the same to the last datagram; why is not known yet.
+    let door = if inner.host.has_threads() { Door::proving(endpoint) } else { Door::new(endpoint) };
     while let Some((incoming, permit)) = door.next().await {
         tokio::spawn(answer(inner.clone(), incoming, permit));
     }
