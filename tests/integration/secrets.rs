@@ -75,7 +75,7 @@ async fn no_log_of_a_whole_node_holds_a_token_or_a_key() {
     mesh.nodes[0].run(&["ping", "n1"]).await.ok();
     let decoded: Token = token.parse().unwrap();
     let mut secrets = vec![
-        ("the token's text".to_owned(), token["prunella1-".len()..][..40].as_bytes().to_vec()),
+        ("the token's text".to_owned(), token.as_bytes()["prunella1-".len()..][..40].to_vec()),
         ("the token's signature".to_owned(), decoded.to_bytes()[decoded.to_bytes().len() - 32..].to_vec()),
     ];
     for node in &mesh.nodes {

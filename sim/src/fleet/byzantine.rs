@@ -136,9 +136,12 @@ impl Byzantine {
             Control::Reconcile(Message::Summary { root, items, .. }) if self.behavior.feigns => {
                 vec![(from, Control::Reconcile(Message::Summary { root, items, fresh: false }))]
             }
-            Control::Hello { .. } | Control::Prune | Control::Reconcile(_) | Control::Part | Control::Stay => {
-                Vec::new()
-            }
+            Control::Hello { .. }
+            | Control::Prune
+            | Control::Reconcile(_)
+            | Control::Part
+            | Control::Stay
+            | Control::Ledger(_) => Vec::new(),
         };
         said.into_iter().map(|(to, control)| (to, codec::encode_message(&control))).collect()
     }
