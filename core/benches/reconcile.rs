@@ -145,7 +145,9 @@ fn time_to_change(set: &mut ItemSet, rng: &mut Rng) {
         let others: Vec<ItemId> = items.iter().map(|_| random(rng)).collect();
         let mut each = items.iter().zip(&others);
         replaced.push(nanos_each(items.len(), || {
-            each.next().map(|(item, other)| set.replace(item, *other));
+            if let Some((item, other)) = each.next() {
+                set.replace(item, *other);
+            }
         }));
         let mut each = others.iter();
         removes.push(nanos_each(items.len(), || {
