@@ -51,7 +51,10 @@ impl Shell {
             who,
             // Where a file lies on this host is nobody else's business, and a copy of the node has the same ledger.
             from: policy.name.clone(),
-            change: format!("put in force: {rules} rules, version {} of the mesh", policy.version),
+            change: match policy.source {
+                Source::File => format!("{rules} rules put in force"),
+                Source::Mesh => format!("{rules} rules put in force, version {} of the mesh", policy.version),
+            },
         });
     }
 }
