@@ -381,6 +381,25 @@ fn a_ledger_that_does_not_know_its_own_last_hash_writes_and_signs_nothing() {
     assert_eq!(mesh.node(2).keeper.witness().proven(&id(1)).map(|head| head.head.size), Some(15));
 }
 
+/// What is lost of a history is no other history.
+#[test]
+fn a_node_that_has_lost_a_hash_proves_nothing_and_is_accused_of_nothing() {
+    let mut mesh = witnessed();
+    let mut log = mesh.node(1).log.clone();
+    for damaged in [3, 4] {
+        log[damaged] = None;
+    }
+    mesh.start(1, log);
+    let size = mesh.node(1).keeper.ledger().size();
+    let mut effects = Vec::new();
+    let prove = Input::Heard { from: id(2), message: Message::Prove { first: 5, second: size } };
+    let (now, node) = (mesh.now, mesh.nodes.get_mut(&id(1)).unwrap());
+    node.keeper.handle(prove, now, &mut effects);
+    assert_eq!(effects, []);
+    mesh.pass(60_000);
+    assert_eq!(mesh.found(2), []);
+}
+
 #[test]
 fn every_neighbor_vouches_for_the_head_that_it_has_seen() {
     let mesh = witnessed();
