@@ -38,7 +38,8 @@ pub enum Attack {
     CovertFlash,
     /// Attackers are there already when the mesh starts.
     Dawn,
-    /// All attackers are one machine: what one of them hears, all know at once.
+    /// Attackers crowd around a quarter of the nodes, promise there before everybody else, and do not deliver. Unlike those of
+    /// the evaluation, they share no memory.
     Colocation,
     /// Attackers send records with bad signatures, and bytes without a meaning.
     Invalid,
