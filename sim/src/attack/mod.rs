@@ -3,7 +3,7 @@
 //! The ten of the evaluation of gossipsub (Vyzovitis, Napora, McCormick, Dias, Psaras, "Gossipsub-v1.1 Evaluation
 //! Report", Protocol Labs, PL-TechRep-2020-001; the plans are in `libp2p/gossipsub-hardening`), and three more that its
 //! threat model names: invalid messages, replays and a flood. Honest nodes are whole nodes, as in [`crate::fleet`]; an
-//! attacker is a client of its own ([`Behavior`]).
+//! attacker is a client of its own (`Behavior`, in the fleet).
 //!
 //! What differs from there, because the meshes differ. Attackers need certificates here, so there are as many as
 //! somebody could get admitted, not thousands for free. Links are bounded, so attackers also take the places that others
