@@ -21,7 +21,8 @@ async fn what_matters_for_trust_is_written_down_with_who_did_it() {
         written(node, EventKind::Admitted, |entry| (&entry.subject, &entry.who) == (peer, &n0)).await;
     }
     written(node, EventKind::Started, |entry| entry.text == env!("CARGO_PKG_VERSION")).await;
-    written(node, EventKind::PolicyChanged, |entry| entry.text.starts_with("3 rules put in force")).await;
+    let policy = written(node, EventKind::PolicyChanged, |entry| entry.text.starts_with("3 rules put in force")).await;
+    assert_eq!(policy.from, "policy.toml", "where it lies on this host is nobody else's business");
 
     // Who commands is written down before it is done, and nothing secret is.
     node.run(&["policy", "--reload"]).await.ok();

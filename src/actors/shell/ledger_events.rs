@@ -1,5 +1,7 @@
 //! What is written into the ledger of what this node obeys: statements of the authority, and rules.
 
+use std::path::Path;
+
 use data_encoding::HEXLOWER;
 use prunella_core::ledger::Event;
 use prunella_core::policy::{Document, Source};
@@ -50,7 +52,7 @@ impl Shell {
             policy: policy.short_digest(),
             who,
             // Where a file lies on this host is nobody else's business, and a copy of the node has the same ledger.
-            from: policy.name.clone(),
+            from: Path::new(&policy.name).file_name().unwrap_or_default().to_string_lossy().into_owned(),
             change: match policy.source {
                 Source::File => format!("{rules} rules put in force"),
                 Source::Mesh => format!("{rules} rules put in force, version {} of the mesh", policy.version),
