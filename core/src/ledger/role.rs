@@ -6,6 +6,7 @@
 //! whose disk was set back says so itself.
 
 mod seen;
+mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::limits::{LEDGER_BATCH_MAX, LEDGER_ENTRIES_MAX, LEDGER_PENDING_MAX, LE
 use crate::signer::Signer;
 use crate::{Instant, Machine, PeerId};
 use seen::Seen;
+use telling::Telling;
 
 /// What the role may hear.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,10 +145,7 @@ pub struct Keeper {
     /// When writing is tried again, after it failed.
     retry_at: Option<Instant>,
     loaded: bool,
-    /// The size of the last head that was published.
-    published: u64,
-    /// When the next head may be published.
-    publish_at: Instant,
+    telling: Telling,
     /// Whether the hashes of all entries are known: otherwise nothing can follow them.
     is_known: bool,
     /// The largest head of this ledger that was heard before its log was.
@@ -171,14 +170,13 @@ impl Keeper {
         let signer = signer.into();
         Self {
             ledger: Ledger::new(signer.peer()),
+            telling: Telling::new(&signer.peer(), now),
             signer,
             early: Vec::new(),
             pending: Vec::new(),
             writing: 0,
             retry_at: None,
             loaded: false,
-            published: 0,
-            publish_at: now + LISTENS_FIRST,
             is_known: true,
             own_heard: None,
             rolled_back: false,
@@ -238,6 +236,7 @@ impl Keeper {
         }
         let Read { damaged, broken, is_known } = self.ledger.read(entries);
         self.is_known = is_known;
+        self.telling.adopt(self.ledger.size(), now);
         effects.push(Effect::ResyncWanted);
         if !damaged.is_empty() || broken.is_some() {
             let event = damage_event(&damaged, broken);
@@ -276,6 +275,7 @@ impl Keeper {
         let unix_ms = unix_ms + now.since(at).as_millis() as u64;
         let entry = self.ledger.next_after(self.pending.last().map(|last| &last.entry), &event, unix_ms);
         self.pending.push(Waiting { entry, ticket });
+        self.telling.note(&event, self.ledger.size() == 0, now);
         self.write(effects);
     }
 
@@ -303,20 +303,19 @@ impl Keeper {
         self.write(effects);
     }
 
-    /// Publishes the head, if it is another one than before and it is time.
+    /// Publishes the head, if it is time.
     fn publish(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        if !self.is_changed() || self.publish_at > now {
+        if self.publish_at().is_none_or(|at| at > now) {
             return;
         }
         let Some(head) = self.sign_head() else { return };
-        self.published = head.head.size;
-        self.publish_at = now + PUBLISH_EVERY;
+        self.telling.tell(head.head.size, self.pending.is_empty(), now);
         self.seen.begin(head.clone());
         effects.push(Effect::Publish(head));
     }
 
-    fn is_changed(&self) -> bool {
-        self.is_known && self.ledger.size() > self.published
+    fn publish_at(&self) -> Option<Instant> {
+        self.telling.deadline(self.ledger.size()).filter(|_| self.is_known)
     }
 
     fn on_head_heard(&mut self, heard: SignedHead, version: u64, now: Instant, effects: &mut Vec<Effect>) {
@@ -461,9 +460,8 @@ impl Machine for Keeper {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let publish = self.is_changed().then_some(self.publish_at);
         let asks = self.asked.values().map(|(at, _)| *at);
-        asks.chain(publish).chain(self.retry_at).min()
+        asks.chain(self.publish_at()).chain(self.retry_at).min()
     }
 }
 
@@ -484,10 +482,6 @@ fn damage_event(damaged: &[u64], broken: Option<Broken>) -> Event {
 
 /// How many damaged entries are named in one entry.
 const DAMAGED_NAMED_MAX: usize = 12;
-/// For how long a node listens what others have seen of its ledger before it publishes a head.
-const LISTENS_FIRST: Duration = Duration::from_secs(5);
-/// Time between two heads of one node: what happens in between is told together.
-const PUBLISH_EVERY: Duration = Duration::from_secs(2);
 /// When what could not be written is tried again.
 const WRITE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// When a neighbor that does not answer is asked again for a proof.

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use prunella_core::door::Door;
 use prunella_core::identity::Identity;
+use prunella_core::ledger::{self, Event};
 use prunella_core::monitor::RTT_LIMIT;
 use prunella_core::node::{Adopted, Neighbor, Node, NodeConfig};
 use prunella_core::pathfinder::{self, Way};
@@ -110,7 +111,15 @@ impl Host {
         let dialable =
             |(peer, address): &(PeerId, SocketAddr)| (*peer, Neighbor { link: None, addresses: vec![*address] });
         let peers = neighbors.iter().map(dialable).collect();
-        let adopted = Adopted { unix_ms: unix_ms(now), next_incident: 1, peers, ..Adopted::default() };
+        // A node that starts for the first time writes down which policy it has put in force.
+        let first = Event::PolicyChanged {
+            policy: "0123456789abcdef".to_owned(),
+            who: self.identity.peer().to_string(),
+            from: "policy.toml".to_owned(),
+            change: "1 rules put in force".to_owned(),
+        };
+        let ledger = ledger::Adopted { entries: Some(Vec::new()), waiting: BTreeMap::from([(0, first)]) };
+        let adopted = Adopted { unix_ms: unix_ms(now), next_incident: 1, peers, ledger, ..Adopted::default() };
         self.process = Some(Node::boot(self.identity.clone(), config, adopted, now, commands));
     }
 

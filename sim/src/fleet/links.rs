@@ -7,7 +7,7 @@ use prunella_core::gossip::{Gate, Moment, Said};
 use prunella_core::limits::{CONTROL_RATE_PER_SECOND, DIAL_TIMEOUT};
 use prunella_core::wire::{Control, codec};
 use prunella_core::wiring::Route;
-use prunella_core::{Instant, LinkId, gossip, peer};
+use prunella_core::{Instant, LinkId, gossip, ledger, peer};
 
 use super::Fleet;
 use super::event::Event;
@@ -202,8 +202,12 @@ impl Fleet {
                     let rejected = bad.into_iter().map(|reason| gossip::Input::Rejected { from, reason });
                     [gossip::Input::Heard { from, message }].into_iter().chain(rejected).collect()
                 }
+                Ok(Said::Ledger(message)) => {
+                    self.tell(to, Route::Ledger(ledger::Input::Heard { from, message }));
+                    Vec::new()
+                }
                 // No simulated node wants to part.
-                Ok(Said::Hello { .. } | Said::Parting(_) | Said::Ledger(_)) => Vec::new(),
+                Ok(Said::Hello { .. } | Said::Parting(_)) => Vec::new(),
                 Err(reason) => vec![gossip::Input::Rejected { from, reason }],
             };
             for input in inputs {

@@ -23,6 +23,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use prunella_core::incident::Step;
+use prunella_core::ledger::{self, Task};
 use prunella_core::membership::Status;
 use prunella_core::node::Node;
 use prunella_core::record::VerifiedCache;
@@ -268,7 +269,9 @@ impl Fleet {
             return;
         }
         self.queue.push(self.now + TICK_EVERY, Event::Tick { host });
-        self.tell(host, Route::Gossip(gossip::Input::Clock { unix_ms: host::unix_ms(self.now) }));
+        let unix_ms = host::unix_ms(self.now);
+        self.tell(host, Route::Gossip(gossip::Input::Clock { unix_ms }));
+        self.tell(host, Route::Ledger(ledger::Input::Clock { unix_ms }));
         let links = self.hosts[host].links.iter_mut();
         let carrying: Vec<_> =
             links.filter_map(|(id, link)| std::mem::take(&mut link.carried).then_some((*id, link.peer))).collect();
@@ -329,7 +332,15 @@ impl Fleet {
                     self.verdicts.push(Verdict { at: self.now, by: host, about, status: change.to });
                 }
             }
-            // Stores are not simulated, and nothing else here depends on the rest.
+            Command::Ledger(Task::WriteDown(event)) => {
+                self.tell(host, Route::Ledger(ledger::Input::Append { event, ticket: 0 }));
+            }
+            // Disks that neither fail nor forget, and take no time.
+            Command::Ledger(Task::Write { entries, .. }) => {
+                let size = entries.last().map_or(0, |last| last.index + 1);
+                self.tell(host, Route::Ledger(ledger::Input::Stored { size }));
+            }
+            // Other stores are not simulated, and nothing else here depends on the rest.
             _ => {}
         }
     }

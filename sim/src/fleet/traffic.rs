@@ -20,6 +20,8 @@ pub enum Kind {
     Summary,
     /// All else that finds out what differs.
     Sketch,
+    /// Proofs of ledgers, and who has seen which head.
+    Ledger,
     /// Acknowledgments by the transport.
     Ack,
     /// What keeps an idle connection alive, and its acknowledgment.
@@ -34,7 +36,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Push,
         Kind::Give,
         Kind::Announce,
@@ -42,6 +44,7 @@ impl Kind {
         Kind::Prune,
         Kind::Summary,
         Kind::Sketch,
+        Kind::Ledger,
         Kind::Ack,
         Kind::KeepAlive,
         Kind::Probe,
@@ -58,9 +61,8 @@ impl Kind {
             Control::Graft(_) => Kind::Graft,
             Control::Prune => Kind::Prune,
             Control::Reconcile(Message::Summary { .. }) => Kind::Summary,
-            Control::Hello { .. } | Control::Part | Control::Stay | Control::Ledger(_) | Control::Reconcile(_) => {
-                Kind::Sketch
-            }
+            Control::Ledger(_) => Kind::Ledger,
+            Control::Hello { .. } | Control::Part | Control::Stay | Control::Reconcile(_) => Kind::Sketch,
         }
     }
 
