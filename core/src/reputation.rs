@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::REPUTATIONS_MAX;
+use crate::membership::Votes;
 use crate::{Instant, PeerId, Rejected};
 
 /// A fault that counts. What is not listed here does not: stale and future records (whose clock is wrong?), replayed
@@ -153,6 +154,8 @@ pub struct TrustReport {
     pub score_permille: u16,
     /// The names of the faults that take something away from it.
     pub faults: Vec<String>,
+    /// How many of its neighbors believe it no more, if it is for that, and not for what this node has seen itself.
+    pub votes: Option<Votes>,
 }
 
 /// The faults of other nodes, at most [`REPUTATIONS_MAX`] nodes; the least blamed makes room.

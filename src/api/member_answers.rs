@@ -22,6 +22,7 @@ impl Answers {
             status: member.status.name().to_owned(),
             region: member.region,
             accusers: member.accusers,
+            distrusted_by: member.distrusted_by,
             reputation: member.score,
         };
         Ok(Standing {

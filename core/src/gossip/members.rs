@@ -8,7 +8,7 @@ use super::learn::Subject;
 use super::{Effect, Gossip};
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::membership::roster::Counts;
-use crate::membership::{Accusations, Membership, PartitionDetector, Status, Testimony};
+use crate::membership::{Accusations, Ballot, Membership, PartitionDetector, Status, Testimony, Votes};
 use crate::peer::LinkReport;
 use crate::record::{Body, Kind, NodeBody, RecordId};
 use crate::{Instant, PeerId};
@@ -19,6 +19,7 @@ pub(super) struct Members {
     me: PeerId,
     membership: Membership,
     accusations: Accusations,
+    ballot: Ballot,
     partition: PartitionDetector,
     /// When it was last judged what is said of members.
     judged: Option<Instant>,
@@ -37,6 +38,8 @@ pub struct MemberView {
     pub region: String,
     /// Who accuses it at present.
     pub accusers: Vec<PeerId>,
+    /// Which of its neighbors, of now or before, believe it no more.
+    pub distrusted_by: Vec<PeerId>,
     /// How far this node believes it, 0.0 to 1.0.
     pub score: f64,
 }
@@ -73,6 +76,7 @@ impl Members {
             me,
             membership: Membership::new(seed),
             accusations: Accusations::new(me, now),
+            ballot: Ballot::default(),
             partition: PartitionDetector::new(),
             judged: None,
             count_at: None,
@@ -121,6 +125,7 @@ impl Members {
     fn on_told(&mut self, origin: PeerId, version: u64, testimony: &Testimony, now: Instant) {
         // The tables have room for every record that may be held.
         let _ = self.membership.told(origin, version, testimony, now);
+        self.ballot.told(origin, &testimony.distrusted);
         if origin != self.me {
             self.accusations.told(origin, version, testimony, now);
         }
@@ -129,6 +134,7 @@ impl Members {
 
     fn on_links_gone(&mut self, origin: &PeerId, now: Instant) {
         self.membership.forgotten(origin, now);
+        self.ballot.forgotten(origin);
         self.accusations.forgotten(origin);
         self.count_at.get_or_insert(now + COUNT_DELAY);
     }
@@ -178,6 +184,7 @@ impl Gossip {
                 status,
                 region: membership.roster().region(&peer).unwrap_or_default().to_owned(),
                 accusers: membership.accusers(&peer),
+                distrusted_by: self.members.ballot.against(&peer),
                 score: self.score(&peer).sum,
             })
             .collect();
@@ -218,10 +225,14 @@ impl Gossip {
             members.count_at.get_or_insert(now + COUNT_DELAY);
             effects.push(Effect::MemberChanged(change));
         }
+        let verdicts: Vec<(PeerId, Option<Votes>)> = members.ballot.count(&members.membership);
         let counted = if members.count_at.is_some_and(|at| at <= now) { members.count(now) } else { None };
         let held = members.partition.wake(now);
         for event in counted.into_iter().chain(held) {
             effects.push(Effect::PartitionChanged { event, quorum: members.partition.quorum() });
+        }
+        for (peer, votes) in verdicts {
+            self.outvote(peer, votes, now, effects);
         }
         self.judge_neighbors();
         self.publish_links_soon(now, effects);

@@ -36,6 +36,8 @@ pub(super) struct OwnLinks {
     hasty_until: Instant,
     accused: Vec<PeerId>,
     refuted: Vec<Refuted>,
+    /// Neighbors, of now or before, that are believed no more.
+    distrusted: Vec<PeerId>,
     /// An accusation must be said again, though it is the same.
     restated: bool,
     /// When they may be told for the first time.
@@ -125,6 +127,11 @@ impl OwnLinks {
         self.relapsed.retain(|peer, _| accused.binary_search(peer).is_ok());
         (self.accused, self.refuted) = (accused, refuted);
         self.restated = restated;
+    }
+
+    /// Takes over which neighbors, of now or before, this node believes no more.
+    pub(super) fn distrust(&mut self, distrusted: impl Iterator<Item = PeerId>) {
+        self.distrusted = distrusted.take(LINKS_PER_NODE_MAX).collect();
     }
 
     /// Whether it is time to tell something; to be asked after every change.
@@ -232,7 +239,7 @@ impl OwnLinks {
         let accused = self.accused.iter().copied().take(LINKS_PER_NODE_MAX);
         let (failing, silent) = accused.partition(|peer| self.is_proven(peer));
         let refuted = self.refuted.iter().copied().take(LINKS_PER_NODE_MAX).collect();
-        JudgmentsBody { silent, failing, refuted }
+        JudgmentsBody { silent, failing, refuted, distrusted: self.distrusted.clone() }
     }
 
     /// Neighbors of which the judgments say something else than was told, and those of which it is to be said again; some
@@ -243,7 +250,8 @@ impl OwnLinks {
         let silent = difference(&told.silent, &now.silent);
         let failing = difference(&told.failing, &now.failing);
         let refuted = difference(&told.refuted, &now.refuted).map(|refuted| &refuted.accuser);
-        silent.chain(failing).chain(refuted).chain(restated).copied().collect()
+        let distrusted = difference(&told.distrusted, &now.distrusted);
+        silent.chain(failing).chain(refuted).chain(distrusted).chain(restated).copied().collect()
     }
 
     /// Neighbors to which the links are up, or under other labels, than was told. Of links to silent neighbors the

@@ -125,5 +125,6 @@ impl Gossip {
 }
 
 fn accuses(proven: &ProvenRecord) -> bool {
-    matches!(&proven.record.body, Body::Judgments(body) if !(body.silent.is_empty() && body.failing.is_empty()))
+    let Body::Judgments(body) = &proven.record.body else { return false };
+    [&body.silent, &body.failing, &body.distrusted].into_iter().any(|accused| !accused.is_empty())
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::*;
 use crate::identity::Identity;
 use crate::ledger::{Event, Ledger};
+use crate::membership::Votes;
 use crate::peer::LinkState;
 use crate::record::Body;
 use crate::record::ProvenRecord;
@@ -51,7 +52,7 @@ impl Mesh {
                 continue;
             }
             self.arrive -= 1;
-            let (message, bad) = verify(control, UNIX_MS).unwrap();
+            let (message, bad) = verify(control, UNIX_MS + self.now.as_millis()).unwrap();
             assert!(bad.is_empty());
             let mut effects = Vec::new();
             let input = Input::Heard { from, message };
@@ -622,4 +623,41 @@ fn who_is_believed_no_more_is_told_once_and_again_when_that_is_forgotten() {
         (told[0].peer, told[0].score_permille, &told[0].faults[..]),
         (id(1), 400, &["bad_signature".to_owned()][..])
     );
+}
+
+/// What the other roles of a node are told of node 1: whether it is believed no more, and by how many votes.
+fn told_of_one(mesh: &mut Mesh, node: u8) -> Option<Option<Votes>> {
+    let mut effects = Vec::new();
+    mesh.nodes.get_mut(&id(node)).unwrap().handle(Input::ResyncRequested, mesh.now, &mut effects);
+    effects.into_iter().find_map(|effect| match effect {
+        Effect::TrustChanged(report) if report.peer == id(1) && !report.trusted => Some(report.votes),
+        _ => None,
+    })
+}
+
+#[test]
+fn whom_most_of_its_neighbors_believe_no_more_is_isolated_by_all_until_they_believe_it_again() {
+    let mut mesh = Mesh::new(8);
+    (2..=5).for_each(|neighbor| mesh.link(1, neighbor, LinkState::Up));
+    (2..=8).for_each(|node| mesh.link(node, if node == 8 { 2 } else { node + 1 }, LinkState::Up));
+    mesh.run(5);
+    let lies_to = |mesh: &mut Mesh, node: u8| {
+        (0..5).for_each(|_| mesh.give(id(node), Input::Rejected { from: id(1), reason: Rejected::Unsigned }));
+        // Who believes it no more deals with it no more.
+        mesh.give(id(node), Input::PeerForgotten { peer: id(1) });
+        mesh.run(1);
+    };
+    lies_to(&mut mesh, 2);
+    lies_to(&mut mesh, 3);
+    assert_eq!([2, 5, 7].map(|node| told_of_one(&mut mesh, node)), [Some(None), None, None]);
+    lies_to(&mut mesh, 4);
+    let votes = Some(Some(Votes { against: 3, of: 4 }));
+    assert_eq!([2, 5, 7].map(|node| told_of_one(&mut mesh, node)), [Some(None), votes, votes]);
+    let view = mesh.nodes[&id(7)].members().into_iter().find(|member| member.peer == id(1)).unwrap();
+    assert_eq!(view.distrusted_by.len(), 3);
+    assert_eq!(view.score, 1.0, "node 7 has seen nothing of it itself");
+    mesh.run(300);
+    assert_eq!([2, 5, 7].map(|node| told_of_one(&mut mesh, node)), [Some(None), votes, votes], "links or not");
+    mesh.run(900);
+    assert_eq!([2, 5, 7].map(|node| told_of_one(&mut mesh, node)), [None; 3]);
 }

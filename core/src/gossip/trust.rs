@@ -1,6 +1,7 @@
 //! Whom this node believes: the reputation of neighbors, and proofs that an origin said two things at once.
 //!
-//! What a neighbor with a bad name sends is ignored here, and only here: others judge for themselves. Who is proven to
+//! What a neighbor with a bad name sends is ignored here, and only here: others judge for themselves. They are told, and
+//! when most of its neighbors say the same, the other roles hear that it is not to be believed. Who is proven to
 //! equivocate is believed by nobody who holds the proof: all that it has said is dropped, so that nodes with the same
 //! proofs hold the same records.
 
@@ -8,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Effect, Gossip};
 use crate::limits::REPUTATIONS_MAX;
+use crate::membership::Votes;
 use crate::record::{Body, Equivocation, Kind, RecordId};
 use crate::reputation::{Fault, Reputation, Score, TrustReport};
 use crate::{Instant, PeerId, Rejected, ledger};
@@ -18,6 +20,10 @@ pub(super) struct Trust {
     reputation: Reputation,
     /// The accused, and the records that prove it.
     convicted: BTreeMap<PeerId, BTreeSet<RecordId>>,
+    /// Whom this node believes no more for what they sent to it as its neighbors: it tells the mesh.
+    own: BTreeSet<PeerId>,
+    /// Whom the mesh believes no more.
+    outvoted: BTreeMap<PeerId, Votes>,
     /// Whom the other roles were told to be believed no more.
     distrusted: BTreeSet<PeerId>,
     /// How far the shell was told that each node is believed, in thousandths, where it is not in full.
@@ -83,11 +89,31 @@ impl Gossip {
 
     /// Tells the other roles if `peer` is believed no more, or again.
     fn tell_trust(&mut self, peer: PeerId, now: Instant, effects: &mut Vec<Effect>) {
-        let Trust { reputation, distrusted, .. } = &mut self.trust;
-        let trusted = reputation.is_trusted(&peer, now);
-        if if trusted { distrusted.remove(&peer) } else { distrusted.insert(peer) } {
+        let Trust { reputation, distrusted, outvoted, own, convicted, .. } = &mut self.trust;
+        let is_believed = reputation.is_trusted(&peer, now);
+        // A proof goes around by itself.
+        let is_other = if is_believed { own.remove(&peer) } else { !convicted.contains_key(&peer) && own.insert(peer) };
+        let trusted = is_believed && !outvoted.contains_key(&peer);
+        let is_news = if trusted { distrusted.remove(&peer) } else { distrusted.insert(peer) };
+        if is_other {
+            self.own_links.distrust(own.iter().copied());
+            self.publish_links_soon(now, effects);
+        }
+        if is_news {
             effects.push(Effect::TrustChanged(self.trust_report(peer, now)));
         }
+    }
+
+    /// The neighbors of a node have come to a verdict about it.
+    pub(super) fn outvote(&mut self, peer: PeerId, votes: Option<Votes>, now: Instant, effects: &mut Vec<Effect>) {
+        if peer == self.signer.peer() {
+            return;
+        }
+        match votes {
+            Some(votes) => self.trust.outvoted.insert(peer, votes),
+            None => self.trust.outvoted.remove(&peer),
+        };
+        self.tell_trust(peer, now, effects);
     }
 
     /// Tells how far `peer` is believed, if that has changed by enough to matter, or if it is believed in full again.
@@ -126,7 +152,9 @@ impl Gossip {
         let Score { parts, sum } = self.trust.reputation.score(&peer, now);
         let faults = parts.into_iter().map(|(name, _)| name.to_owned()).collect();
         let trusted = !self.trust.distrusted.contains(&peer);
-        TrustReport { peer, trusted, score_permille: (sum * 1000.0) as u16, faults }
+        let is_own = !self.trust.reputation.is_trusted(&peer, now);
+        let votes = self.trust.outvoted.get(&peer).copied().filter(|_| !is_own);
+        TrustReport { peer, trusted, score_permille: (sum * 1000.0) as u16, faults, votes }
     }
 
     /// Publishes the proof that two records contradict each other, unless it is known already what their origin is.

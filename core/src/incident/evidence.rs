@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::membership::Votes;
 use crate::pathfinder::SwitchCause;
 use crate::{PeerId, Rejected};
 
@@ -162,6 +163,8 @@ pub enum Evidence {
         /// The names of its faults.
         faults: Vec<String>,
     },
+    /// What a node's neighbors have said of it.
+    Outvoted(Votes),
     /// Time is running out.
     Expiry {
         /// How much is left.
@@ -208,6 +211,7 @@ impl Evidence {
             | Evidence::Ramp { .. }
             | Evidence::Jump { .. }
             | Evidence::Distrusted { .. }
+            | Evidence::Outvoted(_)
             | Evidence::Expiry { .. }
             | Evidence::Unusual { .. }
             | Evidence::Explains { .. } => return None,
@@ -285,6 +289,9 @@ impl fmt::Display for Evidence {
             }
             Evidence::Distrusted { score_permille, faults } => {
                 write!(f, "believed to {score_permille}‰: {}", faults.join(", "))
+            }
+            Evidence::Outvoted(Votes { against, of }) => {
+                write!(f, "{against} of the {of} that were its neighbors believe it no more")
             }
             Evidence::Expiry { left } => write!(f, "expires in {} s", left.as_secs()),
             Evidence::Unusual { by, score_permille } => write!(f, "{by} finds it unusual, {score_permille}‰"),

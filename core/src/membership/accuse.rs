@@ -259,6 +259,7 @@ mod tests {
             links: Vec::new(),
             accused: accused.iter().map(|n| peer(*n)).collect(),
             refuted: refuted.iter().map(|(n, version)| Refuted { accuser: peer(*n), version: *version }).collect(),
+            ..Testimony::default()
         }
     }
 

@@ -39,9 +39,10 @@
 //!
 //! [`Membership`] judges. [`Accusations`] decides what this node itself says about its neighbors, with [`Health`] holding
 //! it back when it is the sick one, and [`ProbeWindow`](crate::peer::ProbeWindow) telling lossy links from working ones. [`PartitionDetector`] says
-//! whether more than half of all members are in reach.
+//! whether more than half of all members are in reach. [`Ballot`] says whom the mesh believes no more.
 
 pub mod accuse;
+pub mod ballot;
 mod case;
 pub mod health;
 mod index;
@@ -61,6 +62,7 @@ use serde::{Deserialize, Serialize};
 use crate::PeerId;
 
 pub use accuse::Accusations;
+pub use ballot::{Ballot, Votes};
 pub use health::Health;
 pub use quorum::PartitionDetector;
 pub use roster::Roster;

@@ -131,6 +131,17 @@ impl Membership {
         self.roster().member(peer).map(|slot| self.count(slot))
     }
 
+    /// Who observes a member: its neighbors, as both ends say or did until shortly ago.
+    pub(super) fn observers(&self, peer: &PeerId) -> impl Iterator<Item = PeerId> {
+        let cells = self.roster().member(peer).map_or(&[][..], |slot| self.roster().list(slot));
+        cells.iter().filter(|cell| **cell & MUTUAL != 0).map(|cell| self.roster().id(cell & SLOT_MASK))
+    }
+
+    /// Whether a member has a voice about others: it is neither down nor in doubt itself.
+    pub(super) fn is_heard(&self, peer: &PeerId) -> bool {
+        self.roster().member(peer).is_some_and(|slot| self.has_voice(slot))
+    }
+
     /// Who accuses a member at present, in ascending order; those without a voice and those refuted are left out.
     pub fn accusers(&self, peer: &PeerId) -> Vec<PeerId> {
         let roster = self.roster();

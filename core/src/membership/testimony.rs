@@ -13,6 +13,8 @@ pub struct Testimony {
     pub accused: Vec<PeerId>,
     /// Accusations that it contradicts, ascending.
     pub refuted: Vec<Refuted>,
+    /// Whom it believes no more, ascending.
+    pub distrusted: Vec<PeerId>,
 }
 
 impl Testimony {
@@ -24,7 +26,8 @@ impl Testimony {
         accused.sort_unstable();
         accused.dedup();
         let room = LINKS_PER_NODE_MAX.saturating_sub(accused.len());
-        Self { links: links.less(&judgments.silent).take(room).collect(), accused, refuted: judgments.refuted.clone() }
+        let (refuted, distrusted) = (judgments.refuted.clone(), judgments.distrusted.clone());
+        Self { links: links.less(&judgments.silent).take(room).collect(), accused, refuted, distrusted }
     }
 }
 
@@ -39,11 +42,12 @@ mod tests {
         let link = |n: u8| LinkBody { neighbor: peer(n), label: Label(n.into()), rtt_us: 1, loss_permille: 0 };
         let links = LinksBody { links: vec![link(1), link(2), link(3)] };
         let refuted = vec![Refuted { accuser: peer(1), version: 7 }];
-        let judgments = JudgmentsBody { silent: vec![peer(3), peer(9)], failing: vec![peer(2)], refuted };
+        let distrusted = vec![peer(2)];
+        let judgments = JudgmentsBody { silent: vec![peer(3), peer(9)], failing: vec![peer(2)], refuted, distrusted };
         let testimony = Testimony::of(&links, Some(&judgments));
         assert_eq!(testimony.links, [link(1), link(2)]);
         assert_eq!(testimony.accused, [peer(2), peer(3), peer(9)]);
-        assert_eq!(testimony.refuted, judgments.refuted);
+        assert_eq!((testimony.refuted, testimony.distrusted), (judgments.refuted, judgments.distrusted));
         assert_eq!(Testimony::of(&links, None), Testimony { links: links.links, ..Testimony::default() });
     }
 }

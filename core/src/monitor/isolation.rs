@@ -8,12 +8,13 @@ use crate::{Instant, PeerId};
 
 impl Monitor {
     pub(super) fn on_trust_changed(&mut self, report: TrustReport, now: Instant, effects: &mut Vec<Effect>) {
-        let TrustReport { peer, trusted, score_permille, faults } = report;
+        let TrustReport { peer, trusted, score_permille, faults, votes } = report;
         let kind = IncidentKind::Misbehaving { peer };
         if trusted {
             self.desk.clear(&kind, effects);
         } else if !self.quarantined.contains(&peer) {
-            self.desk.raise(kind, Evidence::Distrusted { score_permille, faults }, now, effects);
+            let own = Evidence::Distrusted { score_permille, faults };
+            self.desk.raise(kind, votes.map_or(own, Evidence::Outvoted), now, effects);
         }
     }
 
@@ -50,7 +51,7 @@ mod tests {
 
     fn trusts(trusted: bool) -> Input {
         let (peer, faults) = (PeerId::from_public_key([1; 32]), vec!["malformed".to_owned()]);
-        Input::TrustChanged(TrustReport { peer, trusted, score_permille: 400, faults })
+        Input::TrustChanged(TrustReport { peer, trusted, score_permille: 400, faults, votes: None })
     }
 
     fn quarantines(quarantined: bool) -> Input {

@@ -143,6 +143,9 @@ pub struct JudgmentsBody {
     pub failing: Vec<PeerId>,
     /// Accusations that the origin contradicts because it has round trips with the accuser, ascending.
     pub refuted: Vec<Refuted>,
+    /// Whom the origin believes no more for what they sent to it as its neighbors, ascending. That they answer is another
+    /// matter, and one word alone says little here, too.
+    pub distrusted: Vec<PeerId>,
 }
 
 /// An accusation that is contradicted.
@@ -237,12 +240,13 @@ impl JudgmentsBody {
     }
 
     fn check(&self) -> Result<(), Rejected> {
-        if self.silent.len() + self.failing.len() > LINKS_PER_NODE_MAX || self.refuted.len() > LINKS_PER_NODE_MAX {
+        let lengths = [self.silent.len() + self.failing.len(), self.refuted.len(), self.distrusted.len()];
+        if lengths.into_iter().any(|length| length > LINKS_PER_NODE_MAX) {
             return Err(Rejected::OverLimit);
         }
-        let ascending = |list: &[PeerId]| list.is_sorted_by(|a, b| a < b);
-        let sound = ascending(&self.silent) && ascending(&self.failing) && self.refuted.is_sorted_by(|a, b| a < b);
-        if sound { Ok(()) } else { Err(Rejected::Malformed) }
+        let lists = [&self.silent, &self.failing, &self.distrusted];
+        let ascending = lists.into_iter().all(|list| list.is_sorted_by(|a, b| a < b));
+        if ascending && self.refuted.is_sorted_by(|a, b| a < b) { Ok(()) } else { Err(Rejected::Malformed) }
     }
 }
 

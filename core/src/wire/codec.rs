@@ -166,7 +166,8 @@ mod tests {
         let link = LinkBody { neighbor: peer, label: Label(7), rtt_us: 300, loss_permille: 3 };
         let refuted = Refuted { accuser: peer, version: 5 };
         let addresses = ["127.0.0.1:7".parse().unwrap(), "[::1]:70".parse().unwrap()].to_vec();
-        let judgments = JudgmentsBody { silent: vec![peer], failing: vec![peer], refuted: vec![refuted] };
+        let (silent, failing, distrusted) = (vec![peer], vec![peer], vec![peer]);
+        let judgments = JudgmentsBody { silent, failing, refuted: vec![refuted], distrusted };
         let clock = vec![Seen { writer: peer, counter: 1 }];
         let bodies = [
             (Kind::Service, Body::Service),

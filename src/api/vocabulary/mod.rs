@@ -306,6 +306,8 @@ pub struct MemberInfo {
     pub region: String,
     /// Who accuses it at present.
     pub accusers: Vec<PeerId>,
+    /// Which of its neighbors, of now or before, believe it no more for what it sent.
+    pub distrusted_by: Vec<PeerId>,
     /// How far this node believes it, 0.0 to 1.0.
     pub reputation: f64,
 }

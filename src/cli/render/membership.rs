@@ -13,12 +13,14 @@ pub(super) fn members(standing: &Standing, page: &mut Page) {
         Column::Right("REPUTATION"),
         Column::Left("REGION"),
         Column::Left("ACCUSED BY"),
+        Column::Left("DISTRUSTED BY"),
     ]);
     let name = |peer| standing.members.iter().find(|m| m.peer == peer).map_or(peer.short(), |m| m.name.clone());
-    for MemberInfo { peer, name: own, status, region, accusers, reputation } in &standing.members {
-        let accusers: Vec<String> = accusers.iter().map(|peer| name(*peer)).collect();
+    let names = |peers: &[PeerId]| peers.iter().map(|peer| name(*peer)).collect::<Vec<_>>().join(" ");
+    for MemberInfo { peer, name: own, status, region, accusers, distrusted_by, reputation } in &standing.members {
+        let (accusers, distrusted) = (names(accusers), names(distrusted_by));
         let score = format!("{reputation:.2}");
-        table.row([own.clone(), peer.short(), status.clone(), score, region.clone(), accusers.join(" ")]);
+        table.row([own.clone(), peer.short(), status.clone(), score, region.clone(), accusers, distrusted]);
     }
     table.write(page, "no members are known");
     page.line("");
@@ -56,6 +58,7 @@ mod tests {
             status: status.to_owned(),
             region: String::new(),
             accusers,
+            distrusted_by: Vec::new(),
             reputation: 1.0,
         };
         let standing = Standing {
@@ -72,6 +75,6 @@ mod tests {
         members(&standing, &mut page);
         let text = page.into_text();
         assert!(text.contains("1 of 2 members within reach: fewer than a quorum"), "{text}");
-        assert!(text.lines().any(|line| line.starts_with("n2") && line.ends_with("n1")), "{text}");
+        assert!(text.lines().any(|line| line.starts_with("n2") && line.trim_end().ends_with("n1")), "{text}");
     }
 }

@@ -25,5 +25,5 @@ fn says(links: &[usize], accused: &[usize], refuted: &[(usize, u64)]) -> Testimo
     let refuted = refuted.iter().map(|(n, version)| Refuted { accuser: peer(*n), version: *version });
     let mut refuted: Vec<Refuted> = refuted.collect();
     refuted.sort_unstable();
-    Testimony { links: links.iter().map(link).collect(), accused, refuted }
+    Testimony { links: links.iter().map(link).collect(), accused, refuted, ..Testimony::default() }
 }

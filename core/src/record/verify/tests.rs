@@ -395,7 +395,8 @@ fn the_largest_proof_is_within_its_limit() {
         let peer = |i: u8| PeerId::from_public_key([i; 32]);
         let refuted = |i: u8| Refuted { accuser: peer(i), version: u64::MAX };
         let (silent, failing) = ((0..silent).map(peer).collect(), (silent..64).map(peer).collect());
-        let body = JudgmentsBody { silent, failing, refuted: (0..64).map(refuted).collect() };
+        let (refuted, distrusted) = ((0..64).map(refuted).collect(), (0..64).map(peer).collect());
+        let body = JudgmentsBody { silent, failing, refuted, distrusted };
         let id = RecordId { origin: liar.peer(), kind: Kind::Judgments, key: String::new() };
         let (issued_ms, expires_ms) = (NOW_MS, NOW_MS + 1000);
         let record = Record { id, version: 1, issued_ms, expires_ms, body: Body::Judgments(body) };
