@@ -234,6 +234,14 @@ pub const HANDSHAKES_MAX: usize = 64;
 pub const CONTROL_CLIENTS_MAX: usize = 64;
 /// Longest line on the control socket, in bytes.
 pub const CONTROL_LINE_BYTES_MAX: usize = 256 * 1024;
+/// Most remote conversations that a node serves at once, in all; beyond it further ones are refused as busy.
+pub const REMOTE_CONVERSATIONS_MAX: usize = 64;
+/// Most of them that one peer may have, whatever it may be allowed.
+pub const REMOTE_CONVERSATIONS_PER_PEER_MAX: usize = 8;
+/// Longest request of a remote conversation, in bytes; an answer may be as long as a line on the control socket.
+pub const REMOTE_REQUEST_BYTES_MAX: usize = 32 * 1024;
+/// Longest name of a command, in bytes.
+pub const COMMAND_NAME_BYTES_MAX: usize = 32;
 /// Most streams that one peer may have open in one session.
 pub const SESSION_STREAMS_MAX: u32 = 1024;
 /// Most sessions at once.
@@ -269,6 +277,14 @@ pub const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 pub const ADMISSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a session may take to be established before the caller hears an error.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long whoever was let in with a command may take to send its request.
+pub const REMOTE_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a remote command may take to be answered, beyond the time that it asks for itself.
+pub const REMOTE_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most time that a remote command may ask for itself.
+pub const REMOTE_OWN_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long a remote shell may be silent before it ends.
+pub const REMOTE_SHELL_SILENCE_MAX: Duration = Duration::from_secs(600);
 /// How far a record's issue time may lie in the future (clock differences between hosts).
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
 /// How long at least H observers must accuse a node before it is removed: a withdrawal or a refutation that is on its
@@ -335,6 +351,9 @@ pub const RESTARTS_MAX: usize = 3;
 /// The window in which restarts are counted.
 pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
+const _: () = assert!(STATEMENT_BYTES_MAX * 2 + 1024 < REMOTE_REQUEST_BYTES_MAX, "a statement can be told from afar");
+const _: () = assert!(REMOTE_REQUEST_BYTES_MAX < CONTROL_LINE_BYTES_MAX, "what is sent on was read whole");
+const _: () = assert!(REMOTE_CONVERSATIONS_PER_PEER_MAX * 4 < REMOTE_CONVERSATIONS_MAX, "no peer takes all places");
 const _: () = assert!(PUSH_BYTES_MAX + RECORD_BYTES_MAX + 128 < CONTROL_MESSAGE_BYTES_MAX, "a push fits a message");
 const _: () =
     assert!(EQUIVOCATION_BYTES_MAX + RECORD_PROOF_BYTES_MAX < PUSH_BYTES_MAX, "a proof of equivocation fits a push");

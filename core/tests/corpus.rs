@@ -16,6 +16,7 @@ mod wire;
 use std::path::{Path, PathBuf};
 
 use prunella_core::rng::Rng;
+use prunella_core::wire::StreamOpen;
 
 #[test]
 fn every_decoder_answers_to_the_whole_corpus() {
@@ -42,6 +43,25 @@ fn the_pushes_in_the_corpus_are_what_this_build_sends() {
         [1, 1, 1, 3, 0],
         "one; one for three; for the first and the last of them; with two lies; none"
     );
+}
+
+/// As for the pushes, `REWRITE=1` writes what this build makes.
+#[test]
+fn the_openings_of_streams_in_the_corpus_are_what_this_build_sends() {
+    let command = |command: &str| StreamOpen::Command { command: command.to_owned(), uid: 1000 };
+    for (name, open, is_good) in [
+        ("open-service", StreamOpen::Service { name: "web".to_owned() }, true),
+        ("open-command", command("shared-list"), true),
+        ("open-command-bad-name", command("shared list"), false),
+        ("open-shell", StreamOpen::Shell { uid: u32::MAX }, true),
+    ] {
+        let (path, bytes) = (folder("wire").join(name), open.encode());
+        if std::env::var_os("REWRITE").is_some() {
+            std::fs::write(&path, &bytes).expect("the corpus can be written to");
+        }
+        assert!(std::fs::read(&path).expect("the corpus is committed") == bytes, "{name}: see REWRITE above");
+        assert_eq!(wire::read(&bytes).opening, is_good, "{name}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Whatever a policy file holds: it is read or refused with a place, and a policy that was read means what it says.
 
 use prunella::policy::policy_file::Form;
-use prunella::policy::{Action, Engine, NodeFacts, PolicyFile, Request, SameFacts};
+use prunella::policy::{Action, Command, Engine, NodeFacts, PolicyFile, Request, SameFacts};
 use prunella_core::PeerId;
 
 /// How many rules the bytes hold, in each of the forms that a policy has.
@@ -28,7 +28,7 @@ fn asked(policy: PolicyFile) -> usize {
     }
     let from = PeerId::from_public_key([1; 32]);
     let engine = Engine::new(policy, PeerId::from_public_key([2; 32]));
-    for case in [Action::Ping, Action::Connect { service: "web" }, Action::Command { command: "status" }] {
+    for case in [Action::Ping, Action::Connect { service: "web" }, Action::Command { command: Command::Status }] {
         let request = Request { from, action: case };
         let explained = engine.explain(&request, &SameFacts(NodeFacts::sound()));
         assert!(allows || !explained.verdict.allowed);

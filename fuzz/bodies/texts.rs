@@ -1,12 +1,14 @@
-//! Whatever comes as a token, a configuration, a line on the control socket or a statement of the authority: it is read or
-//! refused with a reason of one line, and what was read comes out as it went in.
+//! Whatever comes as a token, a configuration, a line on the control socket, a request of another node or a statement of
+//! the authority: it is read or refused with a reason of one line, and what was read comes out as it went in.
 
 use std::path::Path;
 use std::sync::OnceLock;
 
 use prunella::api::{Request, Response};
+use prunella::policy::Command;
 use prunella::security::{Authority, CERTIFICATE_LIFE, Credentials, IssuingKey, Statement, Token};
 use prunella::{MeshConfig, PeerId};
+use prunella_core::limits::REMOTE_REQUEST_BYTES_MAX;
 
 /// When the mesh was founded whose statements are heard, in seconds since the Unix epoch.
 const UNIX: u64 = 1_800_000_000;
@@ -20,6 +22,8 @@ pub(crate) struct Read {
     pub(crate) config: bool,
     /// Whether they are a request, or a response, of the control socket.
     pub(crate) control: bool,
+    /// Whether they are a request that a node performs for another one, if its policy allows it.
+    pub(crate) remote: bool,
 }
 
 /// Gives the bytes to everything that reads texts.
@@ -43,7 +47,26 @@ pub(crate) fn read(bytes: &[u8]) -> Read {
     }
     let control = request.is_ok() || serde_json::from_slice::<Response>(bytes).is_ok();
     statement(bytes);
-    Read { token: token.is_ok(), config: config.is_ok(), control }
+    Read { token: token.is_ok(), config: config.is_ok(), control, remote: remote(bytes) }
+}
+
+/// A node reads them as a request of another one: it is the command that the stream was opened for, or nothing.
+fn remote(bytes: &[u8]) -> bool {
+    let read = Request::from_afar(bytes, None);
+    let other = Command::ALL[bytes.len() % Command::ALL.len()];
+    match &read {
+        Ok(request) => {
+            let command = request.command();
+            assert!(command.from_afar().is_ok() && bytes.len() <= REMOTE_REQUEST_BYTES_MAX, "{command}");
+            assert_eq!(Request::from_afar(bytes, Some(command)).as_ref(), Ok(request));
+            assert_eq!(Request::from_afar(bytes, Some(other)).is_ok(), other == command);
+        }
+        Err(refused) => {
+            assert_eq!(refused.to_string().lines().count(), 1, "{refused}");
+            assert!(Request::from_afar(bytes, Some(other)).is_err());
+        }
+    }
+    read.is_ok()
 }
 
 /// A member hears it as a statement: as it came, and as the rest of a genuine one.

@@ -17,6 +17,8 @@ pub(crate) struct Read {
     pub(crate) message: bool,
     /// How many good signatures they hold.
     pub(crate) signatures: usize,
+    /// Whether they open a stream.
+    pub(crate) opening: bool,
 }
 
 /// Gives the bytes to every decoder.
@@ -34,12 +36,13 @@ pub(crate) fn read(bytes: &[u8]) -> Read {
     round_trip::<Admission>(bytes);
     round_trip::<AdmissionReply>(bytes);
     let _ = codec::decode::<SignedRecord>(bytes).map(|claim| claim.verify(UNIX_MS));
-    let _ = StreamOpen::decode(bytes).map(|open| assert_eq!(StreamOpen::decode(&open.encode()), Ok(open)));
+    let opening =
+        StreamOpen::decode(bytes).map(|open| assert_eq!(StreamOpen::decode(&open.encode()), Ok(open))).is_ok();
     // Encoding shortens a long reason, so that only the second round is the same again.
     let _ = StreamReply::decode(bytes).map(|reply| StreamReply::decode(&reply.encode()));
     recording(bytes);
     frame(&mut bytes.to_vec());
-    Read { message: control.is_ok(), signatures: known.len() }
+    Read { message: control.is_ok(), signatures: known.len(), opening }
 }
 
 /// What a recording may hold, which may come from anywhere.

@@ -19,7 +19,8 @@ use tokio::sync::watch;
 use super::chaos_answers::Breakable;
 use super::error::{Error, ErrorKind};
 use super::policy_answers::told_refused;
-use super::server::{Answer, Caller, Handler};
+use super::remote::{FarNode, Remote};
+use super::server::{Answer, Caller, Connecting, Handler};
 use super::vocabulary::{
     ActorInfo, Failure, ForwardInfo, LinkInfo, MemberCounts, PeerInfo, Reach, Request, Response, ServiceInfo, Status,
 };
@@ -35,13 +36,24 @@ pub(super) struct Answers {
     /// The node's directory.
     dir: PathBuf,
     pub(super) breakable: Breakable,
+    /// What is served to other nodes.
+    pub(super) remote: Remote,
 }
 
 impl Handler for Answers {
     fn handle(&self, request: Request, caller: Caller) -> Answer<'_> {
         Box::pin(async move {
-            self.write_down_command(&request, &caller).await;
+            if let Some(command) = request.deed() {
+                self.shell.write_down_command(command, caller.who(), caller.from()).await;
+            }
             self.answer(request).await.unwrap_or_else(|error| Response::Error { error })
+        })
+    }
+
+    fn connect(&self, node: String, shell: bool, caller: Caller) -> Connecting<'_> {
+        Box::pin(async move {
+            let far = FarNode::connect(self, &node, shell, caller).await?;
+            Ok(Arc::new(far) as Arc<dyn Handler>)
         })
     }
 }
@@ -53,7 +65,7 @@ impl Answers {
         stop: watch::Sender<bool>,
         breakable: Breakable,
     ) -> Self {
-        Self { shell, sessions, stop, dir, breakable }
+        Self { shell, sessions, stop, dir, breakable, remote: Remote::default() }
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -107,6 +119,11 @@ impl Answers {
             Request::LedgerLines { from } => self.ledger_lines(from).await,
             Request::LedgerVerify => self.verify_ledger().await,
             Request::LedgerProve { index } => self.prove_entry(index).await,
+            Request::Connect { .. } => {
+                let text =
+                    "only a connection to the control socket can be for another node; `MeshNode::request_at` asks one";
+                Err(Error::new(ErrorKind::InvalidInput, text))
+            }
             Request::Shutdown => {
                 self.stop.send_replace(true);
                 Ok(Response::Done)
@@ -146,6 +163,7 @@ impl Answers {
         let c = self.shell.port.counters();
         let mut counters = self.shell.rejections();
         counters.extend(self.shell.policing.counters());
+        counters.extend(self.remote.counters());
         counters.extend(
             [
                 ("quic_received", c.quic_received),

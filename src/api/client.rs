@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use prunella_core::limits::CONTROL_LINE_BYTES_MAX;
+use prunella_core::limits::{CONTROL_LINE_BYTES_MAX, REMOTE_ANSWER_TIMEOUT, REMOTE_REQUEST_TIMEOUT, SESSION_TIMEOUT};
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
@@ -18,6 +18,8 @@ use super::vocabulary::{Request, Response};
 #[derive(Debug)]
 pub struct Client {
     socket: PathBuf,
+    /// The node that is asked, if it is not the one at the socket, and whether in a shell.
+    far: Option<(String, bool)>,
     /// Absent while a request is under way and after one has failed.
     stream: Option<BufReader<UnixStream>>,
 }
@@ -30,15 +32,26 @@ impl Client {
     /// [`ErrorKind::NotRunning`] if nobody answers there; [`ErrorKind::System`] if the system refuses.
     pub async fn connect(socket: &Path) -> Result<Self, Error> {
         let stream = open(socket).await?;
-        Ok(Self { socket: socket.to_path_buf(), stream: Some(stream) })
+        Ok(Self { socket: socket.to_path_buf(), far: None, stream: Some(stream) })
     }
 
     /// A client that connects with its first request.
     pub fn to(socket: &Path) -> Self {
-        Self { socket: socket.to_path_buf(), stream: None }
+        Self { socket: socket.to_path_buf(), far: None, stream: None }
     }
 
-    /// The directory of the node that it asks.
+    /// A client that asks the node `node` (a peer id, a prefix of one, or a node's name) over the one at `socket`; in a
+    /// shell there, which ends with the client, or one request at a time.
+    pub fn at(socket: &Path, node: &str, shell: bool) -> Self {
+        Self { socket: socket.to_path_buf(), far: Some((node.to_owned(), shell)), stream: None }
+    }
+
+    /// The node that it asks, if it is not the one at the socket.
+    pub fn far(&self) -> Option<&str> {
+        self.far.as_ref().map(|(node, _)| node.as_str())
+    }
+
+    /// The directory of the node at the socket.
     pub fn directory(&self) -> &Path {
         self.socket.parent().unwrap_or(&self.socket)
     }
@@ -56,17 +69,41 @@ impl Client {
         })?;
         let mut stream = match self.stream.take().filter(is_open) {
             Some(stream) => stream,
-            None => open(&self.socket).await?,
+            None => match self.reach().await? {
+                Ok(stream) => stream,
+                Err(refused) => return Ok(Response::Error { error: refused }),
+            },
         };
-        let patience = PATIENCE + own_time(request);
-        let exchange = exchange(&mut stream, &line);
-        let response = tokio::time::timeout(patience, exchange).await.map_err(|_| {
-            let text = format!("the node did not answer within {} seconds", patience.as_secs());
-            Error::new(ErrorKind::TimedOut, text)
-        })??;
+        let patience = PATIENCE + own_time(request) + self.far.as_ref().map_or(Duration::ZERO, |_| FAR_PATIENCE);
+        let response = within(patience, exchange(&mut stream, &line)).await?;
         self.stream = Some(stream);
         Ok(response)
     }
+
+    /// A connection for the node that is asked, or why that one refuses.
+    async fn reach(&self) -> Result<Result<BufReader<UnixStream>, Error>, Error> {
+        let mut stream = open(&self.socket).await?;
+        let Some((node, shell)) = &self.far else { return Ok(Ok(stream)) };
+        let request = Request::Connect { node: node.clone(), shell: *shell };
+        let line = line::encode(&request)
+            .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "no node has a name as long as that"))?;
+        match within(PATIENCE, exchange(&mut stream, &line)).await? {
+            Response::Done => Ok(Ok(stream)),
+            Response::Error { error } => Ok(Err(error)),
+            other => Err(Error::new(ErrorKind::Internal, format!("the node answered something else: {other:?}"))),
+        }
+    }
+}
+
+/// Waits so long for the node to answer.
+async fn within(
+    patience: Duration,
+    exchange: impl Future<Output = Result<Response, Error>>,
+) -> Result<Response, Error> {
+    tokio::time::timeout(patience, exchange).await.map_err(|_| {
+        let text = format!("the node did not answer within {} seconds", patience.as_secs());
+        Error::new(ErrorKind::TimedOut, text)
+    })?
 }
 
 async fn open(socket: &Path) -> Result<BufReader<UnixStream>, Error> {
@@ -125,6 +162,13 @@ fn own_time(request: &Request) -> Duration {
 
 /// How long a node may take beyond what the request asks for.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How much longer another node may take.
+const FAR_PATIENCE: Duration = Duration::from_secs(20);
+const _: () = assert!(
+    PATIENCE.as_secs() + FAR_PATIENCE.as_secs()
+        > REMOTE_ANSWER_TIMEOUT.as_secs() + REMOTE_REQUEST_TIMEOUT.as_secs() + SESSION_TIMEOUT.as_secs(),
+    "the node says what became of the other one before anybody gives up on it"
+);
 
 #[cfg(test)]
 mod tests {

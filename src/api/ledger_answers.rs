@@ -1,35 +1,23 @@
-//! What the node answers about its ledger, and who gave which command.
+//! What the node answers about its ledger.
 
 use std::sync::Arc;
 
 use prunella_core::PeerId;
-use prunella_core::ledger::{Event, EventKind, Fault, SignedHead};
+use prunella_core::ledger::{EventKind, Fault, SignedHead};
 use prunella_core::limits::CONTROL_LINE_BYTES_MAX;
 use ractor::ActorRef;
 
 use super::answers::{Answers, CALL_PATIENCE, answered, away};
 use super::error::{Error, ErrorKind};
 use super::ledger;
-use super::server::Caller;
 use super::vocabulary::{
-    LedgerFinding, LedgerGlance, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerReport, Request,
-    Response, WatchedLedger,
+    LedgerFinding, LedgerGlance, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerReport, Response,
+    WatchedLedger,
 };
 use crate::host::unblocked;
 use crate::messages::{LedgerMsg, LedgerQuery, LedgerState, Mail};
 
 impl Answers {
-    /// Writes down who gives a command that changes something, before it is done. A ledger that cannot be written holds
-    /// nobody up for long: that it was not written in time is told.
-    pub(super) async fn write_down_command(&self, request: &Request, caller: &Caller) {
-        let Some(command) = request.deed() else { return };
-        let (who, from) = (caller.who(), caller.from());
-        let event = Event::Commanded { command, who, from };
-        if let Err(reason) = self.shell().write_down_durably(event.clone()).await {
-            tracing::warn!(?event, reason, "a command is done that is not in the ledger yet");
-        }
-    }
-
     pub(super) async fn ledger(&self, last: usize, kind: Option<EventKind>) -> Result<Response, Error> {
         let LedgerState { head, is_ready, waiting, is_rolled_back, found, watched } = self.ledger_state().await?;
         let shell = self.shell();

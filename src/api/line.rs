@@ -4,27 +4,14 @@ use std::io;
 
 use prunella_core::limits::CONTROL_LINE_BYTES_MAX;
 use serde::Serialize;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+use tokio::io::AsyncBufRead;
 
-/// What was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    /// A whole line; the buffer holds it without its end.
-    Whole,
-    /// More bytes than a line may have; where the next line begins is not known.
-    TooLong,
-    /// The other side has closed, perhaps in the middle of a line.
-    End,
-}
+pub(super) use crate::transport::Line;
+use crate::transport::read_line;
 
 /// Reads one line into `line`, which is cleared first.
 pub(super) async fn read(reader: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> io::Result<Line> {
-    line.clear();
-    reader.take(CONTROL_LINE_BYTES_MAX as u64 + 1).read_until(b'\n', line).await?;
-    if line.pop_if(|last| *last == b'\n').is_some() {
-        return Ok(Line::Whole);
-    }
-    Ok(if line.len() > CONTROL_LINE_BYTES_MAX { Line::TooLong } else { Line::End })
+    read_line(reader, line, CONTROL_LINE_BYTES_MAX).await
 }
 
 /// The message as a line with its end; `None` if it is longer than a line may be.

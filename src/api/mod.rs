@@ -23,6 +23,7 @@ mod path_answers;
 pub mod policy;
 mod policy_answers;
 mod region_answers;
+mod remote;
 mod renewal;
 pub mod replay;
 pub mod sealing;

@@ -18,6 +18,7 @@ use super::answers::Answers;
 use super::chaos_answers::Breakable;
 use super::configuration::{MeshConfig, load};
 use super::error::{Error, ErrorKind};
+use super::remote;
 use super::renewal;
 use super::server::{SOCKET_NAME, Server};
 use super::setup::advertised;
@@ -42,6 +43,8 @@ pub struct Running {
     pump: JoinHandle<()>,
     renewal: JoinHandle<()>,
     judging: JoinHandle<()>,
+    /// Performs the commands of other nodes.
+    serving: JoinHandle<()>,
     stop_wanted: watch::Receiver<bool>,
 }
 
@@ -79,7 +82,7 @@ pub(super) async fn start_on(
     let recorder = recorder(&*host, dir, &config, credentials.peer())?;
     let ledger = dir.join(super::ledger::LEDGER_NAME);
     let shell = Arc::new(Shell::new(parts(config, credentials, host, store, port, (ledger, recorder)).await?));
-    let (sessions, events, inbound) = open_transport(dir, &shell, port_events)?;
+    let (sessions, events, Inboxes { inbound, commands }) = open_transport(dir, &shell, port_events)?;
     shell.write_down(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() });
     shell.keep_out_the_revoked();
     shell.set_issues(Issuer::load(dir)?.is_some());
@@ -93,7 +96,8 @@ pub(super) async fn start_on(
     let renewal = tokio::spawn(renewal::keep_certified(dir.to_path_buf(), Arc::clone(&shell)));
     let judging = tokio::spawn(keep_judging(Arc::clone(&shell)));
     let pump = tokio::spawn(pump(shell, events));
-    Ok(Running { answers, inbound: Some(inbound), root, pump, renewal, judging, stop_wanted })
+    let serving = tokio::spawn(remote::serve(Arc::clone(&answers), commands));
+    Ok(Running { answers, inbound: Some(inbound), root, pump, renewal, judging, serving, stop_wanted })
 }
 
 impl Running {
@@ -125,6 +129,8 @@ impl Running {
         self.pump.abort();
         self.renewal.abort();
         self.judging.abort();
+        // Whoever had it stopped from afar has been answered by now.
+        self.serving.abort();
         let shell = self.answers.shell();
         self.answers.breakable.mend();
         shell.roster.start_nobody();
@@ -248,7 +254,15 @@ async fn parts(
     Ok(Parts { config, credentials, host, clock, store, port, advertised, roster, journal, ledger, recorder })
 }
 
-type Transport = (Sessions, Events, mpsc::Receiver<Inbound>);
+type Transport = (Sessions, Events, Inboxes);
+
+/// Streams that peers have opened.
+struct Inboxes {
+    /// To the program in which the node is embedded.
+    inbound: mpsc::Receiver<Inbound>,
+    /// To the node itself.
+    commands: mpsc::Receiver<Inbound>,
+}
 
 fn open_transport(
     dir: &Path,
@@ -305,7 +319,7 @@ fn open_transport(
     let services = Services::start(shell.credentials.peer(), sessions.clone(), inbox.services);
     let _ = shell.services.set(services);
     let events = Events { links: link_events, port: port_events, unanswered: inbox.unanswered };
-    Ok((sessions, events, inbox.messages))
+    Ok((sessions, events, Inboxes { inbound: inbox.messages, commands: inbox.commands }))
 }
 
 /// Services that were exposed before the node was restarted are exposed again.

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::{Error, ErrorKind, PeerId};
 use crate::policy::request::About;
-pub use crate::policy::{ActionName, Difference, Explanation, NearRule, Refused, RuleRef, Verdict};
+pub use crate::policy::{
+    ActionName, Command, CommandKind, Difference, Explanation, NearRule, Refused, RuleRef, Verdict,
+};
 use crate::policy::{Engine, NodeFacts, PolicyFile, Request, SameFacts};
 
 /// What a policy file holds, or why it is refused.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prunella_core::limits::{CONTROL_CLIENTS_MAX, CONTROL_LINE_BYTES_MAX};
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Interest};
+use tokio::net::unix::{ReadHalf, WriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -25,10 +26,19 @@ pub const SOCKET_NAME: &str = "control.sock";
 /// A response that is being worked out.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
 
+/// A conversation with another node that is being opened.
+pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Arc<dyn Handler>, Error>> + Send + 'a>>;
+
 /// Who answers requests: the node, or a stand-in for it.
 pub trait Handler: Send + Sync {
     /// Works out the response to one request of this caller. Requests of different connections come concurrently.
     fn handle(&self, request: Request, caller: Caller) -> Answer<'_>;
+
+    /// Who answers the rest of a connection's requests, once it is for another node ([`Request::Connect`]).
+    fn connect(&self, node: String, _shell: bool, _caller: Caller) -> Connecting<'_> {
+        let error = Error::new(ErrorKind::InvalidInput, format!("nobody here speaks with {node:?}"));
+        Box::pin(async move { Err(error) })
+    }
 }
 
 /// Who is at the other end of a control connection, as the operating system says.
@@ -41,6 +51,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whoever runs this process.
+    pub(super) fn this_process() -> Self {
+        Self { uid: rustix::process::geteuid().as_raw(), pid: Some(rustix::process::getpid().as_raw_pid()) }
+    }
+
     /// Who it is, for a ledger.
     pub fn who(&self) -> String {
         format!("uid {}", self.uid)
@@ -185,6 +200,7 @@ async fn attend(
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::new(reader);
     let mut bytes = Vec::new();
+    let mut far: Option<Arc<dyn Handler>> = None;
     loop {
         // Only waiting for the next request is cut short: a request that was taken is answered.
         let read = tokio::select! {
@@ -196,7 +212,10 @@ async fn attend(
             Line::End => return Ok(()),
             Line::TooLong => invalid(format!("the request is longer than {CONTROL_LINE_BYTES_MAX} bytes")),
             Line::Whole => match serde_json::from_slice(&bytes) {
-                Ok(request) => handler.handle(request, caller).await,
+                Ok(request) => match answer(request, caller, handler, &mut far, (&mut reader, &writer)).await {
+                    Some(response) => response,
+                    None => return Ok(()),
+                },
                 Err(error) => invalid(format!("the request is not understood: {error}")),
             },
         };
@@ -207,7 +226,49 @@ async fn attend(
     }
 }
 
-fn encode(response: &Response) -> Vec<u8> {
+/// What the node answers, or the one that the connection is for; `None` if the client has left a request to another node,
+/// which then is not waited for either.
+async fn answer(
+    request: Request,
+    caller: Caller,
+    handler: &dyn Handler,
+    far: &mut Option<Arc<dyn Handler>>,
+    (reader, writer): (&mut BufReader<ReadHalf<'_>>, &WriteHalf<'_>),
+) -> Option<Response> {
+    let opened = match (request, &far) {
+        (Request::Connect { node, shell }, None) => tokio::select! {
+            opened = handler.connect(node, shell, caller) => opened,
+            () = left(reader, writer) => return None,
+        },
+        (request, None) => return Some(handler.handle(request, caller).await),
+        (request, Some(far)) => {
+            return tokio::select! {
+                response = far.handle(request, caller) => Some(response),
+                () = left(reader, writer) => None,
+            };
+        }
+    };
+    match opened {
+        Ok(opened) => {
+            *far = Some(opened);
+            Some(Response::Done)
+        }
+        Err(error) => Some(Response::Error { error }),
+    }
+}
+
+/// Waits until the client has hung up. One that has more to say has not, nor one that has said all and still listens.
+async fn left(reader: &mut BufReader<ReadHalf<'_>>, writer: &WriteHalf<'_>) {
+    if reader.fill_buf().await.is_ok_and(|more| !more.is_empty()) {
+        std::future::pending().await
+    }
+    while writer.ready(Interest::WRITABLE).await.is_ok_and(|ready| !ready.is_write_closed()) {
+        tokio::time::sleep(LISTENS_PAUSE).await;
+    }
+}
+
+/// The response as a line; an apology, if it is too long for one.
+pub(super) fn encode(response: &Response) -> Vec<u8> {
     line::encode(response).unwrap_or_else(|| {
         let text = format!("the answer is longer than {CONTROL_LINE_BYTES_MAX} bytes; ask for less");
         let error = Error::new(ErrorKind::OverLimit, text);
@@ -238,6 +299,8 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 /// How long requests under way may take when the node stops.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How often it is looked whether a client that says no more has hung up.
+const LISTENS_PAUSE: Duration = Duration::from_millis(100);
 /// How long to wait after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -65,6 +65,13 @@ enum Action {
     },
 }
 
+impl Arguments {
+    /// Whether it is about files alone.
+    pub(super) fn is_offline(&self) -> bool {
+        matches!(self.action, Action::Verify { place: Some(_), .. } | Action::Verify { proof: Some(_), .. })
+    }
+}
+
 pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(), Failure> {
     match arguments.action {
         Action::Show { last, kind } => {
@@ -81,7 +88,7 @@ pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
 /// Has the node verify its ledger; where none runs, this walks the files.
 async fn verify(session: &mut Session<'_>) -> Result<(), Failure> {
     match session.client.request(&Request::LedgerVerify).await {
-        Err(error) if error.kind() == ErrorKind::NotRunning => {
+        Err(error) if error.kind() == ErrorKind::NotRunning && session.client.far().is_none() => {
             let place = session.client.directory().join(LEDGER_NAME);
             verify_files(&place, session.output)
         }
@@ -122,7 +129,7 @@ async fn export(to: Option<&Path>, session: &mut Session<'_>) -> Result<(), Fail
     while from < entries {
         let (lines, all) = match session.client.request(&Request::LedgerLines { from }).await {
             Ok(Response::LedgerLines { lines, entries }) => (lines, entries),
-            Err(error) if error.kind() == ErrorKind::NotRunning && from == 0 => {
+            Err(error) if error.kind() == ErrorKind::NotRunning && from == 0 && session.client.far().is_none() => {
                 return export_files(file, session, progress);
             }
             Ok(Response::Error { error }) | Err(error) => return Err(doing(error)),

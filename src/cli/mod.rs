@@ -100,6 +100,9 @@ struct Global {
     /// The node's directory [default: $XDG_STATE_HOME/prunella or ~/.local/state/prunella]
     #[arg(long, global = true, env = "PRUNELLA_DIR", value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Have another node do it: a peer id, a beginning of one, or a name; the node in DIR asks it, and its policy decides
+    #[arg(long, global = true, value_name = "NODE")]
+    node: Option<String>,
     /// Print JSON instead of text
     #[arg(long, global = true)]
     json: bool,
@@ -161,6 +164,12 @@ impl Cli {
     }
 
     fn perform(self, simulators: Simulators, output: &mut Output) -> Result<(), Failure> {
+        if let Some(node) = &self.global.node
+            && !self.command.asks_a_node()
+        {
+            let text = "--node is for commands that a running node performs; this one is done here";
+            return Err(Failure::new(format!("ask {node}"), Error::new(ErrorKind::InvalidInput, text)));
+        }
         if let Command::Completions(arguments) = self.command {
             return completions::run(&arguments, output);
         }
@@ -195,10 +204,15 @@ impl Cli {
             Command::Authority(arguments) => runtime.block_on(authority::run(arguments, &dir, output)),
             Command::Up(arguments) => runtime.block_on(up::run(arguments, &dir)),
             Command::Node(command) => {
-                let mut session = Session { client: Client::to(&dir.join(SOCKET_NAME)), output };
+                let socket = dir.join(SOCKET_NAME);
+                let client = match &self.global.node {
+                    Some(node) => Client::at(&socket, node, false),
+                    None => Client::to(&socket),
+                };
+                let mut session = Session { client, output };
                 runtime.block_on(command.run(&mut session))
             }
-            Command::Shell => shell::run(&dir, &runtime, output),
+            Command::Shell => shell::run(&dir, self.global.node.as_deref(), &runtime, output),
             Command::Seal(arguments) => seal::run(arguments, &dir, output),
             Command::Open(arguments) => open::run(arguments, &dir, output),
             Command::Key(arguments) => key::run(&arguments, &dir, output),
@@ -209,6 +223,19 @@ impl Cli {
         // A thread may still wait for standard input, which only its other end can close: nobody waits for that.
         runtime.shutdown_background();
         done
+    }
+}
+
+impl Command {
+    /// Whether it is a running node that does it, all of it.
+    fn asks_a_node(&self) -> bool {
+        match self {
+            Command::Node(NodeCommand::Chaos(arguments)) => arguments.soak().is_none(),
+            Command::Node(NodeCommand::Policy(arguments)) => arguments.offline().is_none(),
+            Command::Node(NodeCommand::Ledger(arguments)) => !arguments.is_offline(),
+            Command::Node(_) | Command::Shell => true,
+            _ => false,
+        }
     }
 }
 
@@ -340,6 +367,9 @@ mod tests {
         "prunella chaos soak --seconds 5 --seed 7 --nodes 7 --json soak.json",
         "prunella down",
         "prunella shell",
+        "prunella shell --node b",
+        "prunella --node b links --json",
+        "prunella peers --node lenta",
         "prunella replay /d/journal",
         "prunella replay /d/journal/1 --role monitor --from 1000 --json",
         "prunella completions bash",

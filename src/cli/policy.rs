@@ -64,6 +64,12 @@ pub(super) struct CheckArguments {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Commands, by what they do:
+  read    status peers members reputation links regions paths cert cert-smoke actors services incidents incident ping
+          trace shared-get shared-list policy policy-explain ledger ledger-export ledger-verify ledger-prove
+  change  cert-rotate tell unexpose unforward shared-set shared-remove policy-reload
+  grave   cert-revoke cert-reinstate expose forward down
+  Never from afar, whatever a policy says: policy-set kill chaos connect")]
 pub(super) struct ExplainArguments {
     /// The policy [default: the one in force at the running node]
     #[arg(value_name = "FILE")]
@@ -80,7 +86,7 @@ pub(super) struct ExplainArguments {
     /// The agent that it has a message for
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
-    /// The command that it wants to run
+    /// The command that it wants to give, by its name below
     #[arg(long, value_name = "NAME")]
     command: Option<String>,
     /// What is supposed of it; a running node knows the rest, without one it is as of a sound node: name, region, reputation (0 to 1), certificate_age_s, quarantined, incident, trust_domain
@@ -172,4 +178,39 @@ fn action(text: &str) -> Result<ActionName, String> {
 fn fact(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or_else(|| "write it as KEY=VALUE".to_owned())?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use clap::Args;
+
+    use super::*;
+    use crate::api::policy;
+
+    #[test]
+    fn the_help_lists_every_command_under_what_it_does() {
+        let help = ExplainArguments::augment_args(clap::Command::new("explain")).get_after_help().unwrap().to_string();
+        let (mut listed, mut kind) = (BTreeMap::new(), "");
+        for word in help
+            .split_once(':')
+            .unwrap()
+            .1
+            .replace("Never from afar, whatever a policy says:", "never")
+            .split_whitespace()
+        {
+            match word {
+                "read" | "change" | "grave" => {
+                    kind = ["read", "change", "grave"].into_iter().find(|k| *k == word).unwrap()
+                }
+                "never" => kind = "never",
+                name => assert_eq!(listed.insert(name.to_owned(), kind), None, "{name} is listed twice"),
+            }
+        }
+        let known = policy::Command::ALL.map(|command| {
+            (command.name().to_owned(), command.from_afar().map_or("never", policy::CommandKind::as_str))
+        });
+        assert_eq!(listed, known.into());
+    }
 }

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use cedar_policy::EntityUid;
 use prunella_core::PeerId;
 
+use super::command::CommandKind;
 use super::request::ActionName;
 use super::schema;
 use super::scope::{Scope, What, Who};
@@ -23,6 +24,8 @@ pub(super) struct PlainRule {
     pub(super) action: ActionName,
     /// Services or commands; empty: all.
     pub(super) names: BTreeSet<String>,
+    /// Kinds of commands; empty: see [`PlainRule::kinds_meant`].
+    pub(super) kinds: BTreeSet<CommandKind>,
     /// What must be so as well.
     pub(super) conditions: Vec<Condition>,
 }
@@ -77,9 +80,24 @@ impl PlainRule {
             let names: Vec<String> = self.names.iter().map(|name| quoted(name)).collect();
             conditions.push(format!("[{}].contains(context.command)", list(&names)));
         }
+        let kinds: Vec<String> = self.kinds_meant().iter().map(|kind| quoted(kind.as_str())).collect();
+        if !kinds.is_empty() {
+            conditions.push(format!("[{}].contains(context.kind)", list(&kinds)));
+        }
         conditions.extend(self.conditions.iter().map(Condition::to_cedar));
         conditions.iter().for_each(|condition| text += &format!("\nwhen {{ {condition} }}"));
         text + ";"
+    }
+
+    /// The kinds of commands that it is about; empty: the kind does not matter. Nothing grave is allowed in passing, whereas
+    /// what denies without a name denies all.
+    fn kinds_meant(&self) -> BTreeSet<CommandKind> {
+        let in_passing = self.action == ActionName::Command && self.allows && self.names.is_empty();
+        if in_passing && self.kinds.is_empty() {
+            [CommandKind::Read, CommandKind::Change].into()
+        } else {
+            self.kinds.clone()
+        }
     }
 
     /// Which requests it can be about: more than the head of its policy tells.
@@ -110,6 +128,10 @@ impl PlainRule {
             let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
             text += if self.action == ActionName::Connect { " to " } else { " " };
             text += &names.join(", ");
+        }
+        let kinds: Vec<&str> = self.kinds_meant().into_iter().map(CommandKind::sentence).collect();
+        if !kinds.is_empty() {
+            text += &format!(" what {}", kinds.join(" or "));
         }
         for (number, condition) in self.conditions.iter().enumerate() {
             text += if number == 0 { " if " } else { " and " };

@@ -11,6 +11,7 @@ use cedar_policy::{
 use prunella_core::PeerId;
 use serde::{Deserialize, Serialize};
 
+use super::command::CommandKind;
 use super::facts::{Facts, NodeFacts};
 use super::index::Index;
 use super::policy_file::{PolicyFile, Rule};
@@ -201,8 +202,12 @@ impl Question {
         };
         let context = match request.action {
             Action::Command { command } => {
-                let command = RestrictedExpression::new_string(command.to_owned());
-                Context::from_pairs([("command".to_owned(), command)]).expect("BUG: one key is given once")
+                let string = |value: &str| RestrictedExpression::new_string(value.to_owned());
+                // What cannot be given from afar is asked for by nobody.
+                let kind = command.from_afar().unwrap_or(CommandKind::Grave);
+                let pairs = [("command", string(command.name())), ("kind", string(kind.as_str()))];
+                let pairs = pairs.map(|(key, value)| (key.to_owned(), value));
+                Context::from_pairs(pairs).expect("BUG: each key is given once")
             }
             _ => Context::empty(),
         };

@@ -7,6 +7,7 @@
 
 pub mod case;
 mod cedar;
+pub mod command;
 mod compile;
 pub mod engine;
 pub mod explain;
@@ -23,6 +24,7 @@ mod scope;
 mod verdict_cache;
 
 pub use case::{Case, Difference};
+pub use command::{Command, CommandKind};
 pub use engine::{Engine, RuleRef, Verdict};
 pub use explain::{Explanation, NearRule};
 pub use facts::{Facts, NodeFacts, SameFacts};

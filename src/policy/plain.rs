@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::case::WrittenCase;
+use super::command::{Command, CommandKind};
 use super::compile::{Condition, PlainRule};
 use super::facts::permille;
 use super::limits::WrittenLimits;
@@ -39,6 +40,7 @@ pub(super) struct WrittenRule {
     service: Vec<String>,
     #[serde(default)]
     command: Vec<String>,
+    kind: Option<Vec<CommandKind>>,
     region: Option<Vec<String>>,
     trust_domain: Option<Vec<String>>,
     incident: Option<Vec<String>>,
@@ -91,9 +93,7 @@ impl WrittenRule {
         if self.action != ActionName::Connect && !self.service.is_empty() {
             return Err(("service", "only the action \"connect\" is about services".to_owned()));
         }
-        if self.action != ActionName::Command && !self.command.is_empty() {
-            return Err(("command", "only the action \"command\" is about commands".to_owned()));
-        }
+        self.check_commands()?;
         if let Some(bad) = self.service.iter().find(|name| !is_service_name(name)) {
             return Err(("service", format!("{bad:?} cannot be a service's name (a-z, 0-9 and the hyphen)")));
         }
@@ -108,8 +108,27 @@ impl WrittenRule {
             nodes: nodes(&self.from)?,
             action: self.action,
             names: self.service.into_iter().chain(self.command).collect(),
+            kinds: self.kind.into_iter().flatten().collect(),
             conditions,
         })
+    }
+
+    /// A rule about a command that is not there, or that nobody gives from afar, would be about nothing, without a word.
+    fn check_commands(&self) -> Result<(), (&'static str, String)> {
+        if self.action != ActionName::Command && !self.command.is_empty() {
+            return Err(("command", "only the action \"command\" is about commands".to_owned()));
+        }
+        self.command
+            .iter()
+            .try_for_each(|name| Command::find_from_afar(name).map(drop))
+            .map_err(|why| ("command", why))?;
+        let reason = match &self.kind {
+            Some(_) if self.action != ActionName::Command => "only the action \"command\" is about commands",
+            Some(_) if !self.command.is_empty() => "commands are named, or meant by their kind: not both",
+            Some(kinds) if kinds.is_empty() => "it must name something; leave it out if it does not matter",
+            _ => return Ok(()),
+        };
+        Err(("kind", reason.to_owned()))
     }
 
     fn conditions(&self) -> Result<Vec<Condition>, (&'static str, String)> {

@@ -5,6 +5,8 @@ use std::fmt;
 use prunella_core::PeerId;
 use serde::{Deserialize, Serialize};
 
+use super::command::Command;
+
 /// A question to the policy: may this node do that here?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Request<'a> {
@@ -35,8 +37,8 @@ pub enum Action<'a> {
     Shell,
     /// Run a command on this node.
     Command {
-        /// Its name.
-        command: &'a str,
+        /// Which.
+        command: Command,
     },
     /// Be admitted to the mesh by this node.
     Admit,
@@ -81,7 +83,7 @@ impl<'a> Action<'a> {
         match *self {
             Action::Connect { service } => Some(service),
             Action::Message { agent } => agent,
-            Action::Command { command } => Some(command),
+            Action::Command { command } => Some(command.name()),
             Action::Relay | Action::Ping | Action::Shell | Action::Admit => None,
         }
     }
@@ -123,7 +125,7 @@ impl ActionName {
             }
             (ActionName::Connect, _) => return Err("the action \"connect\" needs a service, and only that".to_owned()),
             (ActionName::Command, About { service: None, agent: None, command: Some(command) }) => {
-                Action::Command { command }
+                Action::Command { command: Command::find_from_afar(command)? }
             }
             (ActionName::Command, _) => return Err("the action \"command\" needs a command, and only that".to_owned()),
             (ActionName::Message, About { service: None, agent, command: None }) => Action::Message { agent },
@@ -166,8 +168,11 @@ mod tests {
         let web = About { service: Some("web"), ..About::default() };
         let status = About { command: Some("status"), ..About::default() };
         assert_eq!(ActionName::Connect.on(web), Ok(Action::Connect { service: "web" }));
-        assert_eq!(ActionName::Command.on(status), Ok(Action::Command { command: "status" }));
+        assert_eq!(ActionName::Command.on(status), Ok(Action::Command { command: Command::Status }));
         assert_eq!(ActionName::Message.on(About::default()), Ok(Action::Message { agent: None }));
+        for command in ["dance", "chaos", "policy-set"] {
+            assert!(ActionName::Command.on(About { command: Some(command), ..About::default() }).is_err(), "{command}");
+        }
         for name in ActionName::ALL {
             let plain = name.on(About::default());
             let needs = matches!(name, ActionName::Connect | ActionName::Command);

@@ -12,12 +12,13 @@
 //!
 //! [`Links`] keeps one QUIC connection per neighbor for control messages and makes the keys of frames. [`Sessions`] are
 //! end-to-end QUIC connections whose packets travel as frames. On their streams [`Services`] carries TCP connections to
-//! named services, and [`MessageChannel`] carries messages. [`join`] is how a host gets its first certificate.
+//! named services, [`MessageChannel`] carries messages, and a [`Conversation`] carries commands. [`join`] is how a host gets its first certificate.
 
 mod admission;
 mod carry;
 mod closing;
 mod control;
+mod conversation;
 mod framing;
 mod link;
 mod links;
@@ -32,6 +33,7 @@ mod table;
 mod tests;
 
 pub use admission::{Admitter, JoinError, Membership, join, renew};
+pub use conversation::{Conversation, ConversationError, Line, read_line};
 pub use framing::FramingError;
 pub use links::{LinkEvent, LinkSetup, Links, NotSent, RelayHook};
 pub use messages::{MessageChannel, MessageError};

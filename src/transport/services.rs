@@ -386,7 +386,7 @@ async fn serve_all(shared: Arc<Shared>, mut inbound: mpsc::Receiver<Inbound>) {
 async fn serve(shared: &Shared, inbound: Inbound) {
     let target = match inbound.request() {
         StreamOpen::Service { name } => shared.exposed().get(name).cloned(),
-        StreamOpen::Message | StreamOpen::Ping => None,
+        _ => None,
     };
     let Some(target) = target else { return inbound.refuse(StreamRefusal::NoSuchService).await };
     let tcp = match dial(&target).await {

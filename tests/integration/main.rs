@@ -30,6 +30,7 @@ mod policy_file;
 mod process;
 mod quarantine;
 mod rejoin;
+mod remote;
 mod replay;
 #[path = "../../benches/rig/mod.rs"]
 mod rig;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use prunella::datapath::{Port, Route};
 use prunella::host::Machine;
 use prunella::security::Credentials;
-use prunella::transport::{Gate, LinkEvent, LinkSetup, Links, Pass, SessionSetup, Sessions};
+use prunella::transport::{Gate, LinkEvent, LinkSetup, Links, Pass, SessionError, SessionSetup, Sessions};
 use prunella_core::PeerId;
 use prunella_core::record::{Body, Kind, NodeBody, Record, RecordId, SignedRecord};
 use prunella_core::wire::{Control, StreamOpen};
@@ -93,6 +93,21 @@ impl Odd {
 
     /// Makes a link to `peer`, and opens a stream to its service over it.
     pub(super) async fn stream(&self, peer: PeerId, at: SocketAddr, name: &str) -> (SendStream, RecvStream) {
+        self.link_to(peer, at).await;
+        self.open(peer, &StreamOpen::Service { name: name.to_owned() }).await.unwrap()
+    }
+
+    /// Opens a stream to `peer`, to which there is a link.
+    pub(super) async fn open(
+        &self,
+        peer: PeerId,
+        opening: &StreamOpen,
+    ) -> Result<(SendStream, RecvStream), SessionError> {
+        self.sessions.open(peer, opening).await
+    }
+
+    /// Makes a link to `peer`, over which streams can be opened.
+    pub(super) async fn link_to(&self, peer: PeerId, at: SocketAddr) {
         self.links.dial(peer, at);
         let mut events = self.events.lock().await;
         let first = loop {
@@ -103,7 +118,6 @@ impl Odd {
             }
         };
         self.port.install_route(peer, &Route { path: 1, first, labels: vec![] }, None);
-        self.sessions.open(peer, &StreamOpen::Service { name: name.to_owned() }).await.unwrap()
     }
 
     /// Says something that nobody signed, once.

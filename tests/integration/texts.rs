@@ -1,4 +1,4 @@
-//! Tokens, configurations, lines of the control socket and statements, whatever they hold: the fuzz target's corpus.
+//! Tokens, configurations, lines of the control socket, requests of other nodes and statements, whatever they hold: the fuzz target's corpus.
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,8 @@ fn every_reader_of_texts_answers_to_the_whole_corpus_and_to_bent_files() {
     let count = |is: fn(&bodies::Read) -> bool| read.iter().filter(|read| is(read)).count();
     let found = [count(|read| read.token), count(|read| read.config), count(|read| read.control)];
     assert!(found[0] >= 1 && found[1] >= 2 && found[2] >= 3, "a token, configurations, lines: {found:?}");
+    let remote = [count(|read| read.remote), count(|read| read.control && !read.remote)];
+    assert!(remote[0] >= 3 && remote[1] >= 4, "some are done from afar, others never: {remote:?}");
     let mut rng = Rng::from_seed(1);
     for _ in 0..3000 {
         let mut bytes = files[rng.below(files.len())].clone();

@@ -4,6 +4,7 @@ use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::Rejected;
+use crate::limits::COMMAND_NAME_BYTES_MAX;
 use crate::record::is_service_name;
 use crate::wire::codec;
 
@@ -24,6 +25,18 @@ pub enum StreamOpen {
     Message,
     /// Only to see the answer come back; the stream ends with it.
     Ping,
+    /// To give the receiver one command: a line of the control protocol, which must be this command, and one that answers.
+    Command {
+        /// The command's name.
+        command: String,
+        /// The user who gives it, as the opener says: no proof of anything.
+        uid: u32,
+    },
+    /// To give the receiver commands, line by line, for as long as it lets them.
+    Shell {
+        /// The user who gives them, as the opener says: no proof of anything.
+        uid: u32,
+    },
 }
 
 /// The answer to a [`StreamOpen`]; what follows it belongs to the stream's purpose.
@@ -74,11 +87,12 @@ impl StreamOpen {
     ///
     /// # Errors
     /// [`Rejected::OverLimit`], [`Rejected::UnknownVersion`] or [`Rejected::Malformed`] for its form, the latter also
-    /// for something that cannot be a service's name.
+    /// for something that cannot be a service's or a command's name.
     pub fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
         let open = decode_bounded(bytes)?;
         match &open {
             StreamOpen::Service { name } if !is_service_name(name) => Err(Rejected::Malformed),
+            StreamOpen::Command { command, .. } if !is_command_name(command) => Err(Rejected::Malformed),
             _ => Ok(open),
         }
     }
@@ -108,6 +122,11 @@ impl StreamReply {
     }
 }
 
+/// Whether a command may be called so: a-z and the hyphen, 1 to `limits::COMMAND_NAME_BYTES_MAX` bytes.
+pub fn is_command_name(name: &str) -> bool {
+    (1..=COMMAND_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+}
+
 fn decode_bounded<T: Decode<()>>(bytes: &[u8]) -> Result<T, Rejected> {
     if bytes.len() > STREAM_HEADER_BYTES_MAX {
         return Err(Rejected::OverLimit);
@@ -128,6 +147,8 @@ mod tests {
             "[a-z0-9-]{1,63}".prop_map(|name| StreamOpen::Service { name }),
             Just(StreamOpen::Message),
             Just(StreamOpen::Ping),
+            ("[a-z-]{1,32}", any::<u32>()).prop_map(|(command, uid)| StreamOpen::Command { command, uid }),
+            any::<u32>().prop_map(|uid| StreamOpen::Shell { uid }),
         ]
     }
 
@@ -169,6 +190,14 @@ mod tests {
     fn a_name_that_no_service_can_have_is_malformed() {
         for name in ["", "Web", "a/b", &"x".repeat(64)] {
             let bytes = StreamOpen::Service { name: name.to_owned() }.encode();
+            assert_eq!(StreamOpen::decode(&bytes), Err(Rejected::Malformed), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_command_can_have_is_malformed() {
+        for name in ["", "Status", "a/b", "a b", &"x".repeat(33)] {
+            let bytes = StreamOpen::Command { command: name.to_owned(), uid: 0 }.encode();
             assert_eq!(StreamOpen::decode(&bytes), Err(Rejected::Malformed), "{name:?}");
         }
     }

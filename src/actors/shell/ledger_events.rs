@@ -1,4 +1,4 @@
-//! What is written into the ledger of what this node obeys: statements of the authority, and rules.
+//! What is written into the ledger of what this node obeys: statements of the authority, rules, and commands.
 
 use std::path::Path;
 
@@ -39,6 +39,15 @@ impl Shell {
                 change: format!("set for the whole mesh, as version {version}"),
             },
         });
+    }
+
+    /// Writes down who gives a command that changes something, before it is done. A ledger that cannot be written holds
+    /// nobody up for long: that it was not written in time is told.
+    pub async fn write_down_command(&self, command: String, who: String, from: String) {
+        let event = Event::Commanded { command, who, from };
+        if let Err(reason) = self.write_down_durably(event.clone()).await {
+            tracing::warn!(?event, reason, "a command is done that is not in the ledger yet");
+        }
     }
 
     /// Another policy is in force, of so many rules.

@@ -21,6 +21,8 @@ use super::shared_values::SharedValues;
 use crate::api::answers::Answers;
 use crate::api::configuration::{MeshConfig, load};
 use crate::api::error::{Error, ErrorKind};
+use crate::api::remote::FarNode;
+use crate::api::server::Caller;
 use crate::api::setup::{self, InitOptions, InviteOptions, JoinOptions};
 use crate::api::vocabulary::{PeerInfo, Request, Response};
 use crate::host::{Host, Machine};
@@ -173,6 +175,24 @@ impl MeshNode {
     /// Those of the request; [`ErrorKind::NotRunning`]. A [`Response::Error`] is never returned.
     pub async fn request(&self, request: Request) -> Result<Response, Error> {
         self.life.during(|node| async move { node.answer(request).await }).await
+    }
+
+    /// Has another node perform a request, as `prunella --node` does: a peer id, a prefix of one, or a node's name. That
+    /// node's policy decides by this node's peer id (action `command`), and both ledgers say who changed something.
+    ///
+    /// # Errors
+    /// Those of the request; [`ErrorKind::Denied`] if that node does not allow it, or nobody may do it from afar;
+    /// [`ErrorKind::PeerNotFound`], [`ErrorKind::NoPath`], [`ErrorKind::ConnectionFailed`], [`ErrorKind::TimedOut`]: the text
+    /// says whether something may have been done; [`ErrorKind::NotRunning`]. A [`Response::Error`] is never returned.
+    pub async fn request_at(&self, node: &str, request: Request) -> Result<Response, Error> {
+        let ask = |answers: Arc<Answers>| async move {
+            let far = FarNode::connect(&answers, node, false, Caller::this_process()).await?;
+            match far.ask(&request).await? {
+                Response::Error { error } => Err(error),
+                response => Ok(response),
+            }
+        };
+        self.life.during(ask).await
     }
 
     /// Opens a connection to a peer, over a session that reaches it through whichever path is best. Waits up to 10

@@ -4,6 +4,7 @@
 //! On the control socket each is one line of JSON, at most `limits::CONTROL_LINE_BYTES_MAX` long.
 
 mod certificate;
+mod command;
 mod deed;
 mod incident;
 mod ledger;
@@ -19,6 +20,7 @@ use prunella_core::ledger::EventKind;
 use serde::{Deserialize, Serialize};
 
 pub use certificate::{CertificateInfo, CertificatesInfo, HandshakeInfo, SmokeInfo, StatementInfo};
+pub use command::NotFromAfar;
 pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
 pub use ledger::{
     LedgerFinding, LedgerGlance, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerReport, WatchedLedger,
@@ -199,6 +201,16 @@ pub enum Request {
     LedgerProve {
         /// Its number.
         index: u64,
+    },
+    /// From now on this connection's requests are for another node, whose policy says which of them it performs;
+    /// [`Response::Done`].
+    Connect {
+        /// A peer id, a prefix of one, or a node's name.
+        node: String,
+        /// Whether to open a shell there, which ends with this connection; otherwise each request is a conversation of its
+        /// own.
+        #[serde(default)]
+        shell: bool,
     },
     /// Stop the node; [`Response::Done`].
     Shutdown,

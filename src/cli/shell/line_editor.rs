@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::path::Path;
 use std::time::Duration;
 
 use clap::{Command, CommandFactory};
@@ -26,11 +25,11 @@ pub(super) struct LineHelper<'a> {
 }
 
 impl<'a> LineHelper<'a> {
-    /// Completes with the names that the node at `socket` knows.
-    pub(super) fn new(socket: &Path, runtime: &'a Runtime) -> Self {
+    /// Completes with the names that the node knows that `client` asks.
+    pub(super) fn new(client: Client, runtime: &'a Runtime) -> Self {
         let mut parser = Line::command();
         parser.build();
-        Self { parser, client: RefCell::new(Client::to(socket)), runtime }
+        Self { parser, client: RefCell::new(client), runtime }
     }
 
     fn candidates(&self, wanted: Wanted) -> Vec<String> {

@@ -50,12 +50,14 @@ enum ShellCommand {
     Exit,
 }
 
-/// Talks to the node in `dir` until the user or the script ends.
-pub(super) fn run(dir: &Path, runtime: &Runtime, output: &mut Output) -> Result<(), Failure> {
+/// Talks to the node in `dir`, or to another one over it, until the user or the script ends.
+pub(super) fn run(dir: &Path, node: Option<&str>, runtime: &Runtime, output: &mut Output) -> Result<(), Failure> {
     let socket = dir.join(SOCKET_NAME);
-    let mut session = Session { client: Client::to(&socket), output };
+    let client = |shell| node.map_or_else(|| Client::to(&socket), |node| Client::at(&socket, node, shell));
+    let mut session = Session { client: client(true), output };
     if io::stdin().is_terminal() {
-        converse(&dir.join(HISTORY_NAME), LineHelper::new(&socket, runtime), runtime, &mut session)
+        // What completes asks beside the shell, so that nothing that is waited for there gets into its way.
+        converse(&dir.join(HISTORY_NAME), LineHelper::new(client(false), runtime), runtime, &mut session)
     } else {
         play(io::stdin().lock(), runtime, &mut session)
     }
@@ -72,9 +74,10 @@ fn converse(history: &Path, helper: LineHelper, runtime: &Runtime, session: &mut
             .output
             .write("`help` lists the commands, `help COMMAND` explains one, Tab completes, Ctrl-D leaves\n")?;
     }
+    let prompt = session.client.far().map_or_else(|| "prunella> ".to_owned(), |node| format!("prunella@{node}> "));
     loop {
         session.output.flush()?;
-        let line = match editor.readline("prunella> ") {
+        let line = match editor.readline(&prompt) {
             Ok(line) => line,
             Err(ReadlineError::Interrupted) => continue,
             Err(ReadlineError::Eof) => break,

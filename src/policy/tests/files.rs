@@ -57,6 +57,7 @@ fn a_plain_rule_compiles_to_one_readable_policy() {
 #[test]
 fn what_is_wrong_in_a_plain_file_is_told_with_its_place() {
     let rule = |rest: &str| format!("\n[[rule]]\neffect = 'allow'\nfrom = ['*']\naction = 'connect'\n{rest}\n");
+    let command = |rest: &str| format!("[[rule]]\neffect = 'allow'\nfrom = ['*']\naction = 'command'\n{rest}\n");
     for (text, says) in [
         ("[[rule]]\neffect = 'maybe'\nfrom = ['*']\naction = 'ping'".to_owned(), "p:2:10: "),
         (rule("color = 'red'"), "p:6:1: unknown field"),
@@ -66,6 +67,12 @@ fn what_is_wrong_in_a_plain_file_is_told_with_its_place() {
         (rule("region = ['a-region-whose-name-is-far-too-long']"), "p:6:1: `region` is wrong"),
         (rule("certificate_older_than_s = -1"), "p:6:28: "),
         (rule("command = ['x']"), "p:6:1: `command` is wrong"),
+        (rule("kind = ['read']"), "p:6:1: `kind` is wrong: only the action \"command\""),
+        (command("command = ['dance']"), "p:5:1: `command` is wrong: there is no command \"dance\""),
+        (command("command = ['chaos']"), "p:5:1: `command` is wrong: the command chaos is never done from afar"),
+        (command("kind = ['loud']"), "p:5:9: unknown variant `loud`"),
+        (command("kind = []"), "p:5:1: `kind` is wrong: it must name something"),
+        (command("command = ['status']\nkind = ['read']"), "p:6:1: `kind` is wrong: commands are named, or"),
         (
             "[[rule]]\neffect = 'allow'\nfrom = ['bob']\naction = 'ping'".to_owned(),
             "p:3:1: `from` is wrong: \"bob\" is not a peer id",

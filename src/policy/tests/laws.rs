@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::policy::Command;
 use crate::policy::compile::quoted;
 
 const SERVICES: [&str; 3] = ["web", "db", "mail"];
@@ -64,7 +65,10 @@ fn plain() -> impl Strategy<Value = String> {
         Just("action = 'message'".to_owned()),
         Just("action = 'connect'".to_owned()),
         vec(select(&SERVICES), 1..3).prop_map(|names| format!("action = 'connect'\nservice = {names:?}")),
-        vec(select(&SERVICES), 1..3).prop_map(|names| format!("action = 'command'\ncommand = {names:?}")),
+        vec(select(&["status", "peers", "down"]), 1..3)
+            .prop_map(|names| format!("action = 'command'\ncommand = {names:?}")),
+        select(&["", "kind = ['read']", "kind = ['change', 'grave']"])
+            .prop_map(|kind| format!("action = 'command'\n{kind}")),
     ];
     let condition =
         select(&["", "region = ['eu', 'us']", "region = ['us']", "reputation_below = 0.5", "quarantined = true"]);
@@ -89,8 +93,9 @@ fn actions() -> Vec<Action<'static>> {
         Action::Relay,
         Action::Message { agent: None },
         Action::Message { agent: Some("web") },
-        Action::Command { command: "web" },
-        Action::Command { command: "x" },
+        Action::Command { command: Command::Status },
+        Action::Command { command: Command::SharedSet },
+        Action::Command { command: Command::Down },
     ];
     all.extend(SERVICES.into_iter().chain(["x"]).map(|service| Action::Connect { service }));
     all
@@ -134,15 +139,16 @@ proptest! {
     fn no_name_in_a_rule_is_more_than_a_name(name in any_name(), other in any_name()) {
         prop_assume!(!name.is_empty());
         let written = toml::Value::String(name.clone());
-        let text = format!("[[rule]]\nname = 'x'\neffect = 'allow'\nfrom = ['*']\naction = 'command'\ncommand = [{written}]\n\
+        let text = format!("[[rule]]\nname = 'x'\neffect = 'allow'\nfrom = ['*']\naction = 'message'\nincident = [{written}]\n\
                             trust_domain = [{written}]\n[[rule]]\nname = {written}\neffect = 'deny'\nfrom = ['*']\naction = 'ping'\n");
         prop_assume!(name != "x" && name.len() <= 128);
         let engine = engine(toml(&text));
         prop_assert_eq!(engine.rules().len(), 2);
         prop_assert_eq!(&*engine.rules()[1].name, name.as_str());
-        let may = |command: &str, domain: &str| {
-            let request = Request { from: peer(1), action: Action::Command { command } };
-            allows(&engine, &request, &NodeFacts { trust_domain: domain.to_owned(), ..NodeFacts::sound() })
+        let may = |incident: &str, domain: &str| {
+            let request = Request { from: peer(1), action: Action::Message { agent: None } };
+            let (incident, trust_domain) = (incident.to_owned(), domain.to_owned());
+            allows(&engine, &request, &NodeFacts { incident, trust_domain, ..NodeFacts::sound() })
         };
         prop_assert!(may(&name, &name));
         prop_assert_eq!(may(&other, &name), other == name);

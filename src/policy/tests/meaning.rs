@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::policy::{Facts, request::ActionName};
+use crate::policy::{Command, CommandKind, Facts, request::ActionName};
 
 const EVERYBODY_CONNECTS: &str = "[[rule]]\neffect = 'allow'\nfrom = ['*']\naction = 'connect'\n";
 
@@ -16,7 +16,7 @@ fn every_action() -> [Action<'static>; 8] {
         Action::Message { agent: None },
         Action::Message { agent: Some("planner") },
         Action::Shell,
-        Action::Command { command: "status" },
+        Action::Command { command: Command::Status },
         Action::Admit,
     ]
 }
@@ -132,7 +132,7 @@ fn services_commands_and_agents_are_told_apart_by_name() {
     for (service, expected) in [("web", true), ("db", true), ("mail", true), ("status", false), ("", false)] {
         assert_eq!(allows(&plain, &connect(1, service), &NodeFacts::sound()), expected, "{service}");
     }
-    for (command, expected) in [("status", true), ("peers", true), ("web", false)] {
+    for (command, expected) in [(Command::Status, true), (Command::Peers, true), (Command::Down, false)] {
         let request = Request { from: peer(1), action: Action::Command { command } };
         assert_eq!(allows(&plain, &request, &NodeFacts::sound()), expected, "{command}");
     }
@@ -141,6 +141,49 @@ fn services_commands_and_agents_are_told_apart_by_name() {
         let request = Request { from: peer(1), action: Action::Message { agent } };
         assert_eq!(allows(&in_cedar, &request, &NodeFacts::sound()), expected, "{agent:?}");
     }
+}
+
+#[test]
+fn commands_are_meant_by_kind_and_nothing_grave_is_allowed_in_passing() {
+    use CommandKind::{Change, Grave, Read};
+    let rule =
+        |effect: &str, rest: &str| format!("[[rule]]\neffect = '{effect}'\nfrom = ['*']\naction = 'command'\n{rest}\n");
+    let all = rule("allow", "kind = ['read', 'change', 'grave']");
+    let when = |condition: &str| {
+        format!("permit (principal, action == Action::\"command\", resource) when {{ {condition} }};")
+    };
+    for (policy, allowed) in [
+        (toml(&rule("allow", "")), vec![Read, Change]),
+        (toml(&rule("allow", "kind = ['read']")), vec![Read]),
+        (toml(&rule("allow", "kind = ['grave']")), vec![Grave]),
+        (toml(&all), vec![Read, Change, Grave]),
+        (toml(&(all.clone() + &rule("deny", ""))), vec![]),
+        (toml(&(all.clone() + &rule("deny", "kind = ['change']"))), vec![Read, Grave]),
+        (cedar(&when("context.kind != \"read\"")), vec![Change, Grave]),
+    ] {
+        let engine = engine(policy);
+        for command in Command::ALL {
+            let Ok(kind) = command.from_afar() else { continue };
+            let request = Request { from: peer(1), action: Action::Command { command } };
+            assert_eq!(
+                allows(&engine, &request, &NodeFacts::sound()),
+                allowed.contains(&kind),
+                "{command}: {allowed:?}"
+            );
+        }
+    }
+    let named = toml(&rule("allow", "command = ['down']")).unwrap();
+    assert_eq!(named.rules[0].text, "allow every member to command down");
+    let down = Request { from: peer(1), action: Action::Command { command: Command::Down } };
+    assert!(allows(&engine(Ok(named)), &down, &NodeFacts::sound()), "by its name");
+    let sentences = [rule("allow", ""), rule("deny", ""), rule("allow", "kind = ['grave']")];
+    let sentences = sentences.map(|text| toml(&text).unwrap().rules[0].text.clone());
+    let expected = [
+        "allow every member to command what reads or changes",
+        "deny every member to command",
+        "allow every member to command what is grave",
+    ];
+    assert_eq!(sentences, expected);
 }
 
 #[test]

@@ -80,6 +80,8 @@ pub struct Inbox {
     pub services: mpsc::Receiver<Inbound>,
     /// Streams that carry messages.
     pub messages: mpsc::Receiver<Inbound>,
+    /// Streams on which commands are given.
+    pub commands: mpsc::Receiver<Inbound>,
     /// What peers say of paths on which they hear no acknowledgments.
     pub unanswered: mpsc::Receiver<Unanswered>,
 }
@@ -167,6 +169,7 @@ impl Sessions {
         let endpoint = quic::endpoint(config, server.clone(), port.mesh_socket(), &host)?;
         let (services_sender, services) = mpsc::channel(INBOX_MAX);
         let (messages_sender, messages) = mpsc::channel(INBOX_MAX);
+        let (commands_sender, commands) = mpsc::channel(INBOX_MAX);
         let (guests, reroutes) = (Arc::<Guests>::default(), Arc::new(Reroutes::new()));
         let (notices, unanswered) = Notices::new();
         let front = Front {
@@ -178,12 +181,13 @@ impl Sessions {
             notices: notices.clone(),
             services: services_sender,
             messages: messages_sender,
+            commands: commands_sender,
         };
         tokio::spawn(accept(endpoint.clone(), Arc::new(front)));
         let client = quinn_client(credentials.client(SESSION_ALPN));
         let lanes = Arc::new(Lanes::new(port, lanes));
         let sessions = Self { endpoint, client, pool: Pool::new(), guests, reroutes, notices, lanes, route };
-        Ok((sessions, Inbox { services, messages, unanswered }))
+        Ok((sessions, Inbox { services, messages, commands, unanswered }))
     }
 
     /// Opens a stream to `peer`, within [`SESSION_TIMEOUT`]: over the session that exists, or else a new one, always on the
@@ -377,6 +381,7 @@ struct Front {
     notices: Notices,
     services: mpsc::Sender<Inbound>,
     messages: mpsc::Sender<Inbound>,
+    commands: mpsc::Sender<Inbound>,
 }
 
 async fn accept(endpoint: Endpoint, front: Arc<Front>) {
@@ -436,6 +441,7 @@ impl Front {
         let queue = match inbound.request() {
             StreamOpen::Service { .. } => &self.services,
             StreamOpen::Message => &self.messages,
+            StreamOpen::Command { .. } | StreamOpen::Shell { .. } => &self.commands,
             StreamOpen::Ping => {
                 if let Some((mut send, ..)) = inbound.accept().await {
                     let _ = send.finish();

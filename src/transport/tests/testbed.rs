@@ -80,6 +80,8 @@ impl Gate for DenyList {
             StreamOpen::Service { name } => name.clone(),
             StreamOpen::Message => "message".to_owned(),
             StreamOpen::Ping => "ping".to_owned(),
+            StreamOpen::Command { command, .. } => command.clone(),
+            StreamOpen::Shell { .. } => "shell".to_owned(),
         };
         if self.0.lock().unwrap().contains(&(from, asked)) { Err("rule 7".to_owned()) } else { Ok(Pass::free()) }
     }

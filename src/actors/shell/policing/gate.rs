@@ -6,9 +6,9 @@ use prunella_core::PeerId;
 use prunella_core::wire::stream::StreamOpen;
 
 use super::Count;
-use super::streams::Asked;
+use super::streams::{Asked, Wanted};
 use crate::actors::shell::Shell;
-use crate::policy::{Action, Request};
+use crate::policy::{Action, Command, Request};
 use crate::transport::{Gate, Pass};
 
 /// Decides by the policy in force, and lets nobody in who is quarantined.
@@ -27,8 +27,10 @@ impl Gate for PolicyGate {
     fn decide(&self, from: PeerId, request: &StreamOpen) -> Result<Pass, String> {
         let shell = self.shell.upgrade().ok_or("the end of the node")?;
         match request {
-            StreamOpen::Service { name } => shell.let_in(Asked { from, service: Some(name.as_str().into()) }),
-            StreamOpen::Message => shell.let_in(Asked { from, service: None }),
+            StreamOpen::Service { name } => shell.let_in(from, Wanted::Service(name.as_str().into())),
+            StreamOpen::Message => shell.let_in(from, Wanted::Messages),
+            StreamOpen::Command { command, .. } => shell.let_command_in(from, Command::find_from_afar(command)),
+            StreamOpen::Shell { .. } => shell.let_in(from, Wanted::Shell),
             StreamOpen::Ping => shell.allow(&Request { from, action: Action::Ping }).map(|()| Pass::free()),
         }
     }
@@ -36,14 +38,27 @@ impl Gate for PolicyGate {
 
 impl Shell {
     /// Lets a stream in that stays, if policy and limits let it.
-    fn let_in(&self, asked: Asked) -> Result<Pass, String> {
+    fn let_in(&self, from: PeerId, what: Wanted) -> Result<Pass, String> {
+        let asked = Asked { from, what };
         let entered = self.policing.streams.enter(asked.clone());
         let (mut watched, heard) = entered.ok_or("limit: as many streams are open as can be watched")?;
         self.allow(&asked.request())?;
-        if let Some(service) = &asked.service {
+        if let Wanted::Service(service) = &asked.what {
             watched.admit(service).map_err(|exceeded| format!("limit: {exceeded}"))?;
         }
         Ok(watched.pass(heard))
+    }
+
+    /// Lets a peer give this command, if it can be given from afar at all and the policy lets it.
+    ///
+    /// # Errors
+    /// What forbids it: a rule by its name, or the program.
+    pub fn let_command_in(&self, from: PeerId, command: Result<Command, String>) -> Result<Pass, String> {
+        let command = command.map_err(|reason| {
+            self.policing.streams.counters.add(Count::Denied);
+            format!("the program: {reason}")
+        })?;
+        self.let_in(from, Wanted::Command(command))
     }
 
     /// Whether the policy lets this be done; what forbids it is told to whoever asks.

@@ -7,7 +7,7 @@ use prunella_core::PeerId;
 use prunella_core::limits::RECONSIDERED_AT_ONCE_MAX;
 
 use super::standing::AGES_TOLD_EVERY;
-use super::streams::Asked;
+use super::streams::{Asked, Wanted};
 use crate::actors::shell::Shell;
 use crate::policy::{Action, Request};
 
@@ -86,7 +86,7 @@ impl Shell {
             return Some(verdict.reason.as_str().into());
         }
         let is_listed = in_force.limits.peers.as_ref().is_none_or(|peers| peers.contains(&asked.from));
-        let unlisted = asked.service.is_some() && !is_listed;
+        let unlisted = matches!(asked.what, Wanted::Service(_)) && !is_listed;
         unlisted.then(|| "limit: it is not among the peers that may connect".into())
     }
 }

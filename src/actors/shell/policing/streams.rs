@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::{Count, Counters, lock};
 use crate::actors::clock::Clock;
-use crate::policy::{Action, Exceeded, Limiter, Limits, Permit, Request};
+use crate::policy::{Action, Command, Exceeded, Limiter, Limits, Permit, Request};
 use crate::transport::{Ending, Meter, Pass};
 
 /// The streams, and what they use.
@@ -35,8 +35,20 @@ struct Open {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Asked {
     pub(super) from: PeerId,
-    /// The service; `None`: messages.
-    pub(super) service: Option<Arc<str>>,
+    pub(super) what: Wanted,
+}
+
+/// What a stream is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wanted {
+    /// Connections to the service of this name.
+    Service(Arc<str>),
+    /// Messages.
+    Messages,
+    /// This command.
+    Command(Command),
+    /// Commands, line by line.
+    Shell,
 }
 
 /// A stream that is watched; dropping it ends that.
@@ -120,9 +132,11 @@ impl Streams {
 impl Asked {
     /// The question to the policy.
     pub(super) fn request(&self) -> Request<'_> {
-        let action = match &self.service {
-            Some(service) => Action::Connect { service },
-            None => Action::Message { agent: None },
+        let action = match &self.what {
+            Wanted::Service(service) => Action::Connect { service },
+            Wanted::Messages => Action::Message { agent: None },
+            Wanted::Command(command) => Action::Command { command: *command },
+            Wanted::Shell => Action::Shell,
         };
         Request { from: self.from, action }
     }
@@ -178,7 +192,7 @@ mod tests {
     }
 
     fn asked(first: u8) -> Asked {
-        Asked { from: peer(first), service: Some("web".into()) }
+        Asked { from: peer(first), what: Wanted::Service("web".into()) }
     }
 
     #[tokio::test]
