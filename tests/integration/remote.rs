@@ -153,6 +153,7 @@ async fn a_shell_ends_when_it_is_denied_by_now_and_each_line_needs_its_own_right
     waits.abort();
     ends(far).await;
     println!("from the user's leave until the other node had dropped the question: {:?}", left.elapsed());
+    assert!(left.elapsed() < Duration::from_secs(4), "it was dropped, and did not end by itself");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -56,7 +56,7 @@ struct Served {
 /// How a conversation goes on after a request.
 enum Next {
     /// The request was answered.
-    Answer(Response),
+    Answer(Box<Response>),
     /// It is not allowed any more.
     End(Ending),
     /// Nobody listens any more.
@@ -97,7 +97,7 @@ impl Served {
 
     /// Performs commands line by line, each of which is judged by itself.
     async fn shell(mut self) {
-        let (who, from) = (self.who(), self.from_where());
+        let (who, from) = (self.who(), self.origin());
         self.answers.shell().write_down_command("shell".to_owned(), who, from).await;
         loop {
             let request = match self.request(None, REMOTE_SHELL_SILENCE_MAX).await {
@@ -110,7 +110,7 @@ impl Served {
                 Ok(pass) => self.perform(request, &pass).await,
                 Err(rule) => {
                     let text = format!("denied by {rule}: the command {command}");
-                    Next::Answer(Response::Error { error: Error::new(ErrorKind::Denied, text) })
+                    Next::Answer(Box::new(Response::Error { error: Error::new(ErrorKind::Denied, text) }))
                 }
             };
             match next {
@@ -161,7 +161,7 @@ impl Served {
     async fn perform(&mut self, request: Request, pass: &Pass) -> Next {
         self.answers.remote.count_performed();
         let patience = REMOTE_ANSWER_TIMEOUT + request.own_time();
-        let (answers, who, from) = (Arc::clone(&self.answers), self.who(), self.from_where());
+        let (answers, who, from) = (Arc::clone(&self.answers), self.who(), self.origin());
         let deed = request.deed();
         let changes = deed.is_some();
         let work = async move {
@@ -193,7 +193,7 @@ impl Served {
             biased;
             ending = self.talk.ended() => Next::End(ending),
             ending = pass.ended() => Next::End(ending),
-            answered = timeout(patience, work) => Next::Answer(answered.unwrap_or_else(|_| late(patience, changes))),
+            answered = timeout(patience, work) => Next::Answer(Box::new(answered.unwrap_or_else(|_| late(patience, changes)))),
             () = self.talk.left() => Next::Left,
         }
     }
@@ -218,7 +218,7 @@ impl Served {
     }
 
     /// From where, for the ledger. The user is what the other node says.
-    fn from_where(&self) -> String {
+    fn origin(&self) -> String {
         format!("session, reported uid {}", self.uid)
     }
 }
