@@ -120,6 +120,8 @@ fn by_cedar(request: &Request<'_>, all: &PolicySet) -> bool {
         ("quarantined", RestrictedExpression::new_bool(false)),
         ("incident", string("")),
         ("trust_domain", string("")),
+        ("spiffe_id", string("")),
+        ("federated", RestrictedExpression::new_bool(false)),
     ];
     let attributes = attributes.map(|(key, value)| (key.to_owned(), value)).into();
     let region = uid("Region", &facts.region);

@@ -36,6 +36,18 @@ pub const PUSH_BYTES_MAX: usize = 48 * 1024;
 pub const PUSH_RECORDS_MAX: usize = 256;
 /// Most message names in one announcement or graft of the broadcast tree.
 pub const BROADCAST_IDS_MAX: usize = 128;
+/// Most certificates of an SVID with which a host asks to be admitted: its own and those above it.
+pub const SVID_CHAIN_MAX: usize = 4;
+/// How long they may be together, in bytes.
+pub const SVID_BYTES_MAX: usize = 12 * 1024;
+/// Longest SPIFFE ID of a workload that is admitted, in bytes: it stands in each certificate of its node.
+pub const WORKLOAD_ID_BYTES_MAX: usize = 512;
+/// Most SPIFFE trust domains whose bundles an issuer holds.
+pub const TRUST_DOMAINS_MAX: usize = 64;
+/// Most certificates in one bundle.
+pub const BUNDLE_CERTIFICATES_MAX: usize = 32;
+/// Longest file that holds a bundle, in bytes.
+pub const BUNDLE_FILE_BYTES_MAX: usize = 256 * 1024;
 /// Longest invitation token, decoded, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 1024;
 /// Most addresses that a node record, a token or a neighbor may list.

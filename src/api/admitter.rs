@@ -1,8 +1,9 @@
-//! Admits hosts that show an invitation, and renews members' certificates; on nodes that hold an issuing key.
+//! Admits hosts that show an invitation or a workload's SVID, and renews members' certificates; on nodes that hold an
+//! issuing key.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use prunella_core::PeerId;
@@ -11,9 +12,12 @@ use prunella_core::wire::admission::Refusal;
 use prunella_core::wire::{Admission, AdmissionReply};
 use prunella_storage::{Batch, Store, StoreError, Tree};
 
+use crate::actors::shell::Shell;
 use crate::config::Certificate;
 use crate::host::Host;
-use crate::security::{Credentials, Failure, Issuer, Refused, check_proof};
+use crate::security::{
+    Credentials, Failure, Federation, Issuer, Refused, SpiffeId, WorkloadId, check_proof, check_vouched, workload_of,
+};
 use crate::transport::Admitter;
 
 /// Issues certificates for one mesh.
@@ -28,29 +32,28 @@ pub(super) struct Door {
     store: Arc<dyn Store>,
     /// Where the new member finds its first neighbor.
     me: (PeerId, Vec<SocketAddr>),
-    /// Hears what is to be written into the ledger.
-    write_down: WriteDown,
+    /// On whose word hosts may be admitted.
+    federation: Arc<Federation>,
+    /// The node: its policy is asked, and what matters for trust is written into its ledger.
+    shell: Weak<Shell>,
 }
 
-/// Has something written into the ledger.
-pub(super) type WriteDown = Box<dyn Fn(Event) + Send + Sync>;
+/// A certificate with its issuer's, DER, and what is to be written down about it.
+type Issued = (Vec<Vec<u8>>, Option<Event>);
 
 impl Door {
     pub(super) fn new(
-        host: Arc<dyn Host>,
-        (credentials, dir): (Credentials, PathBuf),
+        shell: &Arc<Shell>,
+        dir: PathBuf,
         certificates: &Certificate,
         store: Arc<dyn Store>,
-        addresses: Vec<SocketAddr>,
-        write_down: WriteDown,
+        federation: Arc<Federation>,
     ) -> Self {
-        let me = (credentials.peer(), addresses);
+        let credentials = shell.credentials.clone();
+        let me = (credentials.peer(), shell.advertised.clone());
         let (validity, grace_s) = (certificates.validity(), certificates.grace().as_secs());
-        Self { host, credentials, dir, validity, grace_s, store, me, write_down }
-    }
-
-    fn is_revoked(&self, public_key: &[u8; 32]) -> bool {
-        self.credentials.is_revoked(&PeerId::from_public_key(*public_key))
+        let (host, shell) = (shell.host.clone(), Arc::downgrade(shell));
+        Self { host, credentials, dir, validity, grace_s, store, me, federation, shell }
     }
 
     /// This node as an issuer. An appointment may be renewed, or made, while the node runs.
@@ -62,39 +65,60 @@ impl Door {
         }
     }
 
-    fn renew(&self, member: &PeerId, now: u64) -> Result<Vec<Vec<u8>>, Refusal> {
-        if self.credentials.is_revoked(member) {
+    /// Whoever came as a workload stays for as long as policy lets that workload join.
+    fn renew(&self, member: &SpiffeId, now: u64) -> Result<Vec<Vec<u8>>, Refusal> {
+        if self.credentials.is_revoked(&member.peer) {
             return Err(Refusal::Revoked);
         }
-        self.issuer()?.renew(member, now).map_err(|error| failed(&error))
+        let workload = member.workload.as_ref();
+        workload.map_or(Ok(()), |workload| self.ask_policy(&member.peer, workload))?;
+        self.issuer()?.renew_as(&member.peer, workload, now).map_err(|error| failed(&error))
     }
 
     /// Who was a member until its certificate expired is one again, if it holds its key still.
-    fn take_back(&self, chain: &[Vec<u8>], proof: &[u8], exporter: &[u8], now: u64) -> Result<Vec<Vec<u8>>, Refusal> {
-        let member = self.credentials.check_lapsed(chain, now, self.grace_s).map_err(|refused| match refused {
+    fn take_back(&self, chain: &[Vec<u8>], proof: &[u8], exporter: &[u8], now: u64) -> Result<Issued, Refusal> {
+        let peer = self.credentials.check_lapsed(chain, now, self.grace_s).map_err(|refused| match refused {
             Refused::Revoked => Refusal::Revoked,
             _ => Refusal::Lapsed,
         })?;
-        check_proof(&member, exporter, proof)?;
-        self.renew(&member, now)
+        check_proof(&peer, exporter, proof)?;
+        let trust_domain = self.issuer()?.key().trust_domain().clone();
+        let issued = self.renew(&SpiffeId { trust_domain, peer, workload: workload_of(chain) }, now)?;
+        let reason = "its certificate had expired, and it holds its key".to_owned();
+        Ok((issued, Some(Event::Readmitted { peer, reason })))
     }
 
-    /// Who was admitted, or taken back, is written down; that a member's certificate was renewed is not.
-    fn tell(&self, admission: &Admission, from: Option<PeerId>) {
-        match admission {
-            Admission::Join { public_key, .. } => {
-                let (peer, by) = (PeerId::from_public_key(*public_key), self.me.0);
-                (self.write_down)(Event::Admitted { peer, by, from: String::new() });
-            }
-            Admission::Return { chain, .. } => {
-                let member = self.credentials.check_lapsed(chain, self.host.unix_time().as_secs(), self.grace_s);
-                if let Some(peer) = from.or(member.ok()) {
-                    let reason = "its certificate had expired, and it holds its key".to_owned();
-                    (self.write_down)(Event::Readmitted { peer, reason });
-                }
-            }
-            Admission::Renew => {}
+    /// Admits a host with a token.
+    fn invited(&self, admission: &Admission, peer: PeerId, exporter: &[u8], now: u64) -> Result<Issued, Refusal> {
+        if self.credentials.is_revoked(&peer) {
+            return Err(Refusal::Revoked);
         }
+        let mut mark = |id: &[u8; 16], expires| self.mark_used(id, expires).map_err(Failure::from);
+        let chain = self.issuer()?.admit(admission, exporter, now, &mut mark)?;
+        Ok((chain, Some(Event::Admitted { peer, by: self.me.0, from: String::new() })))
+    }
+
+    /// Admits a host on the word of a trust domain that vouches for the workload on it, if policy lets that workload in.
+    fn vouched(&self, shown: &Shown<'_>, exporter: &[u8], now: u64) -> Result<Issued, Refusal> {
+        let peer = shown.peer;
+        let workload = self.federation.check(shown.svid, now)?;
+        check_vouched(&shown.svid[0], shown.svid_proof, exporter, (&self.me.0, &peer))?;
+        check_proof(&peer, exporter, shown.proof)?;
+        if self.credentials.is_revoked(&peer) {
+            return Err(Refusal::Revoked);
+        }
+        self.ask_policy(&peer, &workload)?;
+        let chain = self.issuer()?.renew_as(&peer, Some(&workload), now).map_err(|error| failed(&error))?;
+        tracing::info!(%peer, %workload, "a workload was admitted");
+        Ok((chain, Some(Event::Admitted { peer, by: self.me.0, from: workload.to_string() })))
+    }
+
+    fn ask_policy(&self, peer: &PeerId, workload: &WorkloadId) -> Result<(), Refusal> {
+        let shell = self.shell.upgrade().ok_or(Refusal::Failed)?;
+        shell.may_join(*peer, workload).map_err(|verdict| {
+            tracing::warn!(%workload, peer = %peer.short(), verdict, "policy does not let a workload join");
+            Refusal::NotAllowed
+        })
     }
 
     /// Remembers that a token was used, durably, before anybody is told; false if it was used before.
@@ -131,27 +155,44 @@ fn failed(error: &dyn std::error::Error) -> Refusal {
     Refusal::Failed
 }
 
+/// What a host shows that joins as a workload.
+struct Shown<'a> {
+    svid: &'a [Vec<u8>],
+    svid_proof: &'a [u8],
+    peer: PeerId,
+    proof: &'a [u8],
+}
+
 impl Admitter for Door {
-    fn admit(&self, admission: Admission, from: Option<PeerId>, exporter: [u8; 32]) -> AdmissionReply {
+    fn admit(&self, admission: Admission, from: Option<SpiffeId>, exporter: [u8; 32]) -> AdmissionReply {
         let now = self.host.unix_time().as_secs();
-        let issued = match (&admission, from) {
-            (Admission::Renew, Some(member)) => self.renew(&member, now),
+        let issued = match (&admission, &from) {
+            // That a member's certificate was renewed is not written down.
+            (Admission::Renew, Some(member)) => self.renew(member, now).map(|chain| (chain, None)),
             (Admission::Renew, None) => Err(Refusal::NotProven),
             (Admission::Return { chain, proof }, _) => self.take_back(chain, proof, &exporter, now),
-            (Admission::Join { public_key, .. }, _) if self.is_revoked(public_key) => Err(Refusal::Revoked),
-            (Admission::Join { .. }, _) => {
-                let mut mark = |id: &[u8; 16], expires| self.mark_used(id, expires).map_err(Failure::from);
-                self.issuer().and_then(|issuer| issuer.admit(&admission, &exporter, now, &mut mark))
+            (Admission::Join { public_key, .. }, _) => {
+                self.invited(&admission, PeerId::from_public_key(*public_key), &exporter, now)
+            }
+            (Admission::Vouched { svid, svid_proof, public_key, proof }, _) => {
+                let shown = Shown { svid, svid_proof, peer: PeerId::from_public_key(*public_key), proof };
+                self.vouched(&shown, &exporter, now)
             }
         };
+        let shell = self.shell.upgrade();
         match issued {
-            Ok(chain) => {
-                self.tell(&admission, from);
+            Ok((chain, event)) => {
+                if let (Some(shell), Some(event)) = (shell, event) {
+                    shell.write_down(event);
+                }
                 let authorities = self.credentials.authority_ders();
                 AdmissionReply::Admitted { chain, authorities, neighbors: vec![self.me.clone()] }
             }
             Err(refusal) => {
                 tracing::warn!(%refusal, "a host was not admitted");
+                if let Some(shell) = shell {
+                    shell.policing.count_refusal(refusal);
+                }
                 AdmissionReply::Refused(refusal)
             }
         }

@@ -10,6 +10,7 @@ pub mod client;
 pub mod configuration;
 pub mod embed;
 pub mod error;
+mod federation;
 mod in_force;
 mod incident_answers;
 pub mod ledger;

@@ -18,6 +18,7 @@ use super::answers::Answers;
 use super::chaos_answers::Breakable;
 use super::configuration::{MeshConfig, load};
 use super::error::{Error, ErrorKind};
+use super::federation;
 use super::remote;
 use super::renewal;
 use super::server::{SOCKET_NAME, Server};
@@ -28,7 +29,7 @@ use crate::actors::shell::{Events, Journal, Parts, PolicyGate, Shell, keep_judgi
 use crate::actors::surfaces;
 use crate::datapath::Port;
 use crate::host::{Host, Machine, Vault, WallClock, unblocked};
-use crate::security::{Credentials, Issuer, postquantum};
+use crate::security::{Credentials, Federation, Issuer, postquantum};
 use crate::supervision::supervisor::SupervisorMsg;
 use crate::supervision::tree::{self, ROOT, Seed};
 use crate::transport::{Inbound, LinkSetup, Links, Services, SessionSetup, Sessions};
@@ -45,6 +46,7 @@ pub struct Running {
     judging: JoinHandle<()>,
     /// Performs the commands of other nodes.
     serving: JoinHandle<()>,
+    bundles: JoinHandle<()>,
     stop_wanted: watch::Receiver<bool>,
 }
 
@@ -82,7 +84,10 @@ pub(super) async fn start_on(
     let recorder = recorder(&*host, dir, &config, credentials.peer())?;
     let ledger = dir.join(super::ledger::LEDGER_NAME);
     let shell = Arc::new(Shell::new(parts(config, credentials, host, store, port, (ledger, recorder)).await?));
-    let (sessions, events, Inboxes { inbound, commands }) = open_transport(dir, &shell, port_events)?;
+    let federation = federation::of(&shell.config.federation)?;
+    let (sessions, events, inboxes) = open_transport(dir, &shell, Arc::clone(&federation), port_events)?;
+    let Inboxes { inbound, commands } = inboxes;
+    let bundles = federation::follow(&shell.config.federation, federation);
     shell.write_down(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() });
     shell.keep_out_the_revoked();
     shell.set_issues(Issuer::load(dir)?.is_some());
@@ -97,7 +102,7 @@ pub(super) async fn start_on(
     let judging = tokio::spawn(keep_judging(Arc::clone(&shell)));
     let pump = tokio::spawn(pump(shell, events));
     let serving = tokio::spawn(remote::serve(Arc::clone(&answers), commands));
-    Ok(Running { answers, inbound: Some(inbound), root, pump, renewal, judging, serving, stop_wanted })
+    Ok(Running { answers, inbound: Some(inbound), root, pump, renewal, judging, serving, bundles, stop_wanted })
 }
 
 impl Running {
@@ -131,6 +136,7 @@ impl Running {
         self.judging.abort();
         // Whoever had it stopped from afar has been answered by now.
         self.serving.abort();
+        self.bundles.abort();
         let shell = self.answers.shell();
         self.answers.breakable.mend();
         shell.roster.start_nobody();
@@ -267,21 +273,13 @@ struct Inboxes {
 fn open_transport(
     dir: &Path,
     shell: &Arc<Shell>,
+    federation: Arc<Federation>,
     port_events: mpsc::Receiver<crate::datapath::Event>,
 ) -> Result<Transport, Error> {
     let system = |error: std::io::Error| Error::new(ErrorKind::System, format!("cannot open the transport: {error}"));
     let (events, link_events) = mpsc::channel(prunella_core::limits::DATAPATH_EVENTS_MAX);
     let store = Arc::clone(&shell.store) as Arc<dyn Store>;
-    let (credentials, addresses) = (shell.credentials.clone(), shell.advertised.clone());
-    let certificates = &shell.config.certificate;
-    let writer = Arc::downgrade(shell);
-    let write_down = Box::new(move |event| {
-        if let Some(shell) = writer.upgrade() {
-            shell.write_down(event);
-        }
-    });
-    let own = (credentials, dir.to_path_buf());
-    let door = Door::new(shell.host.clone(), own, certificates, store, addresses, write_down);
+    let door = Door::new(shell, dir.to_path_buf(), &shell.config.certificate, store, federation);
     let admitter = Some(Arc::new(door) as Arc<dyn crate::transport::Admitter>);
     let (welcome, relays) = (Arc::downgrade(shell), Arc::downgrade(shell));
     let links = Links::start(LinkSetup {

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::{Error, ErrorKind, PeerId};
 use crate::policy::request::About;
 pub use crate::policy::{
-    ActionName, Command, CommandKind, Difference, Explanation, NearRule, Refused, RuleRef, Verdict,
+    ActionName, Command, CommandKind, Difference, Explanation, NearRule, NodeFacts, Refused, RuleRef, Verdict,
 };
-use crate::policy::{Engine, NodeFacts, PolicyFile, Request, SameFacts};
+use crate::policy::{Engine, PolicyFile, Request, SameFacts};
 
 /// What a policy file holds, or why it is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

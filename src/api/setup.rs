@@ -9,14 +9,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use prunella_core::PeerId;
+use prunella_core::limits::ADDRESSES_MAX;
+use prunella_core::wire::admission::Refusal;
 
 use super::configuration::{MeshConfig, load};
 use super::error::{Error, ErrorKind};
-use crate::config::FILE_NAME;
+use crate::config::{Bootstrap, FILE_NAME, NotABootstrap};
 use crate::host::{Host, Machine};
 use crate::security::{self, Credentials, Issuer, SecurityError, Token};
-use crate::transport;
+use crate::transport::{self, Membership};
 
 /// How a mesh is founded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +57,23 @@ pub struct InviteOptions {
 pub struct JoinOptions {
     /// The invitation.
     pub token: String,
+    /// The new node's name for people.
+    pub name: Option<String>,
+    /// Where the node listens (UDP).
+    pub listen: Option<SocketAddr>,
+    /// What other nodes are told to dial.
+    pub advertise: Vec<SocketAddr>,
+}
+
+/// How a mesh is joined without a token: on the word of the SPIFFE trust domain that has issued this workload's SVID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadJoinOptions {
+    /// The Workload API that gives the SVID, `unix:/PATH`.
+    pub workload_api: String,
+    /// The mesh's authority: the fingerprint of its certificate, 64 hexadecimal digits, or a PEM file that holds it.
+    pub authority: String,
+    /// The issuer to join through, `PEERID@HOST:PORT`.
+    pub inviter: String,
     /// The new node's name for people.
     pub name: Option<String>,
     /// Where the node listens (UDP).
@@ -147,15 +167,70 @@ pub(super) async fn join_on(host: &Arc<dyn Host>, dir: &Path, options: JoinOptio
     make_directory(dir)?;
     let identity = security::create_identity(dir)?;
     let membership = transport::join(host, &token, &identity).await.map_err(join_error)?;
-    security::accept_membership(dir, &token, &membership.chain, &membership.authorities)?;
+    let written =
+        Written { name: options.name, listen: options.listen, advertise: options.advertise, bootstrap: vec![] };
+    let trust_domain = enter(dir, &token.authority_fingerprint, &membership, written)?;
+    Ok(Joined { peer: identity.peer(), trust_domain, inviter: token.inviter })
+}
+
+/// Joins a mesh with a node that will live in `dir`, on the word of this workload's trust domain. Which mesh, the caller
+/// must know: nothing is believed because it answers first.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] if the inviter or the authority are none, [`ErrorKind::Identity`] if the Workload API gives no
+/// SVID, [`ErrorKind::ConnectionFailed`] if the inviter cannot be reached, [`ErrorKind::AuthenticationFailed`] if it refuses
+/// or is another mesh's, [`ErrorKind::Denied`] if its policy does not let this workload in.
+pub async fn join_as_workload(dir: &Path, options: WorkloadJoinOptions) -> Result<Joined, Error> {
+    let WorkloadJoinOptions { workload_api, authority, inviter, name, listen, advertise } = options;
+    let invalid = |text: String| Error::new(ErrorKind::InvalidInput, text);
+    let inviter: Bootstrap = inviter.trim().parse().map_err(|error: NotABootstrap| invalid(error.to_string()))?;
+    let authority_fingerprint = authority_named(&authority)?;
+    let addresses = tokio::net::lookup_host((inviter.host.as_str(), inviter.port)).await;
+    let addresses: Vec<SocketAddr> = addresses
+        .map_err(|error| {
+            Error::new(ErrorKind::ConnectionFailed, format!("{} does not resolve: {error}", inviter.host))
+        })?
+        .take(ADDRESSES_MAX)
+        .collect();
+    let svid = transport::fetch_svid(&workload_api)
+        .await
+        .map_err(|error| Error::new(ErrorKind::Identity, error.to_string()))?;
+    make_directory(dir)?;
+    let identity = security::create_identity(dir)?;
+    let inviter = transport::Inviter { peer: inviter.peer, addresses, authority_fingerprint };
+    let joining = transport::join_as_workload(&Machine::shared(), &inviter, &svid, &identity).await;
+    let written = Written { name, listen, advertise, bootstrap: vec![] };
+    let trust_domain = enter(dir, &authority_fingerprint, &joining.map_err(join_error)?, written)?;
+    Ok(Joined { peer: identity.peer(), trust_domain, inviter: inviter.peer })
+}
+
+/// The fingerprint of an authority that is named by it, or by a file that holds its certificate.
+fn authority_named(text: &str) -> Result<[u8; 32], Error> {
+    let invalid = |text: String| Error::new(ErrorKind::InvalidInput, text);
+    let text = text.trim();
+    if let Ok(bytes) = HEXLOWER_PERMISSIVE.decode(text.as_bytes())
+        && let Ok(fingerprint) = <[u8; 32]>::try_from(bytes)
+    {
+        return Ok(fingerprint);
+    }
+    let certificates = security::read_bundle(Path::new(text)).map_err(|error| {
+        invalid(format!(
+            "{text:?} is neither a fingerprint of 64 hexadecimal digits nor a file with a certificate: {error}"
+        ))
+    })?;
+    Ok(security::fingerprint(&certificates[0]))
+}
+
+/// Writes down what a join brought; returns the mesh's trust domain.
+fn enter(dir: &Path, authority: &[u8; 32], membership: &Membership, written: Written) -> Result<String, Error> {
+    let credentials = security::accept_membership(dir, authority, &membership.chain, &membership.authorities)?;
     security::postquantum::ensure(dir)?;
-    let bootstrap = membership
-        .neighbors
-        .iter()
+    let neighbors = membership.neighbors.iter();
+    let bootstrap = neighbors
         .flat_map(|(peer, addresses)| addresses.iter().map(move |address| format!("{peer}@{address}")))
         .collect();
-    Written { name: options.name, listen: options.listen, advertise: options.advertise, bootstrap }.write(dir)?;
-    Ok(Joined { peer: identity.peer(), trust_domain: token.trust_domain.as_str().to_owned(), inviter: token.inviter })
+    Written { bootstrap, ..written }.write(dir)?;
+    Ok(credentials.trust_domain())
 }
 
 /// What other nodes are told to dial: what the configuration says, or else where the node listens, if that is an address
@@ -250,6 +325,7 @@ fn make_directory(dir: &Path) -> Result<(), Error> {
 fn join_error(error: transport::JoinError) -> Error {
     let kind = match error {
         transport::JoinError::NotReachable { .. } | transport::JoinError::NoAddress => ErrorKind::ConnectionFailed,
+        transport::JoinError::Refused(Refusal::NotAllowed) => ErrorKind::Denied,
         _ => ErrorKind::AuthenticationFailed,
     };
     Error::new(kind, error.to_string())

@@ -1,4 +1,4 @@
-//! `prunella join`: joins a mesh with a token.
+//! `prunella join`: joins a mesh with a token, or as a workload that a SPIFFE agent on this machine knows.
 
 use std::fmt;
 use std::io::{self, BufRead};
@@ -10,13 +10,20 @@ use clap::Args;
 use super::failure::Failure;
 use super::output::Output;
 use super::parse;
-use crate::api::setup::{self, JoinOptions};
+use crate::api::setup::{self, JoinOptions, WorkloadJoinOptions};
 use crate::api::{Error, ErrorKind};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The token that `prunella invite` printed; `-` reads it from standard input, where no other user can see it
+    /// The token that `prunella invite` printed; `-` reads it from standard input, where no other user can see it. With `--authority`: the issuer to join through, PEERID@HOST:PORT
+    #[arg(value_name = "TOKEN")]
     token: Secret,
+    /// Join without a token, on the word of the SPIFFE trust domain that has issued this workload's X.509-SVID. The mesh's authority: its fingerprint (`prunella authority show --json`), or a file with its certificate, such as a member's authority.pem
+    #[arg(long, value_name = "FINGERPRINT|FILE")]
+    authority: Option<String>,
+    /// With `--authority`: the SPIFFE Workload API that gives the SVID [default: the environment's SPIFFE_ENDPOINT_SOCKET]
+    #[arg(long, value_name = "unix:/PATH", requires = "authority")]
+    workload_api: Option<String>,
     /// The node's name for people
     #[arg(long, value_parser = parse::node_name)]
     name: Option<String>,
@@ -45,11 +52,20 @@ impl fmt::Debug for Secret {
 }
 
 pub(super) async fn run(arguments: Arguments, dir: &Path, output: &mut Output) -> Result<(), Failure> {
-    let Arguments { token, name, listen, advertise } = arguments;
-    let token = if token.0 == "-" { read_token(io::stdin().lock())? } else { token.0 };
-    let joined = setup::join(dir, JoinOptions { token, name, listen, advertise })
-        .await
-        .map_err(|error| Failure::new("join the mesh", error))?;
+    let Arguments { token, authority, workload_api, name, listen, advertise } = arguments;
+    let joined = match authority {
+        Some(authority) => {
+            let workload_api = workload_api.map_or_else(endpoint_of_environment, Ok)?;
+            let inviter = token.0;
+            let options = WorkloadJoinOptions { workload_api, authority, inviter, name, listen, advertise };
+            setup::join_as_workload(dir, options).await
+        }
+        None => {
+            let token = if token.0 == "-" { read_token(io::stdin().lock())? } else { token.0 };
+            setup::join(dir, JoinOptions { token, name, listen, advertise }).await
+        }
+    };
+    let joined = joined.map_err(|error| Failure::new("join the mesh", error))?;
     let json = serde_json::json!({
         "peer": joined.peer,
         "trust_domain": joined.trust_domain,
@@ -63,6 +79,14 @@ pub(super) async fn run(arguments: Arguments, dir: &Path, output: &mut Output) -
         joined.inviter
     );
     output.show_either(&json, &text)
+}
+
+/// Only asked for when `--authority` is given: where the variable is set for other programs, tokens work as ever.
+fn endpoint_of_environment() -> Result<String, Failure> {
+    std::env::var("SPIFFE_ENDPOINT_SOCKET").map_err(|_| {
+        let text = "give --workload-api unix:/PATH, or set SPIFFE_ENDPOINT_SOCKET";
+        Failure::new("join the mesh", Error::new(ErrorKind::InvalidInput, text))
+    })
 }
 
 fn read_token(input: impl BufRead) -> Result<String, Failure> {

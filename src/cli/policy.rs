@@ -89,7 +89,7 @@ pub(super) struct ExplainArguments {
     /// The command that it wants to give, by its name below
     #[arg(long, value_name = "NAME")]
     command: Option<String>,
-    /// What is supposed of it; a running node knows the rest, without one it is as of a sound node: name, region, reputation (0 to 1), certificate_age_s, quarantined, incident, trust_domain
+    /// What is supposed of it; a running node knows the rest, without one it is as of a sound node: name, region, reputation (0 to 1), certificate_age_s, quarantined, incident, trust_domain, spiffe_id, federated
     #[arg(long = "fact", value_name = "KEY=VALUE", value_parser = fact)]
     facts: Vec<(String, String)>,
 }

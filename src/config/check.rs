@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use prunella_core::limits::{
     ADDRESSES_MAX, CONTROL_RATE_PER_SECOND_MAX, CONTROL_RATE_PER_SECOND_MIN, NEIGHBORS_MAX, NODE_NAME_BYTES_MAX,
     PATHS_MAX, REBALANCE_EVERY_MAX, REBALANCE_EVERY_MIN, RECORDING_FILE_MIB_MAX, RECORDING_FILE_MIB_MIN,
-    REGION_BYTES_MAX,
+    REGION_BYTES_MAX, TRUST_DOMAINS_MAX,
 };
 
-use super::{MeshConfig, Neighbors, Paths, Probe};
+use super::{Federation, MeshConfig, Neighbors, Paths, Probe};
 
 /// A value that is not allowed.
 pub(super) struct Broken {
@@ -36,6 +36,7 @@ pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
     between("gossip.messages_per_second", config.gossip.messages_per_second, rates.0, rates.1)?;
     between("certificate.validity_hours", config.certificate.validity_hours, 1, VALIDITY_HOURS_MAX)?;
     between("certificate.grace_days", config.certificate.grace_days, 0, GRACE_DAYS_MAX)?;
+    federation(&config.federation)?;
     let sizes = (RECORDING_FILE_MIB_MIN, RECORDING_FILE_MIB_MAX);
     between("journal.file_mib", config.journal.file_mib, sizes.0, sizes.1)?;
     path("store.directory", config.store.directory.as_os_str().is_empty())?;
@@ -106,6 +107,18 @@ fn probe(probe: &Probe) -> Result<(), Broken> {
         .map_err(|broken| broken.because("probe.late_after_ms", "more than `probe.late_after_ms`"))?;
     between("probe.dead_after_ms", probe.dead_after_ms, probe.link_interval_ms + 1, SILENCE_MS_MAX)
         .map_err(|broken| broken.because("probe.link_interval_ms", "more than `probe.link_interval_ms`"))
+}
+
+fn federation(federation: &Federation) -> Result<(), Broken> {
+    count("federation.bundles", federation.bundles.len(), TRUST_DOMAINS_MAX)?;
+    if federation.workload_api.is_empty() || federation.workload_api.starts_with("unix:/") {
+        return Ok(());
+    }
+    Err(Broken {
+        keys: vec!["federation.workload_api"],
+        found: format!("{:?}", federation.workload_api),
+        allowed: "unix:/PATH, or nothing".to_owned(),
+    })
 }
 
 fn path(key: &'static str, is_empty: bool) -> Result<(), Broken> {

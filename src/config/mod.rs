@@ -53,6 +53,8 @@ pub struct MeshConfig {
     pub gossip: Gossip,
     /// The node's certificate.
     pub certificate: Certificate,
+    /// On whose word this node, as an issuer, may admit hosts.
+    pub federation: Federation,
     /// Where knowledge is kept.
     pub store: Store,
     /// Where the rules are.
@@ -155,6 +157,26 @@ pub struct Certificate {
     pub grace_days: u64,
 }
 
+/// On whose word a node, as an issuer, may admit hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Federation {
+    /// The SPIFFE Workload API whose bundles count, `unix:/PATH`; empty: none.
+    pub workload_api: String,
+    /// Bundles in files.
+    pub bundles: Vec<BundleFile>,
+}
+
+/// A trust domain's authorities in a file, written `TRUST_DOMAIN=FILE`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct BundleFile {
+    /// The trust domain.
+    pub trust_domain: String,
+    /// The file; after [`load`] it no longer depends on the working directory.
+    pub file: PathBuf,
+}
+
 /// Where a node keeps what it knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -241,6 +263,7 @@ pub fn load(dir: &Path, file: Option<&Path>) -> Result<MeshConfig, ConfigError> 
     let mut config = MeshConfig::parse(&text, &path)?;
     config.store.directory = dir.join(&config.store.directory);
     config.policy.file = dir.join(&config.policy.file);
+    config.federation.bundles.iter_mut().for_each(|bundle| bundle.file = dir.join(&bundle.file));
     Ok(config)
 }
 
@@ -355,6 +378,39 @@ impl fmt::Display for Bootstrap {
         } else {
             write!(f, "{}@{}:{}", self.peer, self.host, self.port)
         }
+    }
+}
+
+/// The text is not `TRUST_DOMAIN=FILE`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not TRUST_DOMAIN=FILE, such as partner.example=partner.pem")]
+pub struct NotABundleFile(String);
+
+impl FromStr for BundleFile {
+    type Err = NotABundleFile;
+
+    fn from_str(text: &str) -> Result<Self, NotABundleFile> {
+        let wrong = || NotABundleFile(text.to_owned());
+        let (trust_domain, file) = text.split_once('=').ok_or_else(wrong)?;
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
+        if !(1..=255).contains(&trust_domain.len()) || !trust_domain.bytes().all(allowed) || file.is_empty() {
+            return Err(wrong());
+        }
+        Ok(Self { trust_domain: trust_domain.to_owned(), file: file.into() })
+    }
+}
+
+impl TryFrom<String> for BundleFile {
+    type Error = NotABundleFile;
+
+    fn try_from(text: String) -> Result<Self, NotABundleFile> {
+        text.parse()
+    }
+}
+
+impl From<BundleFile> for String {
+    fn from(bundle: BundleFile) -> String {
+        format!("{}={}", bundle.trust_domain, bundle.file.display())
     }
 }
 
@@ -475,6 +531,25 @@ mod tests {
         for wrong in [format!("{peer}@host"), format!("{peer}@:1"), format!("{peer}@h:0"), "x@h:1".to_owned()] {
             assert!(wrong.parse::<Bootstrap>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_bundle_has_a_trust_domain_and_a_file_that_counts_from_the_node_s_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let text =
+            "[federation]\nworkload_api = \"unix:/a.sock\"\nbundles = [\"p.example=p=q.pem\", \"q=/etc/q.json\"]\n";
+        std::fs::write(dir.path().join(FILE_NAME), text).unwrap();
+        let bundles = load(dir.path(), None).unwrap().federation.bundles;
+        assert_eq!((bundles[0].trust_domain.as_str(), &bundles[0].file), ("p.example", &dir.path().join("p=q.pem")));
+        assert_eq!(bundles[1].file, Path::new("/etc/q.json"));
+        assert_eq!(String::from(bundles[1].clone()).parse(), Ok(bundles[1].clone()));
+        for wrong in ["p.pem", "=p.pem", "p=", "P=p.pem", "spiffe://p=p.pem"] {
+            assert!(wrong.parse::<BundleFile>().is_err(), "{wrong}");
+        }
+        assert_eq!(
+            refused("[federation]\nworkload_api = \"/run/agent.sock\"\n"),
+            "p.toml:2:16: `federation.workload_api` is \"/run/agent.sock\"; it must be unix:/PATH, or nothing"
+        );
     }
 
     #[test]

@@ -96,6 +96,8 @@ struct WrittenFacts {
     quarantined: Option<bool>,
     incident: Option<String>,
     trust_domain: Option<String>,
+    spiffe_id: Option<String>,
+    federated: Option<bool>,
 }
 
 impl WrittenCase {
@@ -130,6 +132,8 @@ impl WrittenFacts {
             quarantined: self.quarantined.unwrap_or_default(),
             incident: self.incident.unwrap_or_default(),
             trust_domain: self.trust_domain.unwrap_or_default(),
+            spiffe_id: self.spiffe_id.unwrap_or_default(),
+            federated: self.federated.unwrap_or_default(),
         })
     }
 }

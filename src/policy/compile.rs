@@ -35,8 +35,12 @@ pub(super) struct PlainRule {
 pub(super) enum Condition {
     /// It names one of these regions.
     Region(Vec<String>),
-    /// Its certificate is of one of these trust domains.
+    /// It was admitted on the word of one of these trust domains.
     TrustDomain(Vec<String>),
+    /// It was admitted as one of these workloads.
+    SpiffeId(Vec<String>),
+    /// Whether it was admitted on the word of another trust domain than the mesh's own.
+    Federated(bool),
     /// The worst open incident about it is of one of these kinds.
     Incident(Vec<String>),
     /// Whether it is in quarantine.
@@ -85,6 +89,10 @@ impl PlainRule {
             conditions.push(format!("[{}].contains(context.kind)", list(&kinds)));
         }
         conditions.extend(self.conditions.iter().map(Condition::to_cedar));
+        // Nothing crosses unless a rule says so by name: whoever allows something to everybody means the mesh's own.
+        if self.allows && self.nodes.is_none() && !self.conditions.iter().any(Condition::is_about_origin) {
+            conditions.push(Condition::Federated(false).to_cedar());
+        }
         conditions.iter().for_each(|condition| text += &format!("\nwhen {{ {condition} }}"));
         text + ";"
     }
@@ -142,6 +150,11 @@ impl PlainRule {
 }
 
 impl Condition {
+    /// Whether it says on whose word a node was admitted.
+    fn is_about_origin(&self) -> bool {
+        matches!(self, Condition::TrustDomain(_) | Condition::SpiffeId(_) | Condition::Federated(_))
+    }
+
     fn to_cedar(&self) -> String {
         let one_of = |values: &[String], attribute: &str| {
             let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
@@ -150,6 +163,9 @@ impl Condition {
         match self {
             Condition::Region(names) => one_of(names, "region"),
             Condition::TrustDomain(names) => one_of(names, "trust_domain"),
+            Condition::SpiffeId(ids) => one_of(ids, "spiffe_id"),
+            Condition::Federated(true) => "principal.federated".to_owned(),
+            Condition::Federated(false) => "!principal.federated".to_owned(),
             Condition::Incident(kinds) => one_of(kinds, "incident"),
             Condition::Quarantined(true) => "principal.quarantined".to_owned(),
             Condition::Quarantined(false) => "!principal.quarantined".to_owned(),
@@ -164,6 +180,9 @@ impl Condition {
         match self {
             Condition::Region(names) => format!("its region is {}", one_of(names)),
             Condition::TrustDomain(names) => format!("its trust domain is {}", one_of(names)),
+            Condition::SpiffeId(ids) => format!("its SPIFFE ID is {}", one_of(ids)),
+            Condition::Federated(true) => "it comes from another trust domain".to_owned(),
+            Condition::Federated(false) => "it comes from no other trust domain".to_owned(),
             Condition::Incident(kinds) => format!("the worst incident about it is {}", one_of(kinds)),
             Condition::Quarantined(true) => "it is in quarantine".to_owned(),
             Condition::Quarantined(false) => "it is not in quarantine".to_owned(),

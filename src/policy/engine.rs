@@ -241,6 +241,8 @@ fn node(uid: EntityUid, facts: &NodeFacts) -> Entity {
         ("quarantined", RestrictedExpression::new_bool(facts.quarantined)),
         ("incident", string(&facts.incident)),
         ("trust_domain", string(&facts.trust_domain)),
+        ("spiffe_id", string(&facts.spiffe_id)),
+        ("federated", RestrictedExpression::new_bool(facts.federated)),
     ];
     let attributes = attributes.map(|(key, value)| (key.to_owned(), value));
     let parents = Some(&facts.region).filter(|region| !region.is_empty()).map(|region| schema::region(region));

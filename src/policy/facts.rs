@@ -34,8 +34,14 @@ pub struct NodeFacts {
     pub quarantined: bool,
     /// The kind of the worst open incident about it; empty: none is open.
     pub incident: String,
-    /// The trust domain of its certificate.
+    /// The SPIFFE trust domain on whose word it was admitted.
     pub trust_domain: String,
+    /// The SPIFFE ID of the workload as which it was admitted; empty: on an invitation.
+    #[serde(default)]
+    pub spiffe_id: String,
+    /// Whether that trust domain is another one than the mesh's own.
+    #[serde(default)]
+    pub federated: bool,
 }
 
 impl NodeFacts {
@@ -54,6 +60,10 @@ impl NodeFacts {
             "region" => value.clone_into(&mut self.region),
             "incident" => value.clone_into(&mut self.incident),
             "trust_domain" => value.clone_into(&mut self.trust_domain),
+            "spiffe_id" => value.clone_into(&mut self.spiffe_id),
+            "federated" => {
+                self.federated = value.parse().map_err(|_| format!("{value:?} is neither true nor false"))?;
+            }
             "reputation" => self.reputation = permille(value)?,
             "certificate_age_s" => {
                 let seconds = value.parse().map_err(|_| format!("{value:?} is not a whole number of seconds"))?;
@@ -68,8 +78,17 @@ impl NodeFacts {
     }
 
     /// What [`NodeFacts::set`] takes.
-    pub const KEYS: [&str; 7] =
-        ["name", "region", "reputation", "certificate_age_s", "quarantined", "incident", "trust_domain"];
+    pub const KEYS: [&str; 9] = [
+        "name",
+        "region",
+        "reputation",
+        "certificate_age_s",
+        "quarantined",
+        "incident",
+        "trust_domain",
+        "spiffe_id",
+        "federated",
+    ];
 }
 
 /// The same facts about everybody; for questions that are asked without a running node.
@@ -115,9 +134,8 @@ mod tests {
     #[test]
     fn every_fact_can_be_set_from_its_text() {
         let mut facts = NodeFacts::default();
-        for (key, value) in
-            NodeFacts::KEYS.into_iter().zip(["n", "eu", "0.455", "7", "true", "link-down", "mesh.example"])
-        {
+        let values = ["n", "eu", "0.455", "7", "true", "link-down", "p.example", "spiffe://p.example/a", "true"];
+        for (key, value) in NodeFacts::KEYS.into_iter().zip(values) {
             facts.set(key, value).unwrap();
         }
         let expected = NodeFacts {
@@ -127,7 +145,9 @@ mod tests {
             certificate_age: Duration::from_secs(7),
             quarantined: true,
             incident: "link-down".into(),
-            trust_domain: "mesh.example".into(),
+            trust_domain: "p.example".into(),
+            spiffe_id: "spiffe://p.example/a".into(),
+            federated: true,
         };
         assert_eq!(facts, expected);
         for (key, value) in [
@@ -136,6 +156,7 @@ mod tests {
             ("reputation", "NaN"),
             ("reputation", "0.0001"),
             ("quarantined", "yes"),
+            ("federated", "no"),
             ("certificate_age_s", "-1"),
             ("color", "red"),
         ] {

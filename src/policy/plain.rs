@@ -43,6 +43,8 @@ pub(super) struct WrittenRule {
     kind: Option<Vec<CommandKind>>,
     region: Option<Vec<String>>,
     trust_domain: Option<Vec<String>>,
+    spiffe_id: Option<Vec<String>>,
+    federated: Option<bool>,
     incident: Option<Vec<String>>,
     quarantined: Option<bool>,
     reputation_below: Option<f64>,
@@ -134,9 +136,12 @@ impl WrittenRule {
     fn conditions(&self) -> Result<Vec<Condition>, (&'static str, String)> {
         let permille = |key, share: f64| permille(&share.to_string()).map_err(|reason| (key, reason));
         let mut all = Vec::new();
-        for (key, values) in
-            [("region", &self.region), ("trust_domain", &self.trust_domain), ("incident", &self.incident)]
-        {
+        for (key, values) in [
+            ("region", &self.region),
+            ("trust_domain", &self.trust_domain),
+            ("spiffe_id", &self.spiffe_id),
+            ("incident", &self.incident),
+        ] {
             let Some(values) = values else { continue };
             if values.is_empty() || values.iter().any(String::is_empty) {
                 return Err((key, "it must name something; leave it out if it does not matter".to_owned()));
@@ -147,9 +152,11 @@ impl WrittenRule {
             all.push(match key {
                 "region" => Condition::Region(values.clone()),
                 "trust_domain" => Condition::TrustDomain(values.clone()),
+                "spiffe_id" => Condition::SpiffeId(values.clone()),
                 _ => Condition::Incident(values.clone()),
             });
         }
+        all.extend(self.federated.map(Condition::Federated));
         all.extend(self.quarantined.map(Condition::Quarantined));
         if let Some(share) = self.reputation_below {
             all.push(Condition::ReputationBelow(permille("reputation_below", share)?));

@@ -5,7 +5,7 @@ use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use crate::security::keys::subject_public_key_info;
-use crate::security::{Refused, SecurityError, SpiffeId, TrustDomain};
+use crate::security::{Refused, SecurityError, SpiffeId, TrustDomain, WorkloadId};
 
 /// The fingerprint of a certificate: BLAKE3 over its DER form, 32 bytes.
 pub fn fingerprint(certificate_der: &[u8]) -> [u8; 32] {
@@ -81,10 +81,15 @@ pub(super) fn signs_with(certificate: &EndEntityCert<'_>, message: &[u8], signat
     checked.map_err(|_| Refused::KeyMismatch)
 }
 
-/// The node that a certificate names. The certificate must have been checked.
-pub(super) fn peer_of(der: &CertificateDer<'_>) -> Result<PeerId, Refused> {
-    let certificate = EndEntityCert::try_from(der).map_err(|_| Refused::Malformed)?;
-    Ok(spiffe_id(&certificate)?.peer)
+/// What a certificate says of the node that it names. The certificate must have been checked.
+pub(super) fn id_of(der: &CertificateDer<'_>) -> Result<SpiffeId, Refused> {
+    spiffe_id(&EndEntityCert::try_from(der).map_err(|_| Refused::Malformed)?)
+}
+
+/// The workload as which the node of this chain (DER, leaf first) was admitted; `None` if on an invitation. The chain must
+/// have been checked.
+pub fn workload_of(chain: &[Vec<u8>]) -> Option<WorkloadId> {
+    id_of(&CertificateDer::from(chain.first()?.as_slice())).ok()?.workload
 }
 
 /// The first and the last second at which a certificate is valid, since the Unix epoch.

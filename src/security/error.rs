@@ -82,6 +82,15 @@ pub enum SecurityError {
         /// Which file.
         path: PathBuf,
     },
+    /// A file does not hold a trust domain's authorities.
+    #[error("{} holds no bundle (certificates in PEM, or a SPIFFE bundle in JSON), or too large a one", path.display())]
+    NotABundle {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// What the agent gave is not an X.509-SVID of a workload with its key.
+    #[error("the agent's X.509-SVID cannot be used: it names no workload, or its key is of an unknown kind")]
+    NotAnSvid,
     /// This state directory does not hold the authority's key.
     #[error("{} does not exist: the authority's key is not here; give the file with --key", path.display())]
     NoAuthorityKey {

@@ -10,7 +10,9 @@ use prunella_core::identity::{self, Identity};
 use prunella_core::wire::Admission;
 use prunella_core::wire::admission::Refusal;
 
-use crate::security::{CERTIFICATE_LIFE, IssuingKey, SecurityError, Token, create_identity, fingerprint, state};
+use crate::security::{
+    CERTIFICATE_LIFE, IssuingKey, SecurityError, Token, WorkloadId, create_identity, fingerprint, state,
+};
 
 /// Why the use of a token could not be recorded.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -107,7 +109,20 @@ impl Issuer {
     /// # Errors
     /// [`SecurityError::Randomness`] if no serial number can be drawn.
     pub fn renew(&self, peer: &PeerId, now: u64) -> Result<Vec<Vec<u8>>, SecurityError> {
-        self.key.issue(peer, now, self.certificate_life)
+        self.renew_as(peer, None, now)
+    }
+
+    /// As [`renew`](Self::renew), for a node that was admitted as this workload.
+    ///
+    /// # Errors
+    /// As [`renew`](Self::renew).
+    pub fn renew_as(
+        &self,
+        peer: &PeerId,
+        workload: Option<&WorkloadId>,
+        now: u64,
+    ) -> Result<Vec<Vec<u8>>, SecurityError> {
+        self.key.issue_as(peer, workload, now, self.certificate_life)
     }
 
     fn check_token(&self, bytes: &[u8], now: u64) -> Result<Token, Refusal> {
@@ -170,7 +185,7 @@ mod tests {
 
     use super::*;
     use crate::security::Credentials;
-    use crate::security::certificate::peer_of;
+    use crate::security::certificate::id_of;
 
     const NOW: u64 = 1_800_000_000;
     const LIFE: Duration = Duration::from_secs(3600);
@@ -214,7 +229,7 @@ mod tests {
         let mut gate = Gate::new();
         let request = join(&gate.token());
         let chain = gate.admit(&request, NOW).unwrap();
-        assert_eq!(peer_of(&CertificateDer::from(chain[0].as_slice())), Ok(host().peer()));
+        assert_eq!(id_of(&CertificateDer::from(chain[0].as_slice())).map(|id| id.peer), Ok(host().peer()));
         let member = Credentials::new(host(), chain, &gate.issuer.key().authority_ders()).unwrap();
         assert_eq!(member.certificate_expiry_unix(), NOW + 86_400);
         assert_eq!(gate.admit(&request, NOW), Err(Refusal::Replayed));

@@ -14,7 +14,7 @@ use crate::security::bundle::Bundle;
 use crate::security::certificate::{is_of_key, validity};
 use crate::security::keys::{self, Signer};
 use crate::security::statement::{Said, Statement};
-use crate::security::{SecurityError, SpiffeId, TrustDomain};
+use crate::security::{SecurityError, SpiffeId, TrustDomain, WorkloadId};
 
 /// A key that an authority has appointed to certify nodes.
 #[derive(Debug)]
@@ -59,8 +59,23 @@ impl IssuingKey {
     /// # Errors
     /// [`SecurityError::Randomness`] if no serial number can be drawn.
     pub fn issue(&self, peer: &PeerId, now: u64, life: Duration) -> Result<Vec<Vec<u8>>, SecurityError> {
+        self.issue_as(peer, None, now, life)
+    }
+
+    /// As [`issue`](Self::issue); the certificate says as which workload the node was admitted.
+    ///
+    /// # Errors
+    /// As [`issue`](Self::issue).
+    pub fn issue_as(
+        &self,
+        peer: &PeerId,
+        workload: Option<&WorkloadId>,
+        now: u64,
+        life: Duration,
+    ) -> Result<Vec<Vec<u8>>, SecurityError> {
         let from = now.saturating_sub(CLOCK_SKEW_MAX.as_secs());
-        self.certify(peer, peer, (from, now.saturating_add(life.as_secs()).min(self.ends.as_secs())))
+        let until = now.saturating_add(life.as_secs()).min(self.ends.as_secs());
+        self.certify((peer, workload), peer, (from, until))
     }
 
     /// Says something to the whole mesh at `now`, in seconds since the Unix epoch.
@@ -96,8 +111,13 @@ impl IssuingKey {
         self.signer.identity()
     }
 
-    fn certify(&self, name: &PeerId, key: &PeerId, time: (u64, u64)) -> Result<Vec<Vec<u8>>, SecurityError> {
-        let id = SpiffeId { trust_domain: self.trust_domain().clone(), peer: *name };
+    fn certify(
+        &self,
+        (name, workload): (&PeerId, Option<&WorkloadId>),
+        key: &PeerId,
+        time: (u64, u64),
+    ) -> Result<Vec<Vec<u8>>, SecurityError> {
+        let id = SpiffeId { trust_domain: self.trust_domain().clone(), peer: *name, workload: workload.cloned() };
         let mut params = leaf_params(&name.to_string(), &id.to_string())?;
         params.use_authority_key_identifier_extension = true;
         let issuer = issuer_params(&self.signer.identity().peer());
@@ -121,12 +141,12 @@ pub(super) fn leaf_params(name: &str, uri: &str) -> Result<CertificateParams, Se
 impl IssuingKey {
     /// A certificate with any dates, for tests of their refusal.
     pub(super) fn certify_between(&self, peer: &PeerId, from: u64, until: u64) -> Vec<Vec<u8>> {
-        self.certify(peer, peer, (from, until)).unwrap()
+        self.certify((peer, None), peer, (from, until)).unwrap()
     }
 
     /// A certificate of one node's key under another node's name.
     pub(super) fn certify_wrongly(&self, name: &PeerId, key: &PeerId, now: u64) -> Vec<Vec<u8>> {
-        self.certify(name, key, (now, now + 3600)).unwrap()
+        self.certify((name, None), key, (now, now + 3600)).unwrap()
     }
 
     /// The issuing key of a mesh of its own.

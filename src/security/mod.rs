@@ -4,7 +4,8 @@
 //! ([`IssuingKey`]), which certify such keys, for a day at a time, as SPIFFE X.509-SVIDs. [`Credentials`] is what a node
 //! presents and trusts, and makes the TLS configurations of links, sessions and admissions; [`Issuer`] admits new nodes
 //! against a [`Token`]; [`Statement`] is what the authority and its issuers say to everybody, for example that a node is
-//! revoked; [`Refused`] says why a handshake failed, on either side of it.
+//! revoked; [`Refused`] says why a handshake failed, on either side of it. A host that runs a workload of a SPIFFE trust
+//! domain in a [`Federation`] can be admitted on its [`Svid`] instead.
 //!
 //! TLS 1.3 only, key exchange X25519MLKEM768 only, Ed25519 only; no tickets and no early data, so that every connection
 //! is a full handshake with certificates that are valid at that moment.
@@ -28,25 +29,27 @@ mod tls;
 mod token;
 mod trust;
 mod verifier;
+mod workload;
 
 pub use authority::{APPOINTMENT_LIFE, AUTHORITY_LIFE, Authority, CERTIFICATE_LIFE};
-pub use certificate::fingerprint;
+pub use certificate::{fingerprint, workload_of};
 pub use credentials::Credentials;
 pub use error::SecurityError;
 pub use inventory::{Role, Summary};
 pub use issuer::{Failure, Issuer, MarkUsed, check_proof, join_exporter, prove};
 pub use issuing::IssuingKey;
 pub use refused::{HandshakeRefused, Refused, Side, explain};
-pub use spiffe::{NotASpiffeId, NotATrustDomain, SpiffeId, TrustDomain};
+pub use spiffe::{NotASpiffeId, NotATrustDomain, NotAWorkload, SpiffeId, TrustDomain, WorkloadId};
 pub use state::{
     accept_appointment, accept_membership, appointment_pem, create_identity, found, issuing_key, load_authority, store,
     succeed,
 };
 pub use statement::{Said, Statement};
 pub use tls::{
-    JOIN_ALPN, LINK_ALPN, Offer, SESSION_ALPN, authenticated_peer, join_client, presented_chain, quinn_client,
-    quinn_server,
+    JOIN_ALPN, LINK_ALPN, Offer, SESSION_ALPN, authenticated_node, authenticated_peer, join_client, presented_chain,
+    quinn_client, quinn_server,
 };
 pub use token::{NotAToken, Token};
 pub use trust::Older;
 pub use verifier::server_name;
+pub use workload::{Federation, Svid, check_vouched, read_bundle};

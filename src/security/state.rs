@@ -24,7 +24,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::security::{
-    Authority, Credentials, IssuingKey, Said, SecurityError, Statement, Token, TrustDomain, fingerprint, keys,
+    Authority, Credentials, IssuingKey, Said, SecurityError, Statement, TrustDomain, fingerprint, keys,
 };
 
 /// Founds a mesh from this state directory at `now`, in seconds since the Unix epoch: makes its authority and its first
@@ -71,16 +71,16 @@ pub fn create_identity(dir: &Path) -> Result<Identity, SecurityError> {
 /// must have an identity.
 ///
 /// # Errors
-/// [`SecurityError::OtherAuthority`] if the token's is not among the authorities, [`SecurityError::AlreadyMember`] if the
+/// [`SecurityError::OtherAuthority`] if none of the authorities has this fingerprint, [`SecurityError::AlreadyMember`] if the
 /// directory belongs to a mesh with other authorities, [`SecurityError::OwnCertificate`] if the certificate is not this
 /// node's; otherwise what could not be written.
 pub fn accept_membership(
     dir: &Path,
-    token: &Token,
+    authority_fingerprint: &[u8; 32],
     chain: &[Vec<u8>],
     authorities: &[Vec<u8>],
 ) -> Result<Credentials, SecurityError> {
-    if !authorities.iter().any(|der| fingerprint(der) == token.authority_fingerprint) {
+    if !authorities.iter().any(|der| fingerprint(der) == *authority_fingerprint) {
         return Err(SecurityError::OtherAuthority);
     }
     let path = dir.join(AUTHORITY);
@@ -345,7 +345,8 @@ mod tests {
         assert_eq!(create_identity(joiner.path()).unwrap().peer(), identity.peer());
 
         let chain = issuer.renew(&identity.peer(), NOW).unwrap();
-        let accepted = accept_membership(joiner.path(), &token, &chain, &first.authority_ders()).unwrap();
+        let accepted =
+            accept_membership(joiner.path(), &token.authority_fingerprint, &chain, &first.authority_ders()).unwrap();
         assert_eq!(Credentials::load(joiner.path()).unwrap().chain_ders(), chain);
 
         let renewed = issuer.renew(&identity.peer(), NOW).unwrap();
@@ -364,15 +365,18 @@ mod tests {
         let token = theirs.invite(vec![], me.peer(), CERTIFICATE_LIFE, 0).unwrap();
         let chain = theirs.renew(&me.peer(), NOW).unwrap();
 
-        let error = accept_membership(ours.path(), &token, &chain, &stranger.authority_ders()).unwrap_err();
+        let error = accept_membership(ours.path(), &token.authority_fingerprint, &chain, &stranger.authority_ders())
+            .unwrap_err();
         assert!(matches!(error, SecurityError::AlreadyMember { .. }), "{error}");
         let error = me.replace_certificate(chain.clone()).unwrap_err();
         assert!(matches!(error, SecurityError::OwnCertificate(Refused::Stranger)), "{error}");
         let token = Issuer::load(ours.path()).unwrap().unwrap().invite(vec![], me.peer(), CERTIFICATE_LIFE, 0).unwrap();
-        let error = accept_membership(ours.path(), &token, &chain, &stranger.authority_ders()).unwrap_err();
+        let error = accept_membership(ours.path(), &token.authority_fingerprint, &chain, &stranger.authority_ders())
+            .unwrap_err();
         assert!(matches!(error, SecurityError::OtherAuthority), "{error}");
         let of_another = stranger.chain_ders();
-        let error = accept_membership(ours.path(), &token, &of_another, &me.authority_ders()).unwrap_err();
+        let error = accept_membership(ours.path(), &token.authority_fingerprint, &of_another, &me.authority_ders())
+            .unwrap_err();
         assert!(matches!(error, SecurityError::OwnCertificate(Refused::Stranger)), "{error}");
         assert_eq!(Credentials::load(ours.path()).unwrap().chain_ders(), me.chain_ders());
     }

@@ -13,10 +13,10 @@ use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{CipherSuite, ClientConfig, ConfigBuilder, ServerConfig, SignatureScheme};
 
-use crate::security::certificate::peer_of;
+use crate::security::certificate::id_of;
 use crate::security::credentials::Shared;
 use crate::security::verifier::{ClientCertificate, ED25519_ONLY, InviterVerifier, MemberVerifier};
-use crate::security::{Refused, SecurityError};
+use crate::security::{Refused, SecurityError, SpiffeId};
 
 /// The protocol between neighbors.
 pub const LINK_ALPN: &[u8] = b"prunella-link/1";
@@ -25,16 +25,16 @@ pub const SESSION_ALPN: &[u8] = b"prunella-session/1";
 /// The protocol by which a host joins, and by which a member renews its certificate.
 pub const JOIN_ALPN: &[u8] = b"prunella-join/1";
 
-/// For joining through `inviter`: presents no certificate, and accepts only the inviter's, issued in `trust_domain` by
-/// the authority with this fingerprint, whose certificate the inviter presents along with its own. Certificates are
-/// judged by `time`.
+/// For joining through `inviter`: presents no certificate, and accepts only the inviter's, issued in `trust_domain`
+/// (`None`: in the authority's, whatever its name) by the authority with this fingerprint, whose certificate the inviter
+/// presents along with its own. Certificates are judged by `time`.
 pub fn join_client(
     authority_fingerprint: [u8; 32],
-    trust_domain: &str,
+    trust_domain: Option<&str>,
     inviter: PeerId,
     time: Arc<dyn TimeProvider>,
 ) -> Arc<ClientConfig> {
-    let verifier = InviterVerifier { authority_fingerprint, trust_domain: trust_domain.to_owned(), inviter };
+    let verifier = InviterVerifier { authority_fingerprint, trust_domain: trust_domain.map(str::to_owned), inviter };
     finish_client(client_builder(Arc::new(verifier), time).with_no_client_auth(), JOIN_ALPN)
 }
 
@@ -43,9 +43,17 @@ pub fn join_client(
 /// # Errors
 /// [`Refused::NoCertificate`] if the other end presented none; see [`Refused::close`].
 pub fn authenticated_peer(connection: &quinn::Connection) -> Result<PeerId, SecurityError> {
+    authenticated_node(connection).map(|node| node.peer)
+}
+
+/// As [`authenticated_peer`], with all that the certificate says of the node.
+///
+/// # Errors
+/// As [`authenticated_peer`].
+pub fn authenticated_node(connection: &quinn::Connection) -> Result<SpiffeId, SecurityError> {
     let chain = connection.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
     let certificate = chain.as_ref().and_then(|chain| chain.first()).ok_or(Refused::NoCertificate);
-    certificate.and_then(peer_of).map_err(SecurityError::Refused)
+    certificate.and_then(id_of).map_err(SecurityError::Refused)
 }
 
 /// What the other end of an established connection presented: its certificate and its issuer's, DER; empty for none.
@@ -482,7 +490,7 @@ mod tests {
     #[tokio::test]
     async fn a_joining_host_finds_its_inviter_and_both_share_the_exporter() {
         let one = member(&authority("lab"), 1);
-        let client = join_client(one.authority_fingerprint(), "lab", one.peer(), Arc::new(DefaultTimeProvider));
+        let client = join_client(one.authority_fingerprint(), Some("lab"), one.peer(), Arc::new(DefaultTimeProvider));
         let outcome = handshake(one.link_server(), client, &server_name(&one.peer())).await;
         let (client, server) = (outcome.client.as_ref().unwrap(), outcome.server.as_ref().unwrap());
         assert_eq!(join_exporter(client).unwrap(), join_exporter(server).unwrap());
@@ -498,7 +506,7 @@ mod tests {
             (one.authority_fingerprint(), "elsewhere", one.peer(), Refused::WrongTrustDomain),
             (one.authority_fingerprint(), "lab", other.peer(), Refused::NotDialed),
         ] {
-            let client = join_client(fingerprint, trust_domain, inviter, Arc::new(DefaultTimeProvider));
+            let client = join_client(fingerprint, Some(trust_domain), inviter, Arc::new(DefaultTimeProvider));
             refused_by_client(&handshake(one.link_server(), client, &server_name(&inviter)).await, reason);
         }
     }
@@ -515,7 +523,7 @@ mod tests {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(CertifiedKey::new(chain, key))));
         server.alpn_protocols = vec![JOIN_ALPN.to_vec()];
-        let client = join_client(ours.authority_fingerprint(), "lab", ours.peer(), Arc::new(DefaultTimeProvider));
+        let client = join_client(ours.authority_fingerprint(), Some("lab"), ours.peer(), Arc::new(DefaultTimeProvider));
         let outcome = handshake(Arc::new(server), client, &server_name(&ours.peer())).await;
         refused_by_client(&outcome, Refused::Stranger);
     }
@@ -549,7 +557,7 @@ mod tests {
     async fn handshake_as_guest(server: &Credentials, client: &Credentials) -> Outcome {
         let verifier = InviterVerifier {
             authority_fingerprint: server.authority_fingerprint(),
-            trust_domain: server.trust_domain().to_owned(),
+            trust_domain: Some(server.trust_domain()),
             inviter: server.peer(),
         };
         let resolver = Arc::new(CurrentCertificate(client.shared.clone()));

@@ -15,8 +15,8 @@ use prunella_core::{PeerId, Rejected};
 
 use crate::host::{Host, WallClock, unblocked};
 use crate::security::{
-    Credentials, JOIN_ALPN, Refused, SecurityError, Token, authenticated_peer, explain, fingerprint, join_client,
-    join_exporter, prove, quinn_client, server_name,
+    Credentials, JOIN_ALPN, Refused, SecurityError, SpiffeId, Svid, Token, authenticated_node, explain, fingerprint,
+    join_client, join_exporter, prove, quinn_client, server_name,
 };
 
 use super::closing::{Closing, told};
@@ -33,7 +33,18 @@ pub trait Admitter: Send + Sync + 'static {
     ///
     /// `from` is the member whose certificate the connection proved, `None` for a host without one; `exporter` is the
     /// connection's [`join_exporter`].
-    fn admit(&self, admission: Admission, from: Option<PeerId>, exporter: [u8; 32]) -> AdmissionReply;
+    fn admit(&self, admission: Admission, from: Option<SpiffeId>, exporter: [u8; 32]) -> AdmissionReply;
+}
+
+/// Whom a host without a token asks to be admitted by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inviter {
+    /// The node.
+    pub peer: PeerId,
+    /// Where it listens (UDP).
+    pub addresses: Vec<SocketAddr>,
+    /// The [`fingerprint`] of its mesh's authority, without which nothing that answers would be believed.
+    pub authority_fingerprint: [u8; 32],
 }
 
 /// What a host has when it was admitted.
@@ -68,6 +79,17 @@ pub enum JoinError {
         /// What is wrong with it.
         reason: Refused,
     },
+    /// A node of another mesh than the authority's, or not the one that was named, answers there. Nothing was shown to it.
+    #[error("the node at {address} is not the one that was named, in the mesh of that authority: {reason}")]
+    OtherInviter {
+        /// Where.
+        address: SocketAddr,
+        /// What is wrong with it.
+        reason: Refused,
+    },
+    /// The request could not be made.
+    #[error("the request to join cannot be made: {0}")]
+    Unmade(String),
     /// The inviter said no.
     #[error("refused by the inviter: {0}")]
     Refused(Refusal),
@@ -96,12 +118,58 @@ pub async fn join(host: &Arc<dyn Host>, token: &Token, identity: &Identity) -> R
     if token.addresses.is_empty() {
         return Err(JoinError::NoAddress);
     }
+    let Token { inviter: peer, authority_fingerprint, .. } = *token;
+    let inviter = Inviter { peer, addresses: token.addresses.clone(), authority_fingerprint };
+    let request = |exporter: &[u8]| {
+        Ok(Admission::Join {
+            token: token.to_bytes(),
+            public_key: identity.peer().to_bytes(),
+            proof: prove(identity, exporter),
+        })
+    };
+    be_admitted(host, &inviter, Some(token.trust_domain.as_str()), &request).await
+}
+
+/// Joins at a node that is known beforehand, on the word of the trust domain that has issued `svid`.
+///
+/// # Errors
+/// [`JoinError`].
+pub async fn join_as_workload(
+    host: &Arc<dyn Host>,
+    inviter: &Inviter,
+    svid: &Svid,
+    identity: &Identity,
+) -> Result<Membership, JoinError> {
+    let request = |exporter: &[u8]| {
+        Ok(Admission::Vouched {
+            svid: svid.chain().to_vec(),
+            svid_proof: svid.vouch(exporter, &inviter.peer, &identity.peer())?,
+            public_key: identity.peer().to_bytes(),
+            proof: prove(identity, exporter),
+        })
+    };
+    be_admitted(host, inviter, None, &request).await.map_err(|error| match error {
+        JoinError::WrongMesh { address, reason } => JoinError::OtherInviter { address, reason },
+        error => error,
+    })
+}
+
+/// What a host says, on the connection with this exporter value.
+type MakeRequest<'a> = dyn Fn(&[u8]) -> Result<Admission, SecurityError> + Sync + 'a;
+
+/// Asks the inviter, at the first of its addresses that answers.
+async fn be_admitted(
+    host: &Arc<dyn Host>,
+    inviter: &Inviter,
+    trust_domain: Option<&str>,
+    request: &MakeRequest<'_>,
+) -> Result<Membership, JoinError> {
     let mut reaching = JoinSet::new();
-    for &address in &token.addresses {
+    for &address in &inviter.addresses {
         let time = Arc::new(WallClock(host.clone()));
-        let config = join_client(token.authority_fingerprint, token.trust_domain.as_str(), token.inviter, time);
-        let (host, inviter) = (host.clone(), token.inviter);
-        reaching.spawn(async move { (address, reach(&host, inviter, config, address).await) });
+        let config = join_client(inviter.authority_fingerprint, trust_domain, inviter.peer, time);
+        let (host, peer) = (host.clone(), inviter.peer);
+        reaching.spawn(async move { (address, reach(&host, peer, config, address).await) });
     }
     let mut tried = Vec::new();
     let mut wrong = None;
@@ -110,7 +178,7 @@ pub async fn join(host: &Arc<dyn Host>, token: &Token, identity: &Identity) -> R
         match reached? {
             Reached::Inviter(endpoint, connection) => {
                 reaching.abort_all();
-                let outcome = request(token, identity, address, &connection).await;
+                let outcome = ask(&inviter.authority_fingerprint, request, address, &connection).await;
                 Closing::Done.close(&connection);
                 endpoint.wait_idle().await;
                 return outcome;
@@ -203,23 +271,19 @@ pub(super) async fn reach(
     })
 }
 
-async fn request(
-    token: &Token,
-    identity: &Identity,
+async fn ask(
+    authority_fingerprint: &[u8; 32],
+    request: &MakeRequest<'_>,
     address: SocketAddr,
     connection: &Connection,
 ) -> Result<Membership, JoinError> {
-    let no_reply = |reason: String| JoinError::NoReply { address, reason };
-    let exporter = join_exporter(connection).map_err(|error| no_reply(error.to_string()))?;
-    let admission = Admission::Join {
-        token: token.to_bytes(),
-        public_key: identity.peer().to_bytes(),
-        proof: prove(identity, &exporter),
-    };
+    let exporter =
+        join_exporter(connection).map_err(|error| JoinError::NoReply { address, reason: error.to_string() })?;
+    let admission = request(&exporter).map_err(|error| JoinError::Unmade(error.to_string()))?;
     match exchange(&admission, address, connection).await? {
         AdmissionReply::Refused(refusal) => Err(JoinError::Refused(refusal)),
         AdmissionReply::Admitted { chain, authorities, neighbors } => {
-            let named = authorities.iter().any(|der| fingerprint(der) == token.authority_fingerprint);
+            let named = authorities.iter().any(|der| fingerprint(der) == *authority_fingerprint);
             let membership = Membership { chain, authorities, neighbors };
             if named { Ok(membership) } else { Err(JoinError::BadReply(Rejected::Unauthorized)) }
         }
@@ -261,7 +325,7 @@ pub(super) async fn answer(
     })?;
     let admission: Admission = codec::decode_message(&request.ok_or(Rejected::Malformed)?)?;
     let exporter = join_exporter(connection).map_err(|_| Rejected::Unsigned)?;
-    let from = authenticated_peer(connection).ok();
+    let from = authenticated_node(connection).ok();
     let reply = unblocked(host, move || admitter.admit(admission, from, exporter)).await;
     let reply = reply.unwrap_or(AdmissionReply::Refused(Refusal::Failed));
     let written = send.write_all(&framed(&codec::encode_message(&reply))).await;

@@ -12,7 +12,8 @@
 //!
 //! [`Links`] keeps one QUIC connection per neighbor for control messages and makes the keys of frames. [`Sessions`] are
 //! end-to-end QUIC connections whose packets travel as frames. On their streams [`Services`] carries TCP connections to
-//! named services, [`MessageChannel`] carries messages, and a [`Conversation`] carries commands. [`join`] is how a host gets its first certificate.
+//! named services, [`MessageChannel`] carries messages, and a [`Conversation`] carries commands. [`join`] is how a host
+//! gets its first certificate, with a token or with what the SPIFFE Workload API gives it.
 
 mod admission;
 mod carry;
@@ -31,8 +32,9 @@ mod smoke;
 mod table;
 #[cfg(test)]
 mod tests;
+mod workload_api;
 
-pub use admission::{Admitter, JoinError, Membership, join, renew};
+pub use admission::{Admitter, Inviter, JoinError, Membership, join, join_as_workload, renew};
 pub use conversation::{Conversation, ConversationError, Line, read_line};
 pub use framing::FramingError;
 pub use links::{LinkEvent, LinkSetup, Links, NotSent, RelayHook};
@@ -45,3 +47,4 @@ pub use session::{
 };
 pub use smoke::{Handshake, Smoked, smoke};
 pub use table::LinkSnapshot;
+pub use workload_api::{NoWorkloadApi, fetch_svid, follow_bundles};

@@ -119,7 +119,7 @@ async fn requests_to_join_that_claim_too_much_or_never_end_cost_little_memory() 
     let credentials = Credentials::load(&node.dir).unwrap();
     let time = Arc::new(DefaultTimeProvider);
     let domain = credentials.trust_domain();
-    let config = join_client(credentials.authority_fingerprint(), &domain, credentials.peer(), time);
+    let config = join_client(credentials.authority_fingerprint(), Some(&domain), credentials.peer(), time);
     assert_eq!(config.alpn_protocols, [JOIN_ALPN]);
     let endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let (config, name) = (quinn_client(config), server_name(&credentials.peer()));
@@ -130,12 +130,14 @@ async fn requests_to_join_that_claim_too_much_or_never_end_cost_little_memory() 
         // Beyond a bound they are turned away, which is the point.
         let Ok(Ok(connection)) = timeout(PATIENCE, connecting).await else { continue };
         if let Ok((mut send, _)) = connection.open_bi().await {
-            let bomb: Vec<u8> = match number % 4 {
+            let bomb: Vec<u8> = match number % 5 {
                 0 => u32::MAX.to_be_bytes().to_vec(),
                 1 => [&(16_u32 << 10).to_be_bytes()[..], &[1]].concat(),
                 // A request whose token claims to have 2^32 bytes, and one with 2^64 certificates.
                 2 => framed(&[codec::VERSION, 0, 252, 255, 255, 255, 255]),
-                _ => framed(&[&[codec::VERSION, 2, 253][..], &[255; 8]].concat()),
+                3 => framed(&[&[codec::VERSION, 2, 253][..], &[255; 8]].concat()),
+                // An SVID above which 2^64 certificates are said to stand.
+                _ => framed(&[&[codec::VERSION, 3, 253][..], &[255; 8]].concat()),
             };
             // It may be turned away meanwhile.
             let _ = send.write_all(&bomb).await;

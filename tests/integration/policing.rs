@@ -248,17 +248,17 @@ async fn an_issuer_sets_the_policy_of_the_whole_mesh() {
 }
 
 /// A connection to an echo server over the mesh.
-struct Client {
+pub(crate) struct Client {
     tcp: TcpStream,
 }
 
 impl Client {
-    async fn to(listen: SocketAddr) -> Self {
+    pub(crate) async fn to(listen: SocketAddr) -> Self {
         Self::try_to(listen).await.expect("the connection is let in")
     }
 
     /// `None` if the connection was not let in.
-    async fn try_to(listen: SocketAddr) -> Option<Self> {
+    pub(crate) async fn try_to(listen: SocketAddr) -> Option<Self> {
         // Who is refused at once may hear of it before he knows that he is connected.
         let mut client = Self { tcp: TcpStream::connect(listen).await.ok()? };
         timeout(PATIENCE, client.echo()).await.unwrap().ok().map(|()| client)
@@ -269,12 +269,12 @@ impl Client {
         self.tcp.read_exact(&mut [0]).await.map(drop)
     }
 
-    async fn talks(&mut self) {
+    pub(crate) async fn talks(&mut self) {
         timeout(PATIENCE, self.echo()).await.unwrap().unwrap();
     }
 
     /// Waits until the connection is reset.
-    async fn ended(&mut self) {
+    pub(crate) async fn ended(&mut self) {
         let error = timeout(2 * PATIENCE, self.tcp.read_exact(&mut [0])).await.expect("it ends").unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     }

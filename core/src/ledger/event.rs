@@ -19,7 +19,7 @@ pub enum Event {
         peer: PeerId,
         /// Who admitted it.
         by: PeerId,
-        /// From where it asked; empty: not known.
+        /// On whose word: the SPIFFE ID of the workload that it runs; empty: on an invitation.
         from: String,
     },
     /// A member is one no longer.

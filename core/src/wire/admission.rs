@@ -29,6 +29,17 @@ pub enum Admission {
         /// As for `Join`, by the certificate's key.
         proof: Vec<u8>,
     },
+    /// First certificate, on the word of a SPIFFE trust domain that has certified the host's workload.
+    Vouched {
+        /// The workload's X.509-SVID and what stands between it and its trust domain's authority, DER, the SVID first.
+        svid: Vec<Vec<u8>>,
+        /// Signature by the SVID's key over this request: see `security::workload`.
+        svid_proof: Vec<u8>,
+        /// As for `Join`.
+        public_key: [u8; 32],
+        /// As for `Join`.
+        proof: Vec<u8>,
+    },
 }
 
 /// Without the token: whoever has it joins.
@@ -42,6 +53,11 @@ impl fmt::Debug for Admission {
             Admission::Return { chain, .. } => {
                 f.debug_struct("Return").field("certificates", &chain.len()).finish_non_exhaustive()
             }
+            Admission::Vouched { public_key, svid, .. } => f
+                .debug_struct("Vouched")
+                .field("peer", &PeerId::from_public_key(*public_key))
+                .field("certificates", &svid.len())
+                .finish_non_exhaustive(),
         }
     }
 }
@@ -62,7 +78,8 @@ pub enum AdmissionReply {
     Refused(Refusal),
 }
 
-/// Why a host is not admitted. Every reason is told to the host: it holds a token, so it is not a stranger.
+/// Why a host is not admitted. Every reason is told to the host, which mostly holds a token; a stranger with a made-up
+/// SVID learns from them no more than which trust domains are known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
 pub enum Refusal {
     /// The token was used before.
@@ -89,4 +106,42 @@ pub enum Refusal {
     /// The node failed while admitting.
     #[error("the inviting node failed; see its log")]
     Failed,
+    /// What was shown is no X.509-SVID of a workload, or too long.
+    #[error("what was shown is not an X.509-SVID of a workload")]
+    NotAnSvid,
+    /// Nobody here vouches for the SVID's trust domain.
+    #[error("the inviting node has no bundle of the SVID's trust domain")]
+    UnknownTrustDomain,
+    /// The SVID's time is over, or has not come.
+    #[error("the SVID has expired or is not valid yet; check the clocks, and that the agent renews it")]
+    SvidExpired,
+    /// No authority of its trust domain has certified the SVID.
+    #[error("the SVID was not issued by its trust domain's authorities, as the inviting node knows them")]
+    SvidForged,
+    /// The request was not signed with the SVID's key, on this connection.
+    #[error("the joining host did not prove that it holds the SVID's key")]
+    SvidNotProven,
+    /// Policy does not let this workload in.
+    #[error("the inviting node's policy does not let this workload join (action \"admit\")")]
+    NotAllowed,
+}
+
+impl Refusal {
+    /// Every reason with the name under which it is counted.
+    pub const ALL: [(Refusal, &'static str); 14] = [
+        (Refusal::Replayed, "replayed"),
+        (Refusal::Expired, "expired"),
+        (Refusal::Forged, "forged"),
+        (Refusal::NotProven, "not_proven"),
+        (Refusal::NotAnIssuer, "not_an_issuer"),
+        (Refusal::Lapsed, "lapsed"),
+        (Refusal::Revoked, "revoked"),
+        (Refusal::Failed, "failed"),
+        (Refusal::NotAnSvid, "not_an_svid"),
+        (Refusal::UnknownTrustDomain, "unknown_trust_domain"),
+        (Refusal::SvidExpired, "svid_expired"),
+        (Refusal::SvidForged, "svid_forged"),
+        (Refusal::SvidNotProven, "svid_not_proven"),
+        (Refusal::NotAllowed, "not_allowed"),
+    ];
 }

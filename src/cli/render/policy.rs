@@ -1,7 +1,7 @@
 //! Policy files: what they hold, what they say to a request, and what their tests have come to.
 
 use super::page::Page;
-use crate::api::policy::{Explanation, NearRule, PolicyCheck, PolicyTest, Refused};
+use crate::api::policy::{Explanation, NearRule, NodeFacts, PolicyCheck, PolicyTest, Refused};
 use crate::api::vocabulary::PolicyInfo;
 
 pub(in crate::cli) fn policy_check(check: &PolicyCheck) -> String {
@@ -89,7 +89,7 @@ pub(super) fn explanation(explained: &Explanation, page: &mut Page) {
         page.line(&format!("       and {} more about this action", count(*more, "rule")));
     }
     page.line(&format!(
-        "facts  name={:?} region={:?} reputation={} certificate_age_s={} quarantined={} incident={:?} trust_domain={:?}",
+        "facts  name={:?} region={:?} reputation={} certificate_age_s={} quarantined={} incident={:?} trust_domain={:?}{}",
         facts.name,
         facts.region,
         f64::from(facts.reputation) / 1000.0,
@@ -97,7 +97,16 @@ pub(super) fn explanation(explained: &Explanation, page: &mut Page) {
         facts.quarantined,
         facts.incident,
         facts.trust_domain,
+        origin(facts),
     ));
+}
+
+/// Of whoever came with an SVID.
+fn origin(facts: &NodeFacts) -> String {
+    if facts.spiffe_id.is_empty() && !facts.federated {
+        return String::new();
+    }
+    format!(" spiffe_id={:?} federated={}", facts.spiffe_id, facts.federated)
 }
 
 pub(in crate::cli) fn policy_test(report: &PolicyTest) -> String {

@@ -292,3 +292,42 @@ fn names_longer_than_any_service_are_judged_and_not_remembered() {
     let long = "x".repeat(1_000_000);
     assert!(allows(&engine, &connect(1, &long), &NodeFacts::sound()), "an allow of all services means all");
 }
+
+/// Rules that were there before anybody was federated do not begin to mean strangers.
+#[test]
+fn what_is_allowed_to_everybody_is_allowed_to_the_mesh_s_own() {
+    let ping = Request { from: peer(1), action: Action::Ping };
+    let partner = NodeFacts {
+        trust_domain: "partner.example".into(),
+        spiffe_id: "spiffe://partner.example/web".into(),
+        federated: true,
+        ..NodeFacts::sound()
+    };
+    let own = NodeFacts { trust_domain: "mesh.example".into(), ..NodeFacts::sound() };
+    let rule = |effect: &str, from: &str, condition: &str| {
+        engine(toml(&format!(
+            "[[rule]]\nname = 'x'\neffect = '{effect}'\nfrom = ['{from}']\naction = 'ping'\n{condition}\n"
+        )))
+    };
+    let one = peer(1).to_string();
+    for (from, condition, to_own, to_partner) in [
+        ("*", "", true, false),
+        ("*", "reputation_above = 0.5", true, false),
+        ("*", "trust_domain = ['partner.example']", false, true),
+        ("*", "trust_domain = ['other.example']", false, false),
+        ("*", "spiffe_id = ['spiffe://partner.example/web', 'spiffe://x/y']", false, true),
+        ("*", "spiffe_id = ['spiffe://partner.example/we']", false, false),
+        ("*", "federated = true", false, true),
+        ("*", "federated = false", true, false),
+        // Whoever is named is meant.
+        (one.as_str(), "", true, true),
+    ] {
+        let allow = rule("allow", from, condition);
+        assert_eq!((allows(&allow, &ping, &own), allows(&allow, &ping, &partner)), (to_own, to_partner), "{condition}");
+    }
+    let both =
+        "[[rule]]\nname = 'all'\neffect = 'allow'\nfrom = ['*']\naction = 'ping'\ntrust_domain = ['partner.example']\n";
+    let deny = "[[rule]]\nname = 'none'\neffect = 'deny'\nfrom = ['*']\naction = 'ping'\n";
+    let denies = engine(toml(&format!("{both}{deny}")));
+    assert_eq!(denies.decide(&ping, &SameFacts(partner)).names(), "none", "a denial means everybody");
+}

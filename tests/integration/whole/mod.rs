@@ -153,7 +153,7 @@ fn a_farewell_without_a_greeting_keeps_no_port() {
         let runtime = Arc::new(quinn::TokioRuntime);
         let endpoint = quinn::Endpoint::new_with_abstract_socket(Default::default(), None, socket, runtime).unwrap();
         let time = Arc::new(WallClock(world.nodes[1].machine.clone()));
-        let tls = quinn_client(join_client([0; 32], "whole.test", world.nodes[1].peer, time));
+        let tls = quinn_client(join_client([0; 32], Some("whole.test"), world.nodes[1].peer, time));
         let address = world.nodes[1].handle().local_addr().unwrap();
 
         world.network.change(stranger, there, |wire| wire.cut = true);

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use prunella_core::PeerId;
 use prunella_core::policy::{Document, Source};
+use prunella_core::wire::admission::Refusal;
 use tokio::sync::Notify;
 
 pub use documents::NotRead;
@@ -42,6 +43,8 @@ pub struct Policing {
     refused: Mutex<Option<RefusedDocument>>,
     standing: Standing,
     streams: Arc<Streams>,
+    /// How often a host was not admitted, by reason.
+    refusals: [AtomicU64; Refusal::ALL.len()],
     /// The mesh has been told another policy.
     told: Notify,
 }
@@ -117,6 +120,7 @@ impl Policing {
             refused: Mutex::default(),
             standing: Standing::default(),
             streams: Arc::new(Streams::new(clock)),
+            refusals: Default::default(),
             told: Notify::new(),
         }
     }
@@ -141,7 +145,19 @@ impl Policing {
         let count = |(count, name): &(Count, &str)| {
             ((*name).to_owned(), self.streams.counters.0[*count as usize].load(Ordering::Relaxed))
         };
-        Count::ALL.iter().map(count).collect()
+        let refused = Refusal::ALL
+            .iter()
+            .zip(&self.refusals)
+            .map(|((_, name), counted)| (format!("admission_refused_{name}"), counted.load(Ordering::Relaxed)));
+        Count::ALL.iter().map(count).chain(refused).collect()
+    }
+
+    /// A host was not admitted.
+    pub fn count_refusal(&self, refusal: Refusal) {
+        let counted = Refusal::ALL.iter().zip(&self.refusals).find(|((one, _), _)| *one == refusal);
+        if let Some((_, counted)) = counted {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

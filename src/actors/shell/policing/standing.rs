@@ -1,7 +1,7 @@
 //! What is known of other nodes: the facts that policies ask for.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,18 +9,20 @@ use prunella_core::limits::{LINKS_PER_NODE_MAX, SESSIONS_MAX};
 use prunella_core::{Instant, PeerId};
 use tokio::sync::Notify;
 
-use super::lock;
+use super::{Count, lock};
 use crate::actors::shell::Shell;
-use crate::policy::{Facts, NodeFacts};
-use crate::security::{Role, Summary};
+use crate::policy::{Action, Facts, NodeFacts, Request};
+use crate::security::{Role, Summary, WorkloadId, workload_of};
 
 /// What no other table of the shell holds.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     /// Whom gossip believes less than in full, in thousandths. Bounded by the reputations that it remembers.
     reputations: RwLock<BTreeMap<PeerId, u16>>,
-    /// When the certificate was issued that each peer presented last, in seconds since the Unix epoch.
-    certificates: RwLock<BTreeMap<PeerId, u64>>,
+    /// What the certificate says that each peer presented last.
+    certificates: RwLock<BTreeMap<PeerId, Presented>>,
+    /// Whether one had to make room: then of a peer whose certificate is not here it is not known as what it was admitted.
+    is_any_forgotten: AtomicBool,
     /// How often anything has changed.
     changes: AtomicU64,
     /// When the first change came about which nobody was asked yet.
@@ -60,19 +62,38 @@ impl Standing {
     }
 
     /// Whether that is news. The oldest certificate makes room.
-    fn set_issued(&self, peer: PeerId, issued_unix: u64) -> bool {
+    fn set_presented(&self, peer: PeerId, presented: Presented) -> bool {
         let mut certificates = self.certificates.write().unwrap_or_else(PoisonError::into_inner);
         if certificates.len() >= CERTIFICATES_MAX && !certificates.contains_key(&peer) {
-            let oldest = certificates.iter().min_by_key(|(_, issued)| **issued).map(|(peer, _)| *peer);
+            let oldest = certificates.iter().min_by_key(|(_, presented)| presented.issued_unix).map(|(peer, _)| *peer);
             if let Some(oldest) = oldest {
                 certificates.remove(&oldest);
+                self.is_any_forgotten.store(true, Ordering::Relaxed);
             }
         }
-        certificates.insert(peer, issued_unix) != Some(issued_unix)
+        let is_news = certificates.get(&peer) != Some(&presented);
+        certificates.insert(peer, presented);
+        is_news
     }
 
-    fn issued(&self, peer: &PeerId) -> Option<u64> {
-        self.certificates.read().unwrap_or_else(PoisonError::into_inner).get(peer).copied()
+    fn presented(&self, peer: &PeerId) -> Option<Presented> {
+        self.certificates.read().unwrap_or_else(PoisonError::into_inner).get(peer).cloned()
+    }
+}
+
+/// What a certificate says that policies ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Presented {
+    /// When it was issued, in seconds since the Unix epoch.
+    issued_unix: u64,
+    /// As which workload its node was admitted; `None`: on an invitation.
+    workload: Option<WorkloadId>,
+}
+
+impl Presented {
+    fn of(chain: &[Vec<u8>]) -> Option<Self> {
+        let issued_unix = Summary::of(Role::Node, chain.first()?).map(|summary| summary.from_unix)?;
+        Some(Self { issued_unix, workload: workload_of(chain) })
     }
 }
 
@@ -97,8 +118,8 @@ impl Shell {
 
     /// A peer has proven who it is by this chain, DER.
     pub(in crate::actors::shell) fn met(&self, peer: PeerId, chain: &[Vec<u8>]) {
-        if let Some(issued) = issued(chain)
-            && self.policing.standing.set_issued(peer, issued)
+        if let Some(presented) = Presented::of(chain)
+            && self.policing.standing.set_presented(peer, presented)
         {
             self.facts_changed();
         }
@@ -113,33 +134,82 @@ impl Facts for Shell {
     }
 
     fn node(&self, about: &PeerId) -> NodeFacts {
-        let (standing, now_unix) = (&self.policing.standing, self.host.unix_time().as_secs());
-        let age = |issued: Option<u64>| {
-            // Of a certificate that nobody has seen nothing good is known.
-            issued.map_or(Duration::from_secs(u64::MAX), |issued| Duration::from_secs(now_unix.saturating_sub(issued)))
-        };
-        let trust_domain = self.credentials.trust_domain();
+        let standing = &self.policing.standing;
         if *about == self.credentials.peer() {
             let (name, region) = (self.config.name.clone(), self.config.region.clone());
-            let certificate_age = age(issued(&self.credentials.chain_ders()));
-            return NodeFacts { name, region, certificate_age, trust_domain, ..NodeFacts::sound() };
+            let presented = Presented::of(&self.credentials.chain_ders());
+            return NodeFacts { name, region, ..self.with_certificate(NodeFacts::sound(), presented) };
         }
         let (name, region) = self.known.name_and_region(about);
-        NodeFacts {
+        let facts = NodeFacts {
             name,
             region,
             reputation: standing.reputation(about),
-            certificate_age: age(standing.issued(about)),
             quarantined: self.roster.quarantine.contains(about),
             incident: self.journal.worst_about(about).unwrap_or_default().to_owned(),
-            // Nobody with another one gets through a handshake.
-            trust_domain,
-        }
+            ..NodeFacts::default()
+        };
+        self.with_certificate(facts, standing.presented(about))
     }
 }
 
-fn issued(chain: &[Vec<u8>]) -> Option<u64> {
-    Summary::of(Role::Node, chain.first()?).map(|summary| summary.from_unix)
+impl Shell {
+    /// Whether policy lets a host join under this id, as this workload: what a new node's certificate would say is known
+    /// of it, and what is known of the id.
+    ///
+    /// # Errors
+    /// What forbids it.
+    pub fn may_join(&self, peer: PeerId, workload: &WorkloadId) -> Result<(), String> {
+        let request = Request { from: peer, action: Action::Admit };
+        let verdict = self.policing.in_force.load().engine.judge(&request, &Applicant { shell: self, peer, workload });
+        if verdict.allowed {
+            return Ok(());
+        }
+        self.policing.streams.counters.add(Count::Denied);
+        Err(verdict.names())
+    }
+
+    /// The facts with those that a certificate tells.
+    fn with_certificate(&self, facts: NodeFacts, presented: Option<Presented>) -> NodeFacts {
+        let own = self.credentials.trust_domain();
+        let Some(Presented { issued_unix, workload }) = presented else {
+            // Of a certificate that nobody has seen nothing good is known.
+            let federated = self.policing.standing.is_any_forgotten.load(Ordering::Relaxed);
+            let trust_domain = if federated { String::new() } else { own };
+            return NodeFacts { certificate_age: Duration::from_secs(u64::MAX), trust_domain, federated, ..facts };
+        };
+        let age = self.host.unix_time().as_secs().saturating_sub(issued_unix);
+        NodeFacts { certificate_age: Duration::from_secs(age), ..with_workload(facts, &own, workload.as_ref()) }
+    }
+}
+
+/// The facts with those that follow from the workload as which a node is admitted.
+fn with_workload(facts: NodeFacts, own: &str, workload: Option<&WorkloadId>) -> NodeFacts {
+    let trust_domain = workload.map_or(own, |workload| workload.trust_domain().as_str()).to_owned();
+    let spiffe_id = workload.map(WorkloadId::to_string).unwrap_or_default();
+    NodeFacts { federated: trust_domain != own, trust_domain, spiffe_id, ..facts }
+}
+
+/// What is known when somebody wants to join.
+struct Applicant<'a> {
+    shell: &'a Shell,
+    peer: PeerId,
+    workload: &'a WorkloadId,
+}
+
+impl Facts for Applicant<'_> {
+    fn generation(&self, about: &PeerId) -> u64 {
+        self.shell.generation(about)
+    }
+
+    fn node(&self, about: &PeerId) -> NodeFacts {
+        let facts = self.shell.node(about);
+        if *about != self.peer {
+            return facts;
+        }
+        let facts = NodeFacts { certificate_age: Duration::ZERO, ..facts };
+        with_workload(facts, &self.shell.credentials.trust_domain(), Some(self.workload))
+    }
 }
 
 /// How often ages are told anew, and verdicts that rest on them are taken again.
@@ -172,11 +242,16 @@ mod tests {
     #[test]
     fn the_oldest_certificate_makes_room() {
         let standing = Standing::default();
+        let presented = |issued_unix| Presented { issued_unix, workload: None };
         for number in 0..=CERTIFICATES_MAX as u64 {
-            assert!(standing.set_issued(peer(number), 1000 + number));
+            assert!(!standing.is_any_forgotten.load(Ordering::Relaxed), "{number}");
+            assert!(standing.set_presented(peer(number), presented(1000 + number)));
         }
-        assert_eq!((standing.issued(&peer(0)), standing.issued(&peer(1))), (None, Some(1001)));
-        assert!(!standing.set_issued(peer(1), 1001), "no news");
+        assert_eq!((standing.presented(&peer(0)), standing.presented(&peer(1))), (None, Some(presented(1001))));
+        assert!(standing.is_any_forgotten.load(Ordering::Relaxed));
+        assert!(!standing.set_presented(peer(1), presented(1001)), "no news");
+        let workload = Some("spiffe://p.example/web".parse().unwrap());
+        assert!(standing.set_presented(peer(1), Presented { workload, ..presented(1001) }), "it came as somebody else");
     }
 
     #[test]
@@ -188,5 +263,17 @@ mod tests {
         assert_eq!(standing.take_changed_at(), Some(Instant::from_millis(3)));
         assert_eq!(standing.take_changed_at(), None);
         assert_eq!(standing.changes.load(Ordering::Relaxed), 2);
+    }
+    #[test]
+    fn a_workload_of_the_mesh_s_own_trust_domain_is_not_federated() {
+        let workload: WorkloadId = "spiffe://corp.example/ns/web".parse().unwrap();
+        let of = |own: &str, workload| {
+            let facts = with_workload(NodeFacts::sound(), own, workload);
+            (facts.trust_domain, facts.spiffe_id, facts.federated)
+        };
+        let id = workload.to_string();
+        assert_eq!(of("corp.example", Some(&workload)), ("corp.example".to_owned(), id.clone(), false));
+        assert_eq!(of("mesh.example", Some(&workload)), ("corp.example".to_owned(), id, true));
+        assert_eq!(of("mesh.example", None), ("mesh.example".to_owned(), String::new(), false));
     }
 }
