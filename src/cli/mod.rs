@@ -114,7 +114,7 @@ enum Command {
     Init(init::Arguments),
     /// Print a token with which one more host can join
     Invite(invite::Arguments),
-    /// Join a mesh with a token
+    /// Join a mesh with a token, or as a workload that a SPIFFE agent knows
     Join(join::Arguments),
     /// Use the key of the mesh's authority: appoint and dismiss issuers, replace the authority
     Authority(authority::Arguments),
