@@ -10,8 +10,11 @@ use std::time::Duration;
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Longest body of a record, in bytes.
 pub const RECORD_BODY_BYTES_MAX: usize = 8 * 1024;
-/// Longest encoded record, in bytes: body, key and fixed fields. Only a proof of equivocation may be longer.
+/// Longest encoded record, in bytes: body, key and fixed fields. Only statements and proofs of equivocation
+/// may be longer.
 pub const RECORD_BYTES_MAX: usize = RECORD_BODY_BYTES_MAX + RECORD_KEY_BYTES_MAX + 128;
+/// Longest encoded record that carries a statement, in bytes: the other records are shorter.
+pub const STATEMENT_RECORD_BYTES_MAX: usize = STATEMENT_BYTES_MAX + RECORD_KEY_BYTES_MAX + 144;
 /// Most records signed at once, as the leaves of one hash tree.
 pub const BATCH_RECORDS_MAX: usize = 256;
 /// Most hashes that lead from a record to the root of its batch.
@@ -19,11 +22,13 @@ pub const BATCH_DEPTH_MAX: usize = BATCH_RECORDS_MAX.ilog2() as usize;
 /// What a record travels with at most, in bytes: the signature, the place in its batch, and their lengths.
 pub const RECORD_PROOF_BYTES_MAX: usize = 64 + BATCH_DEPTH_MAX * 32 + 24;
 /// Longest encoded proof of equivocation, in bytes: two records with what they travel with, and its own fixed fields.
-pub const EQUIVOCATION_BYTES_MAX: usize = 2 * (RECORD_BYTES_MAX + RECORD_PROOF_BYTES_MAX) + 256;
+pub const EQUIVOCATION_BYTES_MAX: usize = 2 * (STATEMENT_RECORD_BYTES_MAX + RECORD_PROOF_BYTES_MAX) + 256;
 /// Signatures that may be bad in one push before the rest of it is not looked at any more.
 pub const BAD_SIGNATURES_PER_PUSH_MAX: usize = 4;
-/// A statement of the mesh's authority, with the certificates of whoever signed it, in bytes.
-pub const STATEMENT_BYTES_MAX: usize = RECORD_BODY_BYTES_MAX - 16;
+/// A statement of the mesh's authority, with both chains of whoever says it, in bytes.
+pub const STATEMENT_BYTES_MAX: usize = 18 * 1024 + 512;
+/// What stands in a statement beside what is said, in bytes: certificates of Ed25519 and of ML-DSA-65, two of each.
+pub const STATEMENT_CHAINS_BYTES_MAX: usize = 12 * 1024;
 /// The reason of a revocation, in bytes.
 pub const STATEMENT_REASON_BYTES_MAX: usize = 200;
 /// Statements of the mesh's authority that a node keeps, one for each subject: revoked nodes, mostly.
@@ -31,7 +36,7 @@ pub const STATEMENTS_MAX: usize = 120;
 /// Longest key of a record, in bytes (a service's name, for example).
 pub const RECORD_KEY_BYTES_MAX: usize = 64;
 /// Most bytes of records in one push; a longer single record cannot be.
-pub const PUSH_BYTES_MAX: usize = 48 * 1024;
+pub const PUSH_BYTES_MAX: usize = 44 * 1024;
 /// Most records in one push.
 pub const PUSH_RECORDS_MAX: usize = 256;
 /// Most message names in one announcement or graft of the broadcast tree.
@@ -251,7 +256,7 @@ pub const REMOTE_CONVERSATIONS_MAX: usize = 64;
 /// Most of them that one peer may have, whatever it may be allowed.
 pub const REMOTE_CONVERSATIONS_PER_PEER_MAX: usize = 8;
 /// Longest request of a remote conversation, in bytes; an answer may be as long as a line on the control socket.
-pub const REMOTE_REQUEST_BYTES_MAX: usize = 32 * 1024;
+pub const REMOTE_REQUEST_BYTES_MAX: usize = 40 * 1024;
 /// Longest name of a command, in bytes.
 pub const COMMAND_NAME_BYTES_MAX: usize = 32;
 /// Most streams that one peer may have open in one session.
@@ -366,7 +371,10 @@ pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 const _: () = assert!(STATEMENT_BYTES_MAX * 2 + 1024 < REMOTE_REQUEST_BYTES_MAX, "a statement can be told from afar");
 const _: () = assert!(REMOTE_REQUEST_BYTES_MAX < CONTROL_LINE_BYTES_MAX, "what is sent on was read whole");
 const _: () = assert!(REMOTE_CONVERSATIONS_PER_PEER_MAX * 4 < REMOTE_CONVERSATIONS_MAX, "no peer takes all places");
-const _: () = assert!(PUSH_BYTES_MAX + RECORD_BYTES_MAX + 128 < CONTROL_MESSAGE_BYTES_MAX, "a push fits a message");
+const _: () =
+    assert!(RECORD_BYTES_MAX < STATEMENT_RECORD_BYTES_MAX, "no record but a proof is longer than a statement");
+const _: () =
+    assert!(PUSH_BYTES_MAX + STATEMENT_RECORD_BYTES_MAX + 128 < CONTROL_MESSAGE_BYTES_MAX, "a push fits a message");
 const _: () =
     assert!(EQUIVOCATION_BYTES_MAX + RECORD_PROOF_BYTES_MAX < PUSH_BYTES_MAX, "a proof of equivocation fits a push");
 const _: () = assert!(BATCH_RECORDS_MAX.is_power_of_two(), "the depth of a batch is a whole number");
@@ -399,7 +407,7 @@ const _: () = assert!(LEDGER_ENTRY_BYTES_MAX <= u16::MAX as usize, "lengths in a
 const _: () = assert!(QUARANTINED_PERCENT_MAX < 50, "a quorum is left whomever this node quarantines");
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");
 const _: () = assert!(
-    POLICY_SET_BYTES_MAX + POLICY_SET_NAME_BYTES_MAX + 1536 <= STATEMENT_BYTES_MAX,
+    POLICY_SET_BYTES_MAX + POLICY_SET_NAME_BYTES_MAX + STATEMENT_CHAINS_BYTES_MAX <= STATEMENT_BYTES_MAX,
     "a policy that is set fits a statement, with the certificates of whoever says it"
 );
 const _: () =

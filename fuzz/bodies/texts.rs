@@ -92,8 +92,8 @@ fn mesh() -> &'static (Credentials, Vec<u8>) {
         let authority = Authority::found(&"fuzz".parse().expect("a name"), UNIX).expect("a mesh");
         let issuing = IssuingKey::appointed_by(&authority, UNIX).expect("an issuer");
         let identity = prunella_core::identity::Identity::from_secret(&[3; 32]);
-        let chain = issuing.issue(&identity.peer(), UNIX, CERTIFICATE_LIFE).expect("a certificate");
-        let member = Credentials::new(identity, chain, &[authority.certificate_der().to_vec()]).expect("a member");
+        let chain = issuing.issue(identity.peer(), UNIX, CERTIFICATE_LIFE).expect("a certificate");
+        let member = Credentials::new(identity, chain, &authority.certificate_ders()).expect("a member");
         let revoked = Statement::Reinstated { peer: PeerId::from_public_key([9; 32]) };
         let said = authority.say(revoked, UNIX).expect("a statement");
         (member, said.to_bytes())

@@ -16,7 +16,7 @@ use crate::actors::shell::Shell;
 use crate::config::Certificate;
 use crate::host::Host;
 use crate::security::{
-    Credentials, Failure, Federation, Issuer, Refused, SpiffeId, WorkloadId, check_proof, check_vouched, workload_of,
+    Algorithm, Credentials, Failure, Federation, Issuer, Member, Refused, WorkloadId, check_proof, check_vouched,
 };
 use crate::transport::Admitter;
 
@@ -66,24 +66,27 @@ impl Door {
     }
 
     /// Whoever came as a workload stays for as long as policy lets that workload join.
-    fn renew(&self, member: &SpiffeId, now: u64) -> Result<Vec<Vec<u8>>, Refusal> {
-        if self.credentials.is_revoked(&member.peer) {
+    fn renew(&self, member: Member, now: u64) -> Result<Vec<Vec<u8>>, Refusal> {
+        let peer = member.node.peer;
+        if self.credentials.is_revoked(&peer) {
             return Err(Refusal::Revoked);
         }
-        let workload = member.workload.as_ref();
-        workload.map_or(Ok(()), |workload| self.ask_policy(&member.peer, workload))?;
-        self.issuer()?.renew_as(&member.peer, workload, now).map_err(|error| failed(&error))
+        member.workload.as_ref().map_or(Ok(()), |workload| self.ask_policy(&peer, workload))?;
+        self.issuer()?.renew(member, now).map_err(|error| failed(&error))
     }
 
     /// Who was a member until its certificate expired is one again, if it holds its key still.
     fn take_back(&self, chain: &[Vec<u8>], proof: &[u8], exporter: &[u8], now: u64) -> Result<Issued, Refusal> {
-        let peer = self.credentials.check_lapsed(chain, now, self.grace_s).map_err(|refused| match refused {
+        let refusal = |refused| match refused {
             Refused::Revoked => Refusal::Revoked,
+            Refused::WrongAlgorithm => Refusal::WrongAlgorithm,
             _ => Refusal::Lapsed,
-        })?;
-        check_proof(&peer, exporter, proof)?;
-        let trust_domain = self.issuer()?.key().trust_domain().clone();
-        let issued = self.renew(&SpiffeId { trust_domain, peer, workload: workload_of(chain) }, now)?;
+        };
+        self.credentials.check_lapsed(chain, now, self.grace_s).map_err(refusal)?;
+        let member = chain.first().ok_or(Refusal::Lapsed).and_then(|der| Member::of(der).map_err(refusal))?;
+        check_proof(&member.node, exporter, proof)?;
+        let peer = member.node.peer;
+        let issued = self.renew(member, now)?;
         let reason = "its certificate had expired, and it holds its key".to_owned();
         Ok((issued, Some(Event::Readmitted { peer, reason })))
     }
@@ -103,14 +106,21 @@ impl Door {
         let peer = shown.peer;
         let workload = self.federation.check(shown.svid, now)?;
         check_vouched(&shown.svid[0], shown.svid_proof, exporter, (&self.me.0, &peer))?;
-        check_proof(&peer, exporter, shown.proof)?;
+        check_proof(&peer.into(), exporter, shown.proof)?;
         if self.credentials.is_revoked(&peer) {
             return Err(Refusal::Revoked);
         }
         self.ask_policy(&peer, &workload)?;
-        let chain = self.issuer()?.renew_as(&peer, Some(&workload), now).map_err(|error| failed(&error))?;
-        tracing::info!(%peer, %workload, "a workload was admitted");
-        Ok((chain, Some(Event::Admitted { peer, by: self.me.0, from: workload.to_string() })))
+        let issuer = self.issuer()?;
+        if issuer.key().algorithm() != Algorithm::Ed25519 {
+            // It shows one key, and a certificate of ML-DSA-65 would be of another.
+            return Err(Refusal::WrongAlgorithm);
+        }
+        let from = workload.to_string();
+        let member = Member { node: peer.into(), workload: Some(workload) };
+        let chain = issuer.renew(member, now).map_err(|error| failed(&error))?;
+        tracing::info!(%peer, workload = from, "a workload was admitted");
+        Ok((chain, Some(Event::Admitted { peer, by: self.me.0, from })))
     }
 
     fn ask_policy(&self, peer: &PeerId, workload: &WorkloadId) -> Result<(), Refusal> {
@@ -164,12 +174,15 @@ struct Shown<'a> {
 }
 
 impl Admitter for Door {
-    fn admit(&self, admission: Admission, from: Option<SpiffeId>, exporter: [u8; 32]) -> AdmissionReply {
+    fn admit(&self, admission: Admission, from: Option<Member>, exporter: [u8; 32]) -> AdmissionReply {
         let now = self.host.unix_time().as_secs();
-        let issued = match (&admission, &from) {
-            // That a member's certificate was renewed is not written down.
-            (Admission::Renew, Some(member)) => self.renew(member, now).map(|chain| (chain, None)),
-            (Admission::Renew, None) => Err(Refusal::NotProven),
+        let issued = match (&admission, from) {
+            // The connection proves the key that the certificate is of, which is to be certified again. That it was is
+            // not written down.
+            (Admission::Renew { proof }, Some(member)) => check_proof(&member.node.peer.into(), &exporter, proof)
+                .and_then(|()| self.renew(member, now))
+                .map(|chain| (chain, None)),
+            (Admission::Renew { .. }, None) => Err(Refusal::NotProven),
             (Admission::Return { chain, proof }, _) => self.take_back(chain, proof, &exporter, now),
             (Admission::Join { public_key, .. }, _) => {
                 self.invited(&admission, PeerId::from_public_key(*public_key), &exporter, now)

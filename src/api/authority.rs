@@ -13,12 +13,13 @@ use super::client::Client;
 use super::error::{Error, ErrorKind};
 use super::server::SOCKET_NAME;
 use super::vocabulary::{Request, Response};
-use crate::security::{self, Credentials, Said, Statement, fingerprint};
+use crate::security::{self, Credentials, Said, Statement, pair_fingerprint};
+pub use crate::security::{NotTwins, PublicTwins};
 
 /// An authority that a node trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedInfo {
-    /// BLAKE3 over its certificate, 64 hexadecimal digits.
+    /// BLAKE3 over the hashes of both of its certificates, 64 hexadecimal digits.
     pub fingerprint: String,
     /// Its last second, since the Unix epoch.
     pub until_unix: u64,
@@ -31,32 +32,32 @@ pub struct TrustedInfo {
 /// # Errors
 /// [`ErrorKind::Identity`] if no node lives there.
 pub fn trusted(dir: &Path) -> Result<Vec<TrustedInfo>, Error> {
-    let ours = security::load_authority(dir, None).ok().map(|authority| authority.certificate_der().to_vec());
-    let info = |der: Vec<u8>| {
-        let until_unix = security::Summary::of(security::Role::Authority, &der).map_or(0, |summary| summary.until_unix);
+    let ours = security::load_authority(dir, None).ok().map(|authority| authority.certificate_ders());
+    let info = |pair: &[Vec<u8>]| {
+        let ends = pair.iter().filter_map(|der| security::Summary::of(security::Role::Authority, der));
         TrustedInfo {
-            fingerprint: HEXLOWER.encode(&fingerprint(&der)),
-            until_unix,
-            has_key: ours.as_ref() == Some(&der),
+            fingerprint: HEXLOWER.encode(&pair_fingerprint(pair)),
+            until_unix: ends.map(|summary| summary.until_unix).min().unwrap_or(0),
+            has_key: ours.as_deref() == Some(pair),
         }
     };
-    Ok(Credentials::load(dir)?.authority_ders().into_iter().map(info).collect())
+    Ok(Credentials::load(dir)?.authority_ders().chunks(2).map(info).collect())
 }
 
-/// The key that an authority is to appoint, so that the node in `dir` can issue certificates; drawn if there is none.
+/// The keys that an authority is to appoint, so that the node in `dir` can issue certificates; drawn if there are none.
 ///
 /// # Errors
 /// [`ErrorKind::Identity`] if the file cannot be used.
-pub fn request(dir: &Path) -> Result<PeerId, Error> {
+pub fn request(dir: &Path) -> Result<PublicTwins, Error> {
     Credentials::load(dir)?;
     Ok(security::issuing_key(dir)?)
 }
 
-/// Appoints whoever holds an issuing key; returns the appointment, PEM.
+/// Appoints whoever holds a pair of issuing keys; returns the appointment, PEM.
 ///
 /// # Errors
 /// [`ErrorKind::Identity`] if the authority's key is neither in `key` nor in `dir`.
-pub fn appoint(dir: &Path, key: Option<&Path>, issuer: &PeerId) -> Result<String, Error> {
+pub fn appoint(dir: &Path, key: Option<&Path>, issuer: &PublicTwins) -> Result<String, Error> {
     let appointed = security::load_authority(dir, key)?.appoint(issuer, now())?;
     Ok(security::appointment_pem(&appointed))
 }
@@ -95,15 +96,15 @@ pub async fn succeed(dir: &Path, key: Option<&Path>, new_key: Option<&Path>) -> 
 /// [`ErrorKind::InvalidInput`] if it is not one of several that this node trusts; otherwise as [`appoint`].
 pub async fn retire(dir: &Path, key: Option<&Path>, which: &str) -> Result<(), Error> {
     let trusted = Credentials::load(dir)?.authority_ders();
-    let fits = |der: &&Vec<u8>| HEXLOWER.encode(&fingerprint(der)).starts_with(which);
-    let found: Vec<&Vec<u8>> = trusted.iter().filter(fits).collect();
+    let fits = |fingerprint: &[u8; 32]| HEXLOWER.encode(fingerprint).starts_with(which);
+    let found: Vec<[u8; 32]> = security::pair_fingerprints(&trusted).filter(fits).collect();
     let by = security::load_authority(dir, key)?;
     match found[..] {
-        [der] if by.certificate_der() == der.as_slice() => {
+        [which] if which == pair_fingerprint(&by.certificate_ders()) => {
             let text = "an authority does not retire itself: its successor does, after `authority succeed`";
             Err(Error::new(ErrorKind::InvalidInput, text))
         }
-        [der] => tell(dir, &by.say(Statement::Retired { authority: fingerprint(der) }, now())?).await,
+        [authority] => tell(dir, &by.say(Statement::Retired { authority }, now())?).await,
         _ => {
             let text = format!("{which:?} does not name one of the authorities; `authority show` lists them");
             Err(Error::new(ErrorKind::InvalidInput, text))

@@ -41,15 +41,15 @@ impl Answers {
     fn certificate(&self, role: Role, der: &[u8], peer: Option<PeerId>, now: u64) -> Option<CertificateInfo> {
         let summary = Summary::of(role, der)?;
         let problem = summary.problem(now);
-        let Summary { spiffe_id, from_unix, until_unix, fingerprint, .. } = summary;
+        let Summary { algorithm, spiffe_id, from_unix, until_unix, fingerprint, .. } = summary;
         let name = peer.map_or_else(|| fingerprint[..10].to_owned(), |peer| self.shell().known.name(&peer));
         let role = match role {
             Role::Node => "node",
             Role::Issuer => "issuer",
             Role::Authority => "authority",
         };
-        let role = role.to_owned();
-        Some(CertificateInfo { role, name, peer, spiffe_id, from_unix, until_unix, fingerprint, problem })
+        let (role, algorithm) = (role.to_owned(), algorithm.name().to_owned());
+        Some(CertificateInfo { role, name, peer, algorithm, spiffe_id, from_unix, until_unix, fingerprint, problem })
     }
 
     /// Shakes hands with a node at the address of its link, or else at the first one that it tells.
@@ -70,6 +70,8 @@ impl Answers {
         let handshake = |seen: Handshake| HandshakeInfo {
             offered: seen.offered,
             took_us: seen.outcome.as_ref().ok().map(|took| took.as_micros() as u64),
+            sent_bytes: seen.bytes.0,
+            received_bytes: seen.bytes.1,
             refused: seen.outcome.err(),
             ok: seen.is_right,
         };
@@ -85,7 +87,7 @@ impl Answers {
             Statement::Reinstated { peer } => ("reinstated", peer.to_string(), name(peer), String::new()),
             Statement::Dismissed { issuer } => ("dismissed", issuer.to_string(), String::new(), String::new()),
             Statement::Succeeded { authority } => {
-                let fingerprint = HEXLOWER.encode(&crate::security::fingerprint(authority));
+                let fingerprint = HEXLOWER.encode(&crate::security::pair_fingerprint(authority));
                 ("succeeded", fingerprint, String::new(), String::new())
             }
             Statement::Retired { authority } => ("retired", HEXLOWER.encode(authority), String::new(), String::new()),

@@ -104,9 +104,7 @@ pub(super) fn certify_at_start(
         return Ok(());
     }
     let Some(issuer) = Issuer::load(dir)? else { return Ok(()) };
-    let workload = security::workload_of(&credentials.chain_ders());
-    let issuer = issuer.with_certificate_life(validity);
-    credentials.replace_certificate(issuer.renew_as(&credentials.peer(), workload.as_ref(), now)?)?;
+    credentials.replace_certificate(issuer.with_certificate_life(validity).renew(credentials.member(), now)?)?;
     Ok(security::store(dir, credentials)?)
 }
 
@@ -115,7 +113,7 @@ async fn renew(dir: &Path, shell: &Shell) -> Result<(), String> {
     let chain = match Issuer::load(dir).map_err(|error| error.to_string())? {
         Some(issuer) => issuer
             .with_certificate_life(shell.config.certificate.validity())
-            .renew_as(&shell.credentials.peer(), security::workload_of(&shell.credentials.chain_ders()).as_ref(), now)
+            .renew(shell.credentials.member(), now)
             .map_err(|error| error.to_string())?,
         None => ask_an_issuer(shell, now).await?,
     };

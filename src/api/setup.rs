@@ -18,6 +18,7 @@ use super::configuration::{MeshConfig, load};
 use super::error::{Error, ErrorKind};
 use crate::config::{Bootstrap, FILE_NAME, NotABootstrap};
 use crate::host::{Host, Machine};
+pub use crate::security::Algorithm;
 use crate::security::{self, Credentials, Issuer, SecurityError, Token};
 use crate::transport::{self, Membership};
 
@@ -28,6 +29,8 @@ pub struct InitOptions {
     pub name: Option<String>,
     /// The mesh's trust domain.
     pub trust_domain: String,
+    /// Of which algorithm the certificates of its nodes are, for as long as the mesh lives.
+    pub certificates: Algorithm,
     /// Where the node listens (UDP).
     pub listen: Option<SocketAddr>,
     /// What other nodes are told to dial.
@@ -114,7 +117,8 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<Founded, Error> {
 pub(super) fn init_on(host: &dyn Host, dir: &Path, options: InitOptions) -> Result<Founded, Error> {
     make_directory(dir)?;
     let validity = MeshConfig::default().certificate.validity();
-    let credentials = security::found(dir, &options.trust_domain, validity, host.unix_time().as_secs())?;
+    let credentials =
+        security::found(dir, (&options.trust_domain, options.certificates), validity, host.unix_time().as_secs())?;
     security::postquantum::ensure(dir)?;
     let written =
         Written { name: options.name, listen: options.listen, advertise: options.advertise, bootstrap: vec![] };
@@ -166,15 +170,16 @@ pub(super) async fn join_on(host: &Arc<dyn Host>, dir: &Path, options: JoinOptio
         .map_err(|error: security::NotAToken| Error::new(ErrorKind::InvalidInput, error.to_string()))?;
     make_directory(dir)?;
     let identity = security::create_identity(dir)?;
-    let membership = transport::join(host, &token, &identity).await.map_err(join_error)?;
+    let keys = security::postquantum::ensure(dir)?;
+    let membership = transport::join(host, &token, &identity, &keys).await.map_err(join_error)?;
     let written =
         Written { name: options.name, listen: options.listen, advertise: options.advertise, bootstrap: vec![] };
-    let trust_domain = enter(dir, &token.authority_fingerprint, &membership, written)?;
+    let trust_domain = enter(dir, (&token.authority_fingerprint, token.certificates), &membership, written)?;
     Ok(Joined { peer: identity.peer(), trust_domain, inviter: token.inviter })
 }
 
 /// Joins a mesh with a node that will live in `dir`, on the word of this workload's trust domain. Which mesh, the caller
-/// must know: nothing is believed because it answers first.
+/// must know: nothing is believed because it answers first. Only in a mesh with certificates of Ed25519.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidInput`] if the inviter or the authority are none, [`ErrorKind::Identity`] if the Workload API gives no
@@ -197,14 +202,15 @@ pub async fn join_as_workload(dir: &Path, options: WorkloadJoinOptions) -> Resul
         .map_err(|error| Error::new(ErrorKind::Identity, error.to_string()))?;
     make_directory(dir)?;
     let identity = security::create_identity(dir)?;
-    let inviter = transport::Inviter { peer: inviter.peer, addresses, authority_fingerprint };
+    let certificates = Algorithm::Ed25519;
+    let inviter = transport::Inviter { peer: inviter.peer, addresses, authority_fingerprint, certificates };
     let joining = transport::join_as_workload(&Machine::shared(), &inviter, &svid, &identity).await;
     let written = Written { name, listen, advertise, bootstrap: vec![] };
-    let trust_domain = enter(dir, &authority_fingerprint, &joining.map_err(join_error)?, written)?;
+    let trust_domain = enter(dir, (&authority_fingerprint, certificates), &joining.map_err(join_error)?, written)?;
     Ok(Joined { peer: identity.peer(), trust_domain, inviter: inviter.peer })
 }
 
-/// The fingerprint of an authority that is named by it, or by a file that holds its certificate.
+/// The fingerprint of an authority that is named by it, or by a file that holds its two certificates.
 fn authority_named(text: &str) -> Result<[u8; 32], Error> {
     let invalid = |text: String| Error::new(ErrorKind::InvalidInput, text);
     let text = text.trim();
@@ -215,15 +221,24 @@ fn authority_named(text: &str) -> Result<[u8; 32], Error> {
     }
     let certificates = security::read_bundle(Path::new(text)).map_err(|error| {
         invalid(format!(
-            "{text:?} is neither a fingerprint of 64 hexadecimal digits nor a file with a certificate: {error}"
+            "{text:?} is neither a fingerprint of 64 hexadecimal digits nor a file with certificates: {error}"
         ))
     })?;
-    Ok(security::fingerprint(&certificates[0]))
+    match certificates.get(..2) {
+        Some(pair) => Ok(security::pair_fingerprint(pair)),
+        None => Err(invalid(format!("{text:?} holds one certificate; an authority has two"))),
+    }
 }
 
 /// Writes down what a join brought; returns the mesh's trust domain.
-fn enter(dir: &Path, authority: &[u8; 32], membership: &Membership, written: Written) -> Result<String, Error> {
-    let credentials = security::accept_membership(dir, authority, &membership.chain, &membership.authorities)?;
+fn enter(
+    dir: &Path,
+    (authority, certificates): (&[u8; 32], Algorithm),
+    membership: &Membership,
+    written: Written,
+) -> Result<String, Error> {
+    let Membership { chain, authorities, .. } = membership;
+    let credentials = security::accept_membership(dir, (authority, certificates), chain, authorities)?;
     security::postquantum::ensure(dir)?;
     let neighbors = membership.neighbors.iter();
     let bootstrap = neighbors

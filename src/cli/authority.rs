@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 use super::failure::Failure;
 use super::output::Output;
 use super::render::authority as render;
-use crate::api::{Error, ErrorKind, PeerId, authority};
+use crate::api::authority::{self, NotTwins, PublicTwins};
+use crate::api::{Error, ErrorKind, PeerId};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -19,7 +20,7 @@ pub(super) struct Arguments {
 /// The authority's key, if it is not in the node's directory.
 #[derive(Debug, Args)]
 struct Key {
-    /// The file that holds the authority's key [default: authority.key in the node's directory]
+    /// The file that holds the authority's keys [default: authority.key in the node's directory]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 }
@@ -28,13 +29,13 @@ struct Key {
 enum Command {
     /// List the authorities that this node trusts
     Show,
-    /// Print the key with which this node wants to issue certificates; `appoint` appoints it
+    /// Print the keys with which this node wants to issue certificates, as one line; `appoint` appoints them
     Request,
     /// Appoint an issuer, and print the appointment; `accept` takes it in where the key is
     Appoint {
-        /// The issuing key, as `request` printed it
-        #[arg(value_name = "ISSUING_KEY")]
-        issuer: PeerId,
+        /// The issuing keys, as `request` printed them
+        #[arg(value_name = "ISSUING_KEYS")]
+        issuer: PublicTwins,
         #[command(flatten)]
         key: Key,
     },
@@ -45,8 +46,8 @@ enum Command {
     },
     /// Tell the whole mesh that an issuer is one no more: what it certified counts no more
     Dismiss {
-        /// The issuing key
-        #[arg(value_name = "ISSUING_KEY")]
+        /// The issuing keys, as `request` printed them, or what stands before the dot in them
+        #[arg(value_name = "ISSUING_KEYS", value_parser = issuer)]
         issuer: PeerId,
         #[command(flatten)]
         key: Key,
@@ -77,8 +78,9 @@ pub(super) async fn run(arguments: Arguments, dir: &Path, output: &mut Output) -
             output.show_either(&render::json(&trusted), &render::text(&trusted))
         }
         Command::Request => {
-            let key = authority::request(dir).map_err(failed("draw an issuing key"))?;
-            output.show_either(&serde_json::json!({ "issuing_key": key }), &format!("{key}\n"))
+            let keys = authority::request(dir).map_err(failed("draw issuing keys"))?;
+            let json = serde_json::json!({ "issuing_key": keys.key, "issuing_keys": keys.to_string() });
+            output.show_either(&json, &format!("{keys}\n"))
         }
         Command::Appoint { issuer, key } => {
             let pem = authority::appoint(dir, key.key.as_deref(), &issuer).map_err(failed("appoint an issuer"))?;
@@ -107,6 +109,12 @@ pub(super) async fn run(arguments: Arguments, dir: &Path, output: &mut Output) -
             output.show_either(&serde_json::json!({ "retired": which }), "the authority has retired\n")
         }
     }
+}
+
+/// The key that names an issuer.
+fn issuer(text: &str) -> Result<PeerId, NotTwins> {
+    let (key, _) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    key.parse().map_err(|_| NotTwins)
 }
 
 fn read(file: Option<&Path>) -> Result<String, Error> {

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::api::configuration::is_node_name;
+use crate::api::setup::Algorithm;
 
 /// A length of time: `90s`, `15m`, `1h`, `7d`, or several of them in a row (`1h30m`). It is never zero.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -60,6 +61,12 @@ pub(super) fn service_name(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("a service's name is at most 63 of a-z, 0-9 and `-`".to_owned())
+}
+
+/// Of which algorithm certificates are.
+pub(super) fn algorithm(text: &str) -> Result<Algorithm, String> {
+    let known = Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == text);
+    known.ok_or_else(|| "certificates are of `ed25519` or of `ml-dsa-65`".to_owned())
 }
 
 /// A SPIFFE trust domain (SPIFFE-ID specification, section 2.1).

@@ -11,11 +11,13 @@ use rustls::sign::CertifiedKey;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 
 use crate::security::bundle::Bundle;
-use crate::security::certificate::{Usage, fingerprint, validity};
+use crate::security::certificate::{Usage, validity, workload_of};
 use crate::security::keys::Signer;
+use crate::security::postquantum::HybridKeys;
 use crate::security::trust::{Older, Trust};
+use crate::security::twin::TwinSigner;
 use crate::security::verifier::ClientCertificate;
-use crate::security::{Refused, Said, SecurityError, state, tls};
+use crate::security::{Algorithm, Member, NodeKey, Refused, Said, SecurityError, prove, prove_both, state, tls};
 
 /// A node's key, its current certificate and whom it trusts. Cheap to clone; clones share the certificate and the trust,
 /// so that what is new counts everywhere from the next handshake on.
@@ -28,11 +30,20 @@ pub struct Credentials {
 /// What TLS configurations hold on to.
 #[derive(Debug)]
 pub(super) struct Shared {
-    signer: Arc<Signer>,
+    signer: Arc<NodeSigner>,
     pub(super) trust: ArcSwap<Trust>,
     presented: ArcSwap<Presented>,
     /// By which certificates are judged.
     pub(super) time: Arc<dyn TimeProvider>,
+}
+
+/// With what this node proves who it is: the key that its certificate is of.
+#[derive(Debug)]
+struct NodeSigner {
+    node: NodeKey,
+    key: Arc<dyn rustls::sign::SigningKey>,
+    /// Where the certificate is of ML-DSA-65, also for proofs outside of handshakes.
+    hybrid: Option<Arc<HybridKeys>>,
 }
 
 /// The current certificate, ready to be presented.
@@ -57,14 +68,40 @@ impl Credentials {
         state::load(dir)
     }
 
-    /// Credentials from their parts, all DER: the node's certificate and its issuer's; the authorities, the newest first.
+    /// Credentials from their parts, all DER: the node's certificate and its issuer's; the authorities' certificates, two of
+    /// each, Ed25519 and ML-DSA-65, the newest authority first.
     ///
     /// # Errors
     /// [`SecurityError::NotAnAuthority`], or [`SecurityError::OwnCertificate`] if no authority stands behind this
     /// identity's certificate.
     pub fn new(identity: Identity, chain: Vec<Vec<u8>>, authorities: &[Vec<u8>]) -> Result<Self, SecurityError> {
-        let trust = Trust::new(Bundle::new(authorities)?);
-        let signer = Arc::new(Signer::new(identity.clone()));
+        let (node, key) = (identity.peer().into(), Arc::new(Signer::new(identity.clone())));
+        Self::with_signer(identity, NodeSigner { node, key, hybrid: None }, chain, authorities)
+    }
+
+    /// As [`new`](Self::new), in a mesh whose certificates are of ML-DSA-65.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_hybrid(
+        keys: Arc<HybridKeys>,
+        chain: Vec<Vec<u8>>,
+        authorities: &[Vec<u8>],
+    ) -> Result<Self, SecurityError> {
+        let identity = keys.identity().clone();
+        let node = NodeKey { peer: identity.peer(), mldsa: Some(keys.verifying_key().clone()) };
+        let key = Arc::new(TwinSigner(keys.signing_key()));
+        Self::with_signer(identity, NodeSigner { node, key, hybrid: Some(keys) }, chain, authorities)
+    }
+
+    fn with_signer(
+        identity: Identity,
+        signer: NodeSigner,
+        chain: Vec<Vec<u8>>,
+        authorities: &[Vec<u8>],
+    ) -> Result<Self, SecurityError> {
+        let trust = Trust::new(Bundle::new(authorities, signer.node.algorithm())?);
+        let signer = Arc::new(signer);
         let presented = present(&trust.authorities, &signer, chain).map_err(SecurityError::OwnCertificate)?;
         let (presented, time) = (ArcSwap::from_pointee(presented), Arc::new(DefaultTimeProvider));
         let shared = Shared { signer, trust: ArcSwap::from_pointee(trust), presented, time };
@@ -97,14 +134,41 @@ impl Credentials {
         self.identity.peer()
     }
 
+    /// The keys that this node's certificate names and is of.
+    pub fn node_key(&self) -> NodeKey {
+        self.shared.signer.node.clone()
+    }
+
+    /// What this node's certificate says of it.
+    pub fn member(&self) -> Member {
+        Member { node: self.node_key(), workload: workload_of(&self.chain_ders()) }
+    }
+
+    /// Of which algorithm the certificates of this mesh are.
+    pub fn algorithm(&self) -> Algorithm {
+        self.shared.signer.node.algorithm()
+    }
+
+    /// Shows that this node holds its keys, on the connection with this [`join_exporter`](crate::security::join_exporter):
+    /// for a certificate that has expired, and so proves nothing in a handshake.
+    ///
+    /// # Errors
+    /// [`SecurityError::Hybrid`] if they cannot sign.
+    pub fn prove(&self, exporter: &[u8]) -> Result<Vec<u8>, SecurityError> {
+        match &self.shared.signer.hybrid {
+            Some(keys) => prove_both(keys, exporter),
+            None => Ok(prove(&self.identity, exporter)),
+        }
+    }
+
     /// The name of the mesh.
     pub fn trust_domain(&self) -> String {
         self.shared.trust.load().authorities.trust_domain().to_string()
     }
 
-    /// The [`fingerprint`] of the newest authority's certificate.
+    /// The [`pair_fingerprint`](crate::security::pair_fingerprint) of the newest authority.
     pub fn authority_fingerprint(&self) -> [u8; 32] {
-        fingerprint(self.shared.trust.load().authorities.newest().der())
+        self.shared.trust.load().authorities.newest().fingerprint()
     }
 
     /// The last second at which the certificate is valid, since the Unix epoch.
@@ -117,7 +181,7 @@ impl Credentials {
         self.shared.presented().alone.cert.iter().map(|der| der.to_vec()).collect()
     }
 
-    /// The authorities' certificates, DER, the newest first.
+    /// The authorities' certificates, DER, two of each, the newest authority first.
     pub fn authority_ders(&self) -> Vec<Vec<u8>> {
         self.shared.trust.load().authorities.ders().map(|der| der.to_vec()).collect()
     }
@@ -231,18 +295,19 @@ impl Shared {
 
 /// Checks a certificate of this node's own, at a moment at which it is valid: that it has expired is for the other
 /// side to refuse, and for this node to repair.
-fn present(authorities: &Bundle, signer: &Arc<Signer>, chain: Vec<Vec<u8>>) -> Result<Presented, Refused> {
+fn present(authorities: &Bundle, signer: &NodeSigner, chain: Vec<Vec<u8>>) -> Result<Presented, Refused> {
     let chain: Vec<CertificateDer<'static>> = chain.into_iter().map(CertificateDer::from).collect();
     let (_, until) = validity(chain.first().ok_or(Refused::NoCertificate)?)?;
     let begun = chain.iter().filter_map(|der| validity(der).ok()).map(|(from, _)| from).max();
     let begun = begun.ok_or(Refused::Malformed)?;
     for usage in [Usage::Client, Usage::Server] {
-        if authorities.check(&chain, usage, begun)? != signer.identity().peer() {
-            return Err(Refused::KeyMismatch);
-        }
+        authorities.check(&chain, usage, begun)?;
+    }
+    if NodeKey::of(&chain[0])? != signer.node {
+        return Err(Refused::KeyMismatch);
     }
     let with_authorities = chain.iter().chain(authorities.ders()).cloned().collect();
-    let certified = |chain| Arc::new(CertifiedKey::new(chain, signer.clone()));
+    let certified = |chain| Arc::new(CertifiedKey::new(chain, signer.key.clone()));
     Ok(Presented {
         alone: certified(chain),
         with_authorities: certified(with_authorities),
@@ -258,7 +323,7 @@ mod tests {
     const NOW: u64 = 1_800_000_000;
 
     fn member(issuer: &IssuingKey, me: &Identity) -> Credentials {
-        let chain = issuer.issue(&me.peer(), NOW, CERTIFICATE_LIFE).unwrap();
+        let chain = issuer.issue(me.peer(), NOW, CERTIFICATE_LIFE).unwrap();
         Credentials::new(me.clone(), chain, &issuer.authority_ders()).unwrap()
     }
 
@@ -268,8 +333,8 @@ mod tests {
         let credentials = member(&issuer, &me);
         assert_eq!((credentials.peer(), credentials.trust_domain().as_str()), (me.peer(), "lab"));
         assert_eq!(credentials.certificate_expiry_unix(), NOW + 86_400);
-        assert_eq!(credentials.chain_ders()[1], issuer.certificate_der());
-        assert_eq!(credentials.authority_fingerprint(), fingerprint(&issuer.authority_ders()[0]));
+        assert_eq!(credentials.chain_ders()[1], issuer.certificate_ders()[0]);
+        assert_eq!(credentials.authority_fingerprint(), crate::security::pair_fingerprint(&issuer.authority_ders()));
     }
 
     #[test]
@@ -277,11 +342,11 @@ mod tests {
         let (issuer, me) = (IssuingKey::of_new_mesh("lab", NOW), Identity::from_secret(&[1; 32]));
         let credentials = member(&issuer, &me);
         let clone = credentials.clone();
-        let renewed = issuer.issue(&me.peer(), NOW + 3600, CERTIFICATE_LIFE).unwrap();
+        let renewed = issuer.issue(me.peer(), NOW + 3600, CERTIFICATE_LIFE).unwrap();
         credentials.replace_certificate(renewed.clone()).unwrap();
         assert_eq!(clone.chain_ders(), renewed);
 
-        let of_another = issuer.issue(&Identity::from_secret(&[2; 32]).peer(), NOW, CERTIFICATE_LIFE).unwrap();
+        let of_another = issuer.issue(Identity::from_secret(&[2; 32]).peer(), NOW, CERTIFICATE_LIFE).unwrap();
         let error = credentials.replace_certificate(of_another).unwrap_err();
         assert!(matches!(error, SecurityError::OwnCertificate(Refused::KeyMismatch)), "{error}");
         assert_eq!(clone.chain_ders(), renewed);
@@ -291,7 +356,7 @@ mod tests {
     fn a_certificate_of_another_authority_cannot_be_used() {
         let (one, two) = (IssuingKey::of_new_mesh("lab", NOW), IssuingKey::of_new_mesh("lab", NOW));
         let me = Identity::from_secret(&[1; 32]);
-        let chain = one.issue(&me.peer(), NOW, CERTIFICATE_LIFE).unwrap();
+        let chain = one.issue(me.peer(), NOW, CERTIFICATE_LIFE).unwrap();
         let error = Credentials::new(me, chain, &two.authority_ders()).unwrap_err();
         assert!(matches!(error, SecurityError::OwnCertificate(Refused::Stranger)), "{error}");
     }

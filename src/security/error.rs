@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::security::postquantum::HybridError;
 use crate::security::{NotATrustDomain, Refused};
 
 /// Why keys, certificates or tokens could not be made, stored, loaded or accepted.
@@ -37,6 +38,12 @@ pub enum SecurityError {
         /// The key file.
         path: PathBuf,
     },
+    /// The file does not hold both keys of an authority or an issuer.
+    #[error("{} does not hold an Ed25519 and an ML-DSA-65 private key (PKCS#8, PEM)", path.display())]
+    NotTwinKeys {
+        /// The key file.
+        path: PathBuf,
+    },
     /// The file does not hold a certificate in PEM form.
     #[error("{} does not hold a certificate (PEM)", path.display())]
     NotACertificate {
@@ -49,14 +56,14 @@ pub enum SecurityError {
         /// The file that says so.
         path: PathBuf,
     },
-    /// The authority's key and the authority's certificate do not belong together.
-    #[error("the authority's key does not belong to the authority's certificate")]
+    /// The keys of an authority or an issuer and its certificates do not belong together.
+    #[error("the keys do not belong to the certificates")]
     AuthorityMismatch,
-    /// The authority's certificate names no trust domain, or does not parse.
-    #[error("the authority's certificate is not one of a mesh")]
+    /// An authority's certificates are not a pair of one mesh: Ed25519, then ML-DSA-65, of one trust domain.
+    #[error("the authority's certificates are not a pair of one mesh")]
     NotAnAuthority,
     /// The authority that the other side presented is not the one that the token names.
-    #[error("the authority's certificate is not the one that the token names")]
+    #[error("the authority is not the one that the token names")]
     OtherAuthority,
     /// This node's own certificate cannot be used.
     #[error("this node's certificate cannot be used: {0}")]
@@ -97,12 +104,21 @@ pub enum SecurityError {
         /// Where it would be.
         path: PathBuf,
     },
+    /// This node's hybrid keys cannot be used, and its certificate is of one of them.
+    #[error("{0}")]
+    Hybrid(Box<HybridError>),
     /// The operating system gave no randomness.
     #[error("draw randomness: {0}")]
     Randomness(#[from] getrandom::Error),
     /// The connection gave no exporter value: its handshake is not complete.
     #[error("the connection's handshake is not complete")]
     NotEstablished,
+}
+
+impl From<HybridError> for SecurityError {
+    fn from(error: HybridError) -> Self {
+        Self::Hybrid(Box::new(error))
+    }
 }
 
 impl SecurityError {

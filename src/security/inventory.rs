@@ -5,7 +5,7 @@ use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
 use crate::security::certificate::{only_uri, validity};
-use crate::security::{APPOINTMENT_LIFE, AUTHORITY_LIFE, fingerprint};
+use crate::security::{APPOINTMENT_LIFE, AUTHORITY_LIFE, Algorithm, fingerprint};
 
 /// What a certificate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Role {
 pub struct Summary {
     /// What it is for.
     pub role: Role,
+    /// The algorithm of its key.
+    pub algorithm: Algorithm,
     /// Its SPIFFE ID; empty if it has none.
     pub spiffe_id: String,
     /// The first second at which it is valid, since the Unix epoch.
@@ -41,6 +43,7 @@ impl Summary {
         let certificate = EndEntityCert::try_from(&parsed).ok()?;
         Some(Self {
             role,
+            algorithm: Algorithm::of(der).ok()?,
             spiffe_id: only_uri(&certificate).unwrap_or_default().to_owned(),
             from_unix: from.as_secs(),
             until_unix: until.as_secs(),
@@ -86,18 +89,22 @@ mod tests {
     #[test]
     fn each_kind_is_complained_about_in_time() {
         let issuer = IssuingKey::of_new_mesh("lab", NOW);
-        let chain = issuer.issue(&PeerId::from_public_key([1; 32]), NOW, CERTIFICATE_LIFE).unwrap();
+        let chain = issuer.issue(PeerId::from_public_key([1; 32]), NOW, CERTIFICATE_LIFE).unwrap();
         let problem = |role, der: &[u8], at| Summary::of(role, der).unwrap().problem(at);
         for (role, der, well, soon, over) in [
             (Role::Node, &chain[0], 17 * 3600, 19 * 3600, DAY + 1),
             (Role::Issuer, &chain[1], 540 * DAY, 560 * DAY, 731 * DAY),
             (Role::Authority, &issuer.authority_ders()[0], 2900 * DAY, 2930 * DAY, 3651 * DAY),
+            (Role::Authority, &issuer.authority_ders()[1], 2900 * DAY, 2930 * DAY, 3651 * DAY),
         ] {
             assert_eq!(problem(role, der, NOW + well), None, "{role:?}");
             assert!(problem(role, der, NOW + soon).unwrap().contains("ends soon"), "{role:?}");
             assert_eq!(problem(role, der, NOW + over).unwrap(), "it has expired");
             assert!(problem(role, der, NOW - 301).unwrap().contains("not valid yet"));
         }
+        let algorithms =
+            issuer.authority_ders().into_iter().map(|der| Summary::of(Role::Authority, &der).unwrap().algorithm);
+        assert_eq!(algorithms.collect::<Vec<_>>(), [Algorithm::Ed25519, Algorithm::MlDsa65]);
         assert_eq!(Summary::of(Role::Node, b"garbage"), None);
     }
 }

@@ -10,8 +10,9 @@ use prunella_core::identity::{self, Identity};
 use prunella_core::wire::Admission;
 use prunella_core::wire::admission::Refusal;
 
+use crate::security::postquantum::{self, HybridKeys, VerifyingKey};
 use crate::security::{
-    CERTIFICATE_LIFE, IssuingKey, SecurityError, Token, WorkloadId, create_identity, fingerprint, state,
+    CERTIFICATE_LIFE, IssuingKey, Member, NodeKey, SecurityError, Token, create_identity, pair_fingerprints, state,
 };
 
 /// Why the use of a token could not be recorded.
@@ -69,9 +70,10 @@ impl Issuer {
         let mut id = [0; 16];
         getrandom::fill(&mut id)?;
         let trust_domain = self.key.trust_domain().to_string();
-        let fingerprint = fingerprint(&self.key.authority_ders()[0]);
+        let fingerprint = self.key.newest_fingerprint();
         let expires_unix = now.saturating_add(life.as_secs());
-        Token::sign((id, expires_unix, trust_domain, fingerprint, inviter, addresses), self.key.key())
+        let fields = (id, expires_unix, trust_domain, self.key.algorithm(), fingerprint, inviter, addresses);
+        Token::make(fields, &self.key.keys().own_secret(TOKENS))
     }
 
     /// Answers a request to join at `now` (seconds since the Unix epoch); returns the new node's certificate and its
@@ -89,11 +91,18 @@ impl Issuer {
         now: u64,
         mark_used: &mut MarkUsed<'_>,
     ) -> Result<Vec<Vec<u8>>, Refusal> {
-        let Admission::Join { token, public_key, proof } = admission else { return Err(Refusal::NotProven) };
+        let Admission::Join { token, public_key, mldsa_key, proof } = admission else {
+            return Err(Refusal::NotProven);
+        };
         let token = self.check_token(token, now)?;
-        let peer = PeerId::from_public_key(*public_key);
-        check_proof(&peer, exporter, proof)?;
-        let chain = self.renew(&peer, now).map_err(|error| failed(&error))?;
+        let key = (!mldsa_key.is_empty()).then(|| VerifyingKey::from_bytes(mldsa_key));
+        let mldsa = key.transpose().map_err(|_| Refusal::NotProven)?;
+        let node = NodeKey { peer: PeerId::from_public_key(*public_key), mldsa };
+        if node.algorithm() != self.key.algorithm() {
+            return Err(Refusal::WrongAlgorithm);
+        }
+        check_proof(&node, exporter, proof)?;
+        let chain = self.renew(node, now).map_err(|error| failed(&error))?;
         match mark_used(&token.id, token.expires_unix) {
             Ok(true) => Ok(chain),
             Ok(false) => Err(Refusal::Replayed),
@@ -101,34 +110,22 @@ impl Issuer {
         }
     }
 
-    /// Certifies `peer` anew at `now` (seconds since the Unix epoch); returns its certificate and its issuer's, DER.
+    /// Certifies a node anew at `now` (seconds since the Unix epoch); returns its certificate and its issuer's, DER.
     ///
-    /// The caller vouches that `peer` is a member: it is what
-    /// [`authenticated_peer`](crate::security::authenticated_peer) says of the connection that asks.
-    ///
-    /// # Errors
-    /// [`SecurityError::Randomness`] if no serial number can be drawn.
-    pub fn renew(&self, peer: &PeerId, now: u64) -> Result<Vec<Vec<u8>>, SecurityError> {
-        self.renew_as(peer, None, now)
-    }
-
-    /// As [`renew`](Self::renew), for a node that was admitted as this workload.
+    /// The caller vouches that the node is a member, and holds the key that its certificate is of: it is what
+    /// [`authenticated_member`](crate::security::authenticated_member) says of the connection that asks.
     ///
     /// # Errors
-    /// As [`renew`](Self::renew).
-    pub fn renew_as(
-        &self,
-        peer: &PeerId,
-        workload: Option<&WorkloadId>,
-        now: u64,
-    ) -> Result<Vec<Vec<u8>>, SecurityError> {
-        self.key.issue_as(peer, workload, now, self.certificate_life)
+    /// As [`IssuingKey::issue`].
+    pub fn renew(&self, member: impl Into<Member>, now: u64) -> Result<Vec<Vec<u8>>, SecurityError> {
+        self.key.issue(member, now, self.certificate_life)
     }
 
     fn check_token(&self, bytes: &[u8], now: u64) -> Result<Token, Refusal> {
         let token = Token::from_bytes(bytes).map_err(|_| Refusal::Forged)?;
-        let is_ours = |der: &Vec<u8>| fingerprint(der) == token.authority_fingerprint;
-        if !self.key.authority_ders().iter().any(is_ours) || !token.is_signed_by(&self.key.key().peer()) {
+        let authorities = self.key.authority_ders();
+        let is_ours = pair_fingerprints(&authorities).any(|fingerprint| fingerprint == token.authority_fingerprint);
+        if !is_ours || !token.is_made_with(&self.key.keys().own_secret(TOKENS)) {
             return Err(Refusal::Forged);
         }
         // Where several nodes issue, each knows only the uses that it marked itself: so a token is good at one of them.
@@ -151,24 +148,37 @@ pub fn join_exporter(connection: &quinn::Connection) -> Result<[u8; 32], Securit
     Ok(value)
 }
 
-/// The `proof` of [`Admission::Join`]: shows that the joining host holds its key, on the connection with this
-/// [`join_exporter`].
+/// The `proof` of [`Admission::Join`] in a mesh with certificates of Ed25519: shows that the joining host holds its key, on
+/// the connection with this [`join_exporter`].
 pub fn prove(identity: &Identity, exporter: &[u8]) -> Vec<u8> {
     identity.sign(&proven_bytes(exporter)).to_vec()
 }
 
-/// Whether whoever is at the other end of the connection with this exporter value holds the key of `peer`.
+/// The `proof` of [`Admission::Join`] in a mesh with certificates of ML-DSA-65: shows that the host holds both keys.
+///
+/// # Errors
+/// [`SecurityError::Hybrid`] if they cannot sign.
+pub fn prove_both(keys: &HybridKeys, exporter: &[u8]) -> Result<Vec<u8>, SecurityError> {
+    Ok(keys.sign(PROOF_CONTEXT, exporter)?)
+}
+
+/// Whether whoever is at the other end of the connection with this exporter value holds the keys of this node: one, or
+/// both.
 ///
 /// # Errors
 /// [`Refusal::NotProven`] if it does not.
-pub fn check_proof(peer: &PeerId, exporter: &[u8], proof: &[u8]) -> Result<(), Refusal> {
+pub fn check_proof(node: &NodeKey, exporter: &[u8], proof: &[u8]) -> Result<(), Refusal> {
+    if let Some(mldsa) = &node.mldsa {
+        let both = postquantum::verify(&node.peer, mldsa, PROOF_CONTEXT, exporter, proof);
+        return both.map_err(|_| Refusal::NotProven);
+    }
     let proof: &[u8; 64] = proof.try_into().map_err(|_| Refusal::NotProven)?;
-    identity::verify(peer, &proven_bytes(exporter), proof).map_err(|_| Refusal::NotProven)
+    identity::verify(&node.peer, &proven_bytes(exporter), proof).map_err(|_| Refusal::NotProven)
 }
 
 /// The prefix keeps a proof's signature from meaning anything in another protocol.
 fn proven_bytes(exporter: &[u8]) -> Vec<u8> {
-    [b"prunella join v1\0".as_slice(), exporter].concat()
+    [PROOF_CONTEXT, b"\0", exporter].concat()
 }
 
 /// The host is told only that the inviter failed, and to see its log: so the cause belongs there.
@@ -177,15 +187,21 @@ fn failed(error: &dyn Error) -> Refusal {
     Refusal::Failed
 }
 
+/// What a proof is made for; before a zero byte, as in [`HybridKeys::sign`].
+const PROOF_CONTEXT: &[u8] = b"prunella join v1";
+/// By what tokens are known again; it keeps their secret from meaning anything elsewhere.
+const TOKENS: &str = "prunella 2026-11 tokens v1";
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     use rustls::pki_types::CertificateDer;
 
     use super::*;
-    use crate::security::Credentials;
     use crate::security::certificate::id_of;
+    use crate::security::{Algorithm, Credentials};
 
     const NOW: u64 = 1_800_000_000;
     const LIFE: Duration = Duration::from_secs(3600);
@@ -221,7 +237,7 @@ mod tests {
 
     fn join(token: &Token) -> Admission {
         let (token, public_key) = (token.to_bytes(), host().peer().to_bytes());
-        Admission::Join { token, public_key, proof: prove(&host(), EXPORTER) }
+        Admission::Join { token, public_key, mldsa_key: vec![], proof: prove(&host(), EXPORTER) }
     }
 
     #[test]
@@ -253,7 +269,7 @@ mod tests {
             token[20] ^= 1;
         }
         assert_eq!(gate.admit(&request, NOW), Err(Refusal::Forged));
-        let garbage = Admission::Join { token: vec![1; 100], public_key: [1; 32], proof: vec![] };
+        let garbage = Admission::Join { token: vec![1; 100], public_key: [1; 32], mldsa_key: vec![], proof: vec![] };
         assert_eq!(gate.admit(&garbage, NOW), Err(Refusal::Forged));
     }
 
@@ -271,11 +287,44 @@ mod tests {
         let elsewhere = prove(&host(), &[8; 32]);
         let of_another = prove(&Identity::from_secret(&[3; 32]), EXPORTER);
         for proof in [elsewhere, of_another, vec![], vec![0; 64]] {
-            let request = Admission::Join { token: token.to_bytes(), public_key: host().peer().to_bytes(), proof };
+            let (token, public_key) = (token.to_bytes(), host().peer().to_bytes());
+            let request = Admission::Join { token, public_key, mldsa_key: vec![], proof };
             assert_eq!(gate.admit(&request, NOW), Err(Refusal::NotProven));
         }
-        assert_eq!(gate.admit(&Admission::Renew, NOW), Err(Refusal::NotProven));
+        assert_eq!(gate.admit(&Admission::Renew { proof: vec![] }, NOW), Err(Refusal::NotProven));
         assert!(gate.admit(&join(&token), NOW).is_ok());
+    }
+
+    #[test]
+    fn where_certificates_are_of_ml_dsa_a_host_proves_both_keys() {
+        let mut gate = Gate::new();
+        let key = IssuingKey::of_new_mesh("lab", NOW).certifying(Algorithm::MlDsa65);
+        gate.issuer = Issuer::new(key, inviter());
+        let (keys, other) = (HybridKeys::generate(host()).unwrap(), HybridKeys::generate(host()).unwrap());
+        let thief = HybridKeys::generate(Identity::from_secret(&[3; 32])).unwrap();
+        let token = gate.token();
+        assert_eq!(token.certificates, Algorithm::MlDsa65);
+        let ask = |key: &HybridKeys, proof| {
+            let (token, public_key) = (token.to_bytes(), host().peer().to_bytes());
+            Admission::Join { token, public_key, mldsa_key: key.verifying_key().as_bytes().to_vec(), proof }
+        };
+        assert_eq!(gate.admit(&join(&token), NOW), Err(Refusal::WrongAlgorithm), "one key is not enough");
+        let good = prove_both(&keys, EXPORTER).unwrap();
+        for proof in [
+            good[..64].to_vec(),
+            good[64..].to_vec(),
+            prove_both(&keys, &[8; 32]).unwrap(),
+            prove_both(&other, EXPORTER).unwrap(),
+            prove_both(&thief, EXPORTER).unwrap(),
+            [&prove_both(&thief, EXPORTER).unwrap()[..64], &good[64..]].concat(),
+        ] {
+            assert_eq!(gate.admit(&ask(&keys, proof), NOW), Err(Refusal::NotProven));
+        }
+        let chain = gate.admit(&ask(&keys, good), NOW).unwrap();
+        let node = NodeKey::of(&chain[0]).unwrap();
+        assert_eq!((node.peer, node.mldsa.as_ref()), (host().peer(), Some(keys.verifying_key())));
+        let member = Credentials::with_hybrid(Arc::new(keys), chain, &gate.issuer.key().authority_ders()).unwrap();
+        assert_eq!(member.node_key(), node);
     }
 
     #[test]
@@ -289,7 +338,7 @@ mod tests {
     #[test]
     fn the_life_of_certificates_can_be_chosen() {
         let issuer = Gate::new().issuer.with_certificate_life(Duration::from_secs(60));
-        let chain = issuer.renew(&host().peer(), NOW).unwrap();
+        let chain = issuer.renew(host().peer(), NOW).unwrap();
         let member = Credentials::new(host(), chain, &issuer.key().authority_ders()).unwrap();
         assert_eq!(member.certificate_expiry_unix(), NOW + 60);
     }

@@ -9,73 +9,87 @@ use rcgen::string::Ia5String;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType};
 use rustls::pki_types::{CertificateDer, UnixTime};
 
-use crate::security::authority::{Authority, common_name, issuer_params, sign};
+use crate::security::authority::{Authority, common_name, issuer_params, last_second, sign};
 use crate::security::bundle::Bundle;
-use crate::security::certificate::{is_of_key, validity};
-use crate::security::keys::{self, Signer};
+use crate::security::certificate::are_of_keys;
+use crate::security::keys::PublicKey;
 use crate::security::statement::{Said, Statement};
-use crate::security::{SecurityError, SpiffeId, TrustDomain, WorkloadId};
+use crate::security::twin::{TwinPublicKey, Twins};
+use crate::security::{Algorithm, Member, NodeKey, Refused, SecurityError, SpiffeId, TrustDomain};
 
-/// A key that an authority has appointed to certify nodes.
+/// Keys that an authority has appointed to certify nodes: Ed25519, and its twin, ML-DSA-65.
 #[derive(Debug)]
 pub struct IssuingKey {
-    signer: Signer,
-    certificate: CertificateDer<'static>,
+    keys: Twins,
+    certificates: [CertificateDer<'static>; 2],
     authorities: Bundle,
     ends: UnixTime,
 }
 
 impl IssuingKey {
-    /// Draws a key and has `authority` appoint it at `now`, in seconds since the Unix epoch.
+    /// Draws keys and has `authority` appoint them at `now`, in seconds since the Unix epoch.
     ///
     /// # Errors
     /// [`SecurityError::Randomness`] if no key can be drawn.
     pub fn appointed_by(authority: &Authority, now: u64) -> Result<Self, SecurityError> {
-        let key = keys::generate()?;
-        let certificate = authority.appoint(&key.peer(), now)?;
-        Self::from_parts(key, certificate, &[authority.certificate_der().to_vec()])
+        let keys = Twins::generate()?;
+        let certificates = authority.appoint(&keys.public(), now)?;
+        Self::from_parts(keys, certificates, Bundle::new(&authority.certificate_ders(), Algorithm::Ed25519)?)
     }
 
-    /// The issuing key whose certificate, issued by one of `authorities`, is `certificate`; all DER.
+    /// The issuing key whose certificates, issued by one of `authorities`, are these, DER: Ed25519, then ML-DSA-65.
     ///
     /// # Errors
-    /// [`SecurityError::AuthorityMismatch`] if the certificate is of another key, [`SecurityError::NotAnAuthority`] if
-    /// something is not a certificate of the kind that it should be.
-    pub fn from_parts(key: Identity, certificate: Vec<u8>, authorities: &[Vec<u8>]) -> Result<Self, SecurityError> {
-        let certificate = CertificateDer::from(certificate);
-        if !is_of_key(&certificate, &key.peer()) {
+    /// [`SecurityError::AuthorityMismatch`] if the certificates are of other keys, [`SecurityError::NotAnAuthority`] if
+    /// they are not two.
+    pub(super) fn from_parts(
+        keys: Twins,
+        certificates: Vec<Vec<u8>>,
+        authorities: Bundle,
+    ) -> Result<Self, SecurityError> {
+        let certificates: [Vec<u8>; 2] = certificates.try_into().map_err(|_| SecurityError::NotAnAuthority)?;
+        let certificates = certificates.map(CertificateDer::from);
+        if !are_of_keys(&certificates, &keys.public()) {
             return Err(SecurityError::AuthorityMismatch);
         }
-        let (_, ends) = validity(&certificate).map_err(|_| SecurityError::NotAnAuthority)?;
-        Ok(Self { signer: Signer::new(key), certificate, authorities: Bundle::new(authorities)?, ends })
+        let ends = last_second(&certificates)?;
+        Ok(Self { keys, certificates, authorities, ends })
     }
 
-    /// Certifies the key of `peer` at `now` (seconds since the Unix epoch) for `life`; returns the chain, DER: the node's
+    /// The same keys, for a mesh whose nodes have certificates of this algorithm.
+    pub fn certifying(self, certificates: Algorithm) -> Self {
+        Self { authorities: self.authorities.certifying(certificates), ..self }
+    }
+
+    /// Of which algorithm the certificates are that it issues.
+    pub fn algorithm(&self) -> Algorithm {
+        self.authorities.certificates()
+    }
+
+    /// Certifies a node's key at `now` (seconds since the Unix epoch) for `life`; returns the chain, DER: the node's
     /// certificate and this issuer's.
     ///
     /// It is valid from [`CLOCK_SKEW_MAX`] earlier, for hosts whose clocks are late, and never longer than the issuer's
     /// own.
     ///
     /// # Errors
-    /// [`SecurityError::Randomness`] if no serial number can be drawn.
-    pub fn issue(&self, peer: &PeerId, now: u64, life: Duration) -> Result<Vec<Vec<u8>>, SecurityError> {
-        self.issue_as(peer, None, now, life)
-    }
-
-    /// As [`issue`](Self::issue); the certificate says as which workload the node was admitted.
-    ///
-    /// # Errors
-    /// As [`issue`](Self::issue).
-    pub fn issue_as(
-        &self,
-        peer: &PeerId,
-        workload: Option<&WorkloadId>,
-        now: u64,
-        life: Duration,
-    ) -> Result<Vec<Vec<u8>>, SecurityError> {
+    /// [`SecurityError::Randomness`] if no serial number can be drawn, [`SecurityError::Refused`] if the key is not of the
+    /// algorithm of this mesh's certificates.
+    pub fn issue(&self, member: impl Into<Member>, now: u64, life: Duration) -> Result<Vec<Vec<u8>>, SecurityError> {
+        let member = member.into();
+        let NodeKey { peer, mldsa } = &member.node;
+        if member.node.algorithm() != self.authorities.certificates() {
+            return Err(SecurityError::Refused(Refused::WrongAlgorithm));
+        }
         let from = now.saturating_sub(CLOCK_SKEW_MAX.as_secs());
-        let until = now.saturating_add(life.as_secs()).min(self.ends.as_secs());
-        self.certify((peer, workload), peer, (from, until))
+        let time = (from, now.saturating_add(life.as_secs()).min(self.ends.as_secs()));
+        match mldsa {
+            None => self.certify(&member, peer, time),
+            Some(key) => {
+                let leaf = sign((&self.params(), &self.keys.twin), self.leaf(&member)?, &TwinPublicKey(key), time)?;
+                Ok(vec![leaf, self.certificates[1].to_vec()])
+            }
+        }
     }
 
     /// Says something to the whole mesh at `now`, in seconds since the Unix epoch.
@@ -83,8 +97,8 @@ impl IssuingKey {
     /// # Errors
     /// [`SecurityError::Randomness`] if no serial number can be drawn.
     pub fn say(&self, statement: Statement, now: u64) -> Result<Said, SecurityError> {
-        let by = (&issuer_params(&self.signer.identity().peer()), &self.signer);
-        Said::sign(statement, now, self.trust_domain(), by, std::slice::from_ref(&self.certificate))
+        let by = (&self.params(), &self.keys);
+        Said::sign(statement, now, self.trust_domain(), by, &self.certificates)
     }
 
     /// The name of the mesh.
@@ -92,9 +106,9 @@ impl IssuingKey {
         self.authorities.trust_domain()
     }
 
-    /// The issuer's own certificate, DER.
-    pub fn certificate_der(&self) -> &[u8] {
-        &self.certificate
+    /// The issuer's own certificates, DER: Ed25519, then ML-DSA-65.
+    pub fn certificate_ders(&self) -> Vec<Vec<u8>> {
+        self.certificates.iter().map(|der| der.to_vec()).collect()
     }
 
     /// The last second of the appointment, since the Unix epoch.
@@ -102,27 +116,41 @@ impl IssuingKey {
         self.ends.as_secs()
     }
 
-    /// The certificates of the authorities that its nodes trust, DER, the newest first.
+    /// The certificates of the authorities that its nodes trust, DER, two of each, the newest authority first.
     pub fn authority_ders(&self) -> Vec<Vec<u8>> {
         self.authorities.ders().map(|der| der.to_vec()).collect()
     }
 
-    pub(super) fn key(&self) -> &Identity {
-        self.signer.identity()
+    pub(super) fn newest_fingerprint(&self) -> [u8; 32] {
+        self.authorities.newest().fingerprint()
     }
 
-    fn certify(
-        &self,
-        (name, workload): (&PeerId, Option<&WorkloadId>),
-        key: &PeerId,
-        time: (u64, u64),
-    ) -> Result<Vec<Vec<u8>>, SecurityError> {
-        let id = SpiffeId { trust_domain: self.trust_domain().clone(), peer: *name, workload: workload.cloned() };
+    pub(super) fn key(&self) -> &Identity {
+        self.keys.identity()
+    }
+
+    pub(super) fn keys(&self) -> &Twins {
+        &self.keys
+    }
+
+    fn certify(&self, member: &Member, key: &PeerId, time: (u64, u64)) -> Result<Vec<Vec<u8>>, SecurityError> {
+        let leaf = sign((&self.params(), &self.keys.key), self.leaf(member)?, &PublicKey(*key), time)?;
+        Ok(vec![leaf, self.certificates[0].to_vec()])
+    }
+
+    /// What this issuer's own certificates say besides their time.
+    fn params(&self) -> CertificateParams {
+        issuer_params(&self.key().peer())
+    }
+
+    /// What the certificate of a node says besides its time.
+    fn leaf(&self, member: &Member) -> Result<CertificateParams, SecurityError> {
+        let Member { node: NodeKey { peer, .. }, workload } = member;
+        let id = SpiffeId { trust_domain: self.trust_domain().clone(), peer: *peer, workload: workload.clone() };
+        let name = peer;
         let mut params = leaf_params(&name.to_string(), &id.to_string())?;
         params.use_authority_key_identifier_extension = true;
-        let issuer = issuer_params(&self.signer.identity().peer());
-        let leaf = sign((&issuer, &self.signer), params, key, time)?;
-        Ok(vec![leaf, self.certificate.to_vec()])
+        Ok(params)
     }
 }
 
@@ -141,12 +169,12 @@ pub(super) fn leaf_params(name: &str, uri: &str) -> Result<CertificateParams, Se
 impl IssuingKey {
     /// A certificate with any dates, for tests of their refusal.
     pub(super) fn certify_between(&self, peer: &PeerId, from: u64, until: u64) -> Vec<Vec<u8>> {
-        self.certify((peer, None), peer, (from, until)).unwrap()
+        self.certify(&Member::from(*peer), peer, (from, until)).unwrap()
     }
 
     /// A certificate of one node's key under another node's name.
     pub(super) fn certify_wrongly(&self, name: &PeerId, key: &PeerId, now: u64) -> Vec<Vec<u8>> {
-        self.certify((name, None), key, (now, now + 3600)).unwrap()
+        self.certify(&Member::from(*name), key, (now, now + 3600)).unwrap()
     }
 
     /// The issuing key of a mesh of its own.
@@ -158,8 +186,9 @@ impl IssuingKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::security::certificate::Usage;
-    use crate::security::{CERTIFICATE_LIFE, Refused};
+    use crate::security::CERTIFICATE_LIFE;
+    use crate::security::certificate::{Usage, validity};
+    use crate::security::postquantum::SigningKey;
 
     const NOW: u64 = 1_800_000_000;
 
@@ -186,7 +215,7 @@ mod tests {
     #[test]
     fn a_certificate_is_accepted_within_its_time_for_both_uses() {
         let issuer = issuer("lab");
-        let chain = issuer.issue(&someone(), NOW, CERTIFICATE_LIFE).unwrap();
+        let chain = issuer.issue(someone(), NOW, CERTIFICATE_LIFE).unwrap();
         assert_eq!(issuer.authorities.check(&ders(&chain), Usage::Server, at(NOW)), Ok(someone()));
         assert_eq!(check(&issuer, &chain, NOW - 300), Ok(someone()));
         assert_eq!(check(&issuer, &chain, NOW - 301), Err(Refused::NotYetValid));
@@ -196,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_certificate_of_another_authority_is_refused_by_its_reason() {
-        let chain = issuer("lab").issue(&someone(), NOW, CERTIFICATE_LIFE).unwrap();
+        let chain = issuer("lab").issue(someone(), NOW, CERTIFICATE_LIFE).unwrap();
         assert_eq!(check(&issuer("lab"), &chain, NOW), Err(Refused::Stranger));
         assert_eq!(check(&issuer("elsewhere"), &chain, NOW), Err(Refused::WrongTrustDomain));
     }
@@ -204,7 +233,7 @@ mod tests {
     #[test]
     fn without_its_issuer_s_certificate_a_node_is_a_stranger() {
         let issuer = issuer("lab");
-        let chain = issuer.issue(&someone(), NOW, CERTIFICATE_LIFE).unwrap();
+        let chain = issuer.issue(someone(), NOW, CERTIFICATE_LIFE).unwrap();
         assert_eq!(check(&issuer, &chain[..1], NOW), Err(Refused::Stranger));
         assert_eq!(check(&issuer, &[], NOW), Err(Refused::NoCertificate));
         let long: Vec<_> = chain.iter().chain(&chain).cloned().collect();
@@ -214,14 +243,17 @@ mod tests {
     #[test]
     fn whoever_is_appointed_appoints_nobody() {
         let one = issuer("lab");
-        let two = Identity::from_secret(&[2; 32]);
-        let params = issuer_params(&two.peer());
-        let by = (&issuer_params(&one.key().peer()), &one.signer);
-        let below = sign(by, params, &two.peer(), (NOW, NOW + 3600)).unwrap();
-        let second = IssuingKey::from_parts(two, below, &one.authority_ders()).unwrap();
-        let mut chain = second.issue(&someone(), NOW, CERTIFICATE_LIFE).unwrap();
+        let two = Twins::generate().unwrap();
+        let (params, public) = (issuer_params(&two.identity().peer()), two.public());
+        let (by, time) = (issuer_params(&one.key().peer()), (NOW, NOW + 3600));
+        let below = vec![
+            sign((&by, &one.keys.key), params.clone(), &PublicKey(public.key), time).unwrap(),
+            sign((&by, &one.keys.twin), params, &TwinPublicKey(&public.twin), time).unwrap(),
+        ];
+        let second = IssuingKey::from_parts(two, below, one.authorities.clone()).unwrap();
+        let mut chain = second.issue(someone(), NOW, CERTIFICATE_LIFE).unwrap();
         assert_eq!(check(&one, &chain, NOW), Err(Refused::Stranger));
-        chain.push(one.certificate.to_vec());
+        chain.push(one.certificates[0].to_vec());
         assert_eq!(check(&one, &chain, NOW), Err(Refused::Malformed), "too long a chain");
     }
 
@@ -237,14 +269,14 @@ mod tests {
     fn neither_an_authority_nor_an_issuer_nor_garbage_is_a_node() {
         let issuer = issuer("lab");
         assert_eq!(check(&issuer, &issuer.authority_ders(), NOW), Err(Refused::Malformed));
-        assert_eq!(check(&issuer, &[issuer.certificate.to_vec()], NOW), Err(Refused::Malformed));
+        assert_eq!(check(&issuer, &[issuer.certificates[0].to_vec()], NOW), Err(Refused::Malformed));
         assert_eq!(check(&issuer, &[b"garbage".to_vec()], NOW), Err(Refused::Malformed));
     }
 
     #[test]
     fn a_certificate_with_any_damaged_byte_is_refused() {
         let issuer = issuer("lab");
-        let chain = issuer.issue(&someone(), NOW, CERTIFICATE_LIFE).unwrap();
+        let chain = issuer.issue(someone(), NOW, CERTIFICATE_LIFE).unwrap();
         for certificate in 0..chain.len() {
             for i in 0..chain[certificate].len() {
                 let mut forged = chain.clone();
@@ -255,9 +287,33 @@ mod tests {
     }
 
     #[test]
+    fn a_mesh_of_one_algorithm_refuses_certificates_of_the_other_by_name() {
+        let classical = issuer("lab");
+        let chain = classical.issue(someone(), NOW, CERTIFICATE_LIFE).unwrap();
+        let node = NodeKey { peer: someone(), mldsa: Some(SigningKey::generate().verifying_key().clone()) };
+        let told = classical.issue(node.clone(), NOW, CERTIFICATE_LIFE).unwrap_err();
+        assert!(matches!(told, SecurityError::Refused(Refused::WrongAlgorithm)));
+        let issuer = classical.certifying(Algorithm::MlDsa65);
+        assert!(issuer.issue(someone(), NOW, CERTIFICATE_LIFE).is_err());
+        let by_twin = issuer.issue(node.clone(), NOW, CERTIFICATE_LIFE).unwrap();
+        assert!(by_twin.iter().all(|der| Algorithm::of(der) == Ok(Algorithm::MlDsa65)));
+        assert_eq!((check(&issuer, &by_twin, NOW), NodeKey::of(&by_twin[0])), (Ok(someone()), Ok(node)));
+        assert_eq!(check(&issuer, &chain, NOW), Err(Refused::WrongAlgorithm));
+        // Every signature of the chain is of the one algorithm.
+        let mixed = [by_twin[0].clone(), chain[1].clone()];
+        assert_eq!(check(&issuer, &mixed, NOW), Err(Refused::Stranger));
+        let mut forged = by_twin.clone();
+        let last = forged[0].len() - 1;
+        forged[0][last] ^= 1;
+        assert!(check(&issuer, &forged, NOW).is_err());
+        let classical = issuer.certifying(Algorithm::Ed25519);
+        assert_eq!(check(&classical, &by_twin, NOW), Err(Refused::WrongAlgorithm));
+    }
+
+    #[test]
     fn no_certificate_outlives_its_issuer() {
         let issuer = issuer("lab");
-        let chain = issuer.issue(&someone(), NOW, crate::security::AUTHORITY_LIFE).unwrap();
+        let chain = issuer.issue(someone(), NOW, crate::security::AUTHORITY_LIFE).unwrap();
         let (from, until) = validity(&CertificateDer::from(chain[0].as_slice())).unwrap();
         assert_eq!((from.as_secs(), until.as_secs()), (NOW - 300, issuer.ends_unix()));
     }
@@ -265,7 +321,7 @@ mod tests {
     #[test]
     fn renewed_certificates_differ() {
         let issuer = issuer("lab");
-        let issue = || issuer.issue(&someone(), NOW, CERTIFICATE_LIFE).unwrap();
+        let issue = || issuer.issue(someone(), NOW, CERTIFICATE_LIFE).unwrap();
         assert_ne!(issue(), issue());
     }
 

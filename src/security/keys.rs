@@ -28,14 +28,23 @@ pub(super) fn load(path: &Path) -> Result<Identity, SecurityError> {
     let pem = read_private(path, KEY_FILE_BYTES_MAX)?;
     let not_a_key = || SecurityError::NotAKey { path: path.to_owned() };
     let pem = std::str::from_utf8(&pem).map_err(|_| not_a_key())?;
-    let key = SigningKey::from_pkcs8_pem(pem).map_err(|_| not_a_key())?;
-    Ok(Identity::from_secret(&Zeroizing::new(key.to_bytes())))
+    from_pem(pem).ok_or_else(not_a_key)
+}
+
+/// The key in this text (PKCS#8, PEM).
+pub(super) fn from_pem(pem: &str) -> Option<Identity> {
+    let key = SigningKey::from_pkcs8_pem(pem).ok()?;
+    Some(Identity::from_secret(&Zeroizing::new(key.to_bytes())))
+}
+
+/// The key as text (PKCS#8, PEM).
+pub(super) fn to_pem(key: &Identity) -> Zeroizing<String> {
+    key.signing_key().to_pkcs8_pem(LineEnding::LF).expect("BUG: an Ed25519 key has a PKCS#8 form")
 }
 
 /// Writes a new key file, readable by its owner alone; never replaces one.
 pub(super) fn create(path: &Path, key: &Identity) -> Result<(), SecurityError> {
-    let pem = key.signing_key().to_pkcs8_pem(LineEnding::LF).expect("BUG: an Ed25519 key has a PKCS#8 form");
-    create_private(path, pem.as_bytes())
+    create_private(path, to_pem(key).as_bytes())
 }
 
 /// Reads at most `bytes_max` of a file that holds a secret; refuses one that others than its owner may read.
@@ -65,7 +74,6 @@ pub(super) fn create_private(path: &Path, content: &[u8]) -> Result<(), Security
 
 /// The SubjectPublicKeyInfo of a node's key (RFC 8410, section 4).
 pub(super) fn subject_public_key_info(peer: &PeerId) -> Vec<u8> {
-    const ED25519_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
     [ED25519_PREFIX.as_slice(), peer.as_bytes()].concat()
 }
 
@@ -155,6 +163,8 @@ fn read_secret(file: File, bytes_max: usize) -> std::io::Result<Zeroizing<Vec<u8
     Ok(secret)
 }
 
+/// What stands before an Ed25519 key in its SubjectPublicKeyInfo.
+pub(super) const ED25519_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 /// A key file has about 200 bytes.
 const KEY_FILE_BYTES_MAX: usize = 4096;
 

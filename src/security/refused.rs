@@ -44,6 +44,9 @@ pub enum Refused {
     /// No protocol in common: one side does not speak this version, or not on this endpoint.
     #[error("no protocol in common")]
     NoProtocol,
+    /// The certificate is of another algorithm than the mesh's: Ed25519 or ML-DSA-65.
+    #[error("the certificate is of another algorithm than this mesh's")]
+    WrongAlgorithm,
     /// The authority, or an issuer, has revoked the node, or dismissed whoever certified it.
     #[error("the certificate was revoked")]
     Revoked,
@@ -82,7 +85,7 @@ pub fn explain(error: &ConnectionError) -> Option<HandshakeRefused> {
 
 impl Refused {
     /// Every reason, in the order in which counters are listed.
-    pub const ALL: [Refused; 11] = [
+    pub const ALL: [Refused; 12] = [
         Refused::Stranger,
         Refused::Expired,
         Refused::NotYetValid,
@@ -93,6 +96,7 @@ impl Refused {
         Refused::Malformed,
         Refused::NoKeyExchange,
         Refused::NoProtocol,
+        Refused::WrongAlgorithm,
         Refused::Revoked,
     ];
 
@@ -109,6 +113,7 @@ impl Refused {
             Refused::Malformed => "malformed",
             Refused::NoKeyExchange => "no_key_exchange",
             Refused::NoProtocol => "no_protocol",
+            Refused::WrongAlgorithm => "wrong_algorithm",
             Refused::Revoked => "revoked",
         }
     }
@@ -139,6 +144,8 @@ impl Refused {
             Refused::Malformed => AlertDescription::UnsupportedCertificate,
             Refused::NoKeyExchange => AlertDescription::HandshakeFailure,
             Refused::NoProtocol => AlertDescription::NoApplicationProtocol,
+            // Nobody here speaks OCSP, so that nothing else has this alert.
+            Refused::WrongAlgorithm => AlertDescription::BadCertificateStatusResponse,
             Refused::Revoked => AlertDescription::CertificateRevoked,
         }
     }
@@ -155,6 +162,7 @@ impl From<Refused> for rustls::Error {
             Refused::KeyMismatch => CertificateError::BadSignature,
             Refused::Malformed => CertificateError::InvalidPurpose,
             Refused::NoCertificate => return rustls::Error::NoCertificatesPresented,
+            Refused::WrongAlgorithm => CertificateError::InvalidOcspResponse,
             Refused::Revoked => CertificateError::Revoked,
             Refused::NotYetValid | Refused::NoKeyExchange | Refused::NoProtocol => {
                 CertificateError::Other(OtherError(Arc::new(reason)))
@@ -187,6 +195,9 @@ fn local_text(reason: Refused) -> &'static str {
         Refused::Malformed => "the peer's certificate is not one of a mesh node",
         Refused::NoKeyExchange => "the peer does not offer the post-quantum key exchange X25519MLKEM768",
         Refused::NoProtocol => "the peer does not speak this protocol or version",
+        Refused::WrongAlgorithm => {
+            "the peer's certificate is of another algorithm than this mesh's, which is chosen when a mesh is founded"
+        }
         Refused::Revoked => {
             "the peer was revoked, or whoever certified it was dismissed: `prunella cert list` says why"
         }
@@ -205,6 +216,9 @@ fn remote_text(reason: Refused) -> &'static str {
         Refused::Malformed => "the peer says that this node's certificate is not one of a mesh node",
         Refused::NoKeyExchange => "the peer does not accept the post-quantum key exchange X25519MLKEM768",
         Refused::NoProtocol => "the peer does not speak this protocol or version",
+        Refused::WrongAlgorithm => {
+            "the peer says that this node's certificate is of another algorithm than the mesh's; it must join anew"
+        }
         Refused::Revoked => "the peer says that this node was revoked; an operator must reinstate it",
     }
 }

@@ -1,8 +1,12 @@
 //! Statements: what the authority of a mesh, or an issuer that it appointed, says to every node.
 //!
-//! A statement proves itself: it carries the certificates of whoever signed it. So it may travel by anybody's hands, is
-//! kept on disk as it came, and is checked again whenever it is read. It was true when it was said, so its certificates
-//! are judged by that moment, and a revocation outlives the issuer that said it.
+//! A statement proves itself, twice: it carries a chain of certificates from what is said to the authority in which every
+//! signature is of Ed25519, and another one in which every signature is of ML-DSA-65. Both must hold. So it may travel by
+//! anybody's hands, is kept on disk as it came, and is checked again whenever it is read. It was true when it was said, so
+//! its certificates are judged by that moment, and a revocation outlives the issuer that said it.
+//!
+//! What signs a statement is the certificate at the end of either chain, made for it by whoever says it: its SPIFFE ID
+//! holds the hash of what is said. So the verifier of certificates checks all of it, and nothing but certificates is signed.
 
 use bincode::{Decode, Encode};
 use prunella_core::PeerId;
@@ -16,8 +20,9 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use crate::security::authority::sign;
 use crate::security::bundle::{Bundle, Rank, word_uri};
 use crate::security::issuing::leaf_params;
-use crate::security::keys::Signer;
-use crate::security::{Refused, SecurityError, TrustDomain, fingerprint};
+use crate::security::keys::PublicKey;
+use crate::security::twin::Twins;
+use crate::security::{Refused, SecurityError, TrustDomain, fingerprint, pair_fingerprint};
 
 /// What can be said. An authority may say all of it, an issuer what is about nodes and what they allow.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -41,12 +46,12 @@ pub enum Statement {
     },
     /// There is another authority, which takes the place of the one that says so; both count. By an authority only.
     Succeeded {
-        /// The other authority's certificate, DER.
-        authority: Vec<u8>,
+        /// The other authority's certificates, DER: Ed25519, then ML-DSA-65.
+        authority: Vec<Vec<u8>>,
     },
     /// An authority counts no more, unless it is the only one. By an authority only.
     Retired {
-        /// The [`fingerprint`](crate::security::fingerprint) of its certificate.
+        /// The [`pair_fingerprint`](crate::security::pair_fingerprint) of its certificates.
         authority: [u8; 32],
     },
     /// Every node decides by this policy, whatever its own file says. Nodes check nothing of it but that an issuer or
@@ -69,14 +74,14 @@ pub struct Said {
     pub statement: Statement,
     /// When, in seconds since the Unix epoch.
     pub at_unix: u64,
-    /// The bytes as made or received: those that were signed, the chain, and the signature.
+    /// The bytes as made or received: what was said, and both chains.
     bytes: Vec<u8>,
 }
 
 /// What is signed: the trust domain, when, and what.
 type Signed = (String, u64, Statement);
-/// What travels: the encoded [`Signed`], the certificates of whoever signed it, leaf first, and the signature.
-type Sealed = (Vec<u8>, Vec<Vec<u8>>, Vec<u8>);
+/// What travels: the encoded [`Signed`], and the chains of both halves, leaf first: Ed25519, ML-DSA-65.
+type Sealed = (Vec<u8>, Vec<Vec<u8>>, Vec<Vec<u8>>);
 
 impl Statement {
     /// Statements with the same subject take each other's place; 16 hexadecimal digits.
@@ -84,7 +89,7 @@ impl Statement {
         let (kind, key) = match self {
             Statement::Revoked { peer, .. } | Statement::Reinstated { peer } => (0, peer.to_bytes()),
             Statement::Dismissed { issuer } => (1, issuer.to_bytes()),
-            Statement::Succeeded { authority } => (2, fingerprint(authority)),
+            Statement::Succeeded { authority } => (2, pair_fingerprint(authority)),
             Statement::Retired { authority } => (2, *authority),
             Statement::PolicySet { .. } => (3, [0; 32]),
         };
@@ -114,32 +119,36 @@ impl Statement {
                 let printable = name.len() <= POLICY_SET_NAME_BYTES_MAX && !name.chars().any(char::is_control);
                 printable && text.len() <= POLICY_SET_BYTES_MAX && (text.is_empty() || !name.is_empty())
             }
+            Statement::Succeeded { authority } => authority.len() == 2,
             _ => true,
         }
     }
 }
 
 impl Said {
-    /// Signs a statement. The key that signs is named by a certificate that is made for it, so that a verifier of
-    /// certificates can check whoever said it like anybody else.
+    /// Signs a statement with both keys; `above` is the issuer's certificates, empty for an authority.
     pub(super) fn sign(
         statement: Statement,
         now: u64,
         trust_domain: &TrustDomain,
-        (issuer, signer): (&CertificateParams, &Signer),
+        (issuer, keys): (&CertificateParams, &Twins),
         above: &[CertificateDer<'_>],
     ) -> Result<Self, SecurityError> {
         if !statement.is_sound() {
             return Err(SecurityError::Unsayable);
         }
         let name = format!("prunella statement {}", statement.subject());
-        let key = signer.identity().peer();
-        let leaf = sign((issuer, signer), leaf_params(&name, &word_uri(trust_domain))?, &key, (now, now + 1))?;
         let signed: Signed = (trust_domain.to_string(), now, statement);
         let message = codec::encode(&signed);
-        let signature = signer.identity().sign(&signed_bytes(&message)).to_vec();
-        let chain = std::iter::once(leaf).chain(above.iter().map(|der| der.to_vec())).collect();
-        let sealed: Sealed = (message, chain, signature);
+        let params = leaf_params(&name, &word_uri(trust_domain, &signed_bytes(&message)))?;
+        // A certificate is of some key. This one signs nothing with it.
+        let (key, time) = (PublicKey(keys.identity().peer()), (now, now + 1));
+        let leaf = sign((issuer, &keys.key), params.clone(), &key, time)?;
+        let of_twin = sign((issuer, &keys.twin), params, &key, time)?;
+        let mut above = above.iter().map(|der| der.to_vec());
+        let half = std::iter::once(leaf).chain(above.next()).collect();
+        let by_twin = std::iter::once(of_twin).chain(above.next()).collect();
+        let sealed: Sealed = (message, half, by_twin);
         Ok(Self { statement: signed.2, at_unix: now, bytes: codec::encode(&sealed) })
     }
 
@@ -163,7 +172,8 @@ impl Said {
     /// # Errors
     /// [`Refused::Malformed`] for what is no statement, [`Refused::Stranger`] if no trusted authority stands behind it, or
     /// only an issuer behind what an authority must say, [`Refused::WrongTrustDomain`] if it is of another mesh,
-    /// [`Refused::KeyMismatch`] for a bad signature.
+    /// [`Refused::NoCertificate`] if one of its halves is missing, [`Refused::KeyMismatch`] if a half is of another
+    /// statement, or the two are not of one and the same issuer.
     pub(super) fn open(
         bytes: &[u8],
         authorities: &Bundle,
@@ -172,7 +182,7 @@ impl Said {
         if bytes.len() > STATEMENT_BYTES_MAX {
             return Err(Refused::Malformed);
         }
-        let (message, chain, signature): Sealed = codec::decode_canonical(bytes).map_err(|_| Refused::Malformed)?;
+        let (message, half, by_twin): Sealed = codec::decode_canonical(bytes).map_err(|_| Refused::Malformed)?;
         let (trust_domain, at_unix, statement): Signed =
             codec::decode_canonical(&message).map_err(|_| Refused::Malformed)?;
         if trust_domain != authorities.trust_domain().as_str() {
@@ -181,12 +191,13 @@ impl Said {
         if !statement.is_sound() {
             return Err(Refused::Malformed);
         }
-        let chain: Vec<_> = chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
-        if chain.iter().any(is_dismissed) {
+        let [half, by_twin] = [&half, &by_twin]
+            .map(|ders| ders.iter().map(|der| CertificateDer::from(der.as_slice())).collect::<Vec<_>>());
+        if half.iter().chain(&by_twin).any(is_dismissed) {
             return Err(Refused::Stranger);
         }
         let moment = UnixTime::since_unix_epoch(std::time::Duration::from_secs(at_unix));
-        let rank = authorities.check_word(&chain, &signed_bytes(&message), &signature, moment)?;
+        let rank = authorities.check_word([&half, &by_twin], &signed_bytes(&message), moment)?;
         if rank < statement.rank() {
             return Err(Refused::Stranger);
         }
@@ -205,7 +216,7 @@ impl Said {
     }
 }
 
-/// What the key signs means nothing in another protocol.
+/// What is hashed means nothing in another protocol.
 fn signed_bytes(message: &[u8]) -> Vec<u8> {
     [b"prunella statement v1\0".as_slice(), message].concat()
 }

@@ -1,4 +1,4 @@
-//! TLS for links, sessions and admissions: one version, one key exchange, one signature algorithm.
+//! TLS for links, sessions and admissions: one version, one key exchange, and the signature algorithm of the mesh.
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,10 +13,9 @@ use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{CipherSuite, ClientConfig, ConfigBuilder, ServerConfig, SignatureScheme};
 
-use crate::security::certificate::id_of;
 use crate::security::credentials::Shared;
-use crate::security::verifier::{ClientCertificate, ED25519_ONLY, InviterVerifier, MemberVerifier};
-use crate::security::{Refused, SecurityError, SpiffeId};
+use crate::security::verifier::{ClientCertificate, InviterVerifier, MemberVerifier, SIGNATURES};
+use crate::security::{Algorithm, Member, Refused, SecurityError};
 
 /// The protocol between neighbors.
 pub const LINK_ALPN: &[u8] = b"prunella-link/1";
@@ -26,15 +25,16 @@ pub const SESSION_ALPN: &[u8] = b"prunella-session/1";
 pub const JOIN_ALPN: &[u8] = b"prunella-join/1";
 
 /// For joining through `inviter`: presents no certificate, and accepts only the inviter's, issued in `trust_domain`
-/// (`None`: in the authority's, whatever its name) by the authority with this fingerprint, whose certificate the inviter
-/// presents along with its own. Certificates are judged by `time`.
+/// (`None`: in the authority's, whatever its name) by the authority with this fingerprint, whose certificates the inviter
+/// presents along with its own, of this algorithm. Certificates are judged by `time`.
 pub fn join_client(
-    authority_fingerprint: [u8; 32],
+    (authority_fingerprint, certificates): ([u8; 32], Algorithm),
     trust_domain: Option<&str>,
     inviter: PeerId,
     time: Arc<dyn TimeProvider>,
 ) -> Arc<ClientConfig> {
-    let verifier = InviterVerifier { authority_fingerprint, trust_domain: trust_domain.map(str::to_owned), inviter };
+    let trust_domain = trust_domain.map(str::to_owned);
+    let verifier = InviterVerifier { authority_fingerprint, trust_domain, inviter, certificates };
     finish_client(client_builder(Arc::new(verifier), time).with_no_client_auth(), JOIN_ALPN)
 }
 
@@ -43,17 +43,17 @@ pub fn join_client(
 /// # Errors
 /// [`Refused::NoCertificate`] if the other end presented none; see [`Refused::close`].
 pub fn authenticated_peer(connection: &quinn::Connection) -> Result<PeerId, SecurityError> {
-    authenticated_node(connection).map(|node| node.peer)
+    authenticated_member(connection).map(|member| member.node.peer)
 }
 
-/// As [`authenticated_peer`], with all that the certificate says of the node.
+/// As [`authenticated_peer`], with all that the certificate says of the node, and the key that it is of.
 ///
 /// # Errors
 /// As [`authenticated_peer`].
-pub fn authenticated_node(connection: &quinn::Connection) -> Result<SpiffeId, SecurityError> {
-    let chain = connection.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
-    let certificate = chain.as_ref().and_then(|chain| chain.first()).ok_or(Refused::NoCertificate);
-    certificate.and_then(id_of).map_err(SecurityError::Refused)
+pub fn authenticated_member(connection: &quinn::Connection) -> Result<Member, SecurityError> {
+    let chain = presented_chain(connection);
+    let certificate = chain.first().ok_or(Refused::NoCertificate);
+    certificate.and_then(|der| Member::of(der)).map_err(SecurityError::Refused)
 }
 
 /// What the other end of an established connection presented: its certificate and its issuer's, DER; empty for none.
@@ -184,7 +184,7 @@ impl ResolvesClientCert for CurrentCertificate {
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
     Arc::new(CryptoProvider {
         kx_groups: vec![aws_lc_rs::kx_group::X25519MLKEM768],
-        signature_verification_algorithms: ED25519_ONLY,
+        signature_verification_algorithms: SIGNATURES,
         ..aws_lc_rs::default_provider()
     })
 });
@@ -202,8 +202,10 @@ mod tests {
 
     use super::*;
     use crate::security::keys::Signer;
+    use crate::security::postquantum::HybridKeys;
+    use crate::security::twin::TwinSigner;
     use crate::security::{
-        CERTIFICATE_LIFE, Credentials, HandshakeRefused, IssuingKey, Side, explain, join_exporter, server_name,
+        CERTIFICATE_LIFE, Credentials, HandshakeRefused, IssuingKey, NodeKey, Side, explain, join_exporter, server_name,
     };
 
     const SOON: Duration = Duration::from_secs(10);
@@ -218,7 +220,7 @@ mod tests {
 
     fn member(issuer: &IssuingKey, seed: u8) -> Credentials {
         let me = Identity::from_secret(&[seed; 32]);
-        let chain = issuer.issue(&me.peer(), now(), CERTIFICATE_LIFE).unwrap();
+        let chain = issuer.issue(me.peer(), now(), CERTIFICATE_LIFE).unwrap();
         Credentials::new(me, chain, &issuer.authority_ders()).unwrap()
     }
 
@@ -419,6 +421,49 @@ mod tests {
         }
     }
 
+    fn mldsa_member(issuer: &IssuingKey, seed: u8) -> Credentials {
+        let keys = HybridKeys::generate(Identity::from_secret(&[seed; 32])).unwrap();
+        let node = NodeKey { peer: keys.identity().peer(), mldsa: Some(keys.verifying_key().clone()) };
+        let chain = issuer.issue(node, now(), CERTIFICATE_LIFE).unwrap();
+        Credentials::with_hybrid(Arc::new(keys), chain, &issuer.authority_ders()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn members_of_a_mesh_of_ml_dsa_know_each_other_and_refuse_ed25519_of_the_same_authority() {
+        let mesh = authority("lab");
+        let classical = member(&mesh, 3);
+        let mesh = mesh.certifying(Algorithm::MlDsa65);
+        let (one, two) = (mldsa_member(&mesh, 1), mldsa_member(&mesh, 2));
+        let name = server_name(&one.peer());
+        for (server, alpn) in [(one.link_server(), LINK_ALPN), (one.session_server(), SESSION_ALPN)] {
+            let outcome = handshake(server, two.client(alpn), &name).await;
+            assert_eq!(authenticated_member(outcome.client.as_ref().unwrap()).unwrap().node, one.node_key());
+            assert_eq!(authenticated_member(outcome.server.as_ref().unwrap()).unwrap().node, two.node_key());
+        }
+        // Whoever dials checks first; so either side is seen to refuse.
+        refused_by_client(&link(&classical, &one).await, Refused::WrongAlgorithm);
+        refused_by_client(&link(&one, &classical).await, Refused::WrongAlgorithm);
+        let outcome = handshake_as_guest(&one, &classical).await;
+        refused_by_server(&outcome, Refused::WrongAlgorithm);
+        let outcome = handshake_as_guest(&classical, &one).await;
+        refused_by_server(&outcome, Refused::WrongAlgorithm);
+    }
+
+    /// The issuer certifies what was proven to it; who has the certificate and not its key is nobody.
+    #[tokio::test]
+    async fn a_certificate_of_ml_dsa_without_its_key_is_refused() {
+        let mesh = authority("lab").certifying(Algorithm::MlDsa65);
+        let (one, victim) = (mldsa_member(&mesh, 1), mldsa_member(&mesh, 2));
+        let thief = HybridKeys::generate(victim.identity().clone()).unwrap();
+        let key = Arc::new(TwinSigner(thief.signing_key()));
+        let chain = victim.chain_ders().into_iter().map(CertificateDer::from).collect();
+        let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(CertifiedKey::new(chain, key)));
+        let builder = client_builder(Arc::new(trusting(&victim)), Arc::new(DefaultTimeProvider));
+        let client = finish_client(builder.with_client_cert_resolver(resolver), LINK_ALPN);
+        let outcome = handshake(one.link_server(), client, &server_name(&one.peer())).await;
+        refused_by_server(&outcome, Refused::KeyMismatch);
+    }
+
     #[tokio::test]
     async fn a_session_requires_a_client_certificate() {
         let mesh = authority("lab");
@@ -490,7 +535,12 @@ mod tests {
     #[tokio::test]
     async fn a_joining_host_finds_its_inviter_and_both_share_the_exporter() {
         let one = member(&authority("lab"), 1);
-        let client = join_client(one.authority_fingerprint(), Some("lab"), one.peer(), Arc::new(DefaultTimeProvider));
+        let client = join_client(
+            (one.authority_fingerprint(), Algorithm::Ed25519),
+            Some("lab"),
+            one.peer(),
+            Arc::new(DefaultTimeProvider),
+        );
         let outcome = handshake(one.link_server(), client, &server_name(&one.peer())).await;
         let (client, server) = (outcome.client.as_ref().unwrap(), outcome.server.as_ref().unwrap());
         assert_eq!(join_exporter(client).unwrap(), join_exporter(server).unwrap());
@@ -506,7 +556,8 @@ mod tests {
             (one.authority_fingerprint(), "elsewhere", one.peer(), Refused::WrongTrustDomain),
             (one.authority_fingerprint(), "lab", other.peer(), Refused::NotDialed),
         ] {
-            let client = join_client(fingerprint, Some(trust_domain), inviter, Arc::new(DefaultTimeProvider));
+            let named = (fingerprint, Algorithm::Ed25519);
+            let client = join_client(named, Some(trust_domain), inviter, Arc::new(DefaultTimeProvider));
             refused_by_client(&handshake(one.link_server(), client, &server_name(&inviter)).await, reason);
         }
     }
@@ -523,7 +574,12 @@ mod tests {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(CertifiedKey::new(chain, key))));
         server.alpn_protocols = vec![JOIN_ALPN.to_vec()];
-        let client = join_client(ours.authority_fingerprint(), Some("lab"), ours.peer(), Arc::new(DefaultTimeProvider));
+        let client = join_client(
+            (ours.authority_fingerprint(), Algorithm::Ed25519),
+            Some("lab"),
+            ours.peer(),
+            Arc::new(DefaultTimeProvider),
+        );
         let outcome = handshake(Arc::new(server), client, &server_name(&ours.peer())).await;
         refused_by_client(&outcome, Refused::Stranger);
     }
@@ -534,7 +590,7 @@ mod tests {
         let (one, two) = (member(&mesh, 1), member_between(&mesh, 2, now() - 7200, now() - 60));
         let (server, client, name) = (one.link_server(), two.client(LINK_ALPN), server_name(&one.peer()));
         refused_by_server(&handshake(server.clone(), client.clone(), &name).await, Refused::Expired);
-        two.replace_certificate(mesh.issue(&two.peer(), now(), CERTIFICATE_LIFE).unwrap()).unwrap();
+        two.replace_certificate(mesh.issue(two.peer(), now(), CERTIFICATE_LIFE).unwrap()).unwrap();
         assert!(handshake(server, client, &name).await.server.is_ok());
     }
 
@@ -559,6 +615,7 @@ mod tests {
             authority_fingerprint: server.authority_fingerprint(),
             trust_domain: Some(server.trust_domain()),
             inviter: server.peer(),
+            certificates: server.algorithm(),
         };
         let resolver = Arc::new(CurrentCertificate(client.shared.clone()));
         let config =

@@ -1,22 +1,22 @@
 //! Invitation tokens: what a new host needs to find a mesh, know it for the right one, and be let in once.
 //!
-//! A token is `prunella1-` and the lowercase base32 of its encoded fields followed by the authority's Ed25519 signature
-//! over them. Whoever holds it can join until it is used or expires, so it is handled like a password.
+//! A token is `prunella1-` and the lowercase base32 of its encoded fields followed by an authentication code over them,
+//! which its inviter alone can make and check: a signature that anybody can check would be of no more use, and would be as
+//! long as a post-quantum one is, or not post-quantum. Whoever holds it can join until it is used or expires, so it is handled like a password.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
 use data_encoding::{Encoding, Specification};
-use prunella_core::identity::{self, Identity};
 use prunella_core::limits::{ADDRESSES_MAX, TOKEN_BYTES_MAX};
 use prunella_core::wire::codec;
 use prunella_core::{PeerId, Rejected};
 
-use crate::security::{SecurityError, TrustDomain};
+use crate::security::{Algorithm, SecurityError, TrustDomain};
 
-/// An invitation, decoded. Its signature can be checked by the authority alone: the new host does not know the
-/// authority's key yet, and instead checks whom it talks to against the fingerprint.
+/// An invitation, decoded. That it is genuine can be checked by its inviter alone: the new host instead checks whom it talks
+/// to against the fingerprint.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     /// Random; by it the inviter knows that the token was used.
@@ -25,13 +25,15 @@ pub struct Token {
     pub expires_unix: u64,
     /// The mesh.
     pub trust_domain: TrustDomain,
-    /// The [`crate::security::fingerprint`] of the authority's certificate.
+    /// Of which algorithm the certificates of its nodes are.
+    pub certificates: Algorithm,
+    /// The [`crate::security::pair_fingerprint`] of the authority's certificates.
     pub authority_fingerprint: [u8; 32],
     /// The node to join through.
     pub inviter: PeerId,
     /// Where the inviter listens (UDP), at most [`ADDRESSES_MAX`].
     pub addresses: Vec<SocketAddr>,
-    /// The fields as signed, then the signature: the bytes as made or received.
+    /// The fields, then the code: the bytes as made or received.
     bytes: Vec<u8>,
 }
 
@@ -50,29 +52,30 @@ pub enum NotAToken {
     TooLong,
 }
 
-/// The fields in the order in which they are encoded: id, expiry, trust domain, fingerprint, inviter, addresses.
-type Fields = ([u8; 16], u64, String, [u8; 32], PeerId, Vec<SocketAddr>);
+/// The fields in the order in which they are encoded: id, expiry, trust domain, algorithm, fingerprint, inviter, addresses.
+type Fields = ([u8; 16], u64, String, Algorithm, [u8; 32], PeerId, Vec<SocketAddr>);
 
 impl Token {
     /// Decodes a token from the bytes that an admission carries.
     ///
     /// # Errors
-    /// [`NotAToken`], with its reason; that it decodes does not mean that the authority made it.
+    /// [`NotAToken`], with its reason; that it decodes does not mean that the inviter made it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotAToken> {
         if bytes.len() > TOKEN_BYTES_MAX {
             return Err(NotAToken::TooLong);
         }
-        let (payload, _) = bytes.split_last_chunk::<SIGNATURE_BYTES>().ok_or(NotAToken::Damaged)?;
+        let (payload, _) = bytes.split_last_chunk::<CODE_BYTES>().ok_or(NotAToken::Damaged)?;
         let fields: Fields = codec::decode(payload).map_err(|rejected| match rejected {
             Rejected::OverLimit => NotAToken::TooLong,
             _ => NotAToken::Damaged,
         })?;
-        let (id, expires_unix, trust_domain, authority_fingerprint, inviter, addresses) = fields;
+        let (id, expires_unix, trust_domain, certificates, authority_fingerprint, inviter, addresses) = fields;
         let trust_domain = trust_domain.parse().map_err(|_| NotAToken::Damaged)?;
         if addresses.len() > ADDRESSES_MAX {
             return Err(NotAToken::TooLong);
         }
-        Ok(Self { id, expires_unix, trust_domain, authority_fingerprint, inviter, addresses, bytes: bytes.to_vec() })
+        let bytes = bytes.to_vec();
+        Ok(Self { id, expires_unix, trust_domain, certificates, authority_fingerprint, inviter, addresses, bytes })
     }
 
     /// The bytes for an admission.
@@ -80,18 +83,19 @@ impl Token {
         self.bytes.clone()
     }
 
-    /// Signs an invitation. The field order is the one of [`Fields`].
-    pub(super) fn sign(fields: Fields, authority: &Identity) -> Result<Self, SecurityError> {
+    /// Makes an invitation that whoever knows `secret` takes for genuine. The field order is the one of [`Fields`].
+    pub(super) fn make(fields: Fields, secret: &[u8; 32]) -> Result<Self, SecurityError> {
         let payload = codec::encode(&fields);
-        let signature = authority.sign(&signed_bytes(&payload));
-        Self::from_bytes(&[payload.as_slice(), &signature].concat()).map_err(|_| SecurityError::TokenTooLong)
+        let code = blake3::keyed_hash(secret, &payload);
+        Self::from_bytes(&[payload.as_slice(), code.as_bytes()].concat()).map_err(|_| SecurityError::TokenTooLong)
     }
 
-    /// Whether `authority` signed these bytes.
-    pub(super) fn is_signed_by(&self, authority: &PeerId) -> bool {
-        let parts = self.bytes.split_last_chunk::<SIGNATURE_BYTES>();
-        let (payload, signature) = parts.expect("BUG: a token is longer than its signature");
-        identity::verify(authority, &signed_bytes(payload), signature).is_ok()
+    /// Whether these bytes were made with `secret`.
+    pub(super) fn is_made_with(&self, secret: &[u8; 32]) -> bool {
+        let parts = self.bytes.split_last_chunk::<CODE_BYTES>();
+        let (payload, code) = parts.expect("BUG: a token is longer than its code");
+        // The comparison of two hashes takes constant time.
+        blake3::keyed_hash(secret, payload) == *code
     }
 }
 
@@ -115,7 +119,7 @@ impl fmt::Display for Token {
     }
 }
 
-/// Everything but the signature, without which the token is worth nothing.
+/// Everything but the code, without which the token is worth nothing.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
@@ -127,11 +131,6 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The prefix keeps a token's signature from meaning anything in another protocol.
-fn signed_bytes(payload: &[u8]) -> Vec<u8> {
-    [b"prunella token v1\0".as_slice(), payload].concat()
-}
-
 fn base32() -> Encoding {
     let mut spec = Specification::new();
     spec.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
@@ -139,22 +138,22 @@ fn base32() -> Encoding {
 }
 
 const PREFIX: &str = "prunella1-";
-const SIGNATURE_BYTES: usize = 64;
+const CODE_BYTES: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use prunella_core::identity::Identity;
 
     use super::*;
 
-    fn authority() -> Identity {
-        Identity::from_secret(&[7; 32])
-    }
+    const SECRET: &[u8; 32] = &[7; 32];
 
     fn token() -> Token {
         let addresses = vec!["192.0.2.1:7000".parse().unwrap(), "[2001:db8::1]:7000".parse().unwrap()];
         let inviter = Identity::from_secret(&[1; 32]).peer();
-        Token::sign(([5; 16], 1_800_000_000, "lab".to_owned(), [6; 32], inviter, addresses), &authority()).unwrap()
+        Token::make(([5; 16], 1_800_000_000, "lab".to_owned(), Algorithm::MlDsa65, [6; 32], inviter, addresses), SECRET)
+            .unwrap()
     }
 
     #[test]
@@ -165,25 +164,33 @@ mod tests {
         assert_eq!(text.parse(), Ok(token.clone()));
         assert_eq!(format!("  {text}\n").parse(), Ok(token.clone()));
         assert_eq!(Token::from_bytes(&token.to_bytes()), Ok(token.clone()));
-        assert!(token.is_signed_by(&authority().peer()));
+        assert!(token.is_made_with(SECRET));
     }
 
     #[test]
     fn the_largest_token_fits() {
         let addresses = vec!["[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().unwrap(); ADDRESSES_MAX];
-        let fields =
-            ([255; 16], u64::MAX, "x".repeat(255), [255; 32], Identity::from_secret(&[1; 32]).peer(), addresses);
-        let token = Token::sign(fields, &authority()).unwrap();
+        let fields = (
+            [255; 16],
+            u64::MAX,
+            "x".repeat(255),
+            Algorithm::MlDsa65,
+            [255; 32],
+            Identity::from_secret(&[1; 32]).peer(),
+            addresses,
+        );
+        let token = Token::make(fields, SECRET).unwrap();
         assert_eq!(token.to_string().parse(), Ok(token));
     }
 
     #[test]
-    fn no_tampered_token_is_the_authority_s() {
+    fn no_tampered_token_is_genuine_nor_one_of_another_secret() {
+        assert!(!token().is_made_with(&[8; 32]));
         let bytes = token().to_bytes();
         for i in 0..bytes.len() {
             let mut forged = bytes.clone();
             forged[i] ^= 1 << (i % 8);
-            let accepted = Token::from_bytes(&forged).is_ok_and(|token| token.is_signed_by(&authority().peer()));
+            let accepted = Token::from_bytes(&forged).is_ok_and(|token| token.is_made_with(SECRET));
             assert!(!accepted, "byte {i}");
         }
     }
@@ -192,9 +199,9 @@ mod tests {
     fn each_bad_form_has_its_name_in_one_line() {
         let text = token().to_string();
         let too_many = vec!["192.0.2.1:7000".parse().unwrap(); ADDRESSES_MAX + 1];
-        let peer = authority().peer();
-        let fields: Fields = ([5; 16], 1, "lab".to_owned(), [6; 32], peer, too_many);
-        assert!(matches!(Token::sign(fields, &authority()), Err(SecurityError::TokenTooLong)));
+        let peer = Identity::from_secret(&[1; 32]).peer();
+        let fields: Fields = ([5; 16], 1, "lab".to_owned(), Algorithm::MlDsa65, [6; 32], peer, too_many);
+        assert!(matches!(Token::make(fields, SECRET), Err(SecurityError::TokenTooLong)));
         for (bad, reason) in [
             (String::new(), NotAToken::Prefix),
             (text.replace("prunella1", "prunella2"), NotAToken::Prefix),
@@ -211,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signature_is_not_printed() {
+    fn the_code_is_not_printed() {
         let token = token();
         let text = format!("{token:?}");
         assert!(!text.contains(&token.to_string()[10..50]) && !text.contains("bytes"), "{text}");

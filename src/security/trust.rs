@@ -7,7 +7,7 @@ use prunella_core::limits::{CLOCK_SKEW_MAX, STATEMENTS_MAX};
 use rustls::pki_types::{CertificateDer, UnixTime};
 
 use crate::security::bundle::Bundle;
-use crate::security::certificate::{Usage, is_of_key, validity};
+use crate::security::certificate::{Usage, is_of_issuer, validity};
 use crate::security::{Refused, Said, Statement};
 
 /// The authorities that a node trusts, and every statement that holds, one for each subject.
@@ -131,7 +131,7 @@ impl Trust {
     }
 
     fn is_dismissed(&self, der: &CertificateDer<'_>) -> bool {
-        self.dismissed.iter().any(|issuer| is_of_key(der, issuer))
+        self.dismissed.iter().any(|issuer| is_of_issuer(der, issuer))
     }
 }
 
@@ -141,7 +141,9 @@ mod tests {
     use prunella_core::limits::{POLICY_SET_BYTES_MAX, POLICY_SET_NAME_BYTES_MAX, STATEMENT_BYTES_MAX};
 
     use super::*;
-    use crate::security::{Authority, CERTIFICATE_LIFE, IssuingKey};
+    use crate::security::authority::issuer_params;
+    use crate::security::twin::Twins;
+    use crate::security::{Algorithm, Authority, CERTIFICATE_LIFE, IssuingKey};
 
     const NOW: u64 = 1_800_000_000;
 
@@ -156,7 +158,7 @@ mod tests {
         fn new(name: &str) -> Self {
             let authority = Authority::found(&name.parse().unwrap(), NOW).unwrap();
             let issuer = IssuingKey::appointed_by(&authority, NOW).unwrap();
-            let trust = Trust::new(Bundle::new(&issuer.authority_ders()).unwrap());
+            let trust = Trust::new(Bundle::new(&issuer.authority_ders(), Algorithm::Ed25519).unwrap());
             Self { authority, issuer, trust }
         }
 
@@ -181,7 +183,7 @@ mod tests {
     }
 
     fn check(trust: &Trust, by: &IssuingKey) -> Result<PeerId, Refused> {
-        let chain: Vec<_> = by.issue(&someone(), NOW, CERTIFICATE_LIFE).unwrap().into_iter().map(Into::into).collect();
+        let chain: Vec<_> = by.issue(someone(), NOW, CERTIFICATE_LIFE).unwrap().into_iter().map(Into::into).collect();
         trust.check(&chain, Usage::Client, UnixTime::since_unix_epoch(std::time::Duration::from_secs(NOW)))
     }
 
@@ -228,7 +230,7 @@ mod tests {
         let mut mesh = Mesh::new("lab");
         let successor = Authority::found(&"lab".parse().unwrap(), NOW).unwrap();
         let later = IssuingKey::appointed_by(&successor, NOW).unwrap();
-        let succeeded = Statement::Succeeded { authority: successor.certificate_der().to_vec() };
+        let succeeded = Statement::Succeeded { authority: successor.certificate_ders() };
         assert_eq!(mesh.check(&later), Err(Refused::Stranger));
         let by_itself = successor.say(succeeded.clone(), NOW).unwrap();
         assert_eq!(mesh.hear(&by_itself), Err(Refused::Stranger), "nobody succeeds by its own word");
@@ -238,16 +240,17 @@ mod tests {
         let said = mesh.authority.say(succeeded, NOW).unwrap();
         assert_eq!(mesh.hear(&said), Ok(true));
         assert_eq!((mesh.check(&mesh.issuer), mesh.check(&later)), (Ok(someone()), Ok(someone())));
-        assert_eq!(**mesh.trust.authorities.newest().der(), *successor.certificate_der());
+        let newest = mesh.trust.authorities.newest().fingerprint();
+        assert_eq!(newest, crate::security::pair_fingerprint(&successor.certificate_ders()));
 
-        let first = crate::security::fingerprint(mesh.authority.certificate_der());
+        let first = crate::security::pair_fingerprint(&mesh.authority.certificate_ders());
         let retired = successor.say(Statement::Retired { authority: first }, NOW).unwrap();
         assert_eq!(mesh.hear(&retired), Ok(true));
         assert_eq!((mesh.check(&mesh.issuer), mesh.check(&later)), (Err(Refused::Stranger), Ok(someone())));
         let unproven: Vec<_> = mesh.trust.said().filter(|said| !mesh.trust.proves_itself(said)).collect();
         assert!(!unproven.is_empty(), "what only the first authority vouches for must be said again");
 
-        let last = crate::security::fingerprint(successor.certificate_der());
+        let last = crate::security::pair_fingerprint(&successor.certificate_ders());
         let retired = successor.say(Statement::Retired { authority: last }, NOW + 1).unwrap();
         assert_eq!(mesh.hear(&retired), Ok(false), "the last authority does not retire");
         assert_eq!(mesh.check(&later), Ok(someone()));
@@ -273,7 +276,7 @@ mod tests {
         assert_eq!(said, [policy(4, "d")], "one policy at a time");
         // Two issuers at once: whoever hears both, in whichever order, takes the same.
         let ends = [["x", "y"], ["y", "x"]].map(|texts| {
-            mesh.trust = Trust::new(Bundle::new(&mesh.issuer.authority_ders()).unwrap());
+            mesh.trust = Trust::new(Bundle::new(&mesh.issuer.authority_ders(), Algorithm::Ed25519).unwrap());
             for text in texts {
                 mesh.issuer_says(policy(5, text), NOW).unwrap();
             }
@@ -284,11 +287,14 @@ mod tests {
 
     #[test]
     fn a_policy_that_is_too_long_or_has_no_name_cannot_be_said() {
-        let mesh = Mesh::new("lab");
+        let mesh = Mesh::new(&"d".repeat(255));
         let policy =
             |name: &str, bytes| Statement::PolicySet { version: 1, name: name.to_owned(), text: vec![b'#'; bytes] };
         let said = |statement| mesh.issuer.say(statement, NOW).map(|said| said.to_bytes().len());
         let longest = said(policy(&"n".repeat(POLICY_SET_NAME_BYTES_MAX), POLICY_SET_BYTES_MAX)).unwrap();
+        assert!(longest <= STATEMENT_BYTES_MAX, "{longest} bytes");
+        let succeeded = Statement::Succeeded { authority: mesh.authority.certificate_ders() };
+        let longest = mesh.authority.say(succeeded, NOW).unwrap().to_bytes().len();
         assert!(longest <= STATEMENT_BYTES_MAX, "{longest} bytes");
         for (name, bytes) in [("p", POLICY_SET_BYTES_MAX + 1), ("", 1), ("two\nlines", 1), (&*"n".repeat(129), 1)] {
             assert!(matches!(said(policy(name, bytes)), Err(crate::security::SecurityError::Unsayable)), "{name:?}");
@@ -304,7 +310,8 @@ mod tests {
         assert_eq!(mesh.hear(&other.issuer.say(revoked(), NOW).unwrap()), Err(Refused::WrongTrustDomain));
         assert_eq!(mesh.issuer_says(revoked(), NOW + 301), Err(Refused::NotYetValid));
         let good = mesh.issuer.say(revoked(), NOW).unwrap().to_bytes();
-        for at in 0..good.len() {
+        // Every byte of the first half, and so many of the keys and signatures of the second that each part has some.
+        for at in (0..1500).chain((1500..good.len()).step_by(7)) {
             let mut bad = good.clone();
             bad[at] ^= 1 << (at % 8);
             assert!(mesh.trust.hear(&bad, NOW).is_err(), "byte {at}");
@@ -314,18 +321,81 @@ mod tests {
         assert_eq!(mesh.check(&mesh.issuer), Ok(someone()));
     }
 
+    /// A statement in its parts: what is said, and both chains.
+    type Parts = (Vec<u8>, Vec<Vec<u8>>, Vec<Vec<u8>>);
+
+    fn parts(said: &Said) -> Parts {
+        prunella_core::wire::codec::decode_canonical(&said.to_bytes()).unwrap()
+    }
+
+    fn hear(mesh: &Mesh, parts: &Parts) -> Result<(), Refused> {
+        mesh.trust.hear(&prunella_core::wire::codec::encode(parts), NOW).map(drop)
+    }
+
     #[test]
     fn a_node_s_certificate_signs_no_statement() {
         let mut mesh = Mesh::new("lab");
-        let thief = Identity::from_secret(&[1; 32]);
-        let genuine = mesh.issuer.say(revoked(), NOW).unwrap().to_bytes();
-        let (message, _, _): (Vec<u8>, Vec<Vec<u8>>, Vec<u8>) =
-            prunella_core::wire::codec::decode_canonical(&genuine).unwrap();
-        let chain = mesh.issuer.issue(&thief.peer(), NOW, CERTIFICATE_LIFE).unwrap();
-        let signature = thief.sign(&[b"prunella statement v1\0".as_slice(), &message].concat()).to_vec();
-        let forged = prunella_core::wire::codec::encode(&(message, chain, signature));
-        assert_eq!(mesh.trust.hear(&forged, NOW).map(drop), Err(Refused::WrongTrustDomain));
+        let (message, half, by_twin) = parts(&mesh.issuer.say(revoked(), NOW).unwrap());
+        let node = mesh.issuer.issue(someone(), NOW, CERTIFICATE_LIFE).unwrap();
+        assert_eq!(hear(&mesh, &(message.clone(), node.clone(), by_twin)), Err(Refused::WrongTrustDomain));
+        assert_eq!(hear(&mesh, &(message, half, node)), Err(Refused::WrongTrustDomain));
         assert_eq!(mesh.issuer_says(revoked(), NOW), Ok(true));
+    }
+
+    /// Both halves of a statement must hold, and either can be the one that does not.
+    #[test]
+    fn half_a_statement_is_refused_by_what_is_wrong_with_the_other_half() {
+        let (mesh, same_name) = (Mesh::new("lab"), Mesh::new("lab"));
+        let second = IssuingKey::appointed_by(&mesh.authority, NOW).unwrap();
+        let reinstated = Statement::Reinstated { peer: someone() };
+        let others = [
+            ("a stranger's", same_name.issuer.say(revoked(), NOW).unwrap(), Refused::Stranger),
+            ("another issuer's", second.say(revoked(), NOW).unwrap(), Refused::KeyMismatch),
+            ("the authority's", mesh.authority.say(revoked(), NOW).unwrap(), Refused::KeyMismatch),
+            ("of another message", mesh.issuer.say(reinstated.clone(), NOW).unwrap(), Refused::KeyMismatch),
+            ("of another moment", mesh.issuer.say(revoked(), NOW - 1).unwrap(), Refused::KeyMismatch),
+        ];
+        let (message, half, by_twin) = parts(&mesh.issuer.say(revoked(), NOW).unwrap());
+        assert_eq!(hear(&mesh, &(message.clone(), half.clone(), by_twin.clone())), Ok(()));
+        for (what, other, reason) in others {
+            let (_, other_half, other_by_twin) = parts(&other);
+            let bad = (message.clone(), half.clone(), other_by_twin);
+            let told = hear(&mesh, &bad).unwrap_err();
+            assert_eq!(told, reason, "the ML-DSA-65 half is {what}");
+            let bad = (message.clone(), other_half, by_twin.clone());
+            assert_eq!(hear(&mesh, &bad).unwrap_err(), reason, "the Ed25519 half is {what}");
+        }
+        // One half twice is not both, nor are the two in the other order.
+        for (first, second, reason) in [
+            (half.clone(), vec![], Refused::NoCertificate),
+            (vec![], by_twin.clone(), Refused::NoCertificate),
+            (half.clone(), half.clone(), Refused::Stranger),
+            (by_twin.clone(), by_twin.clone(), Refused::Stranger),
+            (by_twin.clone(), half.clone(), Refused::Stranger),
+            (half.clone(), by_twin[..1].to_vec(), Refused::Stranger),
+            (half[..1].to_vec(), by_twin.clone(), Refused::Stranger),
+        ] {
+            assert_eq!(hear(&mesh, &(message.clone(), first, second)), Err(reason));
+        }
+    }
+
+    /// Whoever can compute an Ed25519 secret from its public key gains nothing, and neither does whoever breaks ML-DSA-65.
+    #[test]
+    fn an_issuer_whose_twin_no_authority_has_appointed_says_nothing() {
+        let mesh = Mesh::new("lab");
+        let thief = Twins::generate().unwrap();
+        for with_key in [true, false] {
+            let keys = mesh.issuer.keys();
+            let stolen = match with_key {
+                true => Twins { key: keys.key.clone(), twin: thief.twin.clone() },
+                false => Twins { key: thief.key.clone(), twin: keys.twin.clone() },
+            };
+            let by = (&issuer_params(&mesh.issuer.key().peer()), &stolen);
+            let above: Vec<CertificateDer<'_>> =
+                mesh.issuer.certificate_ders().into_iter().map(CertificateDer::from).collect();
+            let said = Said::sign(revoked(), NOW, mesh.issuer.trust_domain(), by, &above).unwrap();
+            assert_eq!(mesh.trust.hear(&said.to_bytes(), NOW).map(drop), Err(Refused::Stranger));
+        }
     }
 
     #[test]
@@ -341,7 +411,7 @@ mod tests {
     fn a_certificate_is_taken_back_within_its_grace() {
         let mesh = Mesh::new("lab");
         let chain: Vec<CertificateDer<'_>> =
-            mesh.issuer.issue(&someone(), NOW, CERTIFICATE_LIFE).unwrap().into_iter().map(Into::into).collect();
+            mesh.issuer.issue(someone(), NOW, CERTIFICATE_LIFE).unwrap().into_iter().map(Into::into).collect();
         let ends = NOW + CERTIFICATE_LIFE.as_secs();
         assert_eq!(mesh.trust.check_lapsed(&chain, ends + 3600, 3600), Ok(someone()));
         assert_eq!(mesh.trust.check_lapsed(&chain, ends + 3601, 3600), Err(Refused::Expired));

@@ -9,10 +9,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 
-use crate::security::Refused;
 use crate::security::bundle::Bundle;
-use crate::security::certificate::{Usage, fingerprint};
+use crate::security::certificate::Usage;
 use crate::security::credentials::Shared;
+use crate::security::{Algorithm, Refused, pair_fingerprint};
 
 /// The server name under which a peer is dialed. It never leaves this node: the names of peers are not sent in clear.
 pub fn server_name(peer: &PeerId) -> String {
@@ -26,8 +26,10 @@ pub(super) enum ClientCertificate {
     Optional,
 }
 
-/// The methods that every verifier has alike: handshakes are signed with Ed25519, in TLS 1.3.
-macro_rules! ed25519_signatures {
+/// The methods that every verifier has alike: handshakes are signed with Ed25519 or ML-DSA-65, in
+/// TLS 1.3. Both are offered everywhere, so that a node with a certificate of the other kind is refused for that, by name, when
+/// its certificate is checked; only then is a signature looked at.
+macro_rules! mesh_signatures {
     () => {
         fn verify_tls12_signature(
             &self,
@@ -44,11 +46,11 @@ macro_rules! ed25519_signatures {
             certificate: &CertificateDer<'_>,
             signature: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, rustls::Error> {
-            verify_tls13_signature(message, certificate, signature, &ED25519_ONLY)
+            verify_tls13_signature(message, certificate, signature, &SIGNATURES)
         }
 
         fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            ED25519_ONLY.supported_schemes()
+            SIGNATURES.supported_schemes()
         }
     };
 }
@@ -92,7 +94,7 @@ impl ServerCertVerifier for MemberVerifier {
         if peer == dialed { Ok(ServerCertVerified::assertion()) } else { Err(Refused::NotDialed.into()) }
     }
 
-    ed25519_signatures!();
+    mesh_signatures!();
 }
 
 impl ClientCertVerifier for MemberVerifier {
@@ -114,7 +116,7 @@ impl ClientCertVerifier for MemberVerifier {
         Ok(ClientCertVerified::assertion())
     }
 
-    ed25519_signatures!();
+    mesh_signatures!();
 }
 
 /// A joining host checks its inviter by what the token, or its operator, says.
@@ -123,6 +125,8 @@ pub(super) struct InviterVerifier {
     pub(super) authority_fingerprint: [u8; 32],
     pub(super) trust_domain: Option<String>,
     pub(super) inviter: PeerId,
+    /// Of which algorithm its certificate must be.
+    pub(super) certificates: Algorithm,
 }
 
 impl InviterVerifier {
@@ -132,9 +136,10 @@ impl InviterVerifier {
         chain: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Refused> {
-        let named = chain.iter().position(|der| fingerprint(der) == self.authority_fingerprint);
+        let named = chain.windows(2).position(|pair| pair_fingerprint(pair) == self.authority_fingerprint);
         let named = named.ok_or(Refused::Stranger)?;
-        let authority = Bundle::new(&[chain[named].to_vec()]).map_err(|_| Refused::Malformed)?;
+        let pair = [&chain[named], &chain[named + 1]].map(|der| der.to_vec());
+        let authority = Bundle::new(&pair, self.certificates).map_err(|_| Refused::Malformed)?;
         if self.trust_domain.as_ref().is_some_and(|named| authority.trust_domain().as_str() != named) {
             return Err(Refused::WrongTrustDomain);
         }
@@ -158,7 +163,7 @@ impl ServerCertVerifier for InviterVerifier {
         Ok(ServerCertVerified::assertion())
     }
 
-    ed25519_signatures!();
+    mesh_signatures!();
 }
 
 fn dialed_peer(server_name: &ServerName<'_>) -> Option<PeerId> {
@@ -167,8 +172,11 @@ fn dialed_peer(server_name: &ServerName<'_>) -> Option<PeerId> {
 
 const SERVER_NAME_SUFFIX: &str = ".prunella";
 
-/// The only signatures that are spoken, in certificates and in handshakes.
-pub(super) static ED25519_ONLY: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
-    all: &[webpki::aws_lc_rs::ED25519],
-    mapping: &[(SignatureScheme::ED25519, &[webpki::aws_lc_rs::ED25519])],
+/// The only signatures that are spoken in handshakes. Which of the two is for the certificate to say.
+pub(super) static SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+    all: &[webpki::aws_lc_rs::ED25519, webpki::aws_lc_rs::ML_DSA_65],
+    mapping: &[
+        (SignatureScheme::ED25519, &[webpki::aws_lc_rs::ED25519]),
+        (SignatureScheme::ML_DSA_65, &[webpki::aws_lc_rs::ML_DSA_65]),
+    ],
 };

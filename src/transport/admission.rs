@@ -3,25 +3,26 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use quinn::{Connection, Endpoint};
+use quinn::{Connection, Endpoint, TransportConfig};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use prunella_core::identity::Identity;
-use prunella_core::limits::ADMISSION_TIMEOUT;
+use prunella_core::limits::{ADMISSION_TIMEOUT, CONTROL_MESSAGE_BYTES_MAX};
 use prunella_core::wire::admission::Refusal;
 use prunella_core::wire::{Admission, AdmissionReply, codec};
 use prunella_core::{PeerId, Rejected};
 
 use crate::host::{Host, WallClock, unblocked};
+use crate::security::postquantum::HybridKeys;
 use crate::security::{
-    Credentials, JOIN_ALPN, Refused, SecurityError, SpiffeId, Svid, Token, authenticated_node, explain, fingerprint,
-    join_client, join_exporter, prove, quinn_client, server_name,
+    Algorithm, Credentials, JOIN_ALPN, Member, Refused, SecurityError, Svid, Token, authenticated_member, explain,
+    join_client, join_exporter, pair_fingerprints, prove, prove_both, quinn_client, server_name,
 };
 
 use super::closing::{Closing, told};
 use super::framing::{FramingError, MessageReader, framed};
-use super::quic::dialing_endpoint;
+use super::quic::{HANDSHAKE_BUFFER_BYTES, dialing_endpoint};
 
 /// Admissions that one node answers at once; further hosts are told that it is busy.
 pub(super) const ADMISSIONS_MAX: usize = 8;
@@ -31,20 +32,23 @@ pub trait Admitter: Send + Sync + 'static {
     /// Answers one request. May block: it is called on a thread for that, as the use of a token must be on disk before
     /// the answer leaves.
     ///
-    /// `from` is the member whose certificate the connection proved, `None` for a host without one; `exporter` is the
+    /// `from` is the member whose certificate the connection proved and the key that it is of, `None` for a host without one; `exporter` is the
     /// connection's [`join_exporter`].
-    fn admit(&self, admission: Admission, from: Option<SpiffeId>, exporter: [u8; 32]) -> AdmissionReply;
+    fn admit(&self, admission: Admission, from: Option<Member>, exporter: [u8; 32]) -> AdmissionReply;
 }
 
-/// Whom a host without a token asks to be admitted by.
+/// Whom a host asks to be admitted by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inviter {
     /// The node.
     pub peer: PeerId,
     /// Where it listens (UDP).
     pub addresses: Vec<SocketAddr>,
-    /// The [`fingerprint`] of its mesh's authority, without which nothing that answers would be believed.
+    /// The [`pair_fingerprint`](crate::security::pair_fingerprint) of its mesh's authority, without which nothing that
+    /// answers would be believed.
     pub authority_fingerprint: [u8; 32],
+    /// Of which algorithm the certificates of its mesh are.
+    pub certificates: Algorithm,
 }
 
 /// What a host has when it was admitted.
@@ -52,7 +56,7 @@ pub struct Inviter {
 pub struct Membership {
     /// The new node's certificate and its issuer's, DER.
     pub chain: Vec<Vec<u8>>,
-    /// The authorities' certificates, DER; one has the token's fingerprint.
+    /// The authorities' certificates, DER, two of each; one pair has the token's fingerprint.
     pub authorities: Vec<Vec<u8>>,
     /// Where to find the first neighbors.
     pub neighbors: Vec<(PeerId, Vec<SocketAddr>)>,
@@ -109,23 +113,28 @@ pub enum JoinError {
     Socket(String),
 }
 
-/// Joins through the token's inviter, as `identity`, at the first of the token's addresses that
-/// answers.
+/// Joins through the token's inviter, as `identity`, at the first of the token's addresses that answers. Where certificates
+/// are of ML-DSA-65, the one of `keys`, which are the same node's, is to be certified.
 ///
 /// # Errors
 /// [`JoinError`]; each says whether the token is still good.
-pub async fn join(host: &Arc<dyn Host>, token: &Token, identity: &Identity) -> Result<Membership, JoinError> {
+pub async fn join(
+    host: &Arc<dyn Host>,
+    token: &Token,
+    identity: &Identity,
+    keys: &HybridKeys,
+) -> Result<Membership, JoinError> {
     if token.addresses.is_empty() {
         return Err(JoinError::NoAddress);
     }
-    let Token { inviter: peer, authority_fingerprint, .. } = *token;
-    let inviter = Inviter { peer, addresses: token.addresses.clone(), authority_fingerprint };
+    let Token { inviter: peer, authority_fingerprint, certificates, .. } = *token;
+    let inviter = Inviter { peer, addresses: token.addresses.clone(), authority_fingerprint, certificates };
     let request = |exporter: &[u8]| {
-        Ok(Admission::Join {
-            token: token.to_bytes(),
-            public_key: identity.peer().to_bytes(),
-            proof: prove(identity, exporter),
-        })
+        let (mldsa_key, proof) = match certificates {
+            Algorithm::Ed25519 => (Vec::new(), prove(identity, exporter)),
+            Algorithm::MlDsa65 => (keys.verifying_key().as_bytes().to_vec(), prove_both(keys, exporter)?),
+        };
+        Ok(Admission::Join { token: token.to_bytes(), public_key: identity.peer().to_bytes(), mldsa_key, proof })
     };
     be_admitted(host, &inviter, Some(token.trust_domain.as_str()), &request).await
 }
@@ -167,7 +176,8 @@ async fn be_admitted(
     let mut reaching = JoinSet::new();
     for &address in &inviter.addresses {
         let time = Arc::new(WallClock(host.clone()));
-        let config = join_client(inviter.authority_fingerprint, trust_domain, inviter.peer, time);
+        let named = (inviter.authority_fingerprint, inviter.certificates);
+        let config = join_client(named, trust_domain, inviter.peer, time);
         let (host, peer) = (host.clone(), inviter.peer);
         reaching.spawn(async move { (address, reach(&host, peer, config, address).await) });
     }
@@ -233,17 +243,17 @@ pub async fn renew(
 }
 
 /// What a member says who wants a fresh certificate: one that has expired proves nothing in the handshake, so its key
-/// does so here.
+/// does so here; and one of ML-DSA-65 does not prove the key that the peer id is.
 fn ask_again(
     credentials: &Credentials,
     has_expired: bool,
     connection: &Connection,
 ) -> Result<Admission, SecurityError> {
-    if !has_expired {
-        return Ok(Admission::Renew);
-    }
     let exporter = join_exporter(connection)?;
-    Ok(Admission::Return { chain: credentials.chain_ders(), proof: prove(credentials.identity(), &exporter) })
+    if !has_expired {
+        return Ok(Admission::Renew { proof: prove(credentials.identity(), &exporter) });
+    }
+    Ok(Admission::Return { chain: credentials.chain_ders(), proof: credentials.prove(&exporter)? })
 }
 
 pub(super) async fn reach(
@@ -257,7 +267,11 @@ pub(super) async fn reach(
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
     let endpoint = dialing_endpoint(any, host).map_err(|error| JoinError::Socket(error.to_string()))?;
-    let connecting = match endpoint.connect_with(quinn_client(config), address, &server_name(&peer)) {
+    let mut client = quinn_client(config);
+    let mut transport = TransportConfig::default();
+    transport.crypto_buffer_size(HANDSHAKE_BUFFER_BYTES);
+    client.transport_config(Arc::new(transport));
+    let connecting = match endpoint.connect_with(client, address, &server_name(&peer)) {
         Ok(connecting) => connecting,
         Err(error) => return Ok(Reached::Nobody(error.to_string())),
     };
@@ -283,7 +297,7 @@ async fn ask(
     match exchange(&admission, address, connection).await? {
         AdmissionReply::Refused(refusal) => Err(JoinError::Refused(refusal)),
         AdmissionReply::Admitted { chain, authorities, neighbors } => {
-            let named = authorities.iter().any(|der| fingerprint(der) == *authority_fingerprint);
+            let named = pair_fingerprints(&authorities).any(|pair| pair == *authority_fingerprint);
             let membership = Membership { chain, authorities, neighbors };
             if named { Ok(membership) } else { Err(JoinError::BadReply(Rejected::Unauthorized)) }
         }
@@ -325,7 +339,7 @@ pub(super) async fn answer(
     })?;
     let admission: Admission = codec::decode_message(&request.ok_or(Rejected::Malformed)?)?;
     let exporter = join_exporter(connection).map_err(|_| Rejected::Unsigned)?;
-    let from = authenticated_node(connection).ok();
+    let from = authenticated_member(connection).ok();
     let reply = unblocked(host, move || admitter.admit(admission, from, exporter)).await;
     let reply = reply.unwrap_or(AdmissionReply::Refused(Refusal::Failed));
     let written = send.write_all(&framed(&codec::encode_message(&reply))).await;
@@ -336,5 +350,7 @@ pub(super) async fn answer(
     Ok(())
 }
 
-/// Longest request or reply: a token or some certificates, and a list of neighbors.
-const ADMISSION_BYTES_MAX: usize = 16 * 1024;
+/// Longest request or reply: a token or some certificates, of which one of ML-DSA-65 has 5.7 kB, and a list of neighbors.
+const ADMISSION_BYTES_MAX: usize = 48 * 1024;
+
+const _: () = assert!(ADMISSION_BYTES_MAX < CONTROL_MESSAGE_BYTES_MAX, "what may come can be decoded");

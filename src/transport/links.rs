@@ -455,6 +455,7 @@ async fn answer_joiner(inner: &Inner, connection: Connection) {
 fn transport_config() -> TransportConfig {
     let mut config = TransportConfig::default();
     config
+        .crypto_buffer_size(quic::HANDSHAKE_BUFFER_BYTES)
         .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().expect("BUG: seconds fit a QUIC variable-length integer")))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_concurrent_bidi_streams(VarInt::from_u32(1))

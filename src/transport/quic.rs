@@ -153,6 +153,9 @@ impl ConnectionIdGenerator for RandomConnectionIds {
     }
 }
 
+/// What of a handshake may arrive out of order and is kept: all of the longest one, which shows a joining host certificates
+/// of ML-DSA-65 of a node, its issuer and four authorities. quinn's default is 16 KiB.
+pub(super) const HANDSHAKE_BUFFER_BYTES: usize = 64 * 1024;
 const CONNECTION_ID_BYTES: usize = 8;
 
 #[cfg(test)]

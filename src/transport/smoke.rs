@@ -18,6 +18,8 @@ pub struct Handshake {
     pub offered: String,
     /// How long it took; or why it failed.
     pub outcome: Result<Duration, String>,
+    /// Bytes of UDP payload that were sent and received until the connection had ended; 0 unless it succeeded.
+    pub bytes: (u64, u64),
     /// Whether it went as it must.
     pub is_right: bool,
 }
@@ -36,19 +38,20 @@ pub async fn smoke(host: &Arc<dyn Host>, credentials: &Credentials, peer: PeerId
     let mut smoked = Smoked { chain: Vec::new(), handshakes: Vec::new() };
     for suite in Offer::SUITES {
         let offer = Offer { suite: Some(suite), is_classical: false };
-        let (outcome, chain) = shake(host, credentials, &offer, (peer, address)).await;
+        let (outcome, bytes, chain) = shake(host, credentials, &offer, (peer, address)).await;
         let is_right = outcome.is_ok();
         let offered = format!("TLS 1.3, {}, X25519MLKEM768", suite.as_str().unwrap_or_default());
-        smoked.handshakes.push(Handshake { offered, outcome, is_right });
+        smoked.handshakes.push(Handshake { offered, outcome, bytes, is_right });
         if smoked.chain.is_empty() {
             smoked.chain = chain;
         }
     }
     let classical = Offer { suite: None, is_classical: true };
-    let (outcome, _) = shake(host, credentials, &classical, (peer, address)).await;
+    let (outcome, bytes, _) = shake(host, credentials, &classical, (peer, address)).await;
     // A node that does not answer at all has refused nothing.
     let is_right = outcome.is_err() && !smoked.chain.is_empty();
-    smoked.handshakes.push(Handshake { offered: "TLS 1.3, any suite, X25519 alone".to_owned(), outcome, is_right });
+    let offered = "TLS 1.3, any suite, X25519 alone".to_owned();
+    smoked.handshakes.push(Handshake { offered, outcome, bytes, is_right });
     smoked
 }
 
@@ -57,17 +60,18 @@ async fn shake(
     credentials: &Credentials,
     offer: &Offer,
     (peer, address): (PeerId, SocketAddr),
-) -> (Result<Duration, String>, Vec<Vec<u8>>) {
+) -> (Result<Duration, String>, (u64, u64), Vec<Vec<u8>>) {
     let started = Instant::now();
     match reach(host, peer, credentials.offering_client(offer), address).await {
         Ok(Reached::Inviter(endpoint, connection)) => {
             let (took, chain) = (started.elapsed(), presented_chain(&connection));
             Closing::Done.close(&connection);
             endpoint.wait_idle().await;
-            (Ok(took), chain)
+            let carried = connection.stats();
+            (Ok(took), (carried.udp_tx.bytes, carried.udp_rx.bytes), chain)
         }
-        Ok(Reached::Other(reason)) => (Err(reason.to_string()), Vec::new()),
-        Ok(Reached::Nobody(reason)) => (Err(reason), Vec::new()),
-        Err(error) => (Err(error.to_string()), Vec::new()),
+        Ok(Reached::Other(reason)) => (Err(reason.to_string()), (0, 0), Vec::new()),
+        Ok(Reached::Nobody(reason)) => (Err(reason), (0, 0), Vec::new()),
+        Err(error) => (Err(error.to_string()), (0, 0), Vec::new()),
     }
 }

@@ -99,7 +99,7 @@ async fn a_node_whose_certificate_expired_while_it_was_away_is_taken_back_but_no
         let credentials = Credentials::load(&node.dir).unwrap();
         let issued = unix_now() - days_ago * 24 * 3600;
         let then = IssuingKey::appointed_by(&authority, issued).unwrap();
-        let expired = then.issue(&credentials.peer(), issued, CERTIFICATE_LIFE).unwrap();
+        let expired = then.issue(credentials.peer(), issued, CERTIFICATE_LIFE).unwrap();
         credentials.replace_certificate(expired).unwrap();
         security::store(&node.dir, &credentials).unwrap();
         node.start().await;

@@ -1,8 +1,11 @@
 //! Certificates while the mesh runs: renewed without a connection noticing, listed, revoked and reinstated.
 
 use prunella::api::Request;
-use prunella::security::Credentials;
+use prunella::security::{self, Algorithm, CERTIFICATE_LIFE, Credentials, IssuingKey};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
+use super::echo::echo_server;
 use super::mesh::{Mesh, Node, PATIENCE, Plan, invite, until};
 use super::process::run;
 
@@ -67,6 +70,56 @@ async fn a_revoked_node_is_out_everywhere_for_ever_until_it_is_reinstated() {
     mesh.nodes[1].run(&["ping", "n2", "--count", "1"]).await.ok();
 }
 
+/// Nodes of such a mesh link, and n0 reaches n2 over a relay. Then n3 comes with a certificate of Ed25519 from the very same
+/// authority, and nobody has anything to do with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mesh_of_ml_dsa_certificates_works_renews_and_refuses_a_node_of_ed25519() {
+    let mut mesh = Mesh::found(Plan { certificates: "ml-dsa-65", ..Plan::diamond() }).await;
+    let chain = |node: &Node| Credentials::load(&node.dir).unwrap().chain_ders();
+    for node in &mesh.nodes {
+        assert!(chain(node).iter().all(|der| Algorithm::of(der) == Ok(Algorithm::MlDsa65)), "{}", node.name);
+    }
+    mesh.nodes[2].expose("echo", echo_server().await).await;
+    let mut tcp = TcpStream::connect(mesh.nodes[0].forward("echo").await).await.unwrap();
+    tcp.write_all(b"over a relay").await.unwrap();
+    let mut back = [0; 12];
+    tcp.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"over a relay");
+
+    let before = chain(&mesh.nodes[2]);
+    mesh.nodes[2].run(&["cert", "rotate"]).await.ok();
+    assert_ne!(chain(&mesh.nodes[2]), before);
+    tcp.write_all(b"and later on").await.unwrap();
+    tcp.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"and later on", "the stream has not noticed");
+    let list = mesh.nodes[0].run(&["cert", "list"]).await.ok();
+    assert!(list.lines().filter(|line| line.starts_with("node")).all(|line| line.contains("ml-dsa-65")), "{list}");
+    let smoke = mesh.nodes[0].run(&["cert", "smoke", "n1"]).await.ok();
+    assert_eq!((smoke.matches("accepted in").count(), smoke.matches("ml-dsa-65").count()), (3, 2), "{smoke}");
+
+    let authority = security::load_authority(&mesh.nodes[0].dir, None).unwrap();
+    let node = &mut mesh.nodes[3];
+    node.kill();
+    let (member, now) = (Credentials::load(&node.dir).unwrap(), unix_now());
+    let issuer = IssuingKey::appointed_by(&authority, now).unwrap();
+    let classical = issuer.issue(member.peer(), now, CERTIFICATE_LIFE).unwrap();
+    let classical = Credentials::new(member.identity().clone(), classical, &member.authority_ders()).unwrap();
+    security::store(&node.dir, &classical).unwrap();
+    node.start().await;
+    until("n3 refused by name", PATIENCE, async || {
+        let logs = [&mesh.nodes[0], &mesh.nodes[2], &mesh.nodes[3]].map(Node::log).concat();
+        if logs.contains("of another algorithm") { Ok(()) } else { Err(logs) }
+    })
+    .await;
+    assert_eq!(mesh.nodes[3].status().await.unwrap().links_up, 0);
+    mesh.nodes[3].run(&["cert", "rotate"]).await.fails(1, &[]);
+    // Back with what it had, it is a member again.
+    mesh.nodes[3].kill();
+    security::store(&mesh.nodes[3].dir, &member).unwrap();
+    mesh.nodes[3].start().await;
+    mesh.whole().await;
+}
+
 /// The founding node is gone for good; another one, which its authority had appointed, admits and renews.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_node_that_was_appointed_admits_and_renews_until_it_is_dismissed() {
@@ -79,7 +132,7 @@ async fn any_node_that_was_appointed_admits_and_renews_until_it_is_dismissed() {
     let file = other.dir.join("appointment");
     std::fs::write(&file, appointment).unwrap();
     other.run(&["authority", "accept", file.to_str().unwrap()]).await.ok();
-    founder.run(&["authority", "accept", file.to_str().unwrap()]).await.fails(1, &["does not belong"]);
+    founder.run(&["authority", "accept", file.to_str().unwrap()]).await.fails(1, &["do not belong"]);
 
     // The authority's key is offline from now on.
     let offline = mesh.nodes[2].dir.join("usb-stick");
@@ -180,4 +233,8 @@ async fn knows(node: &Node, peer: &str) {
         if text.contains(peer) && text.contains("revoked") { Ok(()) } else { Err(text) }
     })
     .await;
+}
+
+fn unix_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }

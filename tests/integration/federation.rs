@@ -183,7 +183,12 @@ async fn a_request_that_was_overheard_is_worth_nothing_on_another_connection() {
     for (round, expected) in [None, Some(Refusal::SvidNotProven), Some(Refusal::SvidNotProven)].into_iter().enumerate()
     {
         let endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let config = join_client(issuer.authority_fingerprint(), None, issuer.peer(), Arc::new(DefaultTimeProvider));
+        let config = join_client(
+            (issuer.authority_fingerprint(), issuer.algorithm()),
+            None,
+            issuer.peer(),
+            Arc::new(DefaultTimeProvider),
+        );
         let name = server_name(&issuer.peer());
         let connecting = endpoint.connect_with(quinn_client(config), setting.issuer().listen, &name).unwrap();
         let connection = timeout(PATIENCE, connecting).await.unwrap().unwrap();
@@ -293,7 +298,7 @@ async fn a_federated_node_that_comes_back_late_is_still_federated() {
     let authority = security::load_authority(&setting.issuer().dir, None).unwrap();
     let issued = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() - 2 * 24 * 3600;
     let then = IssuingKey::appointed_by(&authority, issued).unwrap();
-    let expired = then.issue_as(&credentials.peer(), workload.as_ref(), issued, CERTIFICATE_LIFE).unwrap();
+    let expired = then.issue(credentials.member(), issued, CERTIFICATE_LIFE).unwrap();
     credentials.replace_certificate(expired.clone()).unwrap();
     security::store(&setting.dir("partner"), &credentials).unwrap();
     let mut partner = joined(&setting, "partner", 7);

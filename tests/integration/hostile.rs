@@ -119,7 +119,8 @@ async fn requests_to_join_that_claim_too_much_or_never_end_cost_little_memory() 
     let credentials = Credentials::load(&node.dir).unwrap();
     let time = Arc::new(DefaultTimeProvider);
     let domain = credentials.trust_domain();
-    let config = join_client(credentials.authority_fingerprint(), Some(&domain), credentials.peer(), time);
+    let named = (credentials.authority_fingerprint(), credentials.algorithm());
+    let config = join_client(named, Some(&domain), credentials.peer(), time);
     assert_eq!(config.alpn_protocols, [JOIN_ALPN]);
     let endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let (config, name) = (quinn_client(config), server_name(&credentials.peer()));

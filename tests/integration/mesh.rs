@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) policy: String,
     /// More of every node's configuration.
     pub(crate) config: Table,
+    /// The algorithm of the nodes' certificates.
+    pub(crate) certificates: &'static str,
 }
 
 impl Plan {
@@ -58,7 +60,8 @@ impl Plan {
     }
 
     fn of(nodes: usize, links: &[(usize, usize)]) -> Self {
-        Self { nodes, links: links.to_vec(), policy: OPEN_POLICY.to_owned(), config: Table::new() }
+        let (policy, certificates) = (OPEN_POLICY.to_owned(), "ed25519");
+        Self { nodes, links: links.to_vec(), policy, config: Table::new(), certificates }
     }
 
     fn neighbors(&self, node: usize) -> BTreeSet<usize> {
@@ -83,7 +86,8 @@ impl Mesh {
         let mut mesh = Self { nodes: Vec::new(), plan, dir };
         mesh.nodes = (0..mesh.plan.nodes).map(|number| Node::new(mesh.dir.path(), number)).collect();
         mesh.nodes.iter().for_each(|node| mesh.configure(node));
-        run(&mesh.nodes[0].dir, &["init", "--trust-domain", "test.prunella"]).await.ok();
+        let init = ["init", "--trust-domain", "test.prunella", "--certificates", mesh.plan.certificates];
+        run(&mesh.nodes[0].dir, &init).await.ok();
         mesh.nodes[0].start().await;
         mesh.join_all().await;
         for number in 1..mesh.nodes.len() {

@@ -25,19 +25,18 @@ fn nothing_that_holds_a_secret_prints_it() {
     let now = 1_800_000_000;
     let secret = || Identity::from_secret(&[BYTE; 32]);
     let authority = Authority::found(&"test".parse().unwrap(), now).unwrap();
-    let authority_key = Authority::from_parts(secret(), authority.certificate_der());
     let issuing = IssuingKey::appointed_by(&authority, now).unwrap();
-    let chain = issuing.issue(&secret().peer(), now, CERTIFICATE_LIFE).unwrap();
-    let credentials = Credentials::new(secret(), chain, &[authority.certificate_der().to_vec()]).unwrap();
+    let chain = issuing.issue(secret().peer(), now, CERTIFICATE_LIFE).unwrap();
+    let credentials = Credentials::new(secret(), chain, &authority.certificate_ders()).unwrap();
     let token = "prunella1-abababababababab".to_owned();
-    let join = Admission::Join { token: vec![BYTE; 40], public_key: [1; 32], proof: vec![BYTE; 64] };
+    let join = Admission::Join { token: vec![BYTE; 40], public_key: [1; 32], mldsa_key: vec![], proof: vec![BYTE; 64] };
     let hybrid = HybridKeys::generate(secret());
     let shown = [
         ("identity", format!("{:?}", secret())),
         ("signer", format!("{:?}", Signer::from(secret()))),
         ("frame key", format!("{:?}", FrameKey::from_bytes([BYTE; 16]))),
         ("door", format!("{:?}", Door::new(u64::from_le_bytes([BYTE; 8])))),
-        ("authority", format!("{authority:?} {authority_key:?}")),
+        ("authority", format!("{authority:?}")),
         ("issuing key", format!("{issuing:?}")),
         ("credentials", format!("{credentials:?} {credentials:#?}")),
         ("server configuration", format!("{:?}", credentials.link_server())),

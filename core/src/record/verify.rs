@@ -4,7 +4,9 @@ use super::batch::{self, Hash, ProvenTree};
 use super::signature::{Known, Statement, VerifiedCache};
 use super::{Body, Kind, Path, ProvenRecord, Record, SignedRecord};
 use crate::ledger::SignedHead;
-use crate::limits::{BAD_SIGNATURES_PER_PUSH_MAX, CLOCK_SKEW_MAX, EQUIVOCATION_BYTES_MAX, RECORD_BYTES_MAX};
+use crate::limits::{
+    BAD_SIGNATURES_PER_PUSH_MAX, CLOCK_SKEW_MAX, EQUIVOCATION_BYTES_MAX, RECORD_BYTES_MAX, STATEMENT_RECORD_BYTES_MAX,
+};
 use crate::wire::codec;
 use crate::{ItemId, PeerId, Rejected, Verified};
 
@@ -107,9 +109,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, Rejected> {
 }
 
 impl Record {
-    /// Only a proof may be longer than other records are.
+    /// Only a statement and a proof may be longer than other records are.
     pub(super) fn check_length(&self, bytes: usize) -> Result<(), Rejected> {
-        let most = if self.id.kind == Kind::Equivocation { EQUIVOCATION_BYTES_MAX } else { RECORD_BYTES_MAX };
+        let most = match self.id.kind {
+            Kind::Equivocation => EQUIVOCATION_BYTES_MAX,
+            Kind::Statement => STATEMENT_RECORD_BYTES_MAX,
+            _ => RECORD_BYTES_MAX,
+        };
         if bytes <= most { Ok(()) } else { Err(Rejected::OverLimit) }
     }
 

@@ -17,16 +17,22 @@ pub enum Admission {
         token: Vec<u8>,
         /// The key to certify; also the new node's [`PeerId`].
         public_key: [u8; 32],
-        /// Ed25519 signature over the connection's exporter value by that key; 64 bytes. Proves possession, here, now.
+        /// The ML-DSA-65 key to certify, in a mesh whose certificates are of that algorithm; empty in others.
+        mldsa_key: Vec<u8>,
+        /// Ed25519 signature over the connection's exporter value by that key; 64 bytes. Proves possession, here, now. If
+        /// there is an ML-DSA-65 key, its signature follows; 3309 bytes.
         proof: Vec<u8>,
     },
     /// A fresh certificate for the key that the connection's client certificate already proves.
-    Renew,
+    Renew {
+        /// Ed25519 signature as for `Join`: a certificate of ML-DSA-65 does not prove the key that the peer id is.
+        proof: Vec<u8>,
+    },
     /// A fresh certificate for a member whose certificate has expired, and so can prove nothing in a handshake.
     Return {
         /// The certificate that has expired and its issuer's, DER.
         chain: Vec<Vec<u8>>,
-        /// As for `Join`, by the certificate's key.
+        /// As for `Join`, by the peer's key and, if another, the certificate's.
         proof: Vec<u8>,
     },
     /// First certificate, on the word of a SPIFFE trust domain that has certified the host's workload.
@@ -49,7 +55,7 @@ impl fmt::Debug for Admission {
             Admission::Join { public_key, .. } => {
                 f.debug_struct("Join").field("peer", &PeerId::from_public_key(*public_key)).finish_non_exhaustive()
             }
-            Admission::Renew => f.write_str("Renew"),
+            Admission::Renew { .. } => f.write_str("Renew"),
             Admission::Return { chain, .. } => {
                 f.debug_struct("Return").field("certificates", &chain.len()).finish_non_exhaustive()
             }
@@ -69,7 +75,8 @@ pub enum AdmissionReply {
     Admitted {
         /// The node's certificate and its issuer's, DER.
         chain: Vec<Vec<u8>>,
-        /// The certificates of the authorities that the mesh trusts, DER, the newest first.
+        /// The certificates of the authorities that the mesh trusts, DER, two of each, Ed25519 and ML-DSA-65, the newest
+        /// authority first.
         authorities: Vec<Vec<u8>>,
         /// Where to find the first neighbors.
         neighbors: Vec<(PeerId, Vec<SocketAddr>)>,
@@ -94,6 +101,9 @@ pub enum Refusal {
     /// The joining host does not hold the key that it wants certified.
     #[error("the joining host did not prove that it holds its key")]
     NotProven,
+    /// The joining host wants a certificate of another algorithm than the mesh's.
+    #[error("the certificates of this mesh are of another algorithm than the one that was asked for")]
+    WrongAlgorithm,
     /// This node cannot issue certificates.
     #[error("this node holds no issuing key; join through the node that made the token")]
     NotAnIssuer,

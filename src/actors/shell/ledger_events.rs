@@ -7,7 +7,7 @@ use prunella_core::ledger::Event;
 use prunella_core::policy::{Document, Source};
 
 use super::Shell;
-use crate::security::{Said, Statement, fingerprint};
+use crate::security::{Said, Statement, pair_fingerprint};
 
 impl Shell {
     /// A statement counts from now on. The one who said it is named by the hash of the whole statement, with its signature and
@@ -27,7 +27,7 @@ impl Shell {
             Statement::Reinstated { peer } => Event::Readmitted { peer: *peer, reason: format!("reinstated by {who}") },
             Statement::Dismissed { issuer } => authority(format!("issuer {issuer} dismissed")),
             Statement::Succeeded { authority: der } => {
-                authority(format!("authority {} trusted as well", HEXLOWER.encode(&fingerprint(der))))
+                authority(format!("authority {} trusted as well", HEXLOWER.encode(&pair_fingerprint(der))))
             }
             Statement::Retired { authority: hash } => {
                 authority(format!("authority {} trusted no more", HEXLOWER.encode(hash)))

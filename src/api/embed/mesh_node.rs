@@ -65,7 +65,8 @@ impl MeshNode {
         match Credentials::load(dir) {
             Err(SecurityError::NotAMember { .. }) => {
                 let (name, listen, advertise) = (None, None, Vec::new());
-                let options = InitOptions { name, trust_domain: trust_domain.to_owned(), listen, advertise };
+                let (trust_domain, certificates) = (trust_domain.to_owned(), setup::Algorithm::default());
+                let options = InitOptions { name, trust_domain, certificates, listen, advertise };
                 setup::init_on(&*host, dir, options)?;
             }
             Err(error) => return Err(error.into()),

@@ -25,6 +25,8 @@ pub struct CertificateInfo {
     pub name: String,
     /// The node; `None` for issuers and authorities.
     pub peer: Option<PeerId>,
+    /// The algorithm of its key: `ed25519` or `ml-dsa-65`.
+    pub algorithm: String,
     /// Its SPIFFE ID.
     pub spiffe_id: String,
     /// The first second at which it is valid, since the Unix epoch.
@@ -59,6 +61,10 @@ pub struct HandshakeInfo {
     pub offered: String,
     /// How long it took, in microseconds, if it succeeded.
     pub took_us: Option<u64>,
+    /// Bytes that were sent for it, in UDP datagrams, if it succeeded.
+    pub sent_bytes: u64,
+    /// Bytes that were received.
+    pub received_bytes: u64,
     /// Why it was refused, if it was.
     pub refused: Option<String>,
     /// Whether it went as it must: what a member may is accepted, what nobody may is refused.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::BASE64URL_NOPAD;
@@ -166,7 +167,7 @@ pub struct HybridKeys {
     identity: Identity,
     pub(super) x25519: X25519Secret,
     pub(super) mlkem: DecapsulationKey,
-    pub(super) mldsa: SigningKey,
+    pub(super) mldsa: Arc<SigningKey>,
     public: HybridPublicKey,
 }
 
@@ -184,7 +185,8 @@ impl HybridKeys {
         bytes.extend_from_slice(mldsa.verifying_key().as_bytes());
         let signature = sign(&identity, &mldsa, KEY_CONTEXT, &bytes)?;
         bytes.extend_from_slice(&signature);
-        Ok(Self { identity, x25519, mlkem, mldsa, public: HybridPublicKey::from_bytes(&bytes)? })
+        let (mldsa, public) = (Arc::new(mldsa), HybridPublicKey::from_bytes(&bytes)?);
+        Ok(Self { identity, x25519, mlkem, mldsa, public })
     }
 
     /// Puts together what was written down. `None` unless all of it belongs together.
@@ -199,7 +201,22 @@ impl HybridKeys {
             && mlkem.encapsulation_key() == public.mlkem
             && *mldsa.verifying_key() == public.mldsa
             && identity.peer() == public.peer;
-        fits.then_some(Self { identity, x25519, mlkem, mldsa, public })
+        fits.then(|| Self { identity, x25519, mlkem, mldsa: Arc::new(mldsa), public })
+    }
+
+    /// The node's own key.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The public ML-DSA-65 key alone.
+    pub fn verifying_key(&self) -> &VerifyingKey {
+        self.mldsa.verifying_key()
+    }
+
+    /// The ML-DSA-65 key, for handshakes.
+    pub(in crate::security) fn signing_key(&self) -> Arc<SigningKey> {
+        self.mldsa.clone()
     }
 
     /// What others need to know.

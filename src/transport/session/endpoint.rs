@@ -463,6 +463,7 @@ fn transport_config(streams_max: u32, reroute: Arc<Reroute>) -> TransportConfig 
     discovery.upper_bound(SESSION_MTU_MAX);
     let mut config = TransportConfig::default();
     config
+        .crypto_buffer_size(quic::HANDSHAKE_BUFFER_BYTES)
         .congestion_controller_factory(reroute)
         .initial_mtu(SESSION_INITIAL_MTU)
         .mtu_discovery_config(Some(discovery))

@@ -331,8 +331,12 @@ async fn without_a_certificate_there_is_no_link() {
     let mesh = Mesh::new();
     let mut a = mesh.node(1);
     let time = Arc::new(rustls::time_provider::DefaultTimeProvider);
-    let mut config =
-        Arc::unwrap_or_clone(join_client(a.credentials.authority_fingerprint(), Some("lab"), a.peer(), time));
+    let mut config = Arc::unwrap_or_clone(join_client(
+        (a.credentials.authority_fingerprint(), a.credentials.algorithm()),
+        Some("lab"),
+        a.peer(),
+        time,
+    ));
     // Offers both, so that it is shown the authority's certificate; the server chooses.
     config.alpn_protocols = vec![LINK_ALPN.to_vec(), JOIN_ALPN.to_vec()];
     let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();

@@ -15,7 +15,7 @@ use prunella_core::{Label, LinkId, PeerId};
 
 use crate::datapath::{Event, Port, Route};
 use crate::host::Machine;
-use crate::security::{Authority, Credentials, Issuer, IssuingKey, SpiffeId, Token};
+use crate::security::{Authority, Credentials, Issuer, IssuingKey, Member, Token};
 use crate::transport::{
     Admitter, Gate, Inbound, LinkEvent, LinkSetup, Links, Pass, RouteHook, Services, SessionSetup, Sessions,
 };
@@ -94,7 +94,7 @@ struct Inviter {
 }
 
 impl Admitter for Inviter {
-    fn admit(&self, admission: Admission, _from: Option<SpiffeId>, exporter: [u8; 32]) -> AdmissionReply {
+    fn admit(&self, admission: Admission, _from: Option<Member>, exporter: [u8; 32]) -> AdmissionReply {
         let mut mark = |id: &[u8; 16], _expires| Ok(self.used.lock().unwrap().insert(*id));
         match self.issuer.admit(&admission, &exporter, now(), &mut mark) {
             Ok(chain) => AdmissionReply::Admitted {
@@ -117,7 +117,7 @@ impl Mesh {
 
     pub(super) fn credentials(&self, seed: u8) -> Credentials {
         let identity = Identity::from_secret(&[seed; 32]);
-        let chain = self.issuer.renew(&identity.peer(), now()).unwrap();
+        let chain = self.issuer.renew(identity.peer(), now()).unwrap();
         Credentials::new(identity, chain, &self.issuer.key().authority_ders()).unwrap()
     }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prunella::host::WallClock;
-use prunella::security::{join_client, quinn_client, server_name};
+use prunella::security::{Algorithm, join_client, quinn_client, server_name};
 use prunella_core::rng::Rng;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
@@ -153,7 +153,8 @@ fn a_farewell_without_a_greeting_keeps_no_port() {
         let runtime = Arc::new(quinn::TokioRuntime);
         let endpoint = quinn::Endpoint::new_with_abstract_socket(Default::default(), None, socket, runtime).unwrap();
         let time = Arc::new(WallClock(world.nodes[1].machine.clone()));
-        let tls = quinn_client(join_client([0; 32], Some("whole.test"), world.nodes[1].peer, time));
+        let named = ([0; 32], Algorithm::Ed25519);
+        let tls = quinn_client(join_client(named, Some("whole.test"), world.nodes[1].peer, time));
         let address = world.nodes[1].handle().local_addr().unwrap();
 
         world.network.change(stranger, there, |wire| wire.cut = true);
