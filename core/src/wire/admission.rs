@@ -138,11 +138,12 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every reason with the name under which it is counted.
-    pub const ALL: [(Refusal, &'static str); 14] = [
+    pub const ALL: [(Refusal, &'static str); 15] = [
         (Refusal::Replayed, "replayed"),
         (Refusal::Expired, "expired"),
         (Refusal::Forged, "forged"),
         (Refusal::NotProven, "not_proven"),
+        (Refusal::WrongAlgorithm, "wrong_algorithm"),
         (Refusal::NotAnIssuer, "not_an_issuer"),
         (Refusal::Lapsed, "lapsed"),
         (Refusal::Revoked, "revoked"),
@@ -154,4 +155,22 @@ impl Refusal {
         (Refusal::SvidNotProven, "svid_not_proven"),
         (Refusal::NotAllowed, "not_allowed"),
     ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::codec;
+
+    #[test]
+    fn every_refusal_has_a_name_of_its_own() {
+        let exist = (0..=u8::MAX).filter_map(|tag| codec::decode_canonical::<Refusal>(&[tag]).ok());
+        let mut names = std::collections::BTreeSet::new();
+        for refusal in exist {
+            let named = Refusal::ALL.iter().find(|(one, _)| *one == refusal);
+            let (_, name) = named.unwrap_or_else(|| panic!("{refusal:?} has no name"));
+            assert!(names.insert(name), "{name}");
+        }
+        assert_eq!(names.len(), Refusal::ALL.len());
+    }
 }
