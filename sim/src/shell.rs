@@ -53,6 +53,9 @@ impl World {
         self.queue.push(self.now + TICK_EVERY, Event::Tick { host, life });
         self.tell_clock(host);
         self.tell_carrying(host);
+        if (self.now.as_millis() / 1000 + host as u64).is_multiple_of(COMMANDED_EVERY_S) {
+            self.write_down(host, command());
+        }
         let wanted: Vec<usize> = self.wanted.range((host, 0)..(host + 1, 0)).map(|(_, to)| *to).collect();
         for to in wanted {
             let destination = self.hosts[to].peer_id();
@@ -306,6 +309,14 @@ impl World {
     }
 }
 
+/// What an operator has a node do now and then. Nothing comes of it but an entry of the ledger that cannot wait.
+fn command() -> ledger::Event {
+    let [command, who, from] = ["policy reload", "uid 0", "simulated"].map(str::to_owned);
+    ledger::Event::Commanded { command, who, from }
+}
+
+/// How often each node has a command, in seconds.
+const COMMANDED_EVERY_S: u64 = 4;
 /// How often a shell tells its roles the wall clock and the wanted destinations.
 const TICK_EVERY: Duration = gossip::CLOCK_EVERY;
 /// Wakes at one moment after which a node is said not to rest.

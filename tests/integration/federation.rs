@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prunella::security::{
-    self, CERTIFICATE_LIFE, Credentials, IssuingKey, Svid, fingerprint, join_client, join_exporter, prove,
-    quinn_client, server_name, workload_of,
+    self, CERTIFICATE_LIFE, Credentials, IssuingKey, Svid, join_client, join_exporter, prove, quinn_client,
+    server_name, workload_of,
 };
 use prunella::{ErrorKind, Request};
 use prunella_core::identity::Identity;
@@ -354,7 +354,7 @@ fn joined(setting: &Setting, name: &str, number: usize) -> Node {
 }
 
 fn fingerprint_of(node: &Node) -> String {
-    data_encoding::HEXLOWER.encode(&fingerprint(&Credentials::load(&node.dir).unwrap().authority_ders()[0]))
+    data_encoding::HEXLOWER.encode(&Credentials::load(&node.dir).unwrap().authority_fingerprint())
 }
 
 async fn exchange(connection: &quinn::Connection, admission: &Admission) -> AdmissionReply {

@@ -164,9 +164,9 @@ mod tests {
             assert_eq!(kind as usize, i);
             count.add(kind, 100, 2);
         }
-        assert_eq!(count.payload(), 1200);
+        assert_eq!(count.payload(), 1300);
         assert_eq!(count.wire_of(Kind::Probe), 100 + 2 * 28);
         assert_eq!(count.wire_of(Kind::Push), 100 + 2 * 58);
-        assert_eq!(count.wire(), 1200 + 2 * (3 * 28 + 9 * 58));
+        assert_eq!(count.wire(), 1300 + 2 * (3 * 28 + 10 * 58));
     }
 }

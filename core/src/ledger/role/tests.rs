@@ -487,6 +487,9 @@ proptest! {
             mesh.pass(ms);
         }
         mesh.nodes.get_mut(&id(1)).unwrap().writable = true;
+        mesh.pass(2_000);
+        // Something that cannot wait, so that everything is told.
+        mesh.append(1, 1);
         mesh.pass(20_000);
         for n in 1..=3 {
             prop_assert_eq!(mesh.found(n), []);
