@@ -25,6 +25,8 @@ pub const RECORD_PROOF_BYTES_MAX: usize = 64 + BATCH_DEPTH_MAX * 32 + 24;
 pub const EQUIVOCATION_BYTES_MAX: usize = 2 * (STATEMENT_RECORD_BYTES_MAX + RECORD_PROOF_BYTES_MAX) + 256;
 /// Signatures that may be bad in one push before the rest of it is not looked at any more.
 pub const BAD_SIGNATURES_PER_PUSH_MAX: usize = 4;
+/// A node's second signature of what it says, with its certificate and that of its issuer, in bytes.
+pub const ENDORSEMENT_BYTES_MAX: usize = 16 * 1024;
 /// A statement of the mesh's authority, with both chains of whoever says it, in bytes.
 pub const STATEMENT_BYTES_MAX: usize = 18 * 1024 + 512;
 /// What stands in a statement beside what is said, in bytes: certificates of Ed25519 and of ML-DSA-65, two of each.
@@ -405,6 +407,7 @@ const _: () =
     assert!(LEDGER_PROOF_HASHES_MAX * 32 + 256 < CONTROL_MESSAGE_BYTES_MAX, "a ledger's proof fits a message");
 const _: () = assert!(LEDGER_ENTRY_BYTES_MAX <= u16::MAX as usize, "lengths in an entry fit 16 bits");
 const _: () = assert!(QUARANTINED_PERCENT_MAX < 50, "a quorum is left whomever this node quarantines");
+const _: () = assert!(ENDORSEMENT_BYTES_MAX <= STATEMENT_BYTES_MAX, "an endorsement fits where a statement does");
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");
 const _: () = assert!(
     POLICY_SET_BYTES_MAX + POLICY_SET_NAME_BYTES_MAX + STATEMENT_CHAINS_BYTES_MAX <= STATEMENT_BYTES_MAX,

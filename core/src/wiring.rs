@@ -101,6 +101,12 @@ impl Wire for gossip::Effect {
                 Route::Pathfinder(pathfinder::Input::LinksLearned { origin, links })
             }
             gossip::Effect::StatementHeard { statement } => Route::Shell(Command::StatementHeard { statement }),
+            gossip::Effect::EndorsementWanted { matter, digest } => {
+                Route::Shell(Command::EndorsementWanted { matter, digest })
+            }
+            gossip::Effect::EndorsementHeard { origin, matter, endorsement } => {
+                Route::Shell(Command::EndorsementHeard { origin, matter, endorsement })
+            }
             gossip::Effect::ServiceChanged { provider, name, exposed } => {
                 Route::Shell(Command::ServiceChanged { provider, name, exposed })
             }

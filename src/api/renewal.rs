@@ -117,7 +117,13 @@ async fn renew(dir: &Path, shell: &Shell) -> Result<(), String> {
             .map_err(|error| error.to_string())?,
         None => ask_an_issuer(shell, now).await?,
     };
+    let issuer = |chain: &[Vec<u8>]| chain.get(1).cloned();
+    let is_another = issuer(&chain) != issuer(&shell.credentials.chain_ders());
     shell.credentials.replace_certificate(chain).map_err(|error| error.to_string())?;
+    if is_another {
+        // Newcomers may not trust whoever stood behind the one before.
+        shell.endorse_anew();
+    }
     // If it is not written, the next renewal does it; and a node that starts with the older one asks again.
     security::store(dir, &shell.credentials).map_err(|error| error.to_string())
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use prunella_core::PeerId;
 use prunella_core::identity::Identity;
+use prunella_core::record::{Digest, Matter};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
@@ -17,7 +18,9 @@ use crate::security::postquantum::HybridKeys;
 use crate::security::trust::{Older, Trust};
 use crate::security::twin::TwinSigner;
 use crate::security::verifier::ClientCertificate;
-use crate::security::{Algorithm, Member, NodeKey, Refused, Said, SecurityError, prove, prove_both, state, tls};
+use crate::security::{
+    Algorithm, Member, NodeKey, Refused, Said, SecurityError, endorsement, prove, prove_both, state, tls,
+};
 
 /// A node's key, its current certificate and whom it trusts. Cheap to clone; clones share the certificate and the trust,
 /// so that what is new counts everywhere from the next handshake on.
@@ -219,6 +222,24 @@ impl Credentials {
     /// known.
     pub fn older_policy(&self, statement: &[u8]) -> Option<Older> {
         self.shared.trust.load().older_policy(&Said::reread(statement).ok()?)
+    }
+
+    /// A signature of both keys over what this node says, with its certificate: for a mesh whose certificates are of
+    /// ML-DSA-65.
+    ///
+    /// # Errors
+    /// [`SecurityError::Unsayable`] in any other.
+    pub fn endorse(&self, matter: Matter, digest: Digest) -> Result<Vec<u8>, SecurityError> {
+        let keys = self.shared.signer.hybrid.as_ref().ok_or(SecurityError::Unsayable)?;
+        endorsement::endorse(keys, &self.trust_domain(), (matter, digest), self.chain_ders())
+    }
+
+    /// What a node has endorsed, if both of its keys have signed this.
+    ///
+    /// # Errors
+    /// Why that is not so.
+    pub fn check_endorsement(&self, origin: PeerId, bytes: &[u8]) -> Result<(Matter, Digest), Refused> {
+        endorsement::check(&self.shared.trust.load(), origin, bytes)
     }
 
     /// Everything that the authorities and their issuers said and that holds.

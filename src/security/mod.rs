@@ -18,6 +18,7 @@ mod authority;
 mod bundle;
 mod certificate;
 mod credentials;
+mod endorsement;
 mod error;
 mod inventory;
 mod issuer;

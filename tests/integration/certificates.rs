@@ -94,6 +94,20 @@ async fn a_mesh_of_ml_dsa_certificates_works_renews_and_refuses_a_node_of_ed2551
     assert_eq!(&back, b"and later on", "the stream has not noticed");
     let list = mesh.nodes[0].run(&["cert", "list"]).await.ok();
     assert!(list.lines().filter(|line| line.starts_with("node")).all(|line| line.contains("ml-dsa-65")), "{list}");
+    // Who is who, and what a ledger's head is, counts by both signatures: the others know both.
+    let members = mesh.nodes[0].run(&["members"]).await.ok();
+    assert!(members.contains("n2"), "{members}");
+    let neighbor = mesh.nodes[1].peer.clone();
+    until("n2's ledger to be witnessed", PATIENCE, async || {
+        let exported = mesh.nodes[2].run(&["ledger", "export"]).await.ok();
+        let last = exported.lines().rfind(|line| line.contains("cert rotate")).ok_or_else(|| exported.clone())?;
+        let entry: prunella_core::ledger::Entry = serde_json::from_str(last).map_err(|error| error.to_string())?;
+        let proof = mesh.nodes[2].run(&["ledger", "prove", &entry.index.to_string(), "--json"]).await;
+        if proof.code == 0 && proof.stdout.contains(&neighbor) { Ok(()) } else { Err(format!("{proof:?}")) }
+    })
+    .await;
+    let counted = mesh.nodes[0].status().await.unwrap().counters;
+    assert_eq!(counted.get("rejected_unauthorized").copied().unwrap_or(0), 0, "{counted:?}");
     let smoke = mesh.nodes[0].run(&["cert", "smoke", "n1"]).await.ok();
     assert_eq!((smoke.matches("accepted in").count(), smoke.matches("ml-dsa-65").count()), (3, 2), "{smoke}");
 

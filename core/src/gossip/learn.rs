@@ -1,10 +1,11 @@
 //! What becomes of a record that arrives: it is taken in, or not, and whom that concerns.
 
+use super::endorsements::Endorsements;
 use super::held::{Applied, Held};
 use super::{Effect, Gossip};
 use crate::membership::Testimony;
-use crate::record::{Body, Kind, ProvenRecord, Record, RecordId};
-use crate::{Instant, Verified};
+use crate::record::{Body, Kind, Matter, ProvenRecord, Record, RecordId};
+use crate::{Instant, PeerId, Verified};
 
 impl Gossip {
     /// Takes a record in; true if it was news, to be passed on.
@@ -70,13 +71,6 @@ impl Gossip {
         true
     }
 
-    /// Tells whom it concerns that the record with this id is held from now on, or no longer.
-    fn tell(&mut self, id: &RecordId, now: Instant, effects: &mut Vec<Effect>) {
-        let subject = Subject::of(&self.held, id);
-        self.members.note(id, &subject, now);
-        effects.extend(changed(id, subject));
-    }
-
     /// What concerns the role itself.
     fn note_rare(&mut self, record: &Record, now: Instant, effects: &mut Vec<Effect>) {
         self.note_shared(record, effects);
@@ -91,6 +85,7 @@ impl Gossip {
         if gone.record.id.kind == Kind::Equivocation {
             self.acquit(&gone.record.id);
         }
+        self.unendorse(&gone.record.id);
         self.tell(&gone.record.id, now, effects);
         self.forget_shared(&gone.record.id, effects);
         effects.push(Effect::Forget { id: gone.record.id.clone() });
@@ -106,11 +101,17 @@ pub(super) enum Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    pub(super) fn of(held: &'a Held, id: &RecordId) -> Self {
-        match id.kind {
-            Kind::Links | Kind::Judgments => Self::Neighbors(held.testimony(&id.origin)),
-            _ => Self::Else(held.get(id).map(|proven| &proven.record)),
+    /// `None`: what is held does not count, so nobody is told of it.
+    pub(super) fn of(held: &'a Held, endorsements: &mut Endorsements, me: &PeerId, id: &RecordId) -> Option<Self> {
+        if let Kind::Links | Kind::Judgments = id.kind {
+            let mut told = held.testimony(&id.origin);
+            if let Some((version, testimony)) = &mut told {
+                endorsements.sift(id.origin, *version, testimony, me);
+            }
+            return Some(Self::Neighbors(told));
         }
+        let record = held.get(id).map(|proven| &proven.record);
+        record.is_none_or(|record| endorsements.cover(record, me)).then_some(Self::Else(record))
     }
 }
 
@@ -137,6 +138,12 @@ pub(super) fn changed(id: &RecordId, subject: Subject<'_>) -> Option<Effect> {
         },
         Kind::Statement => match body {
             Some(Body::Statement(bytes)) => Effect::StatementHeard { statement: bytes.clone() },
+            _ => return None,
+        },
+        Kind::Endorsement => match (body, Matter::with_key(&id.key)) {
+            (Some(Body::Endorsement(bytes)), Some(matter)) => {
+                Effect::EndorsementHeard { origin: id.origin, matter, endorsement: bytes.clone() }
+            }
             _ => return None,
         },
         // One that is not held any more is no news: whoever watches the ledger remembers it.

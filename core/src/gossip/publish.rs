@@ -28,6 +28,10 @@ impl Gossip {
         if record.id.kind == Kind::LedgerHead && self.ledger_head.is_none() {
             return false;
         }
+        // So it is with what endorses it.
+        if record.id.kind == Kind::Endorsement && self.endorsements.said(&record.id.key).is_none() {
+            return false;
+        }
         newer && self.node.is_some() && self.own_body(&record.id).is_none_or(|body| body != record.body)
     }
 
@@ -59,7 +63,7 @@ impl Gossip {
     /// Says again what holds now under an id of this node's own.
     pub(super) fn republish(&mut self, id: &RecordId, now: Instant, effects: &mut Vec<Effect>) {
         let body = match id.kind {
-            Kind::LedgerHead => match self.own_body(id) {
+            Kind::LedgerHead | Kind::Endorsement => match self.own_body(id) {
                 Some(body) => body,
                 None => return,
             },
@@ -118,6 +122,7 @@ impl Gossip {
         // Only when this is replayed can there be no signature: because it says something else than it said then.
         let Some(proven) = record.sign_with(&mut self.signer) else { return };
         let item = proven.item;
+        self.have_endorsed(&proven.record.body, effects);
         self.held.speak(proven.record.version);
         if self.take_in(proven, now, effects) {
             self.spread(item, now, effects);
@@ -133,6 +138,7 @@ impl Gossip {
             Kind::Service => self.services.get(&id.key).map(|e| if *e { Body::Service } else { Body::Withdrawn }),
             Kind::Statement => self.statements.said(&id.key),
             Kind::LedgerHead => self.ledger_head.clone().map(Body::LedgerHead),
+            Kind::Endorsement => self.endorsements.said(&id.key),
             Kind::Equivocation => None,
         }
     }
@@ -165,7 +171,7 @@ fn life(kind: Kind, body: &Body) -> Duration {
         // What ends earlier than that is told; only a node that is gone for good leaves its last word behind.
         (Kind::Links | Kind::Judgments, _) => Duration::from_secs(6 * 3600),
         // Who is away for days is still held to what its ledger was.
-        (Kind::LedgerHead, _) => RECORD_LIFE_MAX,
+        (Kind::LedgerHead | Kind::Endorsement, _) => RECORD_LIFE_MAX,
         // Never renewed: it ends with the proof.
         (Kind::Equivocation, _) => RECORD_LIFE_MAX,
         (Kind::Shared, Body::Shared(Write { value: Some(_), .. })) => SHARED_LIFE,

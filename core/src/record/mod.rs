@@ -6,6 +6,7 @@
 
 mod batch;
 mod encoding;
+mod endorsement;
 mod equivocation;
 mod signature;
 mod signed;
@@ -18,6 +19,7 @@ use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 pub use batch::Path;
+pub use endorsement::{Digest, Matter};
 pub use equivocation::Equivocation;
 pub use signature::{Known, SignatureKey, VerifiedCache};
 pub use signed::{Proven, ProvenRecord, SignedRecord};
@@ -25,8 +27,8 @@ pub use verify::verify_all;
 
 use crate::ledger::SignedHead;
 use crate::limits::{
-    ADDRESSES_MAX, LINKS_PER_NODE_MAX, NODE_NAME_BYTES_MAX, RECORD_KEY_BYTES_MAX, RECORD_LIFE_MAX, REGION_BYTES_MAX,
-    SERVICE_NAME_BYTES_MAX, STATEMENT_BYTES_MAX,
+    ADDRESSES_MAX, ENDORSEMENT_BYTES_MAX, LINKS_PER_NODE_MAX, NODE_NAME_BYTES_MAX, RECORD_KEY_BYTES_MAX,
+    RECORD_LIFE_MAX, REGION_BYTES_MAX, SERVICE_NAME_BYTES_MAX, STATEMENT_BYTES_MAX,
 };
 use crate::shared::{self, Write};
 use crate::{Label, PeerId, Rejected};
@@ -50,6 +52,8 @@ pub enum Kind {
     Statement,
     /// The newest head of the origin's ledger. Key empty.
     LedgerHead,
+    /// The origin's second signature of what else it says. Key: the [`Matter`]'s.
+    Endorsement,
 }
 
 impl Kind {
@@ -112,6 +116,9 @@ pub enum Body {
     /// For [`Kind::LedgerHead`]: signed once more, in the form that foreign tools check. It cannot be withdrawn: a ledger
     /// only grows.
     LedgerHead(SignedHead),
+    /// For [`Kind::Endorsement`]: the signature with its certificates, which are for others to read. It cannot be withdrawn: it
+    /// counts for nothing when what it endorses is not said any more.
+    Endorsement(Vec<u8>),
 }
 
 /// What a node says of itself.
@@ -197,6 +204,9 @@ impl Record {
                 } else {
                     Err(Rejected::WrongOrigin)
                 }
+            }
+            (Kind::Endorsement, Body::Endorsement(bytes)) if Matter::with_key(&self.id.key).is_some() => {
+                if bytes.len() <= ENDORSEMENT_BYTES_MAX { Ok(()) } else { Err(Rejected::OverLimit) }
             }
             // What it proves is checked with its signatures, by [`Equivocation::check`].
             (Kind::Equivocation, Body::Equivocation(_)) => Ok(()),

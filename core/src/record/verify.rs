@@ -113,7 +113,7 @@ impl Record {
     pub(super) fn check_length(&self, bytes: usize) -> Result<(), Rejected> {
         let most = match self.id.kind {
             Kind::Equivocation => EQUIVOCATION_BYTES_MAX,
-            Kind::Statement => STATEMENT_RECORD_BYTES_MAX,
+            Kind::Statement | Kind::Endorsement => STATEMENT_RECORD_BYTES_MAX,
             _ => RECORD_BYTES_MAX,
         };
         if bytes <= most { Ok(()) } else { Err(Rejected::OverLimit) }

@@ -9,7 +9,7 @@ use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::pathfinder::{LaneWay, Way};
 use crate::policy::{Document, Source};
-use crate::record::{NodeBody, ProvenRecord, RecordId};
+use crate::record::{Digest, Matter, NodeBody, ProvenRecord, RecordId};
 use crate::shared::{Refused, Value};
 use crate::wire::Control;
 use crate::{LinkId, PeerId, Verified, ledger};
@@ -68,6 +68,22 @@ pub enum Command {
     StatementHeard {
         /// The statement with its proof.
         statement: Vec<u8>,
+    },
+    /// Sign this with the key that is certified, and tell gossip.
+    EndorsementWanted {
+        /// What it is about.
+        matter: Matter,
+        /// What is to be signed.
+        digest: Digest,
+    },
+    /// A node tells its second signature of something: check it, and tell gossip if it is one.
+    EndorsementHeard {
+        /// Who tells it.
+        origin: PeerId,
+        /// What it is about.
+        matter: Matter,
+        /// The signature with its certificates.
+        endorsement: Vec<u8>,
     },
     /// A service appeared or went away.
     ServiceChanged {

@@ -2,6 +2,7 @@
 //! journal. A restarted actor finds its resources here and adopts them.
 
 mod adopt;
+mod endorsements;
 mod journal;
 mod known;
 mod ledger;
@@ -321,6 +322,10 @@ impl Perform for Shell {
             Command::ReputationChanged { peer, permille } => self.set_reputation(peer, permille),
             Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),
             Command::StatementHeard { statement } => self.overhear_statement(&statement),
+            Command::EndorsementWanted { matter, digest } => self.endorse(matter, digest),
+            Command::EndorsementHeard { origin, matter, endorsement } => {
+                self.hear_endorsement(origin, matter, &endorsement);
+            }
             Command::MemberChanged(change) => self.tell_member(&change),
             Command::TrustChanged { peer, trusted } => {
                 if trusted {

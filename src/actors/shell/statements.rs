@@ -119,7 +119,8 @@ impl Shell {
         }
     }
 
-    /// Tells a gossip role that begins what it has to know: who was expelled, and, from an issuer, what to hand on.
+    /// Tells a gossip role that begins what it has to know: whether words need endorsements, who was expelled, and, from an
+    /// issuer, what to hand on.
     pub(super) fn told_to_gossip(&self) -> Vec<gossip::Input> {
         let said = self.credentials.said();
         let expelled = said.iter().filter_map(|said| match said.statement {
@@ -127,7 +128,8 @@ impl Shell {
             _ => None,
         });
         let handed_on = said.iter().filter(|_| self.issues()).map(handed_on);
-        expelled.chain(handed_on).collect()
+        let endorsed = self.endorses().then_some(gossip::Input::EndorsementsRequired);
+        endorsed.into_iter().chain(expelled).chain(handed_on).collect()
     }
 
     pub(super) fn hand_on_everything(&self) {
