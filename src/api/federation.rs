@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 use super::error::{Error, ErrorKind};
 use crate::config;
 use crate::security::{Federation, NotATrustDomain, read_bundle};
+use crate::supervision::tending::tend;
 use crate::transport::follow_bundles;
 
 /// What the configuration names. A bundle that cannot be used now is told, and keeps nobody from starting the node: it is
@@ -31,9 +32,12 @@ pub(super) fn of(config: &config::Federation) -> Result<Arc<Federation>, Error> 
 /// Keeps up with the Workload API, if the configuration names one, until it is aborted.
 pub(super) fn follow(config: &config::Federation, federation: Arc<Federation>) -> JoinHandle<()> {
     let endpoint = config.workload_api.clone();
-    tokio::spawn(async move {
-        if !endpoint.is_empty() {
-            follow_bundles(endpoint, federation).await;
+    tend("bundles", move || {
+        let (endpoint, federation) = (endpoint.clone(), Arc::clone(&federation));
+        async move {
+            if !endpoint.is_empty() {
+                follow_bundles(endpoint, federation).await;
+            }
         }
     })
 }

@@ -31,6 +31,7 @@ use crate::datapath::Port;
 use crate::host::{Host, Machine, Vault, WallClock, unblocked};
 use crate::security::{Credentials, Federation, Issuer, postquantum};
 use crate::supervision::supervisor::SupervisorMsg;
+use crate::supervision::tending::tend;
 use crate::supervision::tree::{self, ROOT, Seed};
 use crate::transport::{Inbound, LinkSetup, Links, Services, SessionSetup, Sessions};
 
@@ -98,8 +99,9 @@ pub(super) async fn start_on(
     let seed =
         Seed { shell: Arc::clone(&shell), surfaces: control_socket(dir.join(SOCKET_NAME), Arc::clone(&answers)) };
     let root = tree::grow(seed).await.map_err(|reason| Error::new(ErrorKind::System, reason))?;
-    let renewal = tokio::spawn(renewal::keep_certified(dir.to_path_buf(), Arc::clone(&shell)));
-    let judging = tokio::spawn(keep_judging(Arc::clone(&shell)));
+    let (home, certified, judge) = (dir.to_path_buf(), Arc::clone(&shell), Arc::clone(&shell));
+    let renewal = tend("renewal", move || renewal::keep_certified(home.clone(), Arc::clone(&certified)));
+    let judging = tend("judging", move || keep_judging(Arc::clone(&judge)));
     let pump = tokio::spawn(pump(shell, events));
     let serving = tokio::spawn(remote::serve(Arc::clone(&answers), commands));
     Ok(Running { answers, inbound: Some(inbound), root, pump, renewal, judging, serving, bundles, stop_wanted })

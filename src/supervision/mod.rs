@@ -5,4 +5,5 @@
 
 pub mod patience;
 pub mod supervisor;
+pub mod tending;
 pub mod tree;
