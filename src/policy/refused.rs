@@ -50,22 +50,21 @@ impl Source<'_> {
         let text = self.text;
         let offset = text.floor_char_boundary(offset.min(text.len()));
         let start = text[..offset].rfind('\n').map_or(0, |end| end + 1);
-        let line = text[start..].split(['\n', '\r']).next().unwrap_or_default();
+        let line = text[start..].split('\n').next().unwrap_or_default();
+        let line = line.strip_suffix('\r').unwrap_or(line);
         let column = text[start..offset].chars().count();
         let shift = column.saturating_sub(LINE_CHARACTERS_MAX / 2);
         let reason = reason.into();
+        let shown = line.chars().skip(shift).take(LINE_CHARACTERS_MAX);
+        let shown: String = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
         Refused {
             file: self.file.to_owned(),
             line: self.line(offset),
             column: column + 1,
             reason: reason.split_whitespace().collect::<Vec<_>>().join(" "),
-            text: line
-                .chars()
-                .skip(shift)
-                .take(LINE_CHARACTERS_MAX)
-                .map(|c| if c.is_control() { ' ' } else { c })
-                .collect(),
-            caret: column - shift,
+            // The place may be behind a carriage return that is not shown.
+            caret: (column - shift).min(shown.chars().count()),
+            text: shown,
         }
     }
 
@@ -113,6 +112,15 @@ mod tests {
         assert_eq!(refused.to_string(), "p:2:6: it is wrong");
         assert_eq!(refused.picture().to_string(), "error: it is wrong\n --> p:2:6\n  |\n2 |  zwö = 1\n  |      ^");
         assert_eq!(source.offset(2, 6), source.text.find('=').unwrap());
+    }
+
+    #[test]
+    fn a_carriage_return_ends_no_line_and_is_not_shown_at_the_end_of_one() {
+        let source = Source { file: "p", text: "a\rb = c\r\nd" };
+        let refused = source.refuse(4, "no");
+        assert_eq!((refused.line, refused.column, refused.text.as_str(), refused.caret), (1, 5, "a b = c", 4));
+        let refused = source.refuse(8, "no");
+        assert_eq!((refused.line, refused.column, refused.text.as_str(), refused.caret), (1, 9, "a b = c", 7));
     }
 
     #[test]
