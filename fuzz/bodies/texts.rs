@@ -69,9 +69,10 @@ fn remote(bytes: &[u8]) -> bool {
     read.is_ok()
 }
 
-/// A member hears it as a statement: as it came, and as the rest of a genuine one.
+/// A member hears it as a statement: as it came, and as the rest of a genuine one. It endorses nothing either.
 fn statement(bytes: &[u8]) {
     let (member, genuine) = mesh();
+    assert!(member.check_endorsement(member.peer(), bytes).is_err(), "nobody in this mesh endorses anything");
     if bytes != genuine {
         assert!(member.hear(bytes, UNIX).is_err(), "nobody else speaks for the authority");
     }
