@@ -204,12 +204,15 @@ async fn another_authority_takes_over_and_the_old_one_retires() {
 
 /// n1 is revoked before the authority changes. Who comes after that trusts nobody who said so then, and is told anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_newcomer_hears_of_what_was_revoked_under_an_authority_that_has_retired() {
+async fn a_newcomer_hears_of_what_was_revoked_and_of_the_policy_that_was_set_under_an_authority_that_has_retired() {
     let mut mesh = Mesh::found(Plan::pair()).await;
     let (issuer, revoked) = (&mesh.nodes[0], mesh.nodes[1].peer.clone());
     let old = issuer.run(&["authority", "show"]).await.ok();
     let old = old.lines().nth(1).unwrap().split_whitespace().next().unwrap();
     issuer.run(&["cert", "revoke", "n1", "--reason", "its disk was sold"]).await.ok();
+    let policy = issuer.dir.join("mesh.toml");
+    std::fs::write(&policy, "[[rule]]\neffect = \"allow\"\nfrom = [\"*\"]\naction = \"ping\"\n").unwrap();
+    issuer.run(&["policy", "set", policy.to_str().unwrap()]).await.ok();
     issuer.run(&["authority", "succeed"]).await.ok();
     issuer.run(&["cert", "rotate"]).await.ok();
     issuer.run(&["authority", "retire", old]).await.ok();
@@ -228,6 +231,11 @@ async fn a_newcomer_hears_of_what_was_revoked_under_an_authority_that_has_retire
     knows(&newcomer, &revoked).await;
     let list = newcomer.run(&["cert", "list"]).await.ok();
     assert!(list.contains("revoked: its disk was sold"), "{list}");
+    until("the mesh's policy in force", PATIENCE, async || {
+        let told = newcomer.run(&["policy", "show"]).await;
+        if told.stdout.contains("mesh.toml") { Ok(()) } else { Err(format!("{told:?}")) }
+    })
+    .await;
 }
 
 /// Waits until a node has no link with another, and stays without one.
