@@ -52,7 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// What every actor's file may share; any other file of `src/actors/` is an actor that no other one imports.
-const SHARED_BY_ACTORS: &[&str] = &["driver", "directory", "backlog", "stats", "shell", "clock", "recorder"];
+const SHARED_BY_ACTORS: &[&str] = &["driver", "directory", "backlog", "stats", "insight", "shell", "clock", "recorder"];
 
 /// Words that no file's or folder's name is made of, because they say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "manager", "managers", "common", "misc"];

@@ -344,6 +344,18 @@ pub const SYNC_PAUSE_SLACK: Duration = Duration::from_secs(1);
 pub const SYNC_RETRY: Duration = Duration::from_secs(30);
 /// How long a shared value holds without being renewed by its writer.
 pub const SHARED_LIFE: Duration = Duration::from_secs(3 * 24 * 3600);
+/// Messages of one actor that are shown to somebody who looks on, per second.
+pub const TAPPED_PER_SECOND_MAX: u32 = 200;
+/// Messages that wait to be shown; more are not shown.
+pub const TAPPED_QUEUE_MAX: usize = 256;
+/// How much of a message is shown, in bytes.
+pub const TAPPED_TEXT_BYTES_MAX: usize = 512;
+/// How long somebody may look on at once.
+pub const TAPPED_TIME_MAX: Duration = Duration::from_secs(60);
+/// How many messages somebody is shown at once.
+pub const TAPPED_MAX: usize = 200;
+/// How much is told of what an actor's machine knows, in bytes.
+pub const SNAPSHOT_BYTES_MAX: usize = 64 * 1024;
 /// How long a fault on purpose lasts at most: it ends by itself.
 pub const FAULT_TIME_MAX: Duration = Duration::from_secs(3600);
 /// How long the removal of a shared value is remembered without being renewed.
@@ -408,6 +420,9 @@ const _: () =
 const _: () = assert!(LEDGER_ENTRY_BYTES_MAX <= u16::MAX as usize, "lengths in an entry fit 16 bits");
 const _: () = assert!(QUARANTINED_PERCENT_MAX < 50, "a quorum is left whomever this node quarantines");
 const _: () = assert!(ENDORSEMENT_BYTES_MAX <= STATEMENT_BYTES_MAX, "an endorsement fits where a statement does");
+const _: () =
+    assert!(TAPPED_MAX * (TAPPED_TEXT_BYTES_MAX + 128) < CONTROL_LINE_BYTES_MAX, "what was shown fits an answer");
+const _: () = assert!(SNAPSHOT_BYTES_MAX * 3 < CONTROL_LINE_BYTES_MAX, "a snapshot fits an answer");
 const _: () = assert!(PATHS_DEFAULT <= PATHS_MAX, "the default is allowed");
 const _: () = assert!(
     POLICY_SET_BYTES_MAX + POLICY_SET_NAME_BYTES_MAX + STATEMENT_CHAINS_BYTES_MAX <= STATEMENT_BYTES_MAX,

@@ -6,12 +6,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use prunella_core::limits::MAILBOX_MAX;
 use prunella_core::wiring::Route;
-use prunella_core::{PeerId, executor, gossip, ledger, monitor, pathfinder, peer, planner, policy, rebalancer};
+use prunella_core::{
+    Instant, PeerId, executor, gossip, ledger, monitor, pathfinder, peer, planner, policy, rebalancer,
+};
 use prunella_storage::Batch;
 use ractor::{ActorCell, ActorRef, Message};
 use tokio::sync::oneshot;
 
 use super::backlog::{Backlog, NotKept};
+use super::insight::Insight;
 use super::stats::{Register, Stats};
 use crate::messages::{
     Failure, GossipQuery, KnowledgeMsg, LedgerQuery, Mail, NoQuery, PathfinderQuery, PeerQuery, RebalancerQuery,
@@ -33,14 +36,19 @@ impl<M: Message> Clone for Mailbox<M> {
 
 impl<M: Message> Mailbox<M> {
     /// The way into `actor`, which begins its life; counted in `stats`.
-    pub fn open(actor: ActorRef<M>, stats: Arc<Stats>) -> Self {
-        Self { actor, waiting: stats.begin(), stats }
+    pub fn open(actor: ActorRef<M>, stats: Arc<Stats>, now: Instant) -> Self {
+        Self { actor, waiting: stats.begin(now), stats }
     }
 
     /// Counts a message as taken out and handled: for the actor itself.
     pub fn handled(&self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         self.stats.handled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What can be seen of the actor: for itself, to tell.
+    pub fn insight(&self) -> &Insight {
+        &self.stats.insight
     }
 
     /// Waits for as long as the actor is held up on purpose: for the actor itself, before it takes a message out.
@@ -188,33 +196,9 @@ impl Directory {
 
     /// Makes the actor with this name fail; false if there is none.
     pub fn fail(&self, name: &str, how: Option<Failure>) -> bool {
-        fn fail<I, Q>(slot: Option<&RoleMailbox<I, Q>>, how: Option<Failure>) -> bool
-        where
-            Mail<I, Q>: Message,
-        {
-            let Some(mailbox) = slot else { return false };
-            mailbox.stats.induced.store(true, Ordering::Relaxed);
-            match how {
-                Some(how) => mailbox.cast(Mail::Fail(how)),
-                None => mailbox.cell().kill(),
-            }
-            true
-        }
         self.read(|slots| match name {
-            "gossip" => fail(slots.gossip.as_ref(), how),
-            "pathfinder" => fail(slots.pathfinder.as_ref(), how),
-            "monitor" => fail(slots.monitor.as_ref(), how),
-            "planner" => fail(slots.planner.as_ref(), how),
-            "executor" => fail(slots.executor.as_ref(), how),
-            "rebalancer" => fail(slots.rebalancer.as_ref(), how),
-            "policy" => fail(slots.policy.as_ref(), how),
-            "ledger" => fail(slots.ledger.as_ref(), how),
             "knowledge" => slots.knowledge.as_ref().is_some_and(|mailbox| {
-                mailbox.stats.induced.store(true, Ordering::Relaxed);
-                match how {
-                    Some(how) => mailbox.cast(KnowledgeMsg::Fail(how)),
-                    None => mailbox.cell().kill(),
-                }
+                mailbox.fail(how, KnowledgeMsg::Fail);
                 true
             }),
             "surfaces" => slots.surfaces.as_ref().is_some_and(|cell| {
@@ -224,11 +208,72 @@ impl Directory {
                 cell.kill();
                 true
             }),
-            _ => {
-                let peer = slots.peers.iter().find(|(peer, _)| peer_name(peer) == name);
-                fail(peer.map(|(_, mailbox)| mailbox), how)
-            }
+            _ => slots.role(name).is_some_and(|role| {
+                role.fail(how);
+                true
+            }),
         })
+    }
+
+    /// Asks the machine of the role with this name what it knows; `None` if there is none.
+    pub fn look(&self, name: &str) -> Option<oneshot::Receiver<(String, bool)>> {
+        self.read(|slots| slots.role(name).map(AnyRole::look))
+    }
+}
+
+/// A role's mailbox, whatever it hears.
+trait AnyRole {
+    fn fail(&self, how: Option<Failure>);
+    fn look(&self) -> oneshot::Receiver<(String, bool)>;
+}
+
+impl<I, Q> AnyRole for RoleMailbox<I, Q>
+where
+    Mail<I, Q>: Message,
+{
+    fn fail(&self, how: Option<Failure>) {
+        self.fail(how, Mail::Fail);
+    }
+
+    fn look(&self) -> oneshot::Receiver<(String, bool)> {
+        let (reply, told) = oneshot::channel();
+        // If the actor is gone, nobody answers.
+        let _ = self.actor.send_message(Mail::Look(reply.into()));
+        told
+    }
+}
+
+impl<M: Message> Mailbox<M> {
+    /// Makes the actor fail, in one of its ways or by killing it.
+    fn fail(&self, how: Option<Failure>, message: impl FnOnce(Failure) -> M) {
+        self.stats.induced.store(true, Ordering::Relaxed);
+        match how {
+            Some(how) => self.cast(message(how)),
+            None => self.cell().kill(),
+        }
+    }
+}
+
+impl Slots {
+    /// The role with this name.
+    fn role(&self, name: &str) -> Option<&dyn AnyRole> {
+        fn any<R: AnyRole>(slot: &Option<R>) -> Option<&dyn AnyRole> {
+            slot.as_ref().map(|role| role as &dyn AnyRole)
+        }
+        match name {
+            "gossip" => any(&self.gossip),
+            "pathfinder" => any(&self.pathfinder),
+            "monitor" => any(&self.monitor),
+            "planner" => any(&self.planner),
+            "executor" => any(&self.executor),
+            "rebalancer" => any(&self.rebalancer),
+            "policy" => any(&self.policy),
+            "ledger" => any(&self.ledger),
+            _ => {
+                let (_, mailbox) = self.peers.iter().find(|(peer, _)| peer_name(peer) == name)?;
+                Some(mailbox)
+            }
+        }
     }
 }
 

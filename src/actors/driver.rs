@@ -1,5 +1,6 @@
 //! The loop that all roles share: a machine with a mailbox and one timer.
 
+use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -11,12 +12,16 @@ use tokio::task::JoinHandle;
 
 use super::clock::Clock;
 use super::directory::{Directory, Mailbox};
+use super::insight::snapshot::snapshot;
+use super::insight::{Begun, QUERY, WAKE};
 use super::recorder::{Recorder, Tape, hear};
 use super::stats::Place;
 use crate::messages::{Failure, Mail};
 
 /// A machine that can live in an actor.
-pub trait Role: Machine<Input: Send, Effect: Wire + Send> + Recorded<Start: Send> + Send + Sized + 'static {
+pub trait Role:
+    Machine<Input: Send, Effect: Wire + Send> + Recorded<Start: Send> + Debug + Send + Sized + 'static
+{
     /// The questions that it answers.
     type Query: Send + 'static;
 
@@ -115,7 +120,7 @@ impl<R: Role> Actor for Driver<R> {
     async fn pre_start(&self, myself: ActorRef<Self::Msg>, start: Start<R>) -> Result<Running<R>, ActorProcessingErr> {
         let Start { place, ground, newborn: Newborn { mut machine, made_of, first } } = start;
         let stats = ground.directory.register.at(&place);
-        let mailbox = Mailbox::open(myself.clone(), stats);
+        let mailbox = Mailbox::open(myself.clone(), stats, ground.clock.now());
         for input in first {
             mailbox.cast(Mail::Input(input));
         }
@@ -140,6 +145,12 @@ impl<R: Role> Actor for Driver<R> {
             running.mailbox.handled();
         }
         let now = running.ground.clock.now();
+        let at = now.since(Instant::BOOT);
+        let begun = match &message {
+            Mail::Input(input) => running.mailbox.insight().begin(input, at),
+            Mail::Wake => Begun::of(WAKE, at),
+            Mail::Query(_) | Mail::Look(_) | Mail::Fail(_) => Begun::of(QUERY, at),
+        };
         match message {
             Mail::Input(input) => running.hear(Some(input), now),
             Mail::Wake => {
@@ -147,6 +158,10 @@ impl<R: Role> Actor for Driver<R> {
                 running.hear(None, now);
             }
             Mail::Query(query) => running.machine.answer(query),
+            Mail::Look(reply) => {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(snapshot(&running.machine));
+            }
             Mail::Fail(Failure::Panic) => panic!("chaos asked {} to panic", running.name),
             Mail::Fail(Failure::Error) => return Err(format!("chaos asked {} to fail", running.name).into()),
         }
@@ -155,6 +170,7 @@ impl<R: Role> Actor for Driver<R> {
         }
         running.ground.dispatch(running.routes.drain(..));
         running.set_timer(&myself);
+        running.mailbox.insight().end(begun);
         Ok(())
     }
 }

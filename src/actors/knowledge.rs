@@ -12,6 +12,8 @@ use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use super::directory::Mailbox;
+use super::insight::Begun;
+use super::insight::kind::Kind;
 use super::shell::Shell;
 use super::stats::Place;
 use crate::host::unblocked;
@@ -48,7 +50,7 @@ impl Actor for Knowledge {
 
     async fn pre_start(&self, myself: ActorRef<KnowledgeMsg>, start: Start) -> Result<Running, ActorProcessingErr> {
         let stats = start.shell.directory.register.at(&start.place);
-        let running = Running { mailbox: Mailbox::open(myself, stats), shell: start.shell };
+        let running = Running { mailbox: Mailbox::open(myself, stats, start.shell.clock.now()), shell: start.shell };
         // Those that start after it read what it has written. If the store fails, it is tried again below.
         let _ = running.write().await?;
         running.shell.directory.enter(|slots| slots.knowledge = Some(running.mailbox.clone()));
@@ -64,11 +66,13 @@ impl Actor for Knowledge {
         running: &mut Running,
     ) -> Result<(), ActorProcessingErr> {
         running.mailbox.pass().await;
+        let begun = Begun::of(KEEP, running.shell.clock.now().since(prunella_core::Instant::BOOT));
         match message {
             KnowledgeMsg::Keep => {
                 let kept = running.keep().await;
                 // What is being written is still waiting, for whoever looks.
                 running.mailbox.handled();
+                running.mailbox.insight().end(begun);
                 kept
             }
             KnowledgeMsg::Fail(Failure::Panic) => panic!("chaos asked knowledge to panic"),
@@ -76,6 +80,9 @@ impl Actor for Knowledge {
         }
     }
 }
+
+/// Its only message.
+const KEEP: Kind = Kind { index: 0, name: "Keep" };
 
 impl Running {
     /// Writes out the backlog, again and again for a while if the store fails: a full disk is mostly made room on, a plan

@@ -7,6 +7,7 @@ pub mod directory;
 pub mod driver;
 pub mod executor;
 pub mod gossip;
+pub mod insight;
 pub mod knowledge;
 pub mod ledger;
 pub mod monitor;

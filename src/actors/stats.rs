@@ -1,12 +1,15 @@
 //! What is counted of each actor. The counts belong to the actor's name and outlive its restarts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use prunella_core::Instant;
 use tokio::sync::watch;
+
+use super::insight::Insight;
 
 /// The counts of one actor.
 #[derive(Debug, Default)]
@@ -24,15 +27,30 @@ pub struct Stats {
     pub running: AtomicBool,
     /// Whether its next failure was asked for, so that it does not count against its supervisor's patience.
     pub induced: AtomicBool,
-    last_failure: Mutex<Option<String>>,
+    /// Its last failures, the newest last.
+    failures: Mutex<VecDeque<Failed>>,
+    /// When it began its life, in nanoseconds of the node's clock.
+    born: AtomicU64,
+    /// What can be seen of it.
+    pub insight: Insight,
     /// What holds the actor up on purpose.
     pub hindrance: Hindrance,
 }
 
+/// A failure of an actor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// When, by the node's clock.
+    pub at: Instant,
+    /// Why.
+    pub reason: String,
+}
+
 impl Stats {
     /// Begins a new life: an empty mailbox, whose counter is returned, and an actor that runs and that nothing holds up.
-    pub fn begin(&self) -> Arc<AtomicU64> {
+    pub fn begin(&self, now: Instant) -> Arc<AtomicU64> {
         self.hindrance.set(None);
+        self.born.store(now.as_nanos(), Ordering::Relaxed);
         let waiting = Arc::<AtomicU64>::default();
         self.mailbox.store(Arc::clone(&waiting));
         self.running.store(true, Ordering::Relaxed);
@@ -45,16 +63,34 @@ impl Stats {
     }
 
     /// Writes down why the actor failed.
-    pub fn failed(&self, reason: &str) {
+    pub fn failed(&self, reason: &str, at: Instant) {
         self.running.store(false, Ordering::Relaxed);
-        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() == FAILURES_KEPT {
+            failures.pop_front();
+        }
+        failures.push_back(Failed { at, reason: reason.to_owned() });
+    }
+
+    /// Its last failures, the newest first.
+    pub fn failures(&self) -> Vec<Failed> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
     }
 
     /// Why the actor failed last.
     pub fn last_failure(&self) -> Option<String> {
-        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.back().map(|failed| failed.reason.clone())
+    }
+
+    /// When its life began.
+    pub fn born(&self) -> Instant {
+        Instant::from_nanos(self.born.load(Ordering::Relaxed))
     }
 }
+
+/// How many failures of an actor are remembered with their reasons.
+const FAILURES_KEPT: usize = 8;
 
 /// Holds an actor up before each message, on purpose. While nothing does, asking costs one relaxed load.
 #[derive(Debug, Default)]
@@ -167,7 +203,7 @@ mod tests {
     fn a_new_life_is_not_held_up() {
         let stats = Stats::default();
         stats.hindrance.set(Some(Pace::Stalled));
-        stats.begin();
+        stats.begin(Instant::BOOT);
         assert!(!stats.hindrance.any.load(Ordering::Relaxed));
     }
 }

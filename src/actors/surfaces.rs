@@ -7,6 +7,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::clock::Clock;
 use super::directory::Directory;
 use super::stats::Place;
 
@@ -21,6 +22,8 @@ pub type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct Start {
     /// Its place in the tree.
     pub place: Place,
+    /// The node's time.
+    pub clock: Clock,
     /// Where it enters itself.
     pub directory: Arc<Directory>,
     /// Opens the surfaces.
@@ -54,7 +57,7 @@ impl Actor for Surfaces {
     async fn pre_start(&self, myself: ActorRef<Ended>, start: Start) -> Result<Running, ActorProcessingErr> {
         let (stop, stopped) = watch::channel(false);
         let serve = (start.open)(stopped).await?;
-        start.directory.register.at(&start.place).begin();
+        start.directory.register.at(&start.place).begin(start.clock.now());
         start.directory.enter(|slots| slots.surfaces = Some(myself.get_cell()));
         let serving = tokio::spawn(async move {
             serve.await;

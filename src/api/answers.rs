@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prunella_core::gossip;
@@ -22,7 +21,7 @@ use super::policy_answers::told_refused;
 use super::remote::{FarNode, Remote};
 use super::server::{Answer, Caller, Connecting, Handler};
 use super::vocabulary::{
-    ActorInfo, Failure, ForwardInfo, LinkInfo, MemberCounts, PeerInfo, Reach, Request, Response, ServiceInfo, Status,
+    Failure, ForwardInfo, LinkInfo, MemberCounts, PeerInfo, Reach, Request, Response, ServiceInfo, Status,
 };
 use crate::actors::shell::{NotDurable, Shell};
 use crate::messages::{self, Mail, PathfinderQuery, PeerQuery};
@@ -96,6 +95,8 @@ impl Answers {
             Request::Revoke { peer, reason } => self.revoke(&peer, reason),
             Request::Reinstate { peer } => self.reinstate(&peer),
             Request::Actors => Ok(Response::Actors { actors: self.actors() }),
+            Request::Actor { name } => self.actor(&name).await,
+            Request::Tap { actor, kind, most, ms } => self.tap(&actor, kind.as_deref(), most, ms).await,
             Request::Services => Ok(self.services()),
             Request::Incidents => Ok(Response::Incidents { incidents: self.newest_incidents() }),
             Request::Incident { id } => self.incident(id).map(Response::Incident),
@@ -247,30 +248,6 @@ impl Answers {
         }
     }
 
-    fn actors(&self) -> Vec<ActorInfo> {
-        let all = self.shell.directory.register.all();
-        let mut actors = Vec::new();
-        let mut below: Vec<(Option<String>, usize)> = vec![(None, 0)];
-        while let Some((parent, depth)) = below.pop() {
-            let mut children: Vec<_> = all.iter().filter(|(place, _)| place.parent == parent).collect();
-            children.sort_by_key(|(place, _)| TREE_ORDER.iter().position(|name| *name == place.name));
-            for (place, stats) in &children {
-                actors.push(ActorInfo {
-                    name: place.name.clone(),
-                    parent: place.parent.clone(),
-                    depth,
-                    state: if stats.running.load(Ordering::Relaxed) { "running" } else { "restarting" }.to_owned(),
-                    mailbox: stats.waiting(),
-                    handled: stats.handled.load(Ordering::Relaxed),
-                    restarts: stats.restarts.load(Ordering::Relaxed),
-                    last_failure: stats.last_failure(),
-                });
-            }
-            below.extend(children.iter().map(|(place, _)| (Some(place.name.clone()), depth + 1)));
-        }
-        in_tree_order(actors)
-    }
-
     fn services(&self) -> Response {
         let shell = &self.shell;
         let targets: BTreeMap<String, String> = shell.services().exposed().into_iter().collect();
@@ -392,19 +369,6 @@ impl Answers {
     }
 }
 
-/// Parents before children, siblings in the order of the tree.
-fn in_tree_order(actors: Vec<ActorInfo>) -> Vec<ActorInfo> {
-    fn append(parent: Option<&str>, actors: &[ActorInfo], ordered: &mut Vec<ActorInfo>) {
-        for actor in actors.iter().filter(|a| a.parent.as_deref() == parent) {
-            ordered.push(actor.clone());
-            append(Some(&actor.name), actors, ordered);
-        }
-    }
-    let mut ordered = Vec::new();
-    append(None, &actors, &mut ordered);
-    ordered
-}
-
 pub(super) fn answered<T, E>(result: Result<CallResult<T>, E>, actor: &str) -> Result<T, Error> {
     match result {
         Ok(CallResult::Success(value)) => Ok(value),
@@ -431,22 +395,5 @@ pub(super) fn session_error(name: &str, error: SessionError) -> Error {
     Error::new(kind, format!("{name}: {error}"))
 }
 
-/// The order in which siblings are told.
-const TREE_ORDER: [&str; 14] = [
-    "root",
-    "knowledge",
-    "policy",
-    "gossip",
-    "peers",
-    "healing",
-    "monitor",
-    "pathfinder",
-    "planner",
-    "executor",
-    "rebalancer",
-    "surfaces",
-    "ledger",
-    "",
-];
 /// How long an actor gets to answer a question.
 pub(super) const CALL_PATIENCE: Duration = Duration::from_secs(1);

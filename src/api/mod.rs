@@ -1,5 +1,6 @@
 //! The surfaces' inner side: one vocabulary, an in-process handle, a control socket.
 
+mod actor_answers;
 mod admitter;
 mod answers;
 pub mod authority;

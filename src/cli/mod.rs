@@ -2,6 +2,7 @@
 //!
 //! Every command is a [`Request`](crate::api::Request) or a call of the library; nothing here can do more than an embedder.
 
+mod actor;
 mod actors;
 mod authority;
 mod cert;

@@ -5,8 +5,8 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::session::Session;
 use super::{
-    actors, cert, chaos, down, expose, forward, incident, incidents, kill, ledger, links, members, paths, peers, ping,
-    policy, regions, reputation, services, shared, status, trace,
+    actor, actors, cert, chaos, down, expose, forward, incident, incidents, kill, ledger, links, members, paths, peers,
+    ping, policy, regions, reputation, services, shared, status, trace,
 };
 
 /// A command that asks a running node.
@@ -38,6 +38,8 @@ a cluster no link that is needed is three times as long as the next shorter one,
     Paths(paths::Arguments),
     /// Show the tree of actors with mailboxes, restarts and failures
     Actors,
+    /// Show all that can be seen of an actor: its messages by kind, how long they took, its failures, what it knows
+    Actor(actor::Arguments),
     /// List the services of the mesh and this node's forwards
     Services,
     /// List what was wrong and what was done about it, newest first
@@ -54,7 +56,7 @@ What the roles heard meanwhile is run again by `prunella replay`, if it was reco
     Incident(incident::Arguments),
     /// Measure round trips to a node
     Ping(ping::Arguments),
-    /// Measure the round trip to every hop of the path in use
+    /// Measure the round trip to every hop of the path in use; or show the messages of an actor as they come
     Trace(trace::Arguments),
     /// Publish a TCP service under a name
     Expose(expose::Arguments),
@@ -88,6 +90,7 @@ impl NodeCommand {
             NodeCommand::Regions => regions::run(session).await,
             NodeCommand::Paths(arguments) => paths::run(arguments, session).await,
             NodeCommand::Actors => actors::run(session).await,
+            NodeCommand::Actor(arguments) => actor::run(arguments, session).await,
             NodeCommand::Services => services::run(session).await,
             NodeCommand::Incidents => incidents::run(session).await,
             NodeCommand::Incident(arguments) => incident::run(arguments, session).await,

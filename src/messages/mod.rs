@@ -20,6 +20,8 @@ pub enum Mail<I, Q> {
     Wake,
     /// A question; it never changes the role's state.
     Query(Q),
+    /// What does the machine know? As text, and whether that is all of it.
+    Look(RpcReplyPort<(String, bool)>),
     /// Fail now, in this way: chaos, to see that the actor comes back.
     Fail(Failure),
 }

@@ -22,6 +22,10 @@ pub enum Command {
     CertReinstate,
     Tell,
     Actors,
+    /// All that can be seen of an actor.
+    Actor,
+    /// Looking on what an actor is sent.
+    Tap,
     Services,
     Incidents,
     Incident,
@@ -71,7 +75,7 @@ enum Reach {
 
 impl Command {
     /// All of them, in their order.
-    pub const ALL: [Command; 39] = [
+    pub const ALL: [Command; 41] = [
         Command::Status,
         Command::Peers,
         Command::Members,
@@ -86,6 +90,8 @@ impl Command {
         Command::CertReinstate,
         Command::Tell,
         Command::Actors,
+        Command::Actor,
+        Command::Tap,
         Command::Services,
         Command::Incidents,
         Command::Incident,
@@ -134,6 +140,9 @@ impl Command {
             // A statement proves itself, whoever brings it.
             Command::Tell => ("tell", Anywhere(Change)),
             Command::Actors => ("actors", Anywhere(Read)),
+            Command::Actor => ("actor", Anywhere(Read)),
+            // It shows what others have said, and costs the actor something.
+            Command::Tap => ("trace-actor", Anywhere(Change)),
             Command::Services => ("services", Anywhere(Read)),
             Command::Incidents => ("incidents", Anywhere(Read)),
             Command::Incident => ("incident", Anywhere(Read)),

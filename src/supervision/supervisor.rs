@@ -93,7 +93,7 @@ impl Actor for Supervisor {
     async fn pre_start(&self, myself: ActorRef<SupervisorMsg>, plan: Plan) -> Result<Running, ActorProcessingErr> {
         let Plan { place, ground, strategy, children } = plan;
         let stats = ground.directory.register.at(&place);
-        stats.begin();
+        stats.begin(ground.clock.now());
         let children = children.into_iter().map(|child| Supervised { child, cell: None }).collect();
         let mut running = Running { place, ground, stats, strategy, patience: Patience::default(), children };
         for at in 0..running.children.len() {
@@ -188,7 +188,7 @@ impl Running {
         let name = self.children[at].child.name.clone();
         let place = Place { name: name.clone(), parent: Some(self.place.name.clone()) };
         let stats = self.ground.directory.register.at(&place);
-        stats.failed(reason);
+        stats.failed(reason, self.ground.clock.now());
         let induced = stats.induced.swap(false, Ordering::Relaxed);
         tracing::warn!(actor = name, reason, induced, "an actor failed");
         self.children[at].cell = None;
@@ -235,7 +235,7 @@ impl Running {
         let supervisor = &self.place.name;
         tracing::error!(supervisor, reason, "too many failures: giving up");
         let told = format!("{supervisor} gave up after too many failures; the last: {reason}");
-        self.stats.failed(&told);
+        self.stats.failed(&told, self.ground.clock.now());
         told.into()
     }
 }

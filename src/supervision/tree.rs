@@ -81,6 +81,7 @@ impl Seed {
         child("surfaces", move |supervisor| {
             let start = surfaces::Start {
                 place: place("surfaces", ROOT),
+                clock: seed.shell.clock,
                 directory: Arc::clone(&seed.shell.directory),
                 open: Arc::clone(&seed.surfaces),
             };

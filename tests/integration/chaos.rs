@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use prunella::api::chaos::{InForce, Order};
+use prunella::api::vocabulary::ActorDetail;
 use prunella::{ErrorKind, Request, Response};
 
 use super::echo::{Echo, echo_server};
@@ -89,6 +90,56 @@ async fn a_stalled_actor_handles_nothing_until_it_is_let_go_or_restarted() {
         echo.goes_on().await;
     }
     echo.finish().await;
+}
+
+/// How an operator finds a stuck actor; docs/operations.md shows the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_actor_is_sent_and_what_it_knows_is_seen_and_a_stuck_one_is_seen_to_be_stuck() {
+    let mesh = Mesh::found(Plan::pair()).await;
+    let node = &mesh.nodes[0];
+    let told = node.run(&["actor", "gossip", "--state"]).await.ok();
+    for part in ["gossip  running  for", "LinkReported", "SHARE", "Gossip {", "Held"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let detail = detail(node, "gossip").await;
+    let counted: u64 = detail.kinds.iter().map(|kind| kind.count).sum();
+    assert!(counted >= detail.info.handled && detail.took_p99_us >= detail.took_p50_us, "{detail:?}");
+    assert!(!detail.last.is_empty() && detail.knows.contains(&mesh.nodes[1].peer[..8]), "{detail:?}");
+    node.run(&["actor", "nobody"]).await.fails(2, &["no actor is named nobody"]);
+
+    // The clock comes every second. Who looks on is written down: it shows what others have said.
+    let traced = node.run(&["trace", "--actor", "gossip", "--kind", "clock", "--max", "1"]).await.ok();
+    assert!(traced.contains("Clock { unix_ms: ") && traced.contains("1 message within"), "{traced}");
+    let ledger = node.run(&["ledger", "export"]).await.ok();
+    assert!(ledger.contains("trace gossip"), "{ledger}");
+    node.run(&["trace", "--actor", "nobody"]).await.fails(2, &["no actor is named nobody"]);
+    assert_eq!(node.run(&["trace", "n1", "--kind", "clock"]).await.code, 2);
+
+    // The monitor is the one that has stuck actors restarted: nobody restarts it but people.
+    node.run(&["chaos", "actor", "monitor", "--how", "stall", "--for", "60s"]).await.ok();
+    until("messages to wait", PATIENCE, async || {
+        let waiting = node.actor("monitor").await?.mailbox;
+        if waiting > 2 { Ok(()) } else { Err(format!("{waiting} waiting")) }
+    })
+    .await;
+    let stuck = self::detail(node, "monitor").await;
+    assert!(stuck.knows.is_empty() && stuck.info.mailbox > 2 && !stuck.kinds.is_empty(), "{stuck:?}");
+    let traced = node.run(&["trace", "--actor", "monitor", "--seconds", "1"]).await.ok();
+    assert!(traced.starts_with("0 messages within 1."), "{traced}");
+    node.run(&["kill", "monitor"]).await.ok();
+    until("it to have begun anew", PATIENCE, async || {
+        let again = self::detail(node, "monitor").await;
+        let is_new = again.failures.len() == 1 && !again.knows.is_empty() && again.age_ms < stuck.age_ms;
+        if is_new { Ok(()) } else { Err(format!("{again:?}")) }
+    })
+    .await;
+}
+
+async fn detail(node: &Node, name: &str) -> ActorDetail {
+    match node.ask(&Request::Actor { name: name.to_owned() }).await.unwrap() {
+        Response::Actor(detail) => *detail,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -36,6 +36,8 @@ impl Request {
             Request::Tell { .. } => Command::Tell,
             Request::Reinstate { .. } => Command::CertReinstate,
             Request::Actors => Command::Actors,
+            Request::Actor { .. } => Command::Actor,
+            Request::Tap { .. } => Command::Tap,
             Request::Services => Command::Services,
             Request::Incidents => Command::Incidents,
             Request::Incident { .. } => Command::Incident,

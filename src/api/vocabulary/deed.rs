@@ -27,6 +27,8 @@ impl Request {
             Request::Chaos(order) => {
                 format!("chaos {}", serde_json::to_string(order).expect("BUG: every order has a JSON form"))
             }
+            // It changes nothing, and shows what others have said.
+            Request::Tap { actor, .. } => format!("trace {actor}"),
             Request::Shutdown => "down".to_owned(),
             Request::Status
             | Request::Peers
@@ -38,6 +40,7 @@ impl Request {
             | Request::Certificates
             | Request::Smoke { .. }
             | Request::Actors
+            | Request::Actor { .. }
             | Request::Services
             | Request::Incidents
             | Request::Incident { .. }

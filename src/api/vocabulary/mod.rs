@@ -3,6 +3,7 @@
 //!
 //! On the control socket each is one line of JSON, at most `limits::CONTROL_LINE_BYTES_MAX` long.
 
+mod actor;
 mod certificate;
 mod command;
 mod deed;
@@ -19,6 +20,7 @@ use prunella_core::PeerId;
 use prunella_core::ledger::EventKind;
 use serde::{Deserialize, Serialize};
 
+pub use actor::{ActorDetail, FailureInfo, HandledInfo, KindInfo, TapInfo, TappedInfo};
 pub use certificate::{CertificateInfo, CertificatesInfo, HandshakeInfo, SmokeInfo, StatementInfo};
 pub use command::NotFromAfar;
 pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
@@ -88,6 +90,23 @@ pub enum Request {
     },
     /// The actors; [`Response::Actors`].
     Actors,
+    /// All that can be seen of one; [`Response::Actor`].
+    Actor {
+        /// Its name.
+        name: String,
+    },
+    /// Look on what an actor is sent, for a while; [`Response::Tapped`].
+    Tap {
+        /// Its name.
+        actor: String,
+        /// Only messages of this kind.
+        #[serde(default)]
+        kind: Option<String>,
+        /// How many messages at most.
+        most: usize,
+        /// For how long at most, in milliseconds.
+        ms: u64,
+    },
     /// Services exposed anywhere in the mesh, and this node's forwards; [`Response::Services`].
     Services,
     /// Open and past incidents; [`Response::Incidents`].

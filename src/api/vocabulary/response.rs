@@ -6,9 +6,9 @@ use prunella_core::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, ForwardInfo, HopInfo, IncidentInfo, LedgerInfo,
-    LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo, PeerInfo, PolicyInfo, RegionsInfo, ServiceInfo,
-    SharedInfo, SmokeInfo, Standing, Status,
+    ActorDetail, ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, ForwardInfo, HopInfo, IncidentInfo,
+    LedgerInfo, LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo, PeerInfo, PolicyInfo, RegionsInfo,
+    ServiceInfo, SharedInfo, SmokeInfo, Standing, Status, TapInfo,
 };
 use crate::api::chaos;
 use crate::api::error::Error;
@@ -69,6 +69,10 @@ pub enum Response {
         /// One entry per actor and supervisor, parents before children.
         actors: Vec<ActorInfo>,
     },
+    /// To [`Request::Actor`](super::Request::Actor).
+    Actor(Box<ActorDetail>),
+    /// To [`Request::Tap`](super::Request::Tap).
+    Tapped(TapInfo),
     /// To [`Request::Services`](super::Request::Services), ordered by name, then provider.
     Services {
         /// Every service that is known.

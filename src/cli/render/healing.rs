@@ -1,33 +1,8 @@
-//! Actors and incidents: what runs, what failed, what was done about it.
+//! Incidents: what was wrong, what was done about it.
 
 use super::page::Page;
 use super::quantity::{moment, round_trip, span};
-use super::table::{Column, Table};
-use super::tree;
-use crate::api::vocabulary::{ActorInfo, IncidentInfo, PhaseInfo};
-
-pub(super) fn actors(actors: &[ActorInfo], page: &mut Page) {
-    let mut table = Table::new([
-        Column::Left("ACTOR"),
-        Column::Left("STATE"),
-        Column::Right("MAILBOX"),
-        Column::Right("HANDLED"),
-        Column::Right("RESTARTS"),
-        Column::Left("LAST FAILURE"),
-    ]);
-    let depths: Vec<usize> = actors.iter().map(|actor| actor.depth).collect();
-    for (actor, branches) in actors.iter().zip(tree::branches(&depths)) {
-        table.row([
-            format!("{branches}{}", actor.name),
-            actor.state.clone(),
-            actor.mailbox.to_string(),
-            actor.handled.to_string(),
-            actor.restarts.to_string(),
-            actor.last_failure.clone().unwrap_or_default(),
-        ]);
-    }
-    table.write(page, "no actors");
-}
+use crate::api::vocabulary::{IncidentInfo, PhaseInfo};
 
 pub(super) fn incidents(incidents: &[IncidentInfo], now_unix_ms: u64, page: &mut Page) {
     if incidents.is_empty() {
@@ -116,39 +91,6 @@ const BETWEEN_CANDIDATES: &str = "; ";
 mod tests {
     use super::*;
     use crate::api::vocabulary::ActionInfo;
-
-    fn actor(name: &str, depth: usize, restarts: u64, last_failure: Option<&str>) -> ActorInfo {
-        ActorInfo {
-            name: name.into(),
-            parent: None,
-            depth,
-            state: "running".into(),
-            mailbox: 0,
-            handled: 12,
-            restarts,
-            last_failure: last_failure.map(Into::into),
-        }
-    }
-
-    #[test]
-    fn actors_are_drawn_as_a_tree() {
-        let tree = [
-            actor("root", 0, 0, None),
-            actor("peers", 1, 0, None),
-            actor("peer/aaa", 2, 1, Some("panicked")),
-            actor("healing", 1, 0, None),
-        ];
-        let mut page = Page::default();
-        actors(&tree, &mut page);
-        let expected = "\
-ACTOR           STATE    MAILBOX  HANDLED  RESTARTS  LAST FAILURE
-root            running        0       12         0  -
-├─ peers        running        0       12         0  -
-│  └─ peer/aaa  running        0       12         1  panicked
-└─ healing      running        0       12         0  -
-";
-        assert_eq!(page.into_text(), expected);
-    }
 
     fn link_down(id: u64, lasted_ms: Option<u64>) -> IncidentInfo {
         let action =

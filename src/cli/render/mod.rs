@@ -1,5 +1,6 @@
 //! Responses as text for people and as JSON for programs. Pure: the same response at the same time gives the same text.
 
+mod actor;
 pub(super) mod authority;
 mod certificate;
 mod chaos;
@@ -52,7 +53,9 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Paths { destination, paths } => routing::paths(*destination, paths, &mut page),
         Response::Ping { peer, rtt_us, via } => routing::ping(*peer, *rtt_us, via, &mut page),
         Response::Trace { destination, hops } => routing::trace(*destination, hops, &mut page),
-        Response::Actors { actors } => healing::actors(actors, &mut page),
+        Response::Actors { actors } => actor::tree(actors, &mut page),
+        Response::Actor(actor) => actor::one(actor, &mut page),
+        Response::Tapped(info) => actor::tapped(info, &mut page),
         Response::Incidents { incidents } => healing::incidents(incidents, now_unix_ms, &mut page),
         Response::Incident(incident) => healing::incident(incident, now_unix_ms, &mut page),
         Response::Services { services, forwards } => service::list(services, forwards, &mut page),

@@ -1,0 +1,92 @@
+//! What can be seen of an actor.
+
+use serde::{Deserialize, Serialize};
+
+use super::ActorInfo;
+
+/// An actor at work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActorDetail {
+    /// What is told of every actor.
+    #[serde(flatten)]
+    pub info: ActorInfo,
+    /// How long it has been running since its last start, in milliseconds.
+    pub age_ms: u64,
+    /// Messages that were not taken because its mailbox was full or it was away.
+    pub dropped: u64,
+    /// How long it was busy in all, in milliseconds.
+    pub busy_ms: u64,
+    /// How long half of its messages took at most, in microseconds, to a factor of two; `None` before the first one.
+    pub took_p50_us: Option<f64>,
+    /// How long 99 of 100 took at most, likewise.
+    pub took_p99_us: Option<f64>,
+    /// By kind of message, the one that took longest in all first.
+    pub kinds: Vec<KindInfo>,
+    /// The last messages, the newest first.
+    pub last: Vec<HandledInfo>,
+    /// Its last failures, the newest first.
+    pub failures: Vec<FailureInfo>,
+    /// What its machine knows, as text; empty if it did not answer in time, or if it has none.
+    pub knows: String,
+    /// Whether that is all of it.
+    pub knows_is_whole: bool,
+}
+
+/// The messages of one kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KindInfo {
+    /// The kind.
+    pub kind: String,
+    /// How many there were.
+    pub count: u64,
+    /// How long one took, in microseconds, on average.
+    pub mean_us: f64,
+    /// How long the slowest took, in microseconds.
+    pub longest_us: f64,
+    /// Their share of the time that the actor was busy, in thousandths.
+    pub share_permille: u16,
+}
+
+/// A message that was handled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HandledInfo {
+    /// How long ago, in milliseconds.
+    pub ago_ms: u64,
+    /// Its kind.
+    pub kind: String,
+    /// How long it took, in microseconds.
+    pub took_us: f64,
+}
+
+/// A failure of an actor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailureInfo {
+    /// How long ago, in milliseconds.
+    pub ago_ms: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// Messages of an actor, as they came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TapInfo {
+    /// The actor.
+    pub actor: String,
+    /// What was shown, in order.
+    pub messages: Vec<TappedInfo>,
+    /// How many were not shown, because there were too many.
+    pub missed: u64,
+    /// How long somebody looked on, in milliseconds.
+    pub lasted_ms: u64,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TappedInfo {
+    /// When it was taken out of the mailbox, in microseconds after looking on began.
+    pub after_us: u64,
+    /// Its kind.
+    pub kind: String,
+    /// All of it, or its beginning.
+    pub text: String,
+}

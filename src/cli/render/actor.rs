@@ -1,0 +1,187 @@
+//! Actors: what runs, what it was sent, what failed.
+
+use super::page::Page;
+use super::quantity::{percent, round_trip, span};
+use super::table::{Column, Table};
+use super::tree::branches;
+use crate::api::vocabulary::{ActorDetail, ActorInfo, TapInfo};
+
+pub(super) fn tree(actors: &[ActorInfo], page: &mut Page) {
+    let mut table = Table::new([
+        Column::Left("ACTOR"),
+        Column::Left("STATE"),
+        Column::Right("MAILBOX"),
+        Column::Right("HANDLED"),
+        Column::Right("RESTARTS"),
+        Column::Left("LAST FAILURE"),
+    ]);
+    let depths: Vec<usize> = actors.iter().map(|actor| actor.depth).collect();
+    for (actor, branches) in actors.iter().zip(branches(&depths)) {
+        table.row([
+            format!("{branches}{}", actor.name),
+            actor.state.clone(),
+            actor.mailbox.to_string(),
+            actor.handled.to_string(),
+            actor.restarts.to_string(),
+            actor.last_failure.clone().unwrap_or_default(),
+        ]);
+    }
+    table.write(page, "no actors");
+}
+
+pub(super) fn one(actor: &ActorDetail, page: &mut Page) {
+    let ActorDetail { info, .. } = actor;
+    let under = info.parent.as_ref().map_or(String::new(), |parent| format!("  under {parent}"));
+    page.line(&format!("{}  {}  for {}{under}", info.name, info.state, span(actor.age_ms)));
+    page.line(&format!("mailbox   {} waiting, {} handled, {} dropped", info.mailbox, info.handled, actor.dropped));
+    let quantiles = [actor.took_p50_us, actor.took_p99_us].map(|took| took.map_or("-".to_owned(), short));
+    let [p50, p99] = quantiles;
+    page.line(&format!("busy      {} in all; a message takes p50 {p50}, p99 {p99}", span(actor.busy_ms)));
+    page.line(&format!("restarts  {}", info.restarts));
+    for failure in &actor.failures {
+        page.line(&format!("          {} ago: {}", span(failure.ago_ms), failure.reason));
+    }
+    page.line("");
+    let mut kinds = Table::new([
+        Column::Left("MESSAGE"),
+        Column::Right("COUNT"),
+        Column::Right("MEAN"),
+        Column::Right("LONGEST"),
+        Column::Right("SHARE"),
+    ]);
+    for kind in &actor.kinds {
+        kinds.row([
+            kind.kind.clone(),
+            kind.count.to_string(),
+            short(kind.mean_us),
+            short(kind.longest_us),
+            percent(kind.share_permille),
+        ]);
+    }
+    kinds.write(page, "no messages yet");
+    if !actor.last.is_empty() {
+        page.line("");
+        let mut last = Table::new([Column::Left("LAST"), Column::Right("AGO"), Column::Right("TOOK")]);
+        for handled in actor.last.iter().take(LAST_SHOWN) {
+            last.row([handled.kind.clone(), span(handled.ago_ms), short(handled.took_us)]);
+        }
+        last.write(page, "");
+    }
+    if !actor.knows.is_empty() {
+        page.line("");
+        actor.knows.lines().for_each(|line| page.line(line));
+        if !actor.knows_is_whole {
+            page.line("... and more");
+        }
+    }
+}
+
+pub(super) fn tapped(info: &TapInfo, page: &mut Page) {
+    for message in &info.messages {
+        page.line(&format!("{:>10}  {}", format!("+{}", round_trip(message.after_us.max(1))), message.text));
+    }
+    let missed = if info.missed == 0 { String::new() } else { format!(", {} more not shown", info.missed) };
+    let messages = if info.messages.len() == 1 { "message" } else { "messages" };
+    page.line(&format!("{} {messages} within {}{missed}", info.messages.len(), span(info.lasted_ms)));
+}
+
+/// A time in microseconds, of which messages take few.
+fn short(us: f64) -> String {
+    if us < 100.0 { format!("{us:.1} µs") } else { round_trip(us as u64) }
+}
+
+/// How many of the last messages are shown; JSON has more.
+const LAST_SHOWN: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::vocabulary::{FailureInfo, HandledInfo, KindInfo, TappedInfo};
+
+    fn actor(name: &str, depth: usize, restarts: u64, last_failure: Option<&str>) -> ActorInfo {
+        ActorInfo {
+            name: name.into(),
+            parent: None,
+            depth,
+            state: "running".into(),
+            mailbox: 0,
+            handled: 12,
+            restarts,
+            last_failure: last_failure.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn actors_are_drawn_as_a_tree() {
+        let tree = [
+            actor("root", 0, 0, None),
+            actor("peers", 1, 0, None),
+            actor("peer/aaa", 2, 1, Some("panicked")),
+            actor("healing", 1, 0, None),
+        ];
+        let mut page = Page::default();
+        super::tree(&tree, &mut page);
+        let expected = "\
+ACTOR           STATE    MAILBOX  HANDLED  RESTARTS  LAST FAILURE
+root            running        0       12         0  -
+├─ peers        running        0       12         0  -
+│  └─ peer/aaa  running        0       12         1  panicked
+└─ healing      running        0       12         0  -
+";
+        assert_eq!(page.into_text(), expected);
+    }
+
+    #[test]
+    fn an_actor_is_told_with_what_it_was_sent_and_why_it_failed() {
+        let info =
+            ActorInfo { parent: Some("root".into()), mailbox: 3, ..actor("gossip", 1, 1, Some("it was told to")) };
+        let detail = ActorDetail {
+            info,
+            age_ms: 61_000,
+            dropped: 0,
+            busy_ms: 2,
+            took_p50_us: Some(2.048),
+            took_p99_us: Some(1048.0),
+            kinds: vec![KindInfo {
+                kind: "Heard".into(),
+                count: 12,
+                mean_us: 1.87,
+                longest_us: 900.0,
+                share_permille: 998,
+            }],
+            last: vec![HandledInfo { ago_ms: 20, kind: "Heard".into(), took_us: 1.5 }],
+            failures: vec![FailureInfo { ago_ms: 61_000, reason: "it was told to".into() }],
+            knows: "Gossip {\n}".into(),
+            knows_is_whole: false,
+        };
+        let mut page = Page::default();
+        one(&detail, &mut page);
+        let wanted = "\
+gossip  running  for 1 min 1 s  under root
+mailbox   3 waiting, 12 handled, 0 dropped
+busy      2 ms in all; a message takes p50 2.0 µs, p99 1.05 ms
+restarts  1
+          1 min 1 s ago: it was told to
+
+MESSAGE  COUNT    MEAN  LONGEST   SHARE
+Heard       12  1.9 µs   900 µs  99.8 %
+
+LAST     AGO    TOOK
+Heard  20 ms  1.5 µs
+
+Gossip {
+}
+... and more
+";
+        assert_eq!(page.into_text(), wanted);
+    }
+
+    #[test]
+    fn messages_are_told_with_when_they_came() {
+        let messages = vec![TappedInfo { after_us: 1500, kind: "Clock".into(), text: "Clock { unix_ms: 1 }".into() }];
+        let mut page = Page::default();
+        tapped(&TapInfo { actor: "gossip".into(), messages, missed: 7, lasted_ms: 5000 }, &mut page);
+        let wanted = "  +1.50 ms  Clock { unix_ms: 1 }\n1 message within 5.0 s, 7 more not shown\n";
+        assert_eq!(page.into_text(), wanted);
+    }
+}
