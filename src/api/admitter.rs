@@ -16,7 +16,7 @@ use crate::actors::shell::Shell;
 use crate::config::Certificate;
 use crate::host::Host;
 use crate::security::{
-    Algorithm, Credentials, Failure, Federation, Issuer, Member, Refused, WorkloadId, check_proof, check_vouched,
+    Credentials, Failure, Federation, Issuer, Member, NodeKey, Refused, WorkloadId, check_proof, check_vouched,
 };
 use crate::transport::Admitter;
 
@@ -103,24 +103,23 @@ impl Door {
 
     /// Admits a host on the word of a trust domain that vouches for the workload on it, if policy lets that workload in.
     fn vouched(&self, shown: &Shown<'_>, exporter: &[u8], now: u64) -> Result<Issued, Refusal> {
-        let peer = shown.peer;
+        let Shown { node: NodeKey { peer, .. }, .. } = shown;
         let workload = self.federation.check(shown.svid, now)?;
-        check_vouched(&shown.svid[0], shown.svid_proof, exporter, (&self.me.0, &peer))?;
-        check_proof(&peer.into(), exporter, shown.proof)?;
-        if self.credentials.is_revoked(&peer) {
+        check_vouched(&shown.svid[0], shown.svid_proof, exporter, (&self.me.0, peer))?;
+        check_proof(&shown.node, exporter, shown.proof)?;
+        if self.credentials.is_revoked(peer) {
             return Err(Refusal::Revoked);
         }
-        self.ask_policy(&peer, &workload)?;
+        self.ask_policy(peer, &workload)?;
         let issuer = self.issuer()?;
-        if issuer.key().algorithm() != Algorithm::Ed25519 {
-            // It shows one key, and a certificate of ML-DSA-65 would be of another.
+        if issuer.key().algorithm() != shown.node.algorithm() {
             return Err(Refusal::WrongAlgorithm);
         }
         let from = workload.to_string();
-        let member = Member { node: peer.into(), workload: Some(workload) };
+        let member = Member { node: shown.node.clone(), workload: Some(workload) };
         let chain = issuer.renew(member, now).map_err(|error| failed(&error))?;
         tracing::info!(%peer, workload = from, "a workload was admitted");
-        Ok((chain, Some(Event::Admitted { peer, by: self.me.0, from })))
+        Ok((chain, Some(Event::Admitted { peer: *peer, by: self.me.0, from })))
     }
 
     fn ask_policy(&self, peer: &PeerId, workload: &WorkloadId) -> Result<(), Refusal> {
@@ -169,7 +168,7 @@ fn failed(error: &dyn std::error::Error) -> Refusal {
 struct Shown<'a> {
     svid: &'a [Vec<u8>],
     svid_proof: &'a [u8],
-    peer: PeerId,
+    node: NodeKey,
     proof: &'a [u8],
 }
 
@@ -187,9 +186,11 @@ impl Admitter for Door {
             (Admission::Join { public_key, .. }, _) => {
                 self.invited(&admission, PeerId::from_public_key(*public_key), &exporter, now)
             }
-            (Admission::Vouched { svid, svid_proof, public_key, proof }, _) => {
-                let shown = Shown { svid, svid_proof, peer: PeerId::from_public_key(*public_key), proof };
-                self.vouched(&shown, &exporter, now)
+            (Admission::Vouched { svid, svid_proof, public_key, mldsa_key, proof }, _) => {
+                NodeKey::shown(*public_key, mldsa_key).and_then(|node| {
+                    let shown = Shown { svid, svid_proof, node, proof };
+                    self.vouched(&shown, &exporter, now)
+                })
             }
         };
         let shell = self.shell.upgrade();

@@ -77,6 +77,8 @@ pub struct WorkloadJoinOptions {
     pub authority: String,
     /// The issuer to join through, `PEERID@HOST:PORT`.
     pub inviter: String,
+    /// Of which algorithm the mesh's certificates are; a token would tell.
+    pub certificates: Algorithm,
     /// The new node's name for people.
     pub name: Option<String>,
     /// Where the node listens (UDP).
@@ -179,14 +181,14 @@ pub(super) async fn join_on(host: &Arc<dyn Host>, dir: &Path, options: JoinOptio
 }
 
 /// Joins a mesh with a node that will live in `dir`, on the word of this workload's trust domain. Which mesh, the caller
-/// must know: nothing is believed because it answers first. Only in a mesh with certificates of Ed25519.
+/// must know: nothing is believed because it answers first.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidInput`] if the inviter or the authority are none, [`ErrorKind::Identity`] if the Workload API gives no
 /// SVID, [`ErrorKind::ConnectionFailed`] if the inviter cannot be reached, [`ErrorKind::AuthenticationFailed`] if it refuses
 /// or is another mesh's, [`ErrorKind::Denied`] if its policy does not let this workload in.
 pub async fn join_as_workload(dir: &Path, options: WorkloadJoinOptions) -> Result<Joined, Error> {
-    let WorkloadJoinOptions { workload_api, authority, inviter, name, listen, advertise } = options;
+    let WorkloadJoinOptions { workload_api, authority, inviter, certificates, name, listen, advertise } = options;
     let invalid = |text: String| Error::new(ErrorKind::InvalidInput, text);
     let inviter: Bootstrap = inviter.trim().parse().map_err(|error: NotABootstrap| invalid(error.to_string()))?;
     let authority_fingerprint = authority_named(&authority)?;
@@ -202,9 +204,9 @@ pub async fn join_as_workload(dir: &Path, options: WorkloadJoinOptions) -> Resul
         .map_err(|error| Error::new(ErrorKind::Identity, error.to_string()))?;
     make_directory(dir)?;
     let identity = security::create_identity(dir)?;
-    let certificates = Algorithm::Ed25519;
+    let keys = security::postquantum::ensure(dir)?;
     let inviter = transport::Inviter { peer: inviter.peer, addresses, authority_fingerprint, certificates };
-    let joining = transport::join_as_workload(&Machine::shared(), &inviter, &svid, &identity).await;
+    let joining = transport::join_as_workload(&Machine::shared(), &inviter, &svid, (&identity, &keys)).await;
     let written = Written { name, listen, advertise, bootstrap: vec![] };
     let trust_domain = enter(dir, (&authority_fingerprint, certificates), &joining.map_err(join_error)?, written)?;
     Ok(Joined { peer: identity.peer(), trust_domain, inviter: inviter.peer })

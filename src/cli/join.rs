@@ -10,7 +10,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::output::Output;
 use super::parse;
-use crate::api::setup::{self, JoinOptions, WorkloadJoinOptions};
+use crate::api::setup::{self, Algorithm, JoinOptions, WorkloadJoinOptions};
 use crate::api::{Error, ErrorKind};
 
 #[derive(Debug, Args)]
@@ -24,6 +24,9 @@ pub(super) struct Arguments {
     /// With `--authority`: the SPIFFE Workload API that gives the SVID [default: the environment's SPIFFE_ENDPOINT_SOCKET]
     #[arg(long, value_name = "unix:/PATH", requires = "authority")]
     workload_api: Option<String>,
+    /// With `--authority`: of which algorithm the mesh's certificates are; a token tells by itself
+    #[arg(long, value_name = "ALGORITHM", default_value = "ed25519", value_parser = parse::algorithm, requires = "authority")]
+    certificates: Algorithm,
     /// The node's name for people
     #[arg(long, value_parser = parse::node_name)]
     name: Option<String>,
@@ -52,12 +55,13 @@ impl fmt::Debug for Secret {
 }
 
 pub(super) async fn run(arguments: Arguments, dir: &Path, output: &mut Output) -> Result<(), Failure> {
-    let Arguments { token, authority, workload_api, name, listen, advertise } = arguments;
+    let Arguments { token, authority, workload_api, certificates, name, listen, advertise } = arguments;
     let joined = match authority {
         Some(authority) => {
             let workload_api = workload_api.map_or_else(endpoint_of_environment, Ok)?;
             let inviter = token.0;
-            let options = WorkloadJoinOptions { workload_api, authority, inviter, name, listen, advertise };
+            let options =
+                WorkloadJoinOptions { workload_api, authority, inviter, certificates, name, listen, advertise };
             setup::join_as_workload(dir, options).await
         }
         None => {

@@ -10,7 +10,7 @@ use prunella_core::identity::{self, Identity};
 use prunella_core::wire::Admission;
 use prunella_core::wire::admission::Refusal;
 
-use crate::security::postquantum::{self, HybridKeys, VerifyingKey};
+use crate::security::postquantum::{self, HybridKeys};
 use crate::security::{
     CERTIFICATE_LIFE, IssuingKey, Member, NodeKey, SecurityError, Token, create_identity, pair_fingerprints, state,
 };
@@ -95,9 +95,7 @@ impl Issuer {
             return Err(Refusal::NotProven);
         };
         let token = self.check_token(token, now)?;
-        let key = (!mldsa_key.is_empty()).then(|| VerifyingKey::from_bytes(mldsa_key));
-        let mldsa = key.transpose().map_err(|_| Refusal::NotProven)?;
-        let node = NodeKey { peer: PeerId::from_public_key(*public_key), mldsa };
+        let node = NodeKey::shown(*public_key, mldsa_key)?;
         if node.algorithm() != self.key.algorithm() {
             return Err(Refusal::WrongAlgorithm);
         }

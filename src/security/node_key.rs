@@ -1,6 +1,7 @@
 //! The keys that a node proves and that its certificate is of.
 
 use prunella_core::PeerId;
+use prunella_core::wire::admission::Refusal;
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
@@ -27,6 +28,16 @@ impl NodeKey {
         let der = CertificateDer::from(certificate);
         let parsed = EndEntityCert::try_from(&der).map_err(|_| Refused::Malformed)?;
         Ok(Self { peer: id_of(&der)?.peer, mldsa: twin_of(&parsed.subject_public_key_info()) })
+    }
+
+    /// The keys that a joining host shows: its Ed25519 key, and its ML-DSA-65 key or nothing. That it holds them is proven
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// [`Refusal::NotProven`] for what is no ML-DSA-65 key.
+    pub fn shown(public_key: [u8; 32], mldsa_key: &[u8]) -> Result<Self, Refusal> {
+        let mldsa = (!mldsa_key.is_empty()).then(|| VerifyingKey::from_bytes(mldsa_key)).transpose();
+        Ok(Self { peer: PeerId::from_public_key(public_key), mldsa: mldsa.map_err(|_| Refusal::NotProven)? })
     }
 
     /// Of which algorithm the certified key is.

@@ -130,16 +130,26 @@ pub async fn join(
     let Token { inviter: peer, authority_fingerprint, certificates, .. } = *token;
     let inviter = Inviter { peer, addresses: token.addresses.clone(), authority_fingerprint, certificates };
     let request = |exporter: &[u8]| {
-        let (mldsa_key, proof) = match certificates {
-            Algorithm::Ed25519 => (Vec::new(), prove(identity, exporter)),
-            Algorithm::MlDsa65 => (keys.verifying_key().as_bytes().to_vec(), prove_both(keys, exporter)?),
-        };
+        let (mldsa_key, proof) = certified(certificates, (identity, keys), exporter)?;
         Ok(Admission::Join { token: token.to_bytes(), public_key: identity.peer().to_bytes(), mldsa_key, proof })
     };
     be_admitted(host, &inviter, Some(token.trust_domain.as_str()), &request).await
 }
 
-/// Joins at a node that is known beforehand, on the word of the trust domain that has issued `svid`.
+/// The ML-DSA-65 key that is to be certified, or nothing, and the proof that this node holds what is certified.
+fn certified(
+    certificates: Algorithm,
+    (identity, keys): (&Identity, &HybridKeys),
+    exporter: &[u8],
+) -> Result<(Vec<u8>, Vec<u8>), SecurityError> {
+    Ok(match certificates {
+        Algorithm::Ed25519 => (Vec::new(), prove(identity, exporter)),
+        Algorithm::MlDsa65 => (keys.verifying_key().as_bytes().to_vec(), prove_both(keys, exporter)?),
+    })
+}
+
+/// Joins at a node that is known beforehand, on the word of the trust domain that has issued `svid`; as `identity`, whose
+/// other keys are `keys`.
 ///
 /// # Errors
 /// [`JoinError`].
@@ -147,14 +157,16 @@ pub async fn join_as_workload(
     host: &Arc<dyn Host>,
     inviter: &Inviter,
     svid: &Svid,
-    identity: &Identity,
+    (identity, keys): (&Identity, &HybridKeys),
 ) -> Result<Membership, JoinError> {
     let request = |exporter: &[u8]| {
+        let (mldsa_key, proof) = certified(inviter.certificates, (identity, keys), exporter)?;
         Ok(Admission::Vouched {
             svid: svid.chain().to_vec(),
             svid_proof: svid.vouch(exporter, &inviter.peer, &identity.peer())?,
             public_key: identity.peer().to_bytes(),
-            proof: prove(identity, exporter),
+            mldsa_key,
+            proof,
         })
     };
     be_admitted(host, inviter, None, &request).await.map_err(|error| match error {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use prunella::api::vocabulary::Reach;
+use prunella::security::{Algorithm, Credentials};
 use prunella::{
     Candidate, Connection, ConnectionState, Error, ErrorKind, MeshConfig, MeshNode, PeerId, Request, Response,
     StaticDiscovery,
@@ -320,4 +321,20 @@ async fn founding_and_joining_again_start_the_node_that_is_there() {
     assert_eq!(kind(in_time(MeshNode::join(&b_dir, "nonsense", config("b"))).await), ErrorKind::InvalidInput);
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(kind(in_time(MeshNode::start(&empty, config("x"))).await), ErrorKind::Identity);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_founds_a_mesh_of_ml_dsa_certificates_and_another_joins_it() {
+    let dir = tempfile::tempdir().unwrap();
+    allow(dir.path(), &["message", "relay", "ping"]);
+    let founding = MeshNode::found_certifying(&dir, "mesh.test", Algorithm::MlDsa65, config("a"));
+    let a = Node { node: in_time(founding).await.unwrap(), dir };
+    let b = member(&a, "b").await;
+    for dir in [&a.dir, &b.dir] {
+        let chain = Credentials::load(dir.path()).unwrap().chain_ders();
+        assert!(chain.iter().all(|der| Algorithm::of(der) == Ok(Algorithm::MlDsa65)));
+    }
+    let ping = Request::Ping { destination: a.node.peer_id().to_string(), timeout_ms: 20_000 };
+    assert!(matches!(in_time(b.node.request(ping)).await.unwrap(), Response::Ping { .. }));
+    stop([a, b]).await;
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prunella::security::{
-    self, CERTIFICATE_LIFE, Credentials, IssuingKey, Svid, join_client, join_exporter, prove, quinn_client,
+    self, Algorithm, CERTIFICATE_LIFE, Credentials, IssuingKey, Svid, join_client, join_exporter, prove, quinn_client,
     server_name, workload_of,
 };
 use prunella::{ErrorKind, Request};
@@ -53,11 +53,15 @@ struct Setting {
 
 impl Setting {
     async fn new(policy: &str) -> Self {
+        Self::certifying("ed25519", policy).await
+    }
+
+    async fn certifying(certificates: &'static str, policy: &str) -> Self {
         let (ours, partner) = (Domain::new("corp.example"), Domain::new("partner.example"));
         let agent = Agent::start(Given::bundles(&[&ours, &partner]));
         let config: Table = format!("[federation]\nworkload_api = \"{}\"\n", agent.endpoint()).parse().unwrap();
         let policy = format!("{OPEN_POLICY}\n{policy}");
-        let mesh = Mesh::found(Plan { config, policy, ..Plan::alone() }).await;
+        let mesh = Mesh::found(Plan { config, policy, certificates, ..Plan::alone() }).await;
         let setting = Self { mesh, agent, ours, partner, home: tempfile::tempdir().unwrap() };
         setting.heard(1).await;
         setting
@@ -164,6 +168,21 @@ async fn without_a_rule_nobody_joins_as_a_workload() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workload_joins_a_mesh_of_ml_dsa_certificates_with_both_of_its_keys() {
+    let setting = Setting::certifying("ml-dsa-65", ADMITS).await;
+    let svid = setting.ours.issue("ns/web");
+    let agent = Agent::start(Given::bundles(&[&setting.ours, &setting.partner]).with_svid(svid.clone()));
+    setting.join_by(&agent, "ours").await.fails(1, &["of another algorithm"]);
+    let authority = setting.issuer().dir.join("authority.pem").display().to_string();
+    let (inviter, api, dir) = (setting.issuer().bootstrap(), agent.endpoint(), setting.dir("ours"));
+    let join = ["join", &inviter, "--authority", &authority, "--workload-api", &api, "--certificates", "ml-dsa-65"];
+    run(&dir, &join).await.ok();
+    let chain = Credentials::load(&dir).unwrap().chain_ders();
+    assert!(chain.iter().all(|der| Algorithm::of(der) == Ok(Algorithm::MlDsa65)));
+    assert_eq!(workload_of(&chain).map(|workload| workload.to_string()), Some(svid.id));
+}
+
 /// A request that was made on one connection is sent again on another, by somebody who saw it and holds its own node key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_was_overheard_is_worth_nothing_on_another_connection() {
@@ -176,6 +195,7 @@ async fn a_request_that_was_overheard_is_worth_nothing_on_another_connection() {
         svid: svid.chain().to_vec(),
         svid_proof: svid.vouch(exporter, &issuer.peer(), &by.peer()).unwrap(),
         public_key: by.peer().to_bytes(),
+        mldsa_key: vec![],
         proof: prove(by, exporter),
     };
     let mut overheard: Option<Admission> = None;
@@ -196,7 +216,7 @@ async fn a_request_that_was_overheard_is_worth_nothing_on_another_connection() {
         let admission = match (round, overheard.clone()) {
             (1, Some(Admission::Vouched { svid, svid_proof, .. })) => {
                 let (public_key, proof) = (thief.peer().to_bytes(), prove(&thief, &exporter));
-                Admission::Vouched { svid, svid_proof, public_key, proof }
+                Admission::Vouched { svid, svid_proof, public_key, mldsa_key: vec![], proof }
             }
             (_, Some(again)) => again,
             (_, None) => request(&exporter, &victim),

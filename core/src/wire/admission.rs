@@ -44,6 +44,8 @@ pub enum Admission {
         /// As for `Join`.
         public_key: [u8; 32],
         /// As for `Join`.
+        mldsa_key: Vec<u8>,
+        /// As for `Join`.
         proof: Vec<u8>,
     },
 }

@@ -48,7 +48,20 @@ impl MeshNode {
     /// # Errors
     /// [`ErrorKind::Identity`] if `dir` belongs to another mesh; otherwise as [`MeshNode::start`].
     pub async fn found(dir: impl AsRef<Path>, trust_domain: &str, config: MeshConfig) -> Result<Self, Error> {
-        Self::found_on(Machine::shared(), dir, trust_domain, config).await
+        Self::found_certifying(dir, trust_domain, setup::Algorithm::default(), config).await
+    }
+
+    /// As [`MeshNode::found`], with certificates of this algorithm, for as long as the mesh lives.
+    ///
+    /// # Errors
+    /// As [`MeshNode::found`]; a mesh that was founded before keeps its own algorithm.
+    pub async fn found_certifying(
+        dir: impl AsRef<Path>,
+        trust_domain: &str,
+        certificates: setup::Algorithm,
+        config: MeshConfig,
+    ) -> Result<Self, Error> {
+        Self::found_as(Machine::shared(), dir.as_ref(), (trust_domain, certificates), config).await
     }
 
     /// As [`MeshNode::found`], on another host than the machine itself.
@@ -61,11 +74,19 @@ impl MeshNode {
         trust_domain: &str,
         config: MeshConfig,
     ) -> Result<Self, Error> {
-        let dir = dir.as_ref();
+        Self::found_as(host, dir.as_ref(), (trust_domain, setup::Algorithm::default()), config).await
+    }
+
+    async fn found_as(
+        host: Arc<dyn Host>,
+        dir: &Path,
+        (trust_domain, certificates): (&str, setup::Algorithm),
+        config: MeshConfig,
+    ) -> Result<Self, Error> {
         match Credentials::load(dir) {
             Err(SecurityError::NotAMember { .. }) => {
                 let (name, listen, advertise) = (None, None, Vec::new());
-                let (trust_domain, certificates) = (trust_domain.to_owned(), setup::Algorithm::default());
+                let trust_domain = trust_domain.to_owned();
                 let options = InitOptions { name, trust_domain, certificates, listen, advertise };
                 setup::init_on(&*host, dir, options)?;
             }
