@@ -320,7 +320,8 @@ impl Destination {
             self.switch_after(silent, other, SwitchCause::Unacknowledged, now, effects);
             self.payload.tell(relays);
         }
-        if let Some(relays) = self.payload.may_tell(now) {
+        let used = self.paths.iter().find(|path| Some(path.way.path) == self.in_use).map(Tracked::blamed);
+        if let Some(relays) = self.payload.may_tell(&used.unwrap_or_default(), now) {
             effects.push(Effect::TellUnacknowledged { destination: self.peer, relays });
         }
     }
@@ -346,7 +347,7 @@ impl Destination {
         path.on_doubt(Doubt::Unacknowledged, now);
         self.payload.tell(path.blamed());
         self.choose(config, now, effects);
-        if let Some(relays) = self.payload.may_tell(now) {
+        if let Some(relays) = self.payload.may_tell(&[], now) {
             effects.push(Effect::TellUnacknowledged { destination: self.peer, relays });
         }
     }

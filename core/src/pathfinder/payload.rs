@@ -8,7 +8,8 @@
 //!
 //! What is lost may as well be the acknowledgments, on the destination's own path back, and who only receives has nothing
 //! to wait for. So the destination is told over which relays the path led that was left, and leaves its own if that leads
-//! over one of them. If it does not, the destination stays: of the two ends, one moves towards the other.
+//! over one of them. If it does not, the destination stays: of the two ends, one moves towards the other. Who has come back
+//! to what it left, because the destination wanted it, names that no more: both are there, and it works.
 
 use std::time::Duration;
 
@@ -60,14 +61,19 @@ impl PayloadDoubt {
         self.told = Some((all, None));
     }
 
-    /// What the destination is to be told now, if it was not told just now; counts as if it were told.
-    pub(super) fn may_tell(&mut self, now: Instant) -> Option<Vec<PeerId>> {
+    /// What the destination is to be told now, if it was not told just now; counts as if it were told. The relays that are
+    /// `used` again are not named: the destination may have come there, and would leave what works.
+    pub(super) fn may_tell(&mut self, used: &[PeerId], now: Instant) -> Option<Vec<PeerId>> {
         let (relays, told) = self.told.as_mut()?;
         if told.is_some_and(|told| now.since(told) < TOLD_EVERY) {
             return None;
         }
+        let left: Vec<PeerId> = relays.iter().filter(|relay| !used.contains(relay)).copied().collect();
+        if left.is_empty() && !relays.is_empty() {
+            return None;
+        }
         *told = Some(now);
-        Some(relays.clone())
+        Some(left)
     }
 }
 
@@ -126,26 +132,26 @@ mod tests {
             assert!(doubt.may_leave((50 + ms) as u32 * MS, Instant::from_millis(ms)));
             doubt.tell(vec![id(n)]);
         }
-        assert_eq!(doubt.may_tell(Instant::from_millis(400)), Some(vec![id(2), id(1)]));
+        assert_eq!(doubt.may_tell(&[], Instant::from_millis(400)), Some(vec![id(2), id(1)]));
         assert!(doubt.may_leave(50 * MS, Instant::from_millis(2_000)));
         doubt.tell(vec![id(3)]);
         assert_eq!(
-            doubt.may_tell(Instant::from_millis(2_000)),
+            doubt.may_tell(&[], Instant::from_millis(2_000)),
             Some(vec![id(3)]),
             "the others carried acknowledgments"
         );
         for n in 4..100 {
             doubt.tell(vec![id(n)]);
         }
-        assert_eq!(doubt.may_tell(Instant::from_millis(2_000)).map(|all| all.len()), Some(PATH_LABELS_MAX));
+        assert_eq!(doubt.may_tell(&[], Instant::from_millis(2_000)).map(|all| all.len()), Some(PATH_LABELS_MAX));
     }
 
     #[test]
     fn a_destination_is_told_again_but_not_with_every_look() {
         let mut doubt = PayloadDoubt::default();
-        assert_eq!(doubt.may_tell(Instant::BOOT), None, "nothing was left");
+        assert_eq!(doubt.may_tell(&[], Instant::BOOT), None, "nothing was left");
         doubt.tell(Vec::new());
-        let told = (0..200).filter(|ms| doubt.may_tell(Instant::from_millis(*ms)).is_some());
+        let told = (0..200).filter(|ms| doubt.may_tell(&[], Instant::from_millis(*ms)).is_some());
         assert_eq!(told.collect::<Vec<_>>(), [0, 50, 100, 150]);
     }
 }

@@ -346,6 +346,26 @@ fn ends_that_have_changed_places_meet_at_once() {
 }
 
 #[test]
+fn who_has_come_back_to_what_it_left_does_not_send_the_other_end_away_from_there() {
+    let mut diamond = Diamond::talking();
+    let before = diamond.relay();
+    diamond.give(Input::PayloadOverdue { destination: id(4), silent: 50 * MS });
+    let after = diamond.relay();
+    assert_eq!(diamond.told(), [[before]]);
+    diamond.run(40);
+    // The other end has left what this one has moved to, and is where this one was: that worked.
+    diamond.give(Input::PeerUnanswered { destination: id(4), relays: vec![after.tag()] });
+    assert_eq!(diamond.relay(), before);
+    diamond.seen.clear();
+    for waited in 9..14 {
+        diamond.give(Input::PayloadOverdue { destination: id(4), silent: waited * 10 * MS });
+        diamond.run(10);
+    }
+    assert_eq!(diamond.relay(), before, "acknowledgments may be on their way");
+    assert_eq!(diamond.told(), Vec::<Vec<PeerId>>::new());
+}
+
+#[test]
 fn a_path_that_is_doubted_is_avoided_for_a_minute_however_good_it_looks() {
     doubted_for_a_minute(Input::PayloadOverdue { destination: id(4), silent: 50 * MS });
 }

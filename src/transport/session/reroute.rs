@@ -8,8 +8,9 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use quinn::Connection;
 use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
 use quinn_proto::RttEstimator;
 
@@ -66,7 +67,25 @@ impl Reroute {
 impl ControllerFactory for Reroute {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
         let cubic = Arc::new(CubicConfig::default()).build(now, current_mtu);
-        Box::new(Rerouted { confirmed: self.nanos(now), reroute: self, cubic })
+        Box::new(Rerouted { confirmed: self.nanos(now), packets: 0, reroute: self, cubic })
+    }
+}
+
+/// What a session's peer has acknowledged of what was sent to it. A frame of acknowledgments that says again what was said
+/// before adds nothing to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Acknowledged {
+    /// How many packets.
+    pub(super) packets: u64,
+    /// When the latest of them was sent; `None` before the first.
+    pub(super) sent: Option<Instant>,
+}
+
+impl Acknowledged {
+    /// As it is now: what the session's congestion controller was told.
+    pub(super) fn of(session: &Connection) -> Self {
+        let controller = session.congestion_state().into_any();
+        controller.downcast_ref::<Rerouted>().map(Rerouted::acknowledged).unwrap_or_default()
     }
 }
 
@@ -76,12 +95,24 @@ struct Rerouted {
     reroute: Arc<Reroute>,
     /// When the latest acknowledged packet was sent.
     confirmed: u64,
+    /// How many packets were acknowledged.
+    packets: u64,
     cubic: Box<dyn Controller>,
 }
 
 impl Rerouted {
     fn rerouted_at(&self) -> u64 {
         self.reroute.at.load(Ordering::Relaxed)
+    }
+
+    fn confirm(&mut self, sent: Instant) {
+        self.confirmed = self.confirmed.max(self.reroute.nanos(sent));
+        self.packets += 1;
+    }
+
+    fn acknowledged(&self) -> Acknowledged {
+        let sent = self.reroute.start + Duration::from_nanos(self.confirmed);
+        Acknowledged { packets: self.packets, sent: (self.packets > 0).then_some(sent) }
     }
 }
 
@@ -91,7 +122,7 @@ impl Controller for Rerouted {
     }
 
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
-        self.confirmed = self.confirmed.max(self.reroute.nanos(sent));
+        self.confirm(sent);
         self.cubic.on_ack(now, sent, bytes, app_limited, rtt);
     }
 
@@ -119,8 +150,8 @@ impl Controller for Rerouted {
     }
 
     fn clone_box(&self) -> Box<dyn Controller> {
-        let (reroute, confirmed) = (self.reroute.clone(), self.confirmed);
-        Box::new(Self { reroute, confirmed, cubic: self.cubic.clone_box() })
+        let (reroute, confirmed, packets) = (self.reroute.clone(), self.confirmed, self.packets);
+        Box::new(Self { reroute, confirmed, packets, cubic: self.cubic.clone_box() })
     }
 
     fn initial_window(&self) -> u64 {
@@ -139,8 +170,6 @@ fn now() -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use prunella_core::Tag;
 
     use super::*;
@@ -159,6 +188,19 @@ mod tests {
         assert_eq!(controller.window(), 2 * window, "and a second window is open");
         controller.on_congestion_event(after, after + Duration::from_millis(1), false, 1200);
         assert!(controller.window() < 2 * window);
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_counted_by_packets_and_the_latest_is_known() {
+        let start = Instant::now();
+        let built = Reroutes::new().of(PEER).build(start, 1200).into_any();
+        let mut controller = *built.downcast::<Rerouted>().unwrap();
+        assert_eq!(controller.acknowledged(), Acknowledged::default());
+        let at = |ms| start + Duration::from_millis(ms);
+        controller.confirm(at(7));
+        controller.confirm(at(3));
+        let copy = controller.clone_box().into_any().downcast::<Rerouted>().unwrap();
+        assert_eq!(copy.acknowledged(), Acknowledged { packets: 2, sent: Some(at(7)) });
     }
 
     #[test]
