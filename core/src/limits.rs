@@ -10,7 +10,7 @@ use std::time::Duration;
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Longest body of a record, in bytes.
 pub const RECORD_BODY_BYTES_MAX: usize = 8 * 1024;
-/// Longest encoded record, in bytes: body, key and fixed fields. Only statements and proofs of equivocation
+/// Longest encoded record, in bytes: body, key and fixed fields. Only statements and proofs
 /// may be longer.
 pub const RECORD_BYTES_MAX: usize = RECORD_BODY_BYTES_MAX + RECORD_KEY_BYTES_MAX + 128;
 /// Longest encoded record that carries a statement, in bytes: the other records are shorter.
@@ -23,6 +23,8 @@ pub const BATCH_DEPTH_MAX: usize = BATCH_RECORDS_MAX.ilog2() as usize;
 pub const RECORD_PROOF_BYTES_MAX: usize = 64 + BATCH_DEPTH_MAX * 32 + 24;
 /// Longest encoded proof of equivocation, in bytes: two records with what they travel with, and its own fixed fields.
 pub const EQUIVOCATION_BYTES_MAX: usize = 2 * (STATEMENT_RECORD_BYTES_MAX + RECORD_PROOF_BYTES_MAX) + 256;
+/// Longest encoded proof of a place around a node, in bytes: a record with what it travels with, and its own fixed fields.
+pub const PLACE_BYTES_MAX: usize = RECORD_BYTES_MAX + RECORD_PROOF_BYTES_MAX + RECORD_KEY_BYTES_MAX + 192;
 /// Signatures that may be bad in one push before the rest of it is not looked at any more.
 pub const BAD_SIGNATURES_PER_PUSH_MAX: usize = 4;
 /// A node's second signature of what it says, with its certificate and that of its issuer, in bytes.
@@ -257,6 +259,11 @@ pub const CONTROL_LINE_BYTES_MAX: usize = 256 * 1024;
 pub const REMOTE_CONVERSATIONS_MAX: usize = 64;
 /// Most of them that one peer may have, whatever it may be allowed.
 pub const REMOTE_CONVERSATIONS_PER_PEER_MAX: usize = 8;
+/// Most commands per second, and at once, that one peer may give, whatever it may be allowed; a few people with shells, and
+/// scripts that wait for their answers, give fewer.
+pub const REMOTE_COMMANDS_PER_SECOND: u32 = 50;
+/// Most peers whose commands are counted at once: each of them was let in by a rule.
+pub const REMOTE_COMMANDERS_MAX: usize = 1024;
 /// Longest request of a remote conversation, in bytes; an answer may be as long as a line on the control socket.
 pub const REMOTE_REQUEST_BYTES_MAX: usize = 40 * 1024;
 /// Longest name of a command, in bytes.
@@ -391,6 +398,7 @@ const _: () =
     assert!(PUSH_BYTES_MAX + STATEMENT_RECORD_BYTES_MAX + 128 < CONTROL_MESSAGE_BYTES_MAX, "a push fits a message");
 const _: () =
     assert!(EQUIVOCATION_BYTES_MAX + RECORD_PROOF_BYTES_MAX < PUSH_BYTES_MAX, "a proof of equivocation fits a push");
+const _: () = assert!(PLACE_BYTES_MAX < EQUIVOCATION_BYTES_MAX, "no record is longer than a proof of equivocation");
 const _: () = assert!(BATCH_RECORDS_MAX.is_power_of_two(), "the depth of a batch is a whole number");
 const _: () = assert!(REPLAYS_REMEMBERED_MAX >= 2 * PUSH_RECORDS_MAX, "what one push says is remembered");
 const _: () = assert!(REPUTATIONS_MAX >= 2 * NEIGHBORS_MAX, "every neighbor's faults are remembered");

@@ -10,8 +10,8 @@ use prunella_core::limits::{CONTROL_MESSAGE_BYTES_MAX, RECORDS_MAX, RECORDS_PER_
 use prunella_core::peer::{LinkReport, LinkState};
 use prunella_core::reconcile::{BucketSummary, Message, Part, Symbol};
 use prunella_core::record::{
-    Body, Equivocation, JudgmentsBody, Kind, LinkBody, LinksBody, NodeBody, ProvenRecord, Record, RecordId, Refuted,
-    SignedRecord, VerifiedCache,
+    Body, Equivocation, JudgmentsBody, Kind, LinkBody, LinksBody, NodeBody, Place, ProvenRecord, Record, RecordId,
+    Refuted, SignedRecord, VerifiedCache,
 };
 use prunella_core::shared::{Seen, Write};
 use prunella_core::wire::{Control, codec};
@@ -397,8 +397,13 @@ impl Talk {
                 let pair = self.made.get(a).zip(self.made.get(b));
                 let proof = pair.and_then(|(a, b)| Equivocation::of(a, b));
                 let accused = proof.as_ref().map_or(origin, Equivocation::accused).to_string();
-                let body = proof.map_or(Body::Withdrawn, |proof| Body::Equivocation(Box::new(proof)));
-                (Kind::Equivocation, accused, body)
+                // Where two records prove nothing, one of them may prove a place.
+                let place = self.made.get(a).filter(|_| proof.is_none()).and_then(|links| Place::of(links, &origin));
+                match (proof, place) {
+                    (None, Some(place)) => (Kind::Place, place.host().to_string(), Body::Place(Box::new(place))),
+                    (Some(proof), _) => (Kind::Equivocation, accused, Body::Equivocation(Box::new(proof))),
+                    (None, None) => (Kind::Equivocation, accused, Body::Withdrawn),
+                }
             }
             _ => (Kind::Node, String::new(), Body::Withdrawn),
         }

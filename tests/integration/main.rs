@@ -24,6 +24,7 @@ mod impaired;
 mod ledger;
 mod links;
 mod mesh;
+mod outvoted;
 mod policing;
 mod policy;
 #[path = "../../fuzz/bodies/policy.rs"]

@@ -1,8 +1,8 @@
 //! A neighbor that misbehaves is dealt with no more, by the node that saw it; the others go on.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prunella::datapath::{Port, Route};
 use prunella::host::Machine;
@@ -49,6 +49,8 @@ pub(super) struct Odd {
     events: tokio::sync::Mutex<mpsc::Receiver<LinkEvent>>,
     /// Reads the socket, too.
     sessions: Sessions,
+    /// When it last forged.
+    forged: Mutex<SystemTime>,
 }
 
 struct Closed;
@@ -88,7 +90,7 @@ impl Odd {
             events: sender,
         })
         .unwrap();
-        Self { links, port, events: tokio::sync::Mutex::new(events), sessions }
+        Self { links, port, events: tokio::sync::Mutex::new(events), sessions, forged: Mutex::new(UNIX_EPOCH) }
     }
 
     /// Makes a link to `peer`, and opens a stream to its service over it.
@@ -132,6 +134,7 @@ impl Odd {
         loop {
             match events.recv().await.unwrap() {
                 LinkEvent::Established { .. } => {
+                    *self.forged.lock().unwrap() = SystemTime::now();
                     for number in 0..4 {
                         self.links.send(peer, &Control::Push(vec![forged(number)])).unwrap();
                     }
@@ -142,10 +145,12 @@ impl Odd {
         }
     }
 
-    async fn forge_until_it_is_quarantined(&self, peer: PeerId, address: SocketAddr) {
+    /// Forges as soon as there is a link; when that was.
+    pub(super) async fn forge_until_it_is_quarantined(&self, peer: PeerId, address: SocketAddr) -> SystemTime {
         let ended = tokio::time::timeout(PATIENCE, self.dial(peer, address)).await;
         let reason = ended.expect("the link is closed");
         assert!(reason.contains("by decision"), "{reason}");
+        *self.forged.lock().unwrap()
     }
 
     async fn is_refused(&self, peer: PeerId, address: SocketAddr) -> bool {
@@ -159,7 +164,7 @@ fn forged(number: u8) -> SignedRecord {
     let somebody = prunella_core::identity::Identity::from_secret(&[number + 100; 32]);
     let id = RecordId { origin: somebody.peer(), kind: Kind::Node, key: String::new() };
     let body = NodeBody { name: "nobody".to_owned(), addresses: vec![], region: String::new() };
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
     let record = Record { id, version: now << 16, issued_ms: now, expires_ms: now + 60_000, body: Body::Node(body) };
     let mut signed = record.sign(&somebody).signed.clone();
     signed.signature[7] ^= 1;

@@ -37,12 +37,13 @@ impl Gossip {
 
     /// Holds a record if it is newer than what is held, and tells whom it concerns.
     pub(super) fn take_in(&mut self, proven: Verified<ProvenRecord>, now: Instant, effects: &mut Vec<Effect>) -> bool {
-        let Self { held, repair, .. } = self;
-        let mut rare = None;
+        let (me, mut rare) = (self.signer.peer(), None);
+        let Self { held, repair, trust, own_links, .. } = self;
         let id = proven.record.id.clone();
         let applied = held.apply(proven, |proven, replaced| {
             let record = &proven.record;
             repair.changed(replaced, proven.item, now);
+            trust.note_named(proven, &me, own_links);
             effects.push(Effect::Persist(proven.clone()));
             let is_rare = matches!(record.body, Body::Shared(_) | Body::Equivocation(_));
             rare = is_rare.then(|| record.clone());
@@ -154,6 +155,6 @@ pub(super) fn changed(id: &RecordId, subject: Subject<'_>) -> Option<Effect> {
             _ => return None,
         },
         // A shared value is told with all others under its key.
-        Kind::Equivocation | Kind::Shared | Kind::Links | Kind::Judgments => return None,
+        Kind::Equivocation | Kind::Shared | Kind::Links | Kind::Judgments | Kind::Place => return None,
     })
 }

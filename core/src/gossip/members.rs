@@ -25,6 +25,10 @@ pub(super) struct Members {
     judged: Option<Instant>,
     /// When it is counted who can be reached; set while that may have changed.
     count_at: Option<Instant>,
+    /// When votes are counted, because somebody has proven to have one, or because a node that starts waits no longer.
+    vote_at: Option<Instant>,
+    /// Whether votes are counted at all: until all is known that a neighbor knows, those of a few could be taken for all.
+    is_informed: bool,
 }
 
 /// One member, as this node sees it.
@@ -80,6 +84,8 @@ impl Members {
             partition: PartitionDetector::new(),
             judged: None,
             count_at: None,
+            vote_at: Some(now + INFORMED_WITHIN),
+            is_informed: false,
         }
     }
 
@@ -87,7 +93,7 @@ impl Members {
         // Under load every record would have a waking of its own: news that follow upon each other are judged together.
         let rested = self.judged.map_or(Instant::BOOT, |at| at + JUDGE_EVERY);
         let judge = self.membership.deadline().map(|at| at.max(rested));
-        let due = [judge, self.accusations.deadline(), self.partition.deadline(), self.count_at];
+        let due = [judge, self.accusations.deadline(), self.partition.deadline(), self.count_at, self.vote_at];
         due.into_iter().flatten().min()
     }
 
@@ -117,6 +123,15 @@ impl Members {
             Subject::Else(record) if id.kind == Kind::Node => {
                 let body = record.and_then(|r| if let Body::Node(body) = &r.body { Some(body) } else { None });
                 self.on_node(id.origin, body, now);
+            }
+            Subject::Else(record) if id.kind == Kind::Place => {
+                // The key is a peer id: the proof was checked against it.
+                let Ok(host) = id.key.parse() else { return };
+                let holds = record.is_some_and(|record| matches!(record.body, Body::Place(_)));
+                self.ballot.placed(id.origin, host, holds);
+                if self.is_informed {
+                    self.vote_at = Some(now);
+                }
             }
             Subject::Neighbors(None) | Subject::Else(_) => {}
         }
@@ -158,6 +173,13 @@ impl Members {
 
     pub(super) fn on_parted(&mut self, peer: &PeerId) {
         self.accusations.dropped(peer);
+    }
+
+    /// This node holds what a neighbor holds: from now on votes are counted.
+    pub(super) fn inform(&mut self, now: Instant) {
+        if !self.is_informed {
+            self.vote_at = Some(now);
+        }
     }
 
     fn count(&mut self, now: Instant) -> Option<PartitionEvent> {
@@ -225,7 +247,11 @@ impl Gossip {
             members.count_at.get_or_insert(now + COUNT_DELAY);
             effects.push(Effect::MemberChanged(change));
         }
-        let verdicts: Vec<(PeerId, Option<Votes>)> = members.ballot.count(&members.membership);
+        if members.vote_at.is_some_and(|at| at <= now) {
+            (members.vote_at, members.is_informed) = (None, true);
+        }
+        let counts = members.is_informed.then(|| members.ballot.count(&members.membership));
+        let verdicts: Vec<(PeerId, Option<Votes>)> = counts.unwrap_or_default();
         let counted = if members.count_at.is_some_and(|at| at <= now) { members.count(now) } else { None };
         let held = members.partition.wake(now);
         for event in counted.into_iter().chain(held) {
@@ -248,6 +274,8 @@ impl Gossip {
     }
 }
 
+/// How long a node that starts counts no votes at most, while its neighbors have records that it has not.
+const INFORMED_WITHIN: Duration = Duration::from_secs(10);
 /// Least time between two judgments; a verdict takes seconds, so a few milliseconds are nothing to it.
 const JUDGE_EVERY: Duration = Duration::from_millis(5);
 /// How long changes are gathered before it is counted again who can be reached.

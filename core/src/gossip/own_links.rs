@@ -89,6 +89,11 @@ impl OwnLinks {
         }
     }
 
+    /// Whether the link to this neighbor is up.
+    pub(super) fn has(&self, peer: &PeerId) -> bool {
+        self.now.contains_key(peer)
+    }
+
     /// This node takes on less, or everything again: who has another way should not send over its links.
     pub(super) fn shed(&mut self, sheds: bool, now: Instant) {
         self.sheds = sheds;
@@ -143,10 +148,14 @@ impl OwnLinks {
         free <= now
     }
 
-    /// When something that is not as it was told may be told; `None` if there is nothing. News of a neighbor that is slowed
+    /// When something that is not as it was told may be told; `None` if there is nothing. Whom this node believes no more is
+    /// told at once: others may be dealing with it, and that it takes several faults each time bounds how often. News of a neighbor that is slowed
     /// waits for those of all others. A neighbor that is not never waits for one that is: its link may be the only way
     /// left, and what it costs is bounded by its own pace.
     fn free_at(&self) -> Option<Instant> {
+        if self.distrusted.iter().any(|peer| !self.judgments_told.distrusted.contains(peer)) {
+            return Some(Instant::BOOT);
+        }
         let least = self.pace.spoke() + Pace::MIN;
         let free = |peer: PeerId| match self.pace_of.get(&peer) {
             Some(pace) if pace.is_slowed() => pace.free().max(self.pace.free()),
@@ -396,6 +405,22 @@ mod tests {
         own.update(&report(3, LinkState::Down, at(0)), at(40_000));
         own.tell(at(40_000));
         assert_eq!(own.hasty_until, Instant::BOOT, "the mesh does not fall apart");
+    }
+
+    #[test]
+    fn whom_it_believes_no_more_a_node_tells_at_once_whatever_it_told_just_before() {
+        let mut own = own();
+        for (ms, state) in [(20_000, LinkState::Down), (20_100, LinkState::Up), (20_700, LinkState::Down)] {
+            own.update(&report(2, state, at(1_000_000)), at(ms));
+            own.tell(at(ms));
+        }
+        own.update(&report(3, LinkState::Down, at(1_000_000)), at(20_701));
+        assert!(!own.is_time(at(20_701)), "a link that is gone waits for a moment");
+        own.distrust([peer(2)].into_iter());
+        assert!(own.is_time(at(20_701)));
+        assert_eq!(own.tell(at(20_701)).judgments.map(|body| body.distrusted), Some(vec![peer(2)]));
+        own.distrust([].into_iter());
+        assert!(!own.is_time(at(20_702)), "that it is believed again is as urgent as anything else");
     }
 
     #[test]

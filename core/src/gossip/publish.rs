@@ -111,10 +111,10 @@ impl Gossip {
         let record = Record {
             version: self.held.next_version(unix_ms, self.life),
             issued_ms: unix_ms,
-            expires_ms: if let Body::Equivocation(proof) = &body {
-                expires_ms.min(proof.ends_ms())
-            } else {
-                expires_ms
+            expires_ms: match &body {
+                Body::Equivocation(proof) => expires_ms.min(proof.ends_ms()),
+                Body::Place(place) => expires_ms.min(place.ends_ms()),
+                _ => expires_ms,
             },
             id,
             body,
@@ -138,6 +138,7 @@ impl Gossip {
             Kind::Service => self.services.get(&id.key).map(|e| if *e { Body::Service } else { Body::Withdrawn }),
             Kind::Statement => self.statements.said(&id.key),
             Kind::LedgerHead => self.ledger_head.clone().map(Body::LedgerHead),
+            Kind::Place => self.trust.place(&id.key),
             Kind::Endorsement => self.endorsements.said(&id.key),
             Kind::Equivocation => None,
         }
@@ -154,9 +155,9 @@ fn says_nothing(body: &Body) -> bool {
     matches!(body, Body::Withdrawn) || matches!(body, Body::Judgments(judgments) if judgments.is_empty())
 }
 
-/// Whether its origin says it again by itself. A proof ends when it ends; for shared values there are other rules.
+/// Whether its origin says it again by itself. A proof ends with what it rests on; for shared values there are other rules.
 fn is_renewed(record: &Record) -> bool {
-    !matches!(record.id.kind, Kind::Equivocation | Kind::Shared)
+    !matches!(record.id.kind, Kind::Equivocation | Kind::Place | Kind::Shared)
 }
 
 /// Whether a time is so far ahead that others, whose clocks differ, may take it for the future.
@@ -169,7 +170,7 @@ fn life(kind: Kind, body: &Body) -> Duration {
     match (kind, body) {
         (Kind::Node | Kind::Service | Kind::Statement, _) => Duration::from_secs(24 * 3600),
         // What ends earlier than that is told; only a node that is gone for good leaves its last word behind.
-        (Kind::Links | Kind::Judgments, _) => Duration::from_secs(6 * 3600),
+        (Kind::Links | Kind::Judgments | Kind::Place, _) => Duration::from_secs(6 * 3600),
         // Who is away for days is still held to what its ledger was.
         (Kind::LedgerHead | Kind::Endorsement, _) => RECORD_LIFE_MAX,
         // Never renewed: it ends with the proof.

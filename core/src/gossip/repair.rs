@@ -89,6 +89,11 @@ impl Repair {
         Some(self.greet_at.map_or(self.next_round, |at| at.min(self.next_round)))
     }
 
+    /// Whether a neighbor has told that it holds what this node holds.
+    fn holds_what(&self, peer: &PeerId) -> bool {
+        self.reconciler.told_by(peer) == Some(self.root())
+    }
+
     /// The neighbors, and whether each holds what this node holds, as far as it has told.
     pub(super) fn neighbors(&self) -> Vec<(PeerId, bool)> {
         let root = self.root();
@@ -138,6 +143,9 @@ impl Gossip {
         // An answer that came too late, or more than is allowed, can be an honest neighbor's; nonsense cannot.
         if self.repair.reconciler.on_message(from, message, now, &mut outcomes) == Err(Rejected::Malformed) {
             self.on_rejected(from, Rejected::Inconsistent, now, effects);
+        }
+        if self.repair.holds_what(&from) {
+            self.members.inform(now);
         }
         for outcome in outcomes {
             match outcome {

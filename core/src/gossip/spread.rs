@@ -43,7 +43,24 @@ impl Gossip {
     /// Sends a record of this node's own on its way.
     pub(super) fn spread(&mut self, item: ItemId, now: Instant, effects: &mut Vec<Effect>) {
         self.tree.originate(item, now, &mut self.outbox.effects);
+        self.hurry(None, item);
         self.send_out(effects);
+    }
+
+    /// Has a record that says whom somebody believes no more pushed to the other neighbors as well: the way along the tree
+    /// may lead over just that one. There are few, and it is waited for.
+    fn hurry(&mut self, from: Option<PeerId>, item: ItemId) {
+        if !self.held.signed(&item).is_some_and(|proven| is_vote(proven)) {
+            return;
+        }
+        let pushed = |effect: &broadcast::Effect<PeerId, ItemId>| match effect {
+            broadcast::Effect::Push { to, messages } if messages.contains(&item) => Some(*to),
+            _ => None,
+        };
+        let pushed: Vec<PeerId> = self.outbox.effects.iter().filter_map(pushed).chain(from).collect();
+        let others = self.tree.neighbors().map(|(to, _)| to).filter(|to| !pushed.contains(to));
+        let push = |to| broadcast::Effect::Push { to, messages: vec![item] };
+        self.outbox.effects.extend(others.map(push));
     }
 
     pub(super) fn on_pushed(
@@ -57,6 +74,9 @@ impl Gossip {
             let item = record.item;
             let fresh = self.learn(record, now, effects);
             self.tree.received(from, item, fresh, now, &mut self.outbox.effects);
+            if fresh {
+                self.hurry(Some(from), item);
+            }
         }
     }
 
@@ -122,6 +142,10 @@ impl Gossip {
         }
         messages
     }
+}
+
+fn is_vote(proven: &ProvenRecord) -> bool {
+    matches!(&proven.record.body, Body::Judgments(body) if !body.distrusted.is_empty())
 }
 
 fn accuses(proven: &ProvenRecord) -> bool {

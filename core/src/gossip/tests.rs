@@ -82,6 +82,18 @@ impl Mesh {
         }
     }
 
+    /// A node forgets everything and starts again.
+    fn restart(&mut self, node: u8) {
+        let others: Vec<PeerId> = self.nodes.keys().copied().filter(|peer| *peer != id(node)).collect();
+        for other in others {
+            self.give(other, Input::LinkReported(report(node, LinkState::Down)));
+        }
+        self.nodes.insert(id(node), Gossip::new(Identity::from_secret(&[node; 32]), u64::from(node) + 100, self.now));
+        let unix_ms = UNIX_MS + self.now.as_millis();
+        self.give(id(node), Input::Clock { unix_ms });
+        self.give(id(node), Input::Announce(body(&format!("n{node}"))));
+    }
+
     fn agree(&self) -> bool {
         let roots: Vec<_> = self.nodes.values().map(Gossip::root).collect();
         roots.windows(2).all(|w| w[0] == w[1])
@@ -659,8 +671,56 @@ fn whom_most_of_its_neighbors_believe_no_more_is_isolated_by_all_until_they_beli
     assert_eq!(view.score, 1.0, "node 7 has seen nothing of it itself");
     mesh.run(300);
     assert_eq!([2, 5, 7].map(|node| told_of_one(&mut mesh, node)), [Some(None), votes, votes], "links or not");
+    // The fourth has left it, too. Who starts now never saw a neighbor of it, and has the proofs of three.
+    mesh.give(id(5), Input::PeerForgotten { peer: id(1) });
+    mesh.run(1);
+    mesh.restart(8);
+    [2, 7].map(|node| mesh.link(8, node, LinkState::Up));
+    mesh.run(3);
+    assert_eq!(told_of_one(&mut mesh, 8), Some(Some(Votes { against: 3, of: 3 })));
     mesh.run(900);
-    assert_eq!([2, 5, 7].map(|node| told_of_one(&mut mesh, node)), [None; 3]);
+    assert_eq!([2, 5, 7, 8].map(|node| told_of_one(&mut mesh, node)), [None; 4]);
+    let places = |gossip: &Gossip| gossip.records().filter(|record| matches!(record.body, Body::Place(_))).count();
+    assert!(mesh.nodes.values().all(|gossip| places(gossip) == 0), "they are taken back with the votes");
+}
+
+#[test]
+fn a_vote_goes_over_every_link_though_the_tree_has_others_and_is_passed_on_so_once() {
+    let mut mesh = Mesh::new(5);
+    (2..=5).for_each(|neighbor| mesh.link(1, neighbor, LinkState::Up));
+    mesh.run(5);
+    let pushed_to = |effects: Vec<Effect>| -> Vec<PeerId> {
+        let to = |effect| match effect {
+            Effect::Send { to, control: Control::Push(_) } => Some(to),
+            _ => None,
+        };
+        effects.into_iter().filter_map(to).collect()
+    };
+    let (mut effects, now) = (Vec::new(), mesh.now);
+    let one = mesh.nodes.get_mut(&id(1)).unwrap();
+    for lazy in 3..=5 {
+        one.handle(Input::Heard { from: id(lazy), message: Heard::Pruned }, now, &mut effects);
+    }
+    effects.clear();
+    one.handle(Input::SetService { name: "web".to_owned(), exposed: true }, now, &mut effects);
+    assert_eq!(pushed_to(std::mem::take(&mut effects)), [id(2)], "the others are told of it");
+    for _ in 0..4 {
+        one.handle(Input::Rejected { from: id(2), reason: Rejected::Unsigned }, now, &mut effects);
+    }
+    let mut to = pushed_to(std::mem::take(&mut effects));
+    to.dedup();
+    assert!((3..=5).all(|lazy| to.contains(&id(lazy))), "{to:?}");
+    // Whoever hears it passes it on so, and not a second time.
+    let proven = one.proven().find(|proven| matches!(&proven.record.body, Body::Judgments(_))).unwrap().clone();
+    mesh.link(3, 4, LinkState::Up);
+    let three = mesh.nodes.get_mut(&id(3)).unwrap();
+    three.handle(Input::Heard { from: id(4), message: Heard::Pruned }, now, &mut effects);
+    effects.clear();
+    for passes in [1, 0] {
+        let message = Heard::Push(vec![proven.clone()]);
+        three.handle(Input::Heard { from: id(1), message }, now, &mut effects);
+        assert_eq!(pushed_to(std::mem::take(&mut effects)).len(), passes);
+    }
 }
 
 /// What a shell answers that has signed this; here the bytes are the digest alone.

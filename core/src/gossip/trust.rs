@@ -6,13 +6,15 @@
 //! proofs hold the same records.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use super::own_links::OwnLinks;
 use super::{Effect, Gossip};
-use crate::limits::REPUTATIONS_MAX;
+use crate::limits::{LINKS_PER_NODE_MAX, REPUTATIONS_MAX};
 use crate::membership::Votes;
-use crate::record::{Body, Equivocation, Kind, RecordId};
+use crate::record::{Body, Equivocation, Kind, Place, ProvenRecord, RecordId};
 use crate::reputation::{Fault, Reputation, Score, TrustReport};
-use crate::{Instant, PeerId, Rejected, ledger};
+use crate::{Instant, PeerId, Rejected, Verified, ledger};
 
 /// What is held against others.
 #[derive(Debug, Default)]
@@ -22,6 +24,10 @@ pub(super) struct Trust {
     convicted: BTreeMap<PeerId, BTreeSet<RecordId>>,
     /// Whom this node believes no more for what they sent to it as its neighbors: it tells the mesh.
     own: BTreeSet<PeerId>,
+    /// Of each neighbor the newest links record in which it names this node: whom it isolates names it no more.
+    named: BTreeMap<PeerId, Verified<ProvenRecord>>,
+    /// What proves that this node was a neighbor of those whom it believes no more.
+    places: BTreeMap<PeerId, Place>,
     /// Whom the mesh believes no more.
     outvoted: BTreeMap<PeerId, Votes>,
     /// Whom the other roles were told to be believed no more.
@@ -42,6 +48,26 @@ impl Trust {
     /// Time has passed.
     pub(super) fn advance(&mut self, now: Instant) {
         self.heard = now;
+    }
+
+    /// A record is held from now on: perhaps one in which a neighbor names this node, `me`.
+    pub(super) fn note_named(&mut self, proven: &Verified<ProvenRecord>, me: &PeerId, own_links: &OwnLinks) {
+        let origin = proven.record.id.origin;
+        if proven.record.id.kind != Kind::Links || !own_links.has(&origin) || !Place::is_proven(proven, me) {
+            return;
+        }
+        if self.named.len() >= 2 * LINKS_PER_NODE_MAX {
+            self.named.retain(|peer, _| own_links.has(peer));
+        }
+        if self.named.len() < 2 * LINKS_PER_NODE_MAX || self.named.contains_key(&origin) {
+            self.named.insert(origin, proven.clone());
+        }
+    }
+
+    /// What this node has to say of its place around the node with this peer id as text.
+    pub(super) fn place(&self, host: &str) -> Option<Body> {
+        let host = host.parse().ok()?;
+        self.places.get(&host).map(|place| Body::Place(Box::new(place.clone())))
     }
 
     /// Whether a message of this neighbor's is to be heard; counted if not.
@@ -98,9 +124,32 @@ impl Gossip {
         if is_other {
             self.own_links.distrust(own.iter().copied());
             self.publish_links_soon(now, effects);
+            self.tell_place(peer, now, effects);
         }
         if is_news {
             effects.push(Effect::TrustChanged(self.trust_report(peer, now)));
+        }
+    }
+
+    /// Proves to those who have not seen it that this node was a neighbor of whom it believes no more; takes the proof back
+    /// when it believes that one again.
+    fn tell_place(&mut self, host: PeerId, now: Instant, effects: &mut Vec<Effect>) {
+        let id = self.own_id(Kind::Place, &host.to_string());
+        if !self.trust.own.contains(&host) {
+            if self.trust.places.remove(&host).is_some() {
+                self.say(id, Body::Withdrawn, now, effects);
+            }
+            return;
+        }
+        let links = RecordId { origin: host, kind: Kind::Links, key: String::new() };
+        let records = self.held.get(&links).into_iter().chain(self.trust.named.get(&host));
+        let place = records.filter_map(|links| Place::of(links, &id.origin)).max_by_key(Place::ends_ms);
+        let least = self.clock.unix_ms(now) + PLACE_LASTS_MIN.as_millis() as u64;
+        if let Some(place) =
+            place.filter(|place| place.ends_ms() > least && self.trust.places.len() < LINKS_PER_NODE_MAX)
+        {
+            self.trust.places.insert(host, place.clone());
+            self.say(id, Body::Place(Box::new(place)), now, effects);
         }
     }
 
@@ -173,7 +222,7 @@ impl Gossip {
             return;
         }
         let left_ms = proof.ends_ms().saturating_sub(self.clock.unix_ms(now));
-        self.trust.reputation.convict(accused, now + std::time::Duration::from_millis(left_ms), now);
+        self.trust.reputation.convict(accused, now + Duration::from_millis(left_ms), now);
         self.trust.convicted.entry(accused).or_default().insert(id);
         self.tell_score(accused, now, effects);
         self.tell_trust(accused, now, effects);
@@ -193,5 +242,7 @@ impl Gossip {
 
 /// Believed in full, in thousandths.
 const FULL: u16 = 1000;
+/// How long a proof must last to be worth telling.
+const PLACE_LASTS_MIN: Duration = Duration::from_secs(60);
 /// By how much a score changes, in thousandths, before it is told again: a fault that is forgotten changes it all the time.
 const TOLD_STEP: u16 = 10;

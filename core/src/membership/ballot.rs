@@ -6,8 +6,10 @@
 //! does not answer, with the same watermarks ([`Thresholds`]), but two at least: one word isolates nobody in the mesh.
 //!
 //! A vote counts once voter and accused were seen as a pair of neighbors, which takes the word of both, and from then on
-//! for as long as the voter says so: who isolates a neighbor has no link to it any more. Invariant: who holds fewer than
-//! two thirds of the places around a node cannot have it isolated.
+//! for as long as the voter says so: who isolates a neighbor has no link to it any more. Who starts later has not seen it:
+//! there the vote counts with the proof of a [`Place`](crate::record::Place), which is the word of both as well: the
+//! accused signed that it has this neighbor, and the voter says so by voting. It ends when what the accused signed would
+//! have. Invariant: who holds fewer than two thirds of the places around a node cannot have it isolated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +33,8 @@ pub struct Votes {
 pub struct Ballot {
     /// By whom they are about, then by voter: whether it counts, because the two were seen as neighbors.
     votes: BTreeMap<PeerId, BTreeMap<PeerId, bool>>,
+    /// Who has proven to have been a neighbor, by whose.
+    places: BTreeMap<PeerId, BTreeSet<PeerId>>,
     /// Whom each voter names.
     named: BTreeMap<PeerId, Vec<PeerId>>,
     outvoted: BTreeSet<PeerId>,
@@ -48,6 +52,18 @@ impl Ballot {
         }
         if !distrusted.is_empty() {
             self.named.insert(voter, distrusted.to_vec());
+        }
+    }
+
+    /// It is proven that `voter` was a neighbor of `host`, or not any more. What a vote has counted for it does not lose.
+    pub fn placed(&mut self, voter: PeerId, host: PeerId, is_proven: bool) {
+        if is_proven {
+            self.places.entry(host).or_default().insert(voter);
+        } else if let Some(voters) = self.places.get_mut(&host) {
+            voters.remove(&voter);
+            if voters.is_empty() {
+                self.places.remove(&host);
+            }
         }
     }
 
@@ -85,7 +101,7 @@ impl Ballot {
         let mut observers: BTreeSet<PeerId> = membership.observers(peer).collect();
         let mut against = Vec::new();
         for (voter, counts) in self.votes.get_mut(peer).into_iter().flatten() {
-            *counts |= observers.contains(voter);
+            *counts |= observers.contains(voter) || self.places.get(peer).is_some_and(|placed| placed.contains(voter));
             if *counts {
                 against.push(*voter);
             }
@@ -157,6 +173,31 @@ mod tests {
         let (mut ballot, membership) = (Ballot::default(), star(3));
         assert_eq!(verdict(&mut ballot, &membership, 100..200), None);
         assert_eq!(ballot.against(&peer(0)), []);
+    }
+
+    #[test]
+    fn who_starts_later_counts_the_votes_of_those_who_prove_their_places() {
+        // Its links are gone: three of four have isolated it, and the fourth has followed them.
+        let (mut ballot, membership) = (Ballot::default(), star(0));
+        assert_eq!(verdict(&mut ballot, &membership, 1..=3), None, "anybody could say that");
+        (1..=2).for_each(|voter| ballot.placed(peer(voter), peer(0), true));
+        ballot.placed(peer(3), peer(9), true);
+        assert_eq!(ballot.count(&Membership::new(1)), [], "there, nobody is a member");
+        let mut membership = star(0);
+        (1..=4).for_each(|n| membership.learned(peer(n), "", Instant::BOOT).unwrap());
+        assert_eq!(verdict(&mut ballot, &membership, 1..=3), Some(Votes { against: 2, of: 2 }));
+        assert_eq!(ballot.against(&peer(0)), [peer(1), peer(2)]);
+    }
+
+    #[test]
+    fn a_third_of_the_places_isolates_nobody_however_well_it_is_proven() {
+        let (mut ballot, membership) = (Ballot::default(), star(8));
+        (1..=5).for_each(|voter| ballot.placed(peer(voter), peer(0), true));
+        (100..150).for_each(|voter| ballot.placed(peer(voter), peer(1), true));
+        assert_eq!(verdict(&mut ballot, &membership, (1..=5).chain(100..150)), None);
+        ballot.placed(peer(6), peer(0), true);
+        ballot.placed(peer(6), peer(0), false);
+        assert_eq!(verdict(&mut ballot, &membership, 1..=6), Some(Votes { against: 6, of: 8 }), "it is a pair as well");
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //!
 //! Relays cannot forge a record: what is signed is the bytes as received, never a re-encoding. The newest version by
 //! the origin wins. [`SignedRecord`] is a record as it travels, [`verify_all`] turns many of them into records that a
-//! role may hear, and [`Equivocation`] is the proof that an origin said two things at once.
+//! role may hear, [`Equivocation`] is the proof that an origin said two things at once, and [`Place`] that two were neighbors.
 
 mod batch;
 mod encoding;
 mod endorsement;
 mod equivocation;
+mod place;
 mod signature;
 mod signed;
 mod verify;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use batch::Path;
 pub use endorsement::{Digest, Matter};
 pub use equivocation::Equivocation;
+pub use place::Place;
 pub use signature::{Known, SignatureKey, VerifiedCache};
 pub use signed::{Proven, ProvenRecord, SignedRecord};
 pub use verify::verify_all;
@@ -52,14 +54,17 @@ pub enum Kind {
     Statement,
     /// The newest head of the origin's ledger. Key empty.
     LedgerHead,
+    /// Proof that the origin, which believes a neighbor no more, was its neighbor. Key: the peer id of that one.
+    Place,
     /// The origin's second signature of what else it says. Key: the [`Matter`]'s.
     Endorsement,
 }
 
 impl Kind {
-    /// Whether such a record is worth keeping through the end of a process: links are told anew by then.
+    /// Whether such a record is worth keeping through the end of a process: links, and what is made of neighbors, are told
+    /// anew by then.
     pub const fn outlives_processes(self) -> bool {
-        !matches!(self, Kind::Links | Kind::Judgments)
+        !matches!(self, Kind::Links | Kind::Judgments | Kind::Place)
     }
 }
 
@@ -116,6 +121,8 @@ pub enum Body {
     /// For [`Kind::LedgerHead`]: signed once more, in the form that foreign tools check. It cannot be withdrawn: a ledger
     /// only grows.
     LedgerHead(SignedHead),
+    /// For [`Kind::Place`].
+    Place(Box<Place>),
     /// For [`Kind::Endorsement`]: the signature with its certificates, which are for others to read. It cannot be withdrawn: it
     /// counts for nothing when what it endorses is not said any more.
     Endorsement(Vec<u8>),
@@ -210,6 +217,9 @@ impl Record {
             }
             // What it proves is checked with its signatures, by [`Equivocation::check`].
             (Kind::Equivocation, Body::Equivocation(_)) => Ok(()),
+            // So is this, by [`Place::check`].
+            (Kind::Place, Body::Place(_)) => Ok(()),
+            (Kind::Place, Body::Withdrawn) if self.id.key.parse::<PeerId>().is_ok() => Ok(()),
             (Kind::Shared, Body::Shared(write)) if shared::is_key(&self.id.key) => {
                 write.check(&self.id.origin, self.issued_ms)
             }

@@ -5,7 +5,8 @@ use super::signature::{Known, Statement, VerifiedCache};
 use super::{Body, Kind, Path, ProvenRecord, Record, SignedRecord};
 use crate::ledger::SignedHead;
 use crate::limits::{
-    BAD_SIGNATURES_PER_PUSH_MAX, CLOCK_SKEW_MAX, EQUIVOCATION_BYTES_MAX, RECORD_BYTES_MAX, STATEMENT_RECORD_BYTES_MAX,
+    BAD_SIGNATURES_PER_PUSH_MAX, CLOCK_SKEW_MAX, EQUIVOCATION_BYTES_MAX, PLACE_BYTES_MAX, RECORD_BYTES_MAX,
+    STATEMENT_RECORD_BYTES_MAX,
 };
 use crate::wire::codec;
 use crate::{ItemId, PeerId, Rejected, Verified};
@@ -87,6 +88,7 @@ fn prove(
     check_origin(&opened.signed, hash, &record.id.origin, last, known)?;
     match &record.body {
         Body::Equivocation(proof) => proof.check(record, known)?,
+        Body::Place(place) => place.check(record, known)?,
         Body::LedgerHead(SignedHead { head, signature }) => {
             let bytes = head.signed_bytes();
             Statement::Head(&bytes, batch::leaf(&bytes)).verify(&head.ledger, signature, known)?;
@@ -109,10 +111,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, Rejected> {
 }
 
 impl Record {
-    /// Only a statement and a proof may be longer than other records are.
+    /// Only statements and proofs may be longer than other records are.
     pub(super) fn check_length(&self, bytes: usize) -> Result<(), Rejected> {
         let most = match self.id.kind {
             Kind::Equivocation => EQUIVOCATION_BYTES_MAX,
+            Kind::Place => PLACE_BYTES_MAX,
             Kind::Statement | Kind::Endorsement => STATEMENT_RECORD_BYTES_MAX,
             _ => RECORD_BYTES_MAX,
         };

@@ -1,13 +1,16 @@
 //! Pushes of records for the corpus, as this build encodes and signs them.
 
+use prunella_core::Label;
 use prunella_core::identity::Identity;
-use prunella_core::record::{Body, Equivocation, Kind, LIFE_BITS, Record, RecordId, SignedRecord};
+use prunella_core::record::{
+    Body, Equivocation, Kind, LIFE_BITS, LinkBody, LinksBody, Place, Record, RecordId, SignedRecord,
+};
 use prunella_core::wire::{Control, codec};
 
 const UNIX_MS: u64 = 1_800_000_000_000;
 
 /// Each by the name of its file.
-pub(crate) fn pushes() -> [(&'static str, Vec<u8>); 5] {
+pub(crate) fn pushes() -> [(&'static str, Vec<u8>); 6] {
     let me = Identity::from_secret(&[1; 32]);
     let single = said(&me, Kind::Service, "web", Body::Service).sign(&me).signed.clone();
     let batch = batch(&me);
@@ -18,6 +21,7 @@ pub(crate) fn pushes() -> [(&'static str, Vec<u8>); 5] {
         ("push-batch", push(batch)),
         ("push-batch-bent", push(bent)),
         ("push-equivocation", push(vec![proof(&me)])),
+        ("push-place", push(vec![place(&me)])),
         ("push-non-canonical", push(vec![non_canonical(&me, &single)])),
     ]
 }
@@ -47,6 +51,14 @@ fn proof(me: &Identity) -> SignedRecord {
     let proof = Equivocation::of(&two[0], &two[1]).expect("it said two things at once");
     let key = liar.peer().to_string();
     said(me, Kind::Equivocation, &key, Body::Equivocation(Box::new(proof))).sign(me).signed.clone()
+}
+
+fn place(me: &Identity) -> SignedRecord {
+    let host = Identity::from_secret(&[3; 32]);
+    let link = LinkBody { neighbor: me.peer(), label: Label(7), rtt_us: 1500, loss_permille: 3 };
+    let links = said(&host, Kind::Links, "", Body::Links(LinksBody { links: vec![link] })).sign(&host);
+    let place = Place::of(&links, &me.peer()).expect("it is named there");
+    said(me, Kind::Place, &host.peer().to_string(), Body::Place(Box::new(place))).sign(me).signed.clone()
 }
 
 /// The record's kind in three bytes instead of one, and signed so.
