@@ -55,7 +55,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, Args, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::api::client::Client;
@@ -112,14 +112,19 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Found a mesh: create this host's node as its first
+    #[command(arg = done_here())]
     Init(init::Arguments),
     /// Print a token with which one more host can join
+    #[command(arg = done_here())]
     Invite(invite::Arguments),
     /// Join a mesh with a token, or as a workload that a SPIFFE agent knows
+    #[command(arg = done_here())]
     Join(join::Arguments),
     /// Use the key of the mesh's authority: appoint and dismiss issuers, replace the authority
+    #[command(arg = done_here())]
     Authority(authority::Arguments),
     /// Run the node until it is stopped
+    #[command(arg = done_here())]
     Up(up::Arguments),
     #[command(flatten)]
     Node(NodeCommand),
@@ -129,28 +134,35 @@ enum Command {
     #[command(
         after_help = "A node records what its roles hear when `[journal] inputs` is true, in DIR/journal: a directory for
 this run and one for the run before. Each role has files of its own. Exit code 1: effects differ, or
-nothing could be compared."
+nothing could be compared.",
+        arg = done_here()
     )]
     Replay(replay::Arguments),
     /// Make a file readable by one node alone, now and when there are quantum computers
     #[command(
         after_help = "Needs no running node. The key is agreed by X25519 and ML-KEM-768 together; this node signs by Ed25519
-and ML-DSA-65, both. A file that was cut off or changed does not open."
+and ML-DSA-65, both. A file that was cut off or changed does not open.",
+        arg = done_here()
     )]
     Seal(seal::Arguments),
     /// Open what was sealed for this node
     #[command(
         after_help = "Needs no running node. Nothing is written unless all of it is good. Without --from whoever sealed it
-is told, but a key of theirs that is good against quantum computers is only known from --from."
+is told, but a key of theirs that is good against quantum computers is only known from --from.",
+        arg = done_here()
     )]
     Open(open::Arguments),
     /// This node's keys for sealing and signing
+    #[command(arg = done_here())]
     Key(key::Arguments),
     /// Print a completion script for a shell
+    #[command(arg = done_here())]
     Completions(completions::Arguments),
     /// Run the core of many nodes on one thread, with seeded faults, and check what must hold
+    #[command(arg = done_here())]
     Sim(sim::Arguments),
     /// Run a whole mesh on this machine: real nodes, real traffic, faults, and a report
+    #[command(arg = done_here())]
     Lab(lab::Arguments),
 }
 
@@ -258,6 +270,11 @@ fn ending(ending: lab::Ending) -> Result<(), Failure> {
         lab::Ending::Broken => Err(Failure::Told),
         lab::Ending::Interrupted => Err(Failure::Interrupted),
     }
+}
+
+/// In place of `--node` for commands that are done here: it is understood, so that it can be refused by name, and not shown.
+fn done_here() -> Arg {
+    Arg::new("node").long("node").global(true).value_name("NODE").hide(true)
 }
 
 /// A node uses all processors; whoever merely asks one needs a single thread.
@@ -414,6 +431,41 @@ mod tests {
         for line in MANUAL {
             assert!(parse(&line.replace("KEYS", &keys)).is_ok(), "{line}");
         }
+    }
+
+    #[test]
+    fn the_option_for_another_node_is_shown_where_it_works_and_understood_everywhere() {
+        let keys = format!("lentaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.{}", "A".repeat(2603));
+        let mut asks: std::collections::BTreeMap<String, (bool, String)> = std::collections::BTreeMap::new();
+        for line in MANUAL
+            .iter()
+            .map(|line| line.replace("KEYS", &keys))
+            .filter(|line| !line.contains("--node") && !line.starts_with("prunella --"))
+        {
+            let asked = parse(&format!("{line} --node b")).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(asked.global.node.as_deref(), Some("b"), "{line}");
+            let (path, help) = help_of(&line);
+            asks.entry(path).or_insert((false, help)).0 |= asked.command.asks_a_node();
+        }
+        assert!(asks.len() > 30, "{}", asks.len());
+        for (path, (asks, help)) in asks {
+            assert_eq!(help.contains("--node "), asks, "{path}: {help}");
+        }
+    }
+
+    /// The innermost command of a line, with those around it, and its help.
+    fn help_of(line: &str) -> (String, String) {
+        let mut root = Cli::command();
+        root.build();
+        let (mut command, mut path) = (&mut root, Vec::new());
+        for word in line.split(' ').skip(1) {
+            if command.find_subcommand(word).is_none() {
+                break;
+            }
+            command = command.find_subcommand_mut(word).expect("BUG: it was found");
+            path.push(word.to_owned());
+        }
+        (path.join(" "), command.render_long_help().to_string())
     }
 
     #[test]

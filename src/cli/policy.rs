@@ -42,10 +42,12 @@ it if its version is higher than the one it has, and keeps it. It may be 6 KiB l
     /// Have every node of the mesh go back to its own policy file (issuers only)
     Unset,
     /// Say what a policy file holds, or where and why it is refused (exit code 1)
+    #[command(arg = super::done_here())]
     Check(CheckArguments),
     /// Say what the policy in force, or that of a file, decides on a request, by which rules, and what was not satisfied
     Explain(ExplainArguments),
     /// Run the tests in a file, and say what differed (exit code 1)
+    #[command(arg = super::done_here())]
     Test {
         /// The file with the tests: the policy itself, or one that names it by its key `policy`
         #[arg(value_name = "FILE")]

@@ -41,6 +41,7 @@ enum ChaosCommand {
     /// End every fault
     Clear,
     /// Soak a mesh of its own: random faults and an actor killed every second, under load; then a report
+    #[command(arg = super::done_here())]
     Soak(lab::SoakArguments),
 }
 
