@@ -9,7 +9,9 @@ use prunella::api::vocabulary::{LedgerInfo, PolicyInfo};
 use prunella::api::{Error, ErrorKind, Request, Response};
 use prunella::transport::SessionError;
 use prunella_core::ledger::{Entry, EventKind};
-use prunella_core::limits::{REMOTE_CONVERSATIONS_PER_PEER_MAX, REMOTE_REQUEST_BYTES_MAX, REMOTE_REQUEST_TIMEOUT};
+use prunella_core::limits::{
+    REMOTE_COMMANDS_PER_SECOND, REMOTE_CONVERSATIONS_PER_PEER_MAX, REMOTE_REQUEST_BYTES_MAX, REMOTE_REQUEST_TIMEOUT,
+};
 use prunella_core::wire::{StreamOpen, StreamRefusal};
 use quinn::RecvStream;
 use tokio::time::timeout;
@@ -166,10 +168,14 @@ async fn a_lost_node_is_told_with_whether_the_command_may_have_been_done() {
     ] {
         let mut client = Client::at(&socket, "n1", true);
         client.request(&Request::Status).await.unwrap();
+        let sent = counter(&mesh.nodes[0], "remote_asked").await;
         mesh.nodes[1].signal(rustix::process::Signal::STOP);
         let asked = tokio::spawn(async move { client.request(&request).await });
-        // That it was sent shows nowhere; that it was not would show in the answer.
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        until("the command sent", PATIENCE, async || match counter(&mesh.nodes[0], "remote_asked").await {
+            more if more > sent => Ok(()),
+            same => Err(format!("{same} were")),
+        })
+        .await;
         assert!(!asked.is_finished());
         mesh.nodes[1].kill();
         mesh.nodes[1].start().await;
@@ -250,6 +256,28 @@ async fn what_breaks_a_node_is_refused_by_name_whatever_the_policy_says_and_so_i
     drop(held);
     ends(far).await;
     assert_eq!(actors(far).await, before, "no actor was restarted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_allowed_to_command_does_so_no_faster_than_the_limit() {
+    let mut mesh = Mesh::found(Plan { policy: everything(), ..Plan::star(3) }).await;
+    mesh.nodes[2].kill();
+    let (far, user) = (&mesh.nodes[0], &mesh.nodes[1]);
+    let (odd, peer) = (Odd::in_the_place_of(&mesh, 2), far.peer.parse().unwrap());
+    odd.link_to(peer, far.listen).await;
+    let (asked, had) = (8 * REMOTE_COMMANDS_PER_SECOND as usize, counter(far, "remote_flood").await);
+    let (mut send, recv) = odd.open(peer, &StreamOpen::Shell { uid: 7 }).await.unwrap();
+    send.write_all(&b"{\"request\":\"policy\"}\n".repeat(asked)).await.unwrap();
+    send.finish().unwrap();
+    // What is too much is refused, and the shell goes on; others are served meanwhile.
+    user.run(&["--node", "n0", "peers"]).await.ok();
+    let answers = lines(recv).await;
+    let is_flood =
+        |answer: &&Response| matches!(answer, Response::Error { error } if error.kind() == ErrorKind::OverLimit);
+    let refused = answers.iter().filter(is_flood).count();
+    assert!(matches!(answers[0], Response::Policy(_)), "{:?}", answers[0]);
+    assert!(answers.len() == asked && refused > 0, "{refused} of {} were refused", answers.len());
+    assert_eq!(counter(far, "remote_flood").await, had + refused as u64);
 }
 
 /// The beginning of a rule that lets a node command; what follows says what.

@@ -11,6 +11,7 @@ use prunella_core::wire::{StreamOpen, StreamRefusal};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::places::Remote;
 use crate::actors::shell::Shell;
 use crate::api::answers::{Answers, session_error};
 use crate::api::error::{Error, ErrorKind};
@@ -23,6 +24,7 @@ use crate::transport::{Conversation, ConversationError, SessionError, Sessions};
 pub(in crate::api) struct FarNode {
     shell: Arc<Shell>,
     sessions: Sessions,
+    remote: Remote,
     peer: PeerId,
     /// Its name for people.
     name: String,
@@ -51,6 +53,7 @@ impl FarNode {
             name: answers.shell().known.name(&peer),
             shell: Arc::clone(answers.shell()),
             sessions: answers.sessions().clone(),
+            remote: answers.remote.clone(),
             peer,
             caller,
             conversation: None,
@@ -125,6 +128,7 @@ impl FarNode {
         let answered = timeout(patience, async {
             // Whoever refuses says why before it ends, so a failed write does not keep us from reading.
             let sent = talk.send(line).await;
+            self.remote.count_asked();
             match talk.receive(CONTROL_LINE_BYTES_MAX).await {
                 Ok(Some(answer)) => Ok(serde_json::from_slice(answer)),
                 Ok(None) => Err(sent.err().unwrap_or(ConversationError::Lost { reason: "it hung up".to_owned() })),

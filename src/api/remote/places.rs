@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use prunella_core::limits::{REMOTE_CONVERSATIONS_MAX, REMOTE_CONVERSATIONS_PER_PEER_MAX};
-use prunella_core::{PeerId, Rejected};
+use prunella_core::limits::{
+    REMOTE_COMMANDERS_MAX, REMOTE_COMMANDS_PER_SECOND, REMOTE_CONVERSATIONS_MAX, REMOTE_CONVERSATIONS_PER_PEER_MAX,
+};
+use prunella_core::token_bucket::TokenBucket;
+use prunella_core::{Instant, PeerId, Rejected};
 
 /// What a node does for others: bounded in all and for each of them, and counted.
 #[derive(Clone, Debug, Default)]
@@ -16,9 +20,19 @@ pub(in crate::api) struct Remote {
 #[derive(Debug, Default)]
 struct Shared {
     open: Mutex<BTreeMap<PeerId, usize>>,
+    rates: Mutex<BTreeMap<PeerId, Rate>>,
     performed: AtomicU64,
+    asked: AtomicU64,
     busy: AtomicU64,
     rejected: [AtomicU64; REJECTED.len()],
+}
+
+/// How fast a peer may give commands.
+#[derive(Debug)]
+struct Rate {
+    bucket: TokenBucket,
+    /// When it gave the latest one: after a second of rest it may give as many as ever, and need not be remembered.
+    latest: Instant,
 }
 
 /// A place for a conversation; dropping it gives it back.
@@ -42,9 +56,35 @@ impl Remote {
         Some(Place { shared: Arc::clone(&self.shared), peer })
     }
 
+    /// Whether `peer` may give a command now; counted as turned away if not.
+    pub(super) fn takes_command_of(&self, peer: PeerId, now: Instant) -> bool {
+        let mut rates = self.shared.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        if rates.len() >= REMOTE_COMMANDERS_MAX && !rates.contains_key(&peer) {
+            rates.retain(|_, rate| now.since(rate.latest) < Duration::from_secs(1));
+        }
+        let has_room = rates.len() < REMOTE_COMMANDERS_MAX || rates.contains_key(&peer);
+        let rate = has_room.then(|| {
+            let full = || Rate { bucket: TokenBucket::full(REMOTE_COMMANDS_PER_SECOND, now), latest: now };
+            rates.entry(peer).or_insert_with(full)
+        });
+        let taken = rate.is_some_and(|rate| {
+            rate.latest = now;
+            rate.bucket.take(now)
+        });
+        if !taken {
+            self.count_rejected(Rejected::Flood);
+        }
+        taken
+    }
+
     /// A command is performed.
     pub(super) fn count_performed(&self) {
         self.shared.performed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A command was sent to another node.
+    pub(super) fn count_asked(&self) {
+        self.shared.asked.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What a peer sent was turned away.
@@ -58,8 +98,12 @@ impl Remote {
         let shared = &self.shared;
         let open = shared.open().values().sum::<usize>() as u64;
         let rejected = REJECTED.iter().zip(&shared.rejected).map(|((_, name), count)| (*name, load(count)));
-        let others =
-            [("remote_open", open), ("remote_performed", load(&shared.performed)), ("remote_busy", load(&shared.busy))];
+        let others = [
+            ("remote_open", open),
+            ("remote_performed", load(&shared.performed)),
+            ("remote_busy", load(&shared.busy)),
+            ("remote_asked", load(&shared.asked)),
+        ];
         rejected.chain(others).map(|(name, count)| (name.to_owned(), count)).collect()
     }
 }
@@ -87,10 +131,12 @@ fn load(count: &AtomicU64) -> u64 {
 }
 
 /// Why requests are turned away, and under which name that is counted; what is none of these counts as the first.
-const REJECTED: [(Rejected, &str); 4] = [
+const REJECTED: [(Rejected, &str); 5] = [
     (Rejected::Malformed, "remote_malformed"),
     (Rejected::OverLimit, "remote_over_limit"),
     (Rejected::Unauthorized, "remote_unauthorized"),
+    // Faster than commands may come.
+    (Rejected::Flood, "remote_flood"),
     // Nothing came in time.
     (Rejected::Stale, "remote_silent"),
 ];
@@ -124,6 +170,30 @@ mod tests {
         taken.clear();
         assert_eq!(remote.counters()["remote_open"], 0);
         assert!(remote.shared.open().is_empty());
+    }
+
+    #[test]
+    fn nobody_commands_faster_than_the_limit_and_nobody_is_slowed_by_another() {
+        let (remote, start) = (Remote::default(), Instant::from_millis(5000));
+        let per_second = REMOTE_COMMANDS_PER_SECOND as usize;
+        let taken = |from, at, tries: usize| (0..tries).filter(|_| remote.takes_command_of(peer(from), at)).count();
+        assert_eq!(taken(1, start, 3 * per_second), per_second);
+        assert_eq!(remote.counters()["remote_flood"], 2 * per_second as u64);
+        assert_eq!(taken(2, start, per_second), per_second);
+        assert_eq!(taken(1, start + Duration::from_millis(100), per_second), per_second / 10);
+        assert_eq!(taken(1, start + Duration::from_secs(60), 3 * per_second), per_second);
+    }
+
+    #[test]
+    fn who_rests_is_forgotten_when_others_need_the_room() {
+        let (remote, start) = (Remote::default(), Instant::from_millis(5000));
+        let peer = |n: usize| PeerId::from_public_key(std::array::from_fn(|i| (n >> (8 * (i % 4))) as u8));
+        assert!((0..REMOTE_COMMANDERS_MAX).all(|n| remote.takes_command_of(peer(n), start)));
+        assert!(!remote.takes_command_of(peer(REMOTE_COMMANDERS_MAX), start), "there is no room");
+        assert!(remote.takes_command_of(peer(0), start));
+        let later = start + Duration::from_secs(1);
+        assert!(remote.takes_command_of(peer(REMOTE_COMMANDERS_MAX), later));
+        assert_eq!(remote.shared.rates.lock().unwrap().len(), 1);
     }
 
     #[test]

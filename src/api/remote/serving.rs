@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use prunella_core::ledger::Event;
 use prunella_core::limits::{
-    REMOTE_ANSWER_TIMEOUT, REMOTE_REQUEST_BYTES_MAX, REMOTE_REQUEST_TIMEOUT, REMOTE_SHELL_SILENCE_MAX,
+    REMOTE_ANSWER_TIMEOUT, REMOTE_COMMANDS_PER_SECOND, REMOTE_REQUEST_BYTES_MAX, REMOTE_REQUEST_TIMEOUT,
+    REMOTE_SHELL_SILENCE_MAX,
 };
 use prunella_core::wire::{StreamOpen, StreamRefusal};
 use prunella_core::{PeerId, Rejected};
@@ -88,7 +89,11 @@ impl Served {
             Ok(None) => return,
             Err(response) => return self.last(&response).await,
         };
-        match self.perform(request, &Pass::free()).await {
+        let next = match self.too_fast() {
+            Some(refused) => refused,
+            None => self.perform(request, &Pass::free()).await,
+        };
+        match next {
             Next::Answer(response) => self.last(&response).await,
             Next::End(ending) => self.talk.abort(&ending),
             Next::Left => {}
@@ -106,6 +111,12 @@ impl Served {
                 Err(response) => return self.last(&response).await,
             };
             let command = request.command();
+            if let Some(Next::Answer(refused)) = self.too_fast() {
+                if self.say(&refused).await {
+                    continue;
+                }
+                return;
+            }
             let next = match self.answers.shell().let_command_in(self.from, Ok(command)) {
                 Ok(pass) => self.perform(request, &pass).await,
                 Err(rule) => {
@@ -119,6 +130,15 @@ impl Served {
                 Next::Answer(_) | Next::Left => return,
             }
         }
+    }
+
+    /// What to answer if the peer gives more commands than it may; it may go on, more slowly.
+    fn too_fast(&self) -> Option<Next> {
+        if self.answers.remote.takes_command_of(self.from, self.answers.shell().clock.now()) {
+            return None;
+        }
+        let text = format!("more than {REMOTE_COMMANDS_PER_SECOND} commands per second: the command was not done");
+        Some(Next::Answer(Box::new(Response::Error { error: Error::new(ErrorKind::OverLimit, text) })))
     }
 
     /// The next request; `None` if there is none, or nobody to answer any more.
