@@ -1,5 +1,7 @@
 //! A node that misbehaves toward its neighbors is isolated by the whole mesh, soon, with the reason, and not for ever.
 
+#![allow(clippy::print_stdout, reason = "the times are what the test is run for by hand")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -675,7 +675,7 @@ fn whom_most_of_its_neighbors_believe_no_more_is_isolated_by_all_until_they_beli
     mesh.give(id(5), Input::PeerForgotten { peer: id(1) });
     mesh.run(1);
     mesh.restart(8);
-    [2, 7].map(|node| mesh.link(8, node, LinkState::Up));
+    [2, 7].into_iter().for_each(|node| mesh.link(8, node, LinkState::Up));
     mesh.run(3);
     assert_eq!(told_of_one(&mut mesh, 8), Some(Some(Votes { against: 3, of: 3 })));
     mesh.run(900);
