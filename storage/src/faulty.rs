@@ -161,6 +161,18 @@ impl Faults {
         schedule.first.is_some_and(|first| schedule.calls >= first)
     }
 
+    /// Counts a call that writes a file of a log, which takes longer or fails as those of stores do. It is no store: what is
+    /// about those that are open does not concern it.
+    pub(crate) fn strike_file(&self) -> std::io::Result<()> {
+        let (slow, struck) = self.strike(u64::MAX, true);
+        if !slow.is_zero() {
+            std::thread::sleep(slow);
+        }
+        let failed =
+            |(call, _)| std::io::Error::new(std::io::ErrorKind::StorageFull, format!("failed on purpose, call {call}"));
+        struck.map_or(Ok(()), |struck| Err(failed(struck)))
+    }
+
     /// Counts a call of the store with this number; how much longer it takes, and the call's number and the moment if it is to fail.
     fn strike(&self, number: u64, writes: bool) -> (Duration, Option<(u64, Moment)>) {
         let mut schedule = self.schedule();

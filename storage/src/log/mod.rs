@@ -15,6 +15,7 @@ mod frame;
 mod open;
 mod segment;
 mod snapshot;
+mod steered;
 
 use std::path::Path;
 
@@ -22,6 +23,7 @@ pub use error::{Damaged, How, LogError};
 pub use faulty::FaultyFiles;
 pub use files::{Disk, Files};
 pub use snapshot::Snapshot;
+pub use steered::SteeredFiles;
 
 use crate::limits::{LOG_BATCH_BYTES_MAX, LOG_ENTRY_BYTES_MAX};
 use frame::{Check, HEADER_BYTES, Header, OPENING_BYTES, Opening};
@@ -61,6 +63,28 @@ impl Log<Disk> {
         Self::open_in(Disk::open(path)?, crate::limits::LOG_SEGMENT_BYTES)
     }
 }
+
+impl Log<Box<dyn Files>> {
+    /// As [`Log::open`], for whoever may have other files than those of a disk.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_any(path: &Path) -> Result<(Self, Found), LogError> {
+        Self::open_in(Box::new(Disk::open(path)?), crate::limits::LOG_SEGMENT_BYTES)
+    }
+
+    /// As [`Log::open_any`], on a disk that fails as the handle says.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_steered(path: &Path, faults: crate::Faults) -> Result<(Self, Found), LogError> {
+        let files = SteeredFiles::over(Disk::open(path)?, faults);
+        Self::open_in(Box::new(files), crate::limits::LOG_SEGMENT_BYTES)
+    }
+}
+
+/// A log in files of any kind.
+pub type AnyLog = Log<Box<dyn Files>>;
 
 impl Log<Snapshot> {
     /// Looks at the log in this directory, and changes nothing about it. What is torn is told, and not cut off. Nothing is to
@@ -182,6 +206,31 @@ impl<F: Files> Log<F> {
         self.files.sync_data(&name)?;
         self.slot_mut(index).expect("BUG: it was found a moment ago").state = State::Whole(header);
         Ok(())
+    }
+
+    /// Writes the openings of files again that are not what was written: what stood there follows from the file's place, so
+    /// nobody else is needed. Returns how many; those of which that is not known stay as they are.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], after which it may be tried again.
+    pub fn mend_openings(&mut self) -> Result<usize, LogError> {
+        let mut mended = 0;
+        for Segment { name, first, previous, .. } in &self.segments {
+            let Some(previous) = *previous else { continue };
+            let bytes = Opening { first: *first, previous }.encode();
+            // A file that is missing, or shorter, has more wrong with it than this.
+            if self.files.read_at(name, 0, OPENING_BYTES).is_ok_and(|found| found != bytes) {
+                self.files.write_at(name, 0, &bytes)?;
+                self.files.sync_data(name)?;
+                mended += 1;
+            }
+        }
+        Ok(mended)
+    }
+
+    /// The entries that are not what was written, as far as that showed when the log was opened and was not repaired since.
+    pub fn damaged(&self) -> Vec<Damaged> {
+        open::damaged(&self.segments)
     }
 
     /// The header that an entry must have had, if the entry fits its place and what its neighbors say.

@@ -31,7 +31,7 @@ pub(super) fn open<F: Files>(files: F, segment_bytes: u64) -> Result<(Log<F>, Fo
         let next = firsts.get(i + 1).copied();
         read_segment(&mut log, *first, next, acknowledged, &mut found)?;
     }
-    name_damage(&log, &mut found);
+    found.damaged.extend(damaged(&log.segments));
     found.note_lost = matches!(note, Note::Damaged);
     let name = log.segments.last().map_or_else(|| Segment::name_of(0), |segment| segment.name.clone());
     if acknowledged > log.len() {
@@ -41,6 +41,10 @@ pub(super) fn open<F: Files>(files: F, segment_bytes: u64) -> Result<(Log<F>, Fo
         // It was told, and what is appended next is to be noted again.
         log.note()?;
         log.files.sync_data(NOTE)?;
+    } else if log.noted && !found.damaged.is_empty() {
+        // Without the note, what is damaged in the last batch would be taken for torn after a power cut, and cut off.
+        log.files.sync_data(NOTE)?;
+        log.files.sync_names()?;
     }
     Ok((log, found))
 }
@@ -138,20 +142,22 @@ fn bridge<F: Files>(log: &mut Log<F>, next: &Segment) {
 }
 
 /// Names the entries that are damaged, neighbors of one kind together.
-fn name_damage<F: Files>(log: &Log<F>, found: &mut Found) {
-    for segment in &log.segments {
+pub(super) fn damaged(segments: &[Segment]) -> Vec<Damaged> {
+    let mut damaged: Vec<Damaged> = Vec::new();
+    for segment in segments {
         for (index, slot) in (segment.first..).zip(&segment.slots) {
             let Some(how) = slot.damage() else { continue };
             let same = |last: &&mut Damaged| last.until == index && last.how == how && last.segment == segment.name;
-            match found.damaged.last_mut().filter(same) {
-                Some(last) if last.first < last.until => last.until += 1,
-                _ => {
+            match damaged.last_mut().filter(same) {
+                Some(last) => last.until += 1,
+                None => {
                     let segment = segment.name.clone();
-                    found.damaged.push(Damaged { segment, first: index, until: index + 1, how });
+                    damaged.push(Damaged { segment, first: index, until: index + 1, how });
                 }
             }
         }
     }
+    damaged
 }
 
 fn read_note<F: Files>(files: &F) -> Result<Note, LogError> {

@@ -239,6 +239,80 @@ fn one_flipped_bit_anywhere_is_named_with_its_place_and_can_be_repaired() {
     assert_eq!(named, (0..all).collect(), "every entry was damaged once");
 }
 
+/// Whichever write or sync of a repair is the last, what stood there is there again, or what was damaged is damaged still; and
+/// nothing else is.
+#[test]
+fn a_crash_at_any_call_of_a_repair_leaves_what_was_damaged_or_what_stood_there() {
+    let files = written(14);
+    let all = open(&files).0.len();
+    let places: Vec<(String, usize, u64)> = {
+        let (log, _) = open(&files);
+        let of = |segment: &Segment| {
+            let name = segment.name.clone();
+            let slot = |(at, slot): (u64, &Slot)| (name.clone(), slot.at as usize, segment.first + at);
+            (0..).zip(&segment.slots).map(slot).collect::<Vec<_>>()
+        };
+        log.segments.iter().flat_map(of).collect()
+    };
+    let mut ended = BTreeSet::new();
+    for (name, at, index) in places {
+        // In the header; and in the entry, if there is anything in it.
+        let entry_is_empty = entry(index).is_empty();
+        for offset in [50, HEADER_BYTES].into_iter().filter(|offset| *offset < HEADER_BYTES || !entry_is_empty) {
+            for call in 1..=3 {
+                for seed in 0..12 {
+                    let copy = files.copy();
+                    copy.tamper(&name, |bytes| bytes[at + offset] ^= 4);
+                    let (mut log, found) = open(&copy);
+                    assert_eq!(found.damaged.len(), 1);
+                    copy.crash_at(call);
+                    let was_told = log.repair(index, &entry(index)).is_ok();
+                    drop(log);
+                    copy.restart(seed);
+                    let (mut log, found) = open(&copy);
+                    assert_eq!(log.len(), all, "{name}, entry {index}, call {call}, seed {seed}");
+                    for other in (0..all).filter(|other| *other != index) {
+                        assert_eq!(log.read(other).unwrap(), entry(other), "entry {other} of {index}, call {call}");
+                    }
+                    assert_eq!(log.read(index).is_ok(), found.damaged.is_empty());
+                    assert!(found.damaged.is_empty() || !was_told, "what was told is there");
+                    ended.insert((was_told, found.damaged.is_empty()));
+                    log.repair(index, &entry(index)).unwrap();
+                    assert_eq!(log.damaged(), []);
+                    assert_whole(&log);
+                }
+            }
+        }
+    }
+    assert_eq!(ended.len(), 3, "it was told, or not, and then was done or not: {ended:?}");
+}
+
+#[test]
+fn openings_are_mended_without_anybody_elses_help() {
+    let files = written(50);
+    let segments: Vec<String> =
+        lengths(&files).into_iter().map(|(name, _)| name).filter(|name| name.ends_with(".log")).collect();
+    assert!(segments.len() > 2);
+    for bit in 0..OPENING_BYTES * 8 {
+        for call in 1..=3 {
+            let copy = files.copy();
+            segments.iter().for_each(|name| copy.tamper(name, |bytes| bytes[bit / 8] ^= 1 << (bit % 8)));
+            let (mut log, found) = open(&copy);
+            assert_eq!(found.damaged.len(), segments.len(), "bit {bit}: {found:?}");
+            copy.crash_at(call);
+            let _ = log.mend_openings();
+            drop(log);
+            copy.restart(bit as u64);
+            let (mut log, _) = open(&copy);
+            log.mend_openings().unwrap();
+            drop(log);
+            let (mut log, found) = open(&copy);
+            assert_eq!((found, log.mend_openings().unwrap()), (Found::default(), 0), "bit {bit}");
+            assert_whole(&log);
+        }
+    }
+}
+
 #[test]
 fn a_bit_that_is_flipped_while_the_log_is_open_is_noticed_when_it_is_read() {
     let files = written(14);
