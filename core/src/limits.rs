@@ -185,6 +185,18 @@ pub const LEDGER_PENDING_MAX: usize = 1024;
 pub const LEDGER_PROOF_HASHES_MAX: usize = 2 * LEDGER_ENTRIES_MAX.ilog2() as usize;
 /// Most ledgers of other nodes whose heads are remembered; of a further one nothing is.
 pub const LEDGERS_WITNESSED_MAX: usize = 1024;
+/// Most ledgers of which a node keeps copies of entries: those of its neighbors, and of some that were. A further one takes
+/// the place of one that is no neighbor's.
+pub const LEDGER_COPIES_MAX: usize = NEIGHBORS_MAX;
+/// Most bytes of files that copies of one ledger take, the newest entries: when half of it is full, the older half goes.
+pub const LEDGER_COPY_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// How far behind the head a copy begins that is made of a ledger that is longer, in entries.
+pub const LEDGER_COPY_ENTRIES_MAX: u64 = 4096;
+/// Most entries of a ledger that are asked for at once.
+pub const LEDGER_FETCH_MAX: u64 = 64;
+/// Bytes of entries that are given at once, unless the first one alone is longer: with one such message per second at most,
+/// copies cost a link 8 kB/s while a witness catches up.
+pub const LEDGER_GIVE_BYTES_MAX: usize = 8 * 1024;
 
 // --- Paths -----------------------------------------------------------------------------------------------------------
 
@@ -425,6 +437,12 @@ const _: () = assert!(
 const _: () = assert!(LEDGERS_WITNESSED_MAX >= 2 * NEIGHBORS_MAX, "the ledger of every neighbor is watched");
 const _: () =
     assert!(LEDGER_PROOF_HASHES_MAX * 32 + 256 < CONTROL_MESSAGE_BYTES_MAX, "a ledger's proof fits a message");
+const _: () = assert!(LEDGER_COPIES_MAX >= NEIGHBORS_MAX, "there is room for copies of every neighbor's ledger");
+const _: () = assert!(LEDGER_ENTRY_BYTES_MAX <= LEDGER_GIVE_BYTES_MAX, "the longest entry can be given");
+const _: () = assert!(
+    LEDGER_GIVE_BYTES_MAX + LEDGER_FETCH_MAX as usize * 8 + 128 < CONTROL_MESSAGE_BYTES_MAX,
+    "entries that are given fit a message"
+);
 const _: () = assert!(LEDGER_ENTRY_BYTES_MAX <= u16::MAX as usize, "lengths in an entry fit 16 bits");
 const _: () = assert!(QUARANTINED_PERCENT_MAX < 50, "a quorum is left whomever this node quarantines");
 const _: () = assert!(ENDORSEMENT_BYTES_MAX <= STATEMENT_BYTES_MAX, "an endorsement fits where a statement does");

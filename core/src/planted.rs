@@ -12,12 +12,18 @@ pub enum PlantedBug {
     VersionUncompared,
     /// A suspicion never runs out: nobody is ever removed for having been accused for long enough.
     SuspicionUnending,
+    /// What a neighbor gives back of a ledger is not compared with the hash of what stood there.
+    CopyUnchecked,
 }
 
 impl PlantedBug {
     /// Every bug.
-    pub const ALL: [PlantedBug; 3] =
-        [PlantedBug::SignatureUnchecked, PlantedBug::VersionUncompared, PlantedBug::SuspicionUnending];
+    pub const ALL: [PlantedBug; 4] = [
+        PlantedBug::SignatureUnchecked,
+        PlantedBug::VersionUncompared,
+        PlantedBug::SuspicionUnending,
+        PlantedBug::CopyUnchecked,
+    ];
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -298,7 +298,7 @@ const HALF_LIFE: Duration = Duration::from_secs(600);
 /// In which half of a flood is forgotten.
 const FLOOD_HALF_LIFE: Duration = Duration::from_secs(60);
 /// In which half of a broken ledger is forgotten: what is missing stays missing.
-const LEDGER_HALF_LIFE: Duration = Duration::from_secs(6 * 3600);
+pub const LEDGER_HALF_LIFE: Duration = Duration::from_secs(6 * 3600);
 const _: () = assert!(Fault::BrokenLedger.rule().cap < ONE - TRUST_MIN, "a restored disk does not cost the trust");
 const _: () = assert!(Fault::Flood.rule().cap < ONE - TRUST_MIN, "a flood alone does not cost the trust");
 

@@ -191,6 +191,7 @@ impl Wire for monitor::Effect {
                 routes.push(Route::Shell(Command::ExplainIncident { incident, root, culprit }));
             }
             monitor::Effect::ResyncWanted => {
+                routes.push(Route::Ledger(ledger::Input::ReportWanted));
                 routes.push(Route::Gossip(gossip::Input::ResyncRequested));
                 routes.push(Route::Peers(peer::Input::ReportRequested));
             }

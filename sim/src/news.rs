@@ -50,6 +50,8 @@ pub(crate) enum News {
     Proof { host: usize, accused: usize, finder: usize },
     /// A node has found that another's ledger is not what it was.
     Ledger { host: usize, owner: usize, fault: &'static str },
+    /// Damaged entries of a node's ledger are as they were again, with another's help.
+    Repaired { host: usize, by: usize, entries: usize },
     /// A node has noticed that others have seen of its ledger what it does not have.
     RolledBack { host: usize, found: u64, witnessed: u64 },
     /// How ill a node thinks itself to be.

@@ -180,7 +180,14 @@ impl World {
         };
         let mut following = self.hosts[node].journal.following(incident.id).peekable();
         let stands_for_others = matches!(incident.evidence, Evidence::Explains { .. }) && following.peek().is_some();
-        let is_about_a_liar = self.is_about_a_liar(&incident.kind);
+        // What nobody has a copy of stays damaged, and what is missing stays missing.
+        let is_lasting = match &incident.kind {
+            IncidentKind::LedgerDamaged => self.hosts[node].ledger.is_damaged(),
+            IncidentKind::LedgerSetBack => self.hosts[node].ledger.is_broken,
+            IncidentKind::LedgerBroken { peer, .. } => self.hosts[self.index[peer]].ledger.is_broken,
+            _ => false,
+        };
+        let is_about_a_liar = self.is_about_a_liar(&incident.kind) || is_lasting;
         self.is_liar(node) || is_about_a_liar || is_beyond(incident) || (stands_for_others && following.all(is_beyond))
     }
 

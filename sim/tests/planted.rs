@@ -1,6 +1,7 @@
 //! The simulator can fail: every planted bug is found within the ordinary budget of seeds.
 
 use prunella_core::planted::{PlantedBug, plant};
+use prunella_sim::scenario::Scenario;
 use prunella_sim::{Bug, Options, Report};
 
 /// As many small worlds as the ordinary tests run.
@@ -34,6 +35,24 @@ fn an_uncompared_version_is_found() {
 fn a_suspicion_that_never_runs_out_is_found() {
     let _planted = plant(PlantedBug::SuspicionUnending);
     says(&found(None), &["which is dead"]);
+}
+
+/// A node whose ledger is damaged asks a liar and an honest one for what stood there.
+fn told_of_damage(seed: u64) -> String {
+    let script = format!(
+        "nodes a b c\nmesh 2ms\ntell ledgers\nseed {seed}\nat 1s equivocate c\nat 20s kill-corrupt a for 1s\nend 50s\n"
+    );
+    let story = Scenario::parse(&script).expect("it is a script").play();
+    format!("{story}{}", story.failures.join("\n"))
+}
+
+#[test]
+fn an_unchecked_copy_of_an_entry_is_found() {
+    let repaired = (1..=8).filter(|seed| told_of_damage(*seed).contains("a: repairs ")).count();
+    assert!(repaired >= 4, "{repaired} of 8");
+    let _planted = plant(PlantedBug::CopyUnchecked);
+    let found = (1..=8).any(|seed| told_of_damage(seed).contains("puts into its ledger what was not its entry"));
+    assert!(found, "{}", told_of_damage(1));
 }
 
 #[test]

@@ -21,6 +21,10 @@ impl Role for Keeper {
                     is_rolled_back: self.is_rolled_back(),
                     found: self.found().copied().collect(),
                     watched: watched.cloned().collect(),
+                    damaged: self.damaged().take(DAMAGED_TOLD_MAX).collect(),
+                    repaired: self.repaired(),
+                    others_given: self.others_given(),
+                    copies: self.copies().collect(),
                 });
             }
             LedgerQuery::Proof { index, reply } => {
@@ -37,3 +41,6 @@ impl Role for Keeper {
         directory.enter(|slots| slots.ledger = Some(mailbox));
     }
 }
+
+/// Damaged entries that are told by number.
+const DAMAGED_TOLD_MAX: usize = 100;

@@ -165,6 +165,7 @@ impl Answers {
         let mut counters = self.shell.rejections();
         counters.extend(self.shell.policing.counters());
         counters.extend(self.remote.counters());
+        counters.extend(self.shell.ledger.counters().map(|(name, count)| (name.to_owned(), count)));
         counters.extend(
             [
                 ("quic_received", c.quic_received),

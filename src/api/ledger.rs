@@ -9,7 +9,7 @@ use prunella_storage::log::{Files, Log, LogError};
 
 pub use prunella_core::ledger::EventKind;
 
-use super::vocabulary::{LedgerLine, LedgerProblem, LedgerProofInfo, LedgerReport};
+use super::vocabulary::{LedgerLine, LedgerProblem, LedgerProofInfo, LedgerRepair, LedgerReport};
 use super::{Error, ErrorKind};
 
 /// The name of the ledger's directory in a node's.
@@ -33,6 +33,7 @@ pub fn verify(place: &Path, tell: &mut dyn FnMut(u64, u64)) -> Result<LedgerRepo
         problems: problems.told,
         more_problems: problems.more,
         torn_bytes: found.torn_bytes,
+        repairs: problems.repairs,
     })
 }
 
@@ -87,13 +88,16 @@ fn walk<F: Files>(log: &Log<F>, problems: &mut Problems, tell: &mut dyn FnMut(u6
     for index in 0..log.len() {
         tell(index + 1, log.len());
         let hash = match read(log, index) {
-            Ok(entry) => match ledger.push(&entry) {
-                Ok(()) => continue,
-                Err(broken) => {
-                    problems.add(Some(index), broken.to_string());
-                    entry.hash()
+            Ok(entry) => {
+                problems.note_repair(&entry);
+                match ledger.push(&entry) {
+                    Ok(()) => continue,
+                    Err(broken) => {
+                        problems.add(Some(index), broken.to_string());
+                        entry.hash()
+                    }
                 }
-            },
+            }
             Err(reason) => {
                 problems.add(Some(index), reason);
                 // The one after it names its hash.
@@ -128,9 +132,20 @@ fn read<F: Files>(log: &Log<F>, index: u64) -> Result<Entry, String> {
 struct Problems {
     told: Vec<LedgerProblem>,
     more: u64,
+    repairs: Vec<LedgerRepair>,
 }
 
 impl Problems {
+    fn note_repair(&mut self, entry: &Entry) {
+        if entry.kind == EventKind::Repaired {
+            if self.repairs.len() == PROBLEMS_MAX {
+                self.repairs.remove(0);
+            }
+            let (what, by) = (entry.subject.clone(), entry.who.clone());
+            self.repairs.push(LedgerRepair { index: entry.index, what, by });
+        }
+    }
+
     fn add(&mut self, index: Option<u64>, reason: String) {
         if self.told.len() < PROBLEMS_MAX {
             self.told.push(LedgerProblem { index, reason });

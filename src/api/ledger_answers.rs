@@ -11,18 +11,18 @@ use super::answers::{Answers, CALL_PATIENCE, answered, away};
 use super::error::{Error, ErrorKind};
 use super::ledger;
 use super::vocabulary::{
-    LedgerFinding, LedgerGlance, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerReport, Response,
-    WatchedLedger,
+    CopiedLedger, LedgerFinding, LedgerGlance, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerReport,
+    Response, WatchedLedger,
 };
 use crate::host::unblocked;
 use crate::messages::{LedgerMsg, LedgerQuery, LedgerState, Mail};
 
 impl Answers {
     pub(super) async fn ledger(&self, last: usize, kind: Option<EventKind>) -> Result<Response, Error> {
-        let LedgerState { head, is_ready, waiting, is_rolled_back, found, watched } = self.ledger_state().await?;
+        let state = self.ledger_state().await?;
         let shell = self.shell();
         let health = shell.ledger.health();
-        let (table, size) = (Arc::clone(&shell.ledger), head.size);
+        let (table, size) = (Arc::clone(&shell.ledger), state.head.size);
         let newest = move || {
             let mut room = LINES_BYTES_MAX;
             let readable = (0..size).rev().filter_map(|index| table.entry(index).ok());
@@ -41,16 +41,21 @@ impl Answers {
             fault: fault.name().to_owned(),
         };
         let watching = |head: SignedHead| WatchedLedger { name: shell.known.name(&head.head.ledger), head };
+        let copied = |(peer, until)| CopiedLedger { peer, name: shell.known.name(&peer), until };
         Ok(Response::Ledger(LedgerInfo {
-            head,
-            ready: is_ready,
-            waiting,
+            head: state.head,
+            ready: state.is_ready,
+            waiting: state.waiting,
             refused: health.refused,
-            rolled_back: is_rolled_back,
+            rolled_back: state.is_rolled_back,
             trouble: health.trouble,
-            findings: found.into_iter().map(finding).collect(),
-            watching: watched.len(),
-            watched: watched.into_iter().take(WATCHED_MAX).map(watching).collect(),
+            findings: state.found.into_iter().map(finding).collect(),
+            watching: state.watched.len(),
+            watched: state.watched.into_iter().take(WATCHED_MAX).map(watching).collect(),
+            damaged: state.damaged,
+            repaired: state.repaired,
+            others_given: state.others_given,
+            copies: state.copies.into_iter().take(WATCHED_MAX).map(copied).collect(),
             entries,
         }))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use prunella_storage::log::{Found, Log, LogError};
+use prunella_storage::log::{AnyLog, Found, Log, LogError};
 use prunella_storage::{Entry, Faults, FaultyStore, Store, StoreError, Tree};
 use quinn::AsyncUdpSocket;
 
@@ -32,7 +32,7 @@ impl Disturbed {
         self.clock_offset_s.store(seconds, Ordering::Relaxed);
     }
 
-    /// Says how the stores fail that are opened on this host.
+    /// Says how the stores fail that are opened on this host, and the logs, as far as they are written.
     pub fn disk(&self) -> &Faults {
         &self.disk
     }
@@ -56,8 +56,8 @@ impl Host for Disturbed {
         Ok(Arc::new(FaultyStore::steered(self.host.adopt_store(directory)?, self.disk.clone())))
     }
 
-    fn open_log(&self, directory: &Path) -> Result<(Log, Found), LogError> {
-        self.host.open_log(directory)
+    fn open_log(&self, directory: &Path) -> Result<(AnyLog, Found), LogError> {
+        Log::open_steered(directory, self.disk.clone())
     }
 
     fn unix_time(&self) -> Duration {

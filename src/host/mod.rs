@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prunella_storage::log::{Found, Log, LogError};
+use prunella_storage::log::{AnyLog, Found, Log, LogError};
 use prunella_storage::{Entry, Store, StoreError, Tree};
 use quinn::AsyncUdpSocket;
 use tokio::task::JoinError;
@@ -75,8 +75,8 @@ pub trait Host: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`LogError`] if it cannot be opened. Damage is no error: it is told.
-    fn open_log(&self, directory: &Path) -> Result<(Log, Found), LogError> {
-        Log::open(directory)
+    fn open_log(&self, directory: &Path) -> Result<(AnyLog, Found), LogError> {
+        Log::open_any(directory)
     }
 
     /// The time since the Unix epoch, as the wall clock has it; it may jump.

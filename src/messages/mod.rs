@@ -117,6 +117,14 @@ pub struct LedgerState {
     pub found: Vec<(PeerId, Fault)>,
     /// The newest head of each other ledger that continues all that was heard before, by ledger.
     pub watched: Vec<SignedHead>,
+    /// The numbers of entries of this ledger that are damaged, the first ones of many.
+    pub damaged: Vec<u64>,
+    /// How many damaged entries are as they were again.
+    pub repaired: u64,
+    /// How often a neighbor gave something else than was asked for.
+    pub others_given: u64,
+    /// Of which other ledgers there are copies of entries, and up to which number.
+    pub copies: Vec<(PeerId, u64)>,
 }
 
 /// That an entry is in the ledger.

@@ -1,7 +1,8 @@
 //! Ledgers of real nodes: what is written, what survives, and what neighbors find out.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use prunella::api::vocabulary::{Failure, LedgerInfo};
 use prunella::api::{Request, Response};
@@ -138,8 +139,10 @@ async fn a_ledger_that_was_truncated_or_rewritten_is_found_by_the_neighbors() {
     replace(&mesh.nodes[1], |entries| entries.truncate(2));
     mesh.nodes[1].start().await;
     found(&mesh.nodes[0], "n1", "truncated").await;
+    incident(&mesh.nodes[0], "ledger-broken", "truncated").await;
     let told = mesh.nodes[1].run(&["ledger", "show"]).await.ok();
     assert!(told.contains("SET BACK"), "{told}");
+    incident(&mesh.nodes[1], "ledger-set-back", "others have seen").await;
     written(&mesh.nodes[1], EventKind::RolledBack, |entry| entry.text.contains("witnessed")).await;
     mesh.nodes[1].run(&["ledger", "verify"]).await.fails_quietly("it was set back");
 
@@ -178,6 +181,10 @@ async fn damage_of_a_ledger_is_named_by_its_entry_and_the_node_goes_on() {
     watched(&mesh.nodes[1], &mesh.nodes[0]).await;
     mesh.nodes[0].kill();
     let damaged = flip(&mesh.nodes[0], "expose --remove key-2");
+    // Nobody has a copy.
+    mesh.nodes[1].kill();
+    let _ = fs::remove_dir_all(mesh.nodes[1].dir.join("ledger-copies"));
+    mesh.nodes[1].start().await;
     let told = mesh.nodes[0].run(&["ledger", "verify"]).await;
     assert_eq!(told.code, 1, "{told:?}");
     assert!(told.stdout.contains(&format!("BAD entry {damaged}: ")), "{told:?}");
@@ -187,6 +194,7 @@ async fn damage_of_a_ledger_is_named_by_its_entry_and_the_node_goes_on() {
     assert!(named.index > damaged, "{named:?}");
     assert!(node.run(&["status"]).await.ok().contains("TROUBLE"), "{}", node.log());
     assert!(node.log().contains("the ledger is damaged"), "{}", node.log());
+    incident(node, "ledger-damaged", &format!("entries of this ledger: {damaged}: not what was written")).await;
     give(node, "key-9").await;
     written(node, EventKind::Commanded, |entry| entry.text == "expose --remove key-9").await;
     node.run(&["ledger", "verify"]).await.fails_quietly(&format!("entry {damaged}"));
@@ -206,6 +214,108 @@ async fn damage_of_a_ledger_is_named_by_its_entry_and_the_node_goes_on() {
     .await;
     watched(&mesh.nodes[1], &mesh.nodes[0]).await;
     assert_eq!(info(&mesh.nodes[1]).await.unwrap().findings, []);
+}
+
+/// What a disk loses of a ledger, the neighbors have: it comes back as it was, whoever lies about it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flipped_bits_are_named_and_repaired_with_a_neighbors_help_and_no_liar_is_believed() {
+    let mut mesh = Mesh::found(Plan::pair()).await;
+    for key in 0..6 {
+        give(&mesh.nodes[0], &format!("key-{key}")).await;
+    }
+    watched(&mesh.nodes[1], &mesh.nodes[0]).await;
+    copied(&mesh.nodes[1], &mesh.nodes[0]).await;
+    let head = info(&mesh.nodes[0]).await.unwrap().head;
+    let before = whole(&mesh.nodes[0]).await;
+
+    mesh.nodes[0].kill();
+    let damaged = [flip(&mesh.nodes[0], "expose --remove key-2"), flip(&mesh.nodes[0], "expose --remove key-3")];
+    assert_eq!(damaged[1], damaged[0] + 1, "two in a row");
+    let told = mesh.nodes[0].run(&["ledger", "verify"]).await;
+    assert!(damaged.iter().all(|index| told.stdout.contains(&format!("BAD entry {index}: "))), "{told:?}");
+    // The witness forgets everything but its files.
+    mesh.nodes[1].kill();
+    mesh.nodes[1].start().await;
+    mesh.nodes[0].start().await;
+    let node = &mesh.nodes[0];
+    written(node, EventKind::Damaged, |entry| entry.subject.contains(&damaged[0].to_string())).await;
+    let repaired = written(node, EventKind::Repaired, |entry| entry.who == mesh.nodes[1].peer).await;
+    assert_eq!(repaired.subject, format!("entries of this ledger: {}, {}", damaged[0], damaged[1]));
+    let told = node.run(&["ledger", "verify"]).await.ok();
+    assert!(
+        told.contains(&format!("repaired  {}, with the help of {}", repaired.subject, mesh.nodes[1].peer)),
+        "{told}"
+    );
+    let told = info(node).await.unwrap();
+    assert_eq!((told.damaged, told.repaired, told.others_given, told.trouble), (vec![], 2, 0, None));
+    assert!(node.log().contains("damaged entries of the ledger are as they were again"), "{}", node.log());
+    incident(node, "ledger-damaged", "lasted").await;
+    // It is what it was, to the last bit, and its head with it.
+    let after = whole(node).await;
+    assert_eq!(after[..before.len()], before[..]);
+    let mut read = Ledger::new(node.peer.parse().unwrap());
+    after[..head.size as usize].iter().for_each(|entry| read.push(entry).unwrap());
+    assert_eq!(read.head(), head);
+    watched(&mesh.nodes[1], node).await;
+    assert_eq!(info(&mesh.nodes[1]).await.unwrap().findings, []);
+
+    // The same again, and the neighbor gives back something else.
+    copied(&mesh.nodes[1], &mesh.nodes[0]).await;
+    mesh.nodes[0].kill();
+    mesh.nodes[1].kill();
+    let damaged = flip(&mesh.nodes[0], "expose --remove key-4");
+    let copies = mesh.nodes[1].dir.join("ledger-copies").join(&mesh.nodes[0].peer);
+    for half in fs::read_dir(copies).unwrap() {
+        change_log(&half.unwrap().path(), |entries| {
+            entries.iter_mut().filter(|entry| entry.index == damaged).for_each(|entry| entry.text = "nothing".into());
+        });
+    }
+    mesh.nodes[1].start().await;
+    mesh.nodes[0].start().await;
+    let node = &mesh.nodes[0];
+    until("the lie to be refused", PATIENCE, async || {
+        let told = info(node).await?;
+        if told.others_given > 0 { Ok(()) } else { Err(format!("{told:?}")) }
+    })
+    .await;
+    let told = info(node).await.unwrap();
+    assert_eq!((told.damaged, told.repaired), (vec![damaged], 0));
+    assert!(node.log().contains("it is not used"), "{}", node.log());
+    node.run(&["ledger", "verify"]).await.fails_quietly(&format!("entry {damaged}"));
+}
+
+/// Two copies of one node's directory write different entries, and both are seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_histories_of_one_node_are_found_by_the_neighbor_that_sees_both() {
+    let mut mesh = Mesh::found(Plan::pair()).await;
+    for key in 0..3 {
+        give(&mesh.nodes[1], &format!("key-{key}")).await;
+    }
+    watched(&mesh.nodes[0], &mesh.nodes[1]).await;
+    mesh.nodes[1].kill();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = elsewhere.path().join("other");
+    copy_all(&mesh.nodes[1].dir, &other);
+
+    // One of them runs on a host whose clock is ahead.
+    write_more(&mesh.nodes[1].dir.join("ledger"), 4, Duration::from_secs(3600));
+    mesh.nodes[1].start().await;
+    watched(&mesh.nodes[0], &mesh.nodes[1]).await;
+    assert_eq!(info(&mesh.nodes[0]).await.unwrap().findings, []);
+    mesh.nodes[1].kill();
+
+    // The other one has written more, and earlier.
+    fs::remove_dir_all(&mesh.nodes[1].dir).unwrap();
+    copy_all(&other, &mesh.nodes[1].dir);
+    write_more(&mesh.nodes[1].dir.join("ledger"), 30, Duration::ZERO);
+    mesh.nodes[1].start().await;
+    found(&mesh.nodes[0], "n1", "forked").await;
+    assert!(mesh.nodes[0].log().contains("is_proof=true"), "the two heads convince anybody: {}", mesh.nodes[0].log());
+    incident(&mesh.nodes[0], "ledger-broken", "forked").await;
+    written(&mesh.nodes[1], EventKind::RolledBack, |entry| entry.text.contains("witnessed")).await;
+    incident(&mesh.nodes[1], "ledger-set-back", "others have seen").await;
+    let told = mesh.nodes[0].run(&["reputation", "n1"]).await.ok();
+    assert!(told.contains("broken_ledger"), "{told}");
 }
 
 /// A directory that cannot be a ledger's: the node runs without one, says so, and begins it when that is possible.
@@ -229,6 +339,36 @@ async fn a_ledger_that_cannot_be_opened_is_named_and_tried_again() {
     written(node, EventKind::Commanded, |entry| entry.text == "expose --remove early").await;
     node.run(&["ledger", "verify"]).await.ok();
     assert!(!node.run(&["status"]).await.ok().contains("TROUBLE"));
+}
+
+/// A full disk holds nobody up for long, and loses nothing of what was to be written down; nor does a slow one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_are_done_while_the_disk_is_full_and_written_down_when_there_is_room() {
+    let mut mesh = Mesh::found(Plan::alone()).await;
+    let node = &mut mesh.nodes[0];
+    node.run(&["chaos", "disk", "--full", "--for", "60s"]).await.ok();
+    give(node, "full-1").await;
+    give(node, "full-2").await;
+    let told = until("the trouble told", PATIENCE, async || {
+        let told = info(node).await?;
+        if told.waiting >= 2 && told.trouble.is_some() { Ok(told) } else { Err(format!("{told:?}")) }
+    })
+    .await;
+    assert!(told.trouble.as_deref().is_some_and(|trouble| trouble.contains("on purpose")), "{told:?}");
+    assert!(told.entries.iter().all(|entry| !entry.text.contains("full-1")), "{told:?}");
+    node.run(&["chaos", "clear"]).await.ok();
+    written(node, EventKind::Commanded, |entry| entry.text == "expose --remove full-1").await;
+    written(node, EventKind::Commanded, |entry| entry.text == "expose --remove full-2").await;
+    assert_eq!(info(node).await.unwrap().trouble, None);
+
+    node.run(&["chaos", "disk", "--slow", "300ms", "--for", "60s"]).await.ok();
+    give(node, "slow").await;
+    written(node, EventKind::Commanded, |entry| entry.text == "expose --remove slow").await;
+    node.kill();
+    node.start().await;
+    let told = node.run(&["ledger", "verify"]).await.ok();
+    assert!(told.contains("ok  every entry is as it was written"), "{told}");
+    written(node, EventKind::Commanded, |entry| entry.text == "expose --remove slow").await;
 }
 
 /// Gives a command that changes nothing, because there is no such service: it is written down all the same.
@@ -276,6 +416,63 @@ async fn found(node: &Node, name: &str, fault: &str) {
     assert!(node.log().contains("the ledger of another node is not what it was"), "{}", node.log());
 }
 
+/// Waits until a node tells of an incident of this kind, with these words about it.
+async fn incident(node: &Node, kind: &str, words: &str) {
+    until(&format!("{} to tell of {kind}: {words}", node.name), PATIENCE, async || {
+        let told = node.run(&["incidents"]).await.ok();
+        let mut stories = told.split('#').filter(|story| story.contains(kind));
+        if stories.any(|story| story.contains(words)) { Ok(()) } else { Err(told) }
+    })
+    .await;
+}
+
+/// Waits until one node has copies of everything that another has said that it has written.
+async fn copied(witness: &Node, node: &Node) {
+    until(&format!("{} to have copies of {}", witness.name, node.name), PATIENCE, async || {
+        let told = info(witness).await?;
+        let seen = told.watched.iter().find(|watched| watched.name == node.name).map(|seen| seen.head.head.size);
+        let until = told.copies.iter().find(|copied| copied.name == node.name).map(|copied| copied.until);
+        if seen.is_some() && seen == until { Ok(()) } else { Err(format!("{until:?} of {seen:?}")) }
+    })
+    .await;
+}
+
+/// All entries of a running node, as it exports them.
+async fn whole(node: &Node) -> Vec<Entry> {
+    let text = node.run(&["ledger", "export"]).await.ok();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Writes more entries into the ledger in this directory, as if at a time so far ahead.
+fn write_more(place: &Path, count: u64, ahead: Duration) {
+    let unix_ms = (UNIX_EPOCH.elapsed().unwrap() + ahead).as_millis() as u64;
+    let (mut log, _) = Log::open(place).unwrap();
+    let read = |index| Entry::decode(&log.read(index).unwrap()).unwrap();
+    let entries: Vec<Entry> = (0..log.len()).map(read).collect();
+    let mut ledger = Ledger::new(entries[0].ledger);
+    entries.iter().for_each(|entry| ledger.push(entry).unwrap());
+    for number in 0..count {
+        let event =
+            Event::Commanded { command: format!("{count} {number}"), who: "uid 0".into(), from: "local".into() };
+        let entry = ledger.next(&event, unix_ms);
+        ledger.push(&entry).unwrap();
+        log.append(&[entry.encode()]).unwrap();
+    }
+}
+
+/// Copies a directory with everything in it.
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for found in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(found.file_name());
+        if found.file_type().unwrap().is_dir() {
+            copy_all(&found.path(), &target);
+        } else if found.file_type().unwrap().is_file() {
+            fs::copy(found.path(), target).unwrap();
+        }
+    }
+}
+
 fn place(node: &Node) -> PathBuf {
     node.dir.join("ledger")
 }
@@ -288,10 +485,17 @@ fn entries(node: &Node) -> Vec<Entry> {
 
 /// Puts other entries in the place of those of a node that does not run.
 fn replace(node: &Node, change: impl FnOnce(&mut Vec<Entry>)) {
-    let mut entries = entries(node);
+    change_log(&place(node), change);
+}
+
+/// Puts other entries in the place of those in this directory, which nobody has open.
+fn change_log(place: &Path, change: impl FnOnce(&mut Vec<Entry>)) {
+    let (log, _) = Log::look(place).unwrap();
+    let mut entries: Vec<Entry> =
+        (0..log.len()).filter_map(|index| Entry::decode(&log.read(index).ok()?).ok()).collect();
     change(&mut entries);
-    fs::remove_dir_all(place(node)).unwrap();
-    let (mut log, _) = Log::open(&place(node)).unwrap();
+    fs::remove_dir_all(place).unwrap();
+    let (mut log, _) = Log::open(place).unwrap();
     entries.iter().for_each(|entry| log.append(&[entry.encode()]).unwrap());
 }
 

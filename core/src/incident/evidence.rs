@@ -177,6 +177,18 @@ pub enum Evidence {
         /// How unusual, in thousandths.
         score_permille: u16,
     },
+    /// Others have seen of this node's ledger what it does not have.
+    SetBack {
+        /// How many entries it had.
+        found: u64,
+        /// How many others have seen.
+        witnessed: u64,
+    },
+    /// Heads of another node's ledger do not fit together.
+    Heads {
+        /// What the fault is called, and the heads.
+        told: String,
+    },
     /// Other incidents have this in common.
     Explains {
         /// How many of them do.
@@ -214,6 +226,8 @@ impl Evidence {
             | Evidence::Outvoted(_)
             | Evidence::Expiry { .. }
             | Evidence::Unusual { .. }
+            | Evidence::SetBack { .. }
+            | Evidence::Heads { .. }
             | Evidence::Explains { .. } => return None,
         };
         Some(after).filter(|after| !after.is_zero())
@@ -295,6 +309,10 @@ impl fmt::Display for Evidence {
             }
             Evidence::Expiry { left } => write!(f, "expires in {} s", left.as_secs()),
             Evidence::Unusual { by, score_permille } => write!(f, "{by} finds it unusual, {score_permille}‰"),
+            Evidence::SetBack { found, witnessed } => {
+                write!(f, "others have seen {witnessed} entries that are not these {found}")
+            }
+            Evidence::Heads { told } => f.write_str(told),
             Evidence::Explains { hits, of } => write!(f, "{hits} of {of} things that depend on it are in trouble"),
         }
     }

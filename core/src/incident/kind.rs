@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Quantity, Subject};
 use crate::PeerId;
+use crate::ledger::Fault;
 
 /// What can be wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -124,6 +125,17 @@ pub enum IncidentKind {
     },
     /// This node's certificate expires soon.
     CertificateExpiring,
+    /// Entries of this node's ledger are not what was written; neighbors are asked for them.
+    LedgerDamaged,
+    /// Others have seen of this node's ledger what it does not have: its disk was set back, or somebody else has its key.
+    LedgerSetBack,
+    /// The ledger of another node is not what it was.
+    LedgerBroken {
+        /// Whose.
+        peer: PeerId,
+        /// In which way.
+        fault: Fault,
+    },
 }
 
 impl IncidentKind {
@@ -157,6 +169,9 @@ impl IncidentKind {
             IncidentKind::Refusals { .. } => "refusals",
             IncidentKind::Misbehaving { .. } => "misbehaving",
             IncidentKind::CertificateExpiring => "certificate-expiring",
+            IncidentKind::LedgerDamaged => "ledger-damaged",
+            IncidentKind::LedgerSetBack => "ledger-set-back",
+            IncidentKind::LedgerBroken { .. } => "ledger-broken",
         }
     }
 
@@ -179,7 +194,10 @@ impl IncidentKind {
             | IncidentKind::PathLost { destination }
             | IncidentKind::PayloadLost { destination }
             | IncidentKind::PathChurn { destination } => Subject::Path(*destination),
-            IncidentKind::NodeUnreachable { peer } | IncidentKind::Misbehaving { peer } => Subject::Peer(*peer),
+            IncidentKind::NodeUnreachable { peer }
+            | IncidentKind::Misbehaving { peer }
+            | IncidentKind::LedgerBroken { peer, .. } => Subject::Peer(*peer),
+            IncidentKind::LedgerDamaged | IncidentKind::LedgerSetBack => Subject::Ledger,
             IncidentKind::RelayFailing { peer } => Subject::Relay(*peer),
             IncidentKind::RegionUnreachable { region } => Subject::Region(region.clone()),
             IncidentKind::ActorFailed { actor }
@@ -219,7 +237,10 @@ impl IncidentKind {
             | IncidentKind::StoreFailing
             | IncidentKind::Leak { .. }
             | IncidentKind::Starved
-            | IncidentKind::CertificateExpiring => Severity::Major,
+            | IncidentKind::CertificateExpiring
+            | IncidentKind::LedgerDamaged
+            | IncidentKind::LedgerSetBack
+            | IncidentKind::LedgerBroken { .. } => Severity::Major,
             _ => Severity::Minor,
         }
     }

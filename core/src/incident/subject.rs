@@ -15,6 +15,8 @@ pub enum Subject {
     Actor(String),
     /// This node's store.
     Store,
+    /// This node's ledger.
+    Ledger,
     /// This node's certificate.
     Certificate,
     /// The rules in force.
@@ -39,6 +41,7 @@ impl Subject {
         match self {
             Subject::Actor(_) => "actor",
             Subject::Store => "store",
+            Subject::Ledger => "ledger",
             Subject::Certificate => "certificate",
             Subject::Policy => "policy",
             Subject::Path(_) => "path",
@@ -65,7 +68,7 @@ impl fmt::Display for Subject {
         match self {
             Subject::Actor(name) | Subject::Region(name) => f.write_str(name),
             Subject::Path(peer) | Subject::Link(peer) | Subject::Relay(peer) | Subject::Peer(peer) => peer.fmt(f),
-            Subject::Store | Subject::Certificate | Subject::Policy => f.write_str(self.name()),
+            Subject::Store | Subject::Ledger | Subject::Certificate | Subject::Policy => f.write_str(self.name()),
             Subject::Host => f.write_str("this node"),
         }
     }

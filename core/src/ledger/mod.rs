@@ -6,8 +6,9 @@
 //! an old head again is noticed by those who heard a newer one. Invariant: an entry that a signed head covers cannot be
 //! changed, removed or reordered unnoticed by anybody who knows that head.
 //!
-//! The [`Keeper`] is the role that writes a node's ledger and watches those of its neighbors; an [`Attestation`] is what
-//! remains of an entry when the ledger is gone.
+//! The [`Keeper`] is the role that writes a node's ledger, watches those of its neighbors and keeps copies of their newest
+//! entries, so that what is damaged on a disk is put back with their help; an [`Attestation`] is what remains of an entry
+//! when the ledger is gone.
 //!
 //! The format is described for other programs in `docs/ledger.md`.
 
@@ -19,10 +20,13 @@ mod hash;
 mod head;
 mod message;
 mod proof;
+mod report;
 mod role;
 mod task;
 mod tree;
 mod witness;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +38,8 @@ pub use hash::Hash;
 pub use head::{Head, SignedHead};
 pub use message::Message;
 pub use proof::{Consistency, Inclusion};
-pub use role::{Effect, Input, Keeper};
+pub use report::Report;
+pub use role::{Copied, Effect, Input, Keeper};
 pub use task::{Adopted, Task};
 pub use tree::Tree;
 pub use witness::{Fault, Finding, Reaction, Witness};
@@ -52,20 +57,14 @@ pub struct Ledger {
 }
 
 /// What came of reading the entries of a log.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Read {
     /// The numbers of those that are damaged.
-    damaged: Vec<u64>,
+    damaged: BTreeSet<u64>,
     /// The first that did not fit.
     broken: Option<Broken>,
-    /// Whether the hashes of all are known.
-    is_known: bool,
-}
-
-impl Default for Read {
-    fn default() -> Self {
-        Self { damaged: Vec::new(), broken: None, is_known: true }
-    }
+    /// Those of the damaged whose hashes nobody here knows.
+    unknown: BTreeSet<u64>,
 }
 
 /// Why an entry cannot be the next one of a ledger.
@@ -150,15 +149,17 @@ impl Ledger {
         for (index, entry) in (0..).zip(entries) {
             let Some(entry) = entry else {
                 let next = entries.get(index + 1).and_then(Option::as_ref);
-                read.damaged.push(index as u64);
-                read.is_known &= next.is_some();
-                // Without the next entry nobody here knows what stood there.
+                read.damaged.insert(index as u64);
+                if next.is_none() {
+                    // Without the next entry nobody here knows what stood there.
+                    read.unknown.insert(index as u64);
+                }
                 read.broken = read.broken.or(self.push_hash(next.map_or(Hash::NONE, |next| next.previous)).err());
                 continue;
             };
             if let Err(broken) = self.push(entry) {
                 read.broken = read.broken.or(Some(broken));
-                self.last_ms = self.last_ms.max(entry.unix_ms.min(UNIX_MS_MAX - LEDGER_ENTRIES_MAX));
+                self.is_as_late_as(entry.unix_ms);
                 // A ledger that is full stays as it is.
                 let _ = self.push_hash(entry.hash());
             }
@@ -207,20 +208,20 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes the hash of the last entry, which is damaged, from a head that covers just what is there: true if the two fit
-    /// together, and then it is known what the next entry follows.
-    fn recover_last(&mut self, head: &Head) -> bool {
-        if head.ledger != self.me || head.size != self.size() || head.size == 0 {
-            return false;
-        }
+    /// Takes hashes of entries that are there and were damaged, in the place of what stood for them.
+    fn learn(&mut self, hashes: &BTreeMap<u64, Hash>) {
         let mut tree = Tree::new();
-        (0..head.size - 1).filter_map(|index| self.tree.leaf(index)).for_each(|leaf| tree.push(leaf));
-        tree.push(head.last);
-        if tree.root() != head.root {
-            return false;
+        for index in 0..self.size() {
+            let known = self.tree.leaf(index).expect("BUG: the tree has so many leaves");
+            tree.push(hashes.get(&index).copied().unwrap_or(known));
         }
-        (self.tree, self.last, self.last_ms) = (tree, head.last, self.last_ms.max(head.unix_ms));
-        true
+        self.last = self.size().checked_sub(1).and_then(|last| tree.leaf(last)).unwrap_or(Hash::NONE);
+        self.tree = tree;
+    }
+
+    /// The last entry is not older than this: its own time is not known as long as it is damaged.
+    fn is_as_late_as(&mut self, unix_ms: u64) {
+        self.last_ms = self.last_ms.max(unix_ms.min(UNIX_MS_MAX - LEDGER_ENTRIES_MAX));
     }
 
     /// What the ledger is now.

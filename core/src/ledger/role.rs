@@ -1,15 +1,19 @@
-//! The keeper role: writes this node's ledger, and watches those of others.
+//! The keeper role: writes this node's ledger, watches those of others, and keeps copies of what its neighbors wrote.
 //!
 //! It hears events that are to be written down, what is durable, and the heads of all ledgers; it asks for entries to be
-//! written, for its head to be published, for neighbors to prove theirs, and tells what it found. Invariant: no head is
-//! signed of what is not durable, and none before others had the time to say what they have seen of this ledger: a node
-//! whose disk was set back says so itself.
+//! written, for its head to be published, for neighbors to prove theirs and to give entries, and tells what it found.
+//! Invariants: no head is signed of what is not durable, and none before others had the time to say what they have seen of
+//! this ledger: a node whose disk was set back says so itself. And nothing that a neighbor gives back is put into this
+//! ledger unless its hash is the one that stood there.
 
+mod copying;
+mod mending;
 mod seen;
 mod telling;
+mod watching;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +21,13 @@ use super::entry::Entry;
 use super::event::Event;
 use super::head::SignedHead;
 use super::message::Message;
-use super::witness::{Fault, Finding, Reaction, Witness};
-use super::{Broken, Ledger, Read};
-use crate::limits::{LEDGER_BATCH_MAX, LEDGER_ENTRIES_MAX, LEDGER_PENDING_MAX, LEDGERS_WITNESSED_MAX, NEIGHBORS_MAX};
+use super::witness::{Fault, Finding, Witness};
+use super::{Broken, Hash, Ledger, Report};
 use crate::signer::Signer;
 use crate::{Instant, Machine, PeerId};
+use copying::Copying;
+use mending::Mending;
+pub(super) use mending::damage_in_words;
 use seen::Seen;
 use telling::Telling;
 
@@ -75,6 +81,34 @@ pub enum Input {
         /// Whether they can.
         is_usable: bool,
     },
+    /// Copies are durable: told of each ledger at the start, and whenever there are more.
+    Copied(Copied),
+    /// Copies of a ledger could not be written; there are those that there were.
+    CopyFailed {
+        /// Whose ledger.
+        ledger: PeerId,
+    },
+    /// Entries of this node's own ledger that were damaged were to be put back in their place: what is neither could not be
+    /// written now.
+    Mended {
+        /// Those that stand there again, durably.
+        entries: Vec<u64>,
+        /// Those that cannot be put back: their place on the disk is gone.
+        refused: Vec<u64>,
+    },
+    /// Somebody forgot what this role has reported: it is to be told again.
+    ReportWanted,
+}
+
+/// What there is of copies of a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// Whose ledger.
+    pub ledger: PeerId,
+    /// The number behind that of the newest entry.
+    pub until: u64,
+    /// The leaf hash of that.
+    pub last: Hash,
 }
 
 /// What the role may ask for.
@@ -121,6 +155,53 @@ pub enum Effect {
     },
     /// Tell me all heads, and how all links are, again: sent once, when the log was read.
     ResyncWanted,
+    /// Send a neighbor entries: this node's own, or copies of the neighbor's; those of them that can be read. Nothing comes
+    /// back.
+    Give {
+        /// Whom.
+        to: PeerId,
+        /// Of whose ledger.
+        ledger: PeerId,
+        /// The number of the first.
+        first: u64,
+        /// How many at most.
+        count: u64,
+    },
+    /// Keep copies of entries of another node's ledger; comes back as [`Input::Copied`] or [`Input::CopyFailed`].
+    Copy {
+        /// They are of one ledger, and follow each other.
+        entries: Vec<Entry>,
+    },
+    /// Forget all copies of a ledger; nothing comes back.
+    DropCopies {
+        /// Whose.
+        ledger: PeerId,
+    },
+    /// Put back what stood in the place of damaged entries of this node's own ledger; comes back as [`Input::Mended`].
+    Mend {
+        /// What stood there.
+        entries: Vec<Entry>,
+    },
+    /// Damaged entries are as they were again.
+    Repaired {
+        /// Their numbers.
+        entries: Vec<u64>,
+        /// With whose help.
+        by: PeerId,
+        /// How many are damaged still.
+        left: usize,
+        /// Whether the ledger is sound: nothing else is wrong with it either.
+        is_sound: bool,
+    },
+    /// A neighbor gave something else than stood in this ledger: nothing of it counts.
+    OtherGiven {
+        /// Who.
+        by: PeerId,
+        /// What it was said to be.
+        index: u64,
+    },
+    /// What is wrong still, for whoever forgot it.
+    Report(Report),
 }
 
 /// What is to be written.
@@ -150,8 +231,9 @@ pub struct Keeper {
     is_known: bool,
     /// The largest head of this ledger that was heard before its log was.
     own_heard: Option<SignedHead>,
-    /// Whether others have seen of this ledger what it does not have; told once.
-    rolled_back: bool,
+    /// How many entries there were, and how many others have seen, if they have seen what this ledger does not have; told
+    /// once.
+    rolled_back: Option<(u64, u64)>,
     clock: (u64, Instant),
     witness: Witness,
     /// The version of the newest record that was heard of each ledger that is watched.
@@ -161,7 +243,10 @@ pub struct Keeper {
     neighbors: BTreeSet<PeerId>,
     /// Neighbors who were asked for a proof, when they are to be asked again, and how often they were.
     asked: BTreeMap<PeerId, (Instant, u32)>,
-    told: BTreeSet<(PeerId, Fault)>,
+    /// The findings that were told, with the heads that show them.
+    told: BTreeMap<(PeerId, Fault), String>,
+    copying: Copying,
+    mending: Mending,
 }
 
 impl Keeper {
@@ -179,14 +264,16 @@ impl Keeper {
             loaded: false,
             is_known: true,
             own_heard: None,
-            rolled_back: false,
+            rolled_back: None,
             clock: (0, now),
             witness: Witness::new(),
             versions: BTreeMap::new(),
             seen: Seen::default(),
             neighbors: BTreeSet::new(),
             asked: BTreeMap::new(),
-            told: BTreeSet::new(),
+            told: BTreeMap::new(),
+            copying: Copying::new(now),
+            mending: Mending::default(),
         }
     }
 
@@ -212,12 +299,32 @@ impl Keeper {
 
     /// Whether others have seen of this ledger what it does not have.
     pub fn is_rolled_back(&self) -> bool {
-        self.rolled_back
+        self.rolled_back.is_some()
     }
 
     /// What was found wrong with ledgers of others, in order.
     pub fn found(&self) -> impl Iterator<Item = &(PeerId, Fault)> {
-        self.told.iter()
+        self.told.keys()
+    }
+
+    /// The numbers of this ledger's entries that are not what was written.
+    pub fn damaged(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.mending.damaged()
+    }
+
+    /// How many entries are as they were again, with the help of neighbors.
+    pub fn repaired(&self) -> u64 {
+        self.mending.repaired
+    }
+
+    /// How often a neighbor gave something else than what stood in this ledger, or than the neighbor itself has signed.
+    pub fn others_given(&self) -> u64 {
+        self.mending.others_given + self.copying.others_given
+    }
+
+    /// Of which ledgers there are copies of entries, and how far they go, by ledger.
+    pub fn copies(&self) -> impl ExactSizeIterator<Item = (PeerId, u64)> {
+        self.copying.held()
     }
 
     /// What signs its heads, to be told to note or to recall.
@@ -228,203 +335,6 @@ impl Keeper {
     /// This node's head as it is now, signed; `None` only while this is replayed and says something else than it said then.
     pub fn sign_head(&mut self) -> Option<SignedHead> {
         self.ledger.head().sign_with(&mut self.signer)
-    }
-
-    fn load(&mut self, entries: &[Option<Entry>], now: Instant, effects: &mut Vec<Effect>) {
-        if std::mem::replace(&mut self.loaded, true) {
-            return;
-        }
-        let Read { damaged, broken, is_known } = self.ledger.read(entries);
-        self.is_known = is_known;
-        self.telling.adopt(self.ledger.size(), now);
-        effects.push(Effect::ResyncWanted);
-        if !damaged.is_empty() || broken.is_some() {
-            let event = damage_event(&damaged, broken);
-            effects.push(Effect::Damaged { entries: damaged, broken });
-            // It stays damaged: one entry says so, not one for each start.
-            let told = event.told(&self.ledger.owner());
-            let is_known = |entry: &Entry| (entry.kind, &entry.subject) == (told.kind, &told.subject);
-            if !entries.iter().flatten().any(is_known) {
-                self.append(event, None, now, effects);
-            }
-        }
-        if let Some(heard) = self.own_heard.take() {
-            self.on_own_head(heard, now, effects);
-        }
-        self.append_early(now, effects);
-    }
-
-    /// Writes down what waited for it to be known what it follows.
-    fn append_early(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        if self.is_ready() {
-            for (event, ticket) in std::mem::take(&mut self.early) {
-                self.append(event, ticket, now, effects);
-            }
-        }
-    }
-
-    fn append(&mut self, event: Event, ticket: Option<u64>, now: Instant, effects: &mut Vec<Effect>) {
-        let full = self.ledger.size() + self.pending.len() as u64 >= LEDGER_ENTRIES_MAX;
-        if full || self.waiting() >= LEDGER_PENDING_MAX {
-            return effects.push(Effect::Refused { event, ticket });
-        }
-        if !self.is_ready() {
-            return self.early.push((event, ticket));
-        }
-        let (unix_ms, at) = self.clock;
-        let unix_ms = unix_ms + now.since(at).as_millis() as u64;
-        let entry = self.ledger.next_after(self.pending.last().map(|last| &last.entry), &event, unix_ms);
-        self.pending.push(Waiting { entry, ticket });
-        self.telling.note(&event, self.ledger.size() == 0, now);
-        self.write(effects);
-    }
-
-    /// Writes what waits, unless something is being written, or is to be tried again later.
-    fn write(&mut self, effects: &mut Vec<Effect>) {
-        if self.writing == 0 && self.retry_at.is_none() && !self.pending.is_empty() {
-            self.writing = self.pending.len().min(LEDGER_BATCH_MAX);
-            let batch = &self.pending[..self.writing];
-            let entries = batch.iter().map(|waiting| waiting.entry.clone()).collect();
-            let tickets = batch.iter().filter_map(|waiting| waiting.ticket).collect();
-            effects.push(Effect::Write { entries, tickets });
-        }
-    }
-
-    fn on_stored(&mut self, size: u64, effects: &mut Vec<Effect>) {
-        let stored = self.writing;
-        if size < self.ledger.size() + stored as u64 {
-            // It is about what an earlier life of this role had written.
-            return;
-        }
-        for Waiting { entry, .. } in self.pending.drain(..stored) {
-            self.ledger.push(&entry).expect("BUG: what was made for its place fits it");
-        }
-        self.writing = 0;
-        self.write(effects);
-    }
-
-    /// Publishes the head, if it is time.
-    fn publish(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        if self.publish_at().is_none_or(|at| at > now) {
-            return;
-        }
-        let Some(head) = self.sign_head() else { return };
-        self.telling.tell(head.head.size, self.pending.is_empty(), now);
-        self.seen.begin(head.clone());
-        effects.push(Effect::Publish(head));
-    }
-
-    fn publish_at(&self) -> Option<Instant> {
-        self.telling.deadline(self.ledger.size()).filter(|_| self.is_known)
-    }
-
-    fn on_head_heard(&mut self, heard: SignedHead, version: u64, now: Instant, effects: &mut Vec<Effect>) {
-        let ledger = heard.head.ledger;
-        if ledger == self.ledger.owner() {
-            return self.on_own_head(heard, now, effects);
-        }
-        if self.versions.get(&ledger).is_some_and(|newest| version < *newest) {
-            return;
-        }
-        if self.versions.len() < LEDGERS_WITNESSED_MAX || self.versions.contains_key(&ledger) {
-            self.versions.insert(ledger, version);
-        }
-        match self.witness.hear(heard) {
-            Reaction::ProofWanted { .. } => {
-                self.asked.remove(&ledger);
-                self.ask(ledger, now, effects);
-            }
-            Reaction::Found(finding) => self.tell(finding, now, effects),
-            Reaction::Known | Reaction::First | Reaction::NoRoom => self.confirm(ledger, effects),
-        }
-    }
-
-    /// Others have seen this head: what it covers has to be there.
-    fn on_own_head(&mut self, heard: SignedHead, now: Instant, effects: &mut Vec<Effect>) {
-        if !self.loaded {
-            let is_larger = self.own_heard.as_ref().is_none_or(|other| other.head.size < heard.head.size);
-            self.own_heard = if is_larger { Some(heard) } else { self.own_heard.take() };
-            return;
-        }
-        if !self.is_known {
-            // Others may know the one hash that is lost: that of the last entry. What else is lost, nobody can tell.
-            self.is_known = self.ledger.recover_last(&heard.head);
-            return self.append_early(now, effects);
-        }
-        if self.rolled_back || self.ledger.continues(&heard.head) {
-            return;
-        }
-        self.rolled_back = true;
-        let (found, witnessed) = (self.ledger.size(), heard.head.size);
-        effects.push(Effect::RolledBack { found, witnessed: heard });
-        self.append(Event::RolledBack { found, witnessed }, None, now, effects);
-    }
-
-    /// Asks a neighbor to prove what it claims, if it is one, and has claimed something.
-    fn ask(&mut self, ledger: PeerId, now: Instant, effects: &mut Vec<Effect>) {
-        let claimed = self.witness.claimed(&ledger).map(|claimed| claimed.head.size);
-        let (Some(second), Some(proven)) = (claimed, self.witness.proven(&ledger)) else { return };
-        let first = proven.head.size;
-        if first == 0 {
-            // Everything continues nothing.
-            let empty = super::Consistency { first, second, path: Vec::new() };
-            let proven = self.witness.prove(&ledger, &empty);
-            debug_assert_eq!(proven, Ok(None), "an empty ledger has the root of the empty tree");
-            self.confirm(ledger, effects);
-        } else if self.neighbors.contains(&ledger) {
-            let times = self.asked.get(&ledger).map_or(0, |(_, times)| *times);
-            if times < ASKS_MAX {
-                self.asked.insert(ledger, (now + ASK_EVERY, times + 1));
-                effects.push(Effect::Send { to: ledger, message: Message::Prove { first, second } });
-            } else {
-                // Who does not answer is not accused, and is asked again when it claims more.
-                self.asked.remove(&ledger);
-            }
-        }
-    }
-
-    fn on_heard(&mut self, from: PeerId, message: Message, now: Instant, effects: &mut Vec<Effect>) {
-        match message {
-            Message::Prove { first, second } => {
-                // With a hash that is lost the proof would fail, and look as if the ledger had been rewritten.
-                let proof = self.is_known.then(|| self.ledger.tree().consistency(first, second)).flatten();
-                effects.extend(proof.map(|proof| Effect::Send { to: from, message: Message::Proof(proof) }));
-            }
-            // What fits no claim was overtaken by a newer one, or was never asked for.
-            Message::Proof(proof) if self.asked.contains_key(&from) => {
-                if let Ok(finding) = self.witness.prove(&from, &proof) {
-                    self.asked.remove(&from);
-                    match finding {
-                        Some(finding) => self.tell(finding, now, effects),
-                        None => self.confirm(from, effects),
-                    }
-                }
-            }
-            Message::Proof(_) => {}
-            Message::Seen(seen) => self.seen.hear(from, seen),
-        }
-    }
-
-    fn tell(&mut self, finding: Box<Finding>, now: Instant, effects: &mut Vec<Effect>) {
-        let ledger = finding.known.head.ledger;
-        if self.told.len() < LEDGERS_WITNESSED_MAX && self.told.insert((ledger, finding.fault)) {
-            let name = finding.fault.name().to_owned();
-            let evidence = format!("{}; before: {}", finding.heard.head, finding.known.head);
-            self.append(Event::Witnessed { ledger, finding: name, evidence }, None, now, effects);
-            effects.push(Effect::Found(finding));
-        }
-    }
-
-    fn on_neighbor(&mut self, peer: PeerId, is_usable: bool, now: Instant, effects: &mut Vec<Effect>) {
-        if is_usable && self.neighbors.len() < NEIGHBORS_MAX {
-            if self.neighbors.insert(peer) {
-                self.confirm(peer, effects);
-                self.ask(peer, now, effects);
-            }
-        } else if !is_usable {
-            self.neighbors.remove(&peer);
-            self.asked.remove(&peer);
-        }
     }
 }
 
@@ -440,12 +350,18 @@ impl Machine for Keeper {
             Input::Stored { size } => self.on_stored(size, effects),
             Input::StoreFailed => {
                 self.writing = 0;
-                self.retry_at = Some(now + WRITE_AGAIN_AFTER);
+                self.retry_at = Some(now + writing::WRITE_AGAIN_AFTER);
             }
             Input::HeadHeard { head, version } => self.on_head_heard(head, version, now, effects),
             Input::Heard { from, message } => self.on_heard(from, message, now, effects),
             Input::NeighborChanged { peer, is_usable } => self.on_neighbor(peer, is_usable, now, effects),
+            Input::Copied(copied) => self.on_copied(copied),
+            Input::CopyFailed { ledger } => self.on_copy_failed(&ledger, now),
+            Input::Mended { entries, refused } => self.on_mended(&entries, &refused, now, effects),
+            Input::ReportWanted => self.report(effects),
         }
+        self.mend(now, effects);
+        self.copy(now, effects);
         self.publish(now, effects);
     }
 
@@ -456,38 +372,17 @@ impl Machine for Keeper {
         }
         let due: Vec<PeerId> = self.asked.iter().filter(|(_, (at, _))| *at <= now).map(|(peer, _)| *peer).collect();
         due.into_iter().for_each(|peer| self.ask(peer, now, effects));
+        self.mend(now, effects);
+        self.copy(now, effects);
         self.publish(now, effects);
     }
 
     fn deadline(&self) -> Option<Instant> {
         let asks = self.asked.values().map(|(at, _)| *at);
-        asks.chain(self.publish_at()).chain(self.retry_at).min()
+        let entries = self.mend_at().into_iter().chain(self.copy_at());
+        asks.chain(entries).chain(self.publish_at()).chain(self.retry_at).min()
     }
 }
-
-/// What the ledger says of damage to itself.
-fn damage_event(damaged: &[u64], broken: Option<Broken>) -> Event {
-    let mut numbers: Vec<String> = damaged.iter().take(DAMAGED_NAMED_MAX).map(u64::to_string).collect();
-    if damaged.len() > DAMAGED_NAMED_MAX {
-        numbers.push(format!("{} more", damaged.len() - DAMAGED_NAMED_MAX));
-    }
-    let what = if numbers.is_empty() {
-        "the chain of this ledger".to_owned()
-    } else {
-        format!("entries of this ledger: {}", numbers.join(", "))
-    };
-    let damage = broken.map_or_else(|| "not what was written".to_owned(), |broken| broken.to_string());
-    Event::Damaged { what, damage }
-}
-
-/// How many damaged entries are named in one entry.
-const DAMAGED_NAMED_MAX: usize = 12;
-/// When what could not be written is tried again.
-const WRITE_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// When a neighbor that does not answer is asked again for a proof.
-const ASK_EVERY: Duration = Duration::from_secs(5);
-/// How often a neighbor is asked for one proof.
-const ASKS_MAX: u32 = 3;
 
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use crate::limits::LEDGERS_WITNESSED_MAX;
 use crate::{PeerId, Rejected};
 
 /// What is wrong with a ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
 pub enum Fault {
     /// A later head has fewer entries.
     Truncated,

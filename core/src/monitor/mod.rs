@@ -8,9 +8,11 @@
 //! Reports come from other roles and are facts; samples come from the shell at their own pace and are judged by
 //! [`detectors`], one set of them per subject. What is open is reviewed by [`crate::analysis`].
 
+mod certificate;
 mod desk;
 pub mod detectors;
 mod isolation;
+mod ledgers;
 mod review;
 pub mod ring;
 pub mod sample;
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::Topology;
 use crate::incident::{Evidence, Incident, IncidentKind, Subject};
+use crate::ledger::Report;
 use crate::limits::{ACTORS_WATCHED_MAX, DESTINATIONS_MAX, NEIGHBORS_MAX, RECORDS_MAX};
 use crate::pathfinder::{PathChange, PathReport, SwitchCause};
 use crate::peer::{LinkReport, LinkState};
@@ -123,6 +126,8 @@ pub enum Input {
         /// How long it lasted when it was new.
         life: Duration,
     },
+    /// How this node's ledger is, or what it found of another.
+    LedgerReported(Report),
 }
 
 /// What the role may ask for.
@@ -144,7 +149,7 @@ pub enum Effect {
         /// The part to blame.
         culprit: Subject,
     },
-    /// Tell me how all links are again: sent once, when the role starts.
+    /// Tell me how all links are, and the ledgers, again: sent once, when the role starts.
     ResyncWanted,
 }
 
@@ -367,14 +372,6 @@ impl Monitor {
         self.desk.clear_all_of(&Subject::Actor(actor), effects);
     }
 
-    fn on_certificate_checked(&mut self, left: Duration, life: Duration, now: Instant, effects: &mut Vec<Effect>) {
-        if left * EXPIRES_SOON_PART < life {
-            self.desk.raise(IncidentKind::CertificateExpiring, Evidence::Expiry { left }, now, effects);
-        } else {
-            self.desk.clear(&IncidentKind::CertificateExpiring, effects);
-        }
-    }
-
     fn apply(&mut self, found: Vec<Finding>, now: Instant, effects: &mut Vec<Effect>) {
         for (kind, edge) in found {
             match edge {
@@ -446,6 +443,7 @@ impl Machine for Monitor {
                 self.store.on_wrote(took, &self.process.doubt, now, &mut found);
             }
             Input::CertificateChecked { left, life } => self.on_certificate_checked(left, life, now, effects),
+            Input::LedgerReported(report) => self.on_ledger_reported(report, now, effects),
         }
         self.apply(found, now, effects);
         self.wake_up(now, effects);
@@ -491,8 +489,6 @@ const FEW_PATIENCE: Duration = Duration::from_secs(1);
 const SWITCH_HOLDS: Duration = Duration::from_secs(1);
 /// How long it is told that the clock was set.
 const JUMP_TOLD_FOR: Duration = Duration::from_secs(5);
-/// A certificate expires soon when less than this part of its life is left: it is renewed at half of it.
-const EXPIRES_SOON_PART: u32 = 4;
 
 #[cfg(test)]
 mod scenes;

@@ -55,7 +55,12 @@ fn possible(kind: &IncidentKind) -> Vec<Vec<Step>> {
         | IncidentKind::ActorFailed { .. }
         | IncidentKind::ActorStuck { .. }
         | IncidentKind::StoreSlow
-        | IncidentKind::Leak { .. } => one_each(vec![Step::Wait]),
+        | IncidentKind::Leak { .. }
+        // Neighbors are asked for damaged entries in any case. What else is wrong with a ledger, a person has to judge: a disk
+        // that was restored from a copy looks like one whose owner would rather forget.
+        | IncidentKind::LedgerDamaged
+        | IncidentKind::LedgerSetBack
+        | IncidentKind::LedgerBroken { .. } => one_each(vec![Step::Wait]),
         // Of the actors, it is the pathfinder that has less to do when the node takes on less.
         IncidentKind::ActorSlow { actor } if actor != PATHFINDER => one_each(vec![Step::Wait]),
         IncidentKind::ActorSlow { .. } | IncidentKind::Starved => one_each(vec![Step::Wait, Step::ShedLoad]),

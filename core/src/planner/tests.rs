@@ -177,6 +177,9 @@ fn every_kind() -> Vec<IncidentKind> {
         IncidentKind::Refusals { peer },
         IncidentKind::Misbehaving { peer },
         IncidentKind::CertificateExpiring,
+        IncidentKind::LedgerDamaged,
+        IncidentKind::LedgerSetBack,
+        IncidentKind::LedgerBroken { peer, fault: crate::ledger::Fault::Forked },
     ]
 }
 

@@ -76,6 +76,14 @@ mod tests {
                 let witness = crate::PeerId::from_public_key(witness);
                 Control::Ledger(ledger::Message::Seen(ledger::Cosignature { witness, size, signature }))
             }),
+            (any::<[u8; 32]>(), any::<u64>(), any::<u64>()).prop_map(|(ledger, first, count)| {
+                let ledger = crate::PeerId::from_public_key(ledger);
+                Control::Ledger(ledger::Message::Fetch { ledger, first, count })
+            }),
+            (any::<[u8; 32]>(), any::<u64>(), any::<Vec<Vec<u8>>>()).prop_map(|(ledger, first, entries)| {
+                let ledger = crate::PeerId::from_public_key(ledger);
+                Control::Ledger(ledger::Message::Entries { ledger, first, entries })
+            }),
             summary.prop_map(|(root, items, fresh)| Control::Reconcile(reconcile::Message::Summary {
                 root,
                 items,

@@ -26,6 +26,8 @@ pub(super) struct Host {
     /// Whom it dials and by whom it is dialed.
     pub(super) neighbors: BTreeSet<usize>,
     process: Option<Node>,
+    /// What its process has written into its ledger.
+    pub(super) ledger: Vec<ledger::Entry>,
     /// In place of a process: somebody who attacks.
     pub(super) byzantine: Option<Box<Byzantine>>,
     pub(super) door: Door,
@@ -64,6 +66,7 @@ impl Host {
             address: SocketAddr::from((Ipv4Addr::new(10, 0, high, low), 4600)),
             neighbors: BTreeSet::new(),
             process: None,
+            ledger: Vec::new(),
             byzantine: None,
             door: Door::new(index as u64),
             quarantined: BTreeSet::new(),
@@ -118,8 +121,10 @@ impl Host {
             from: "policy.toml".to_owned(),
             change: "1 rules put in force".to_owned(),
         };
-        let ledger = ledger::Adopted { entries: Some(Vec::new()), waiting: BTreeMap::from([(0, first)]) };
+        let ledger =
+            ledger::Adopted { entries: Some(Vec::new()), waiting: BTreeMap::from([(0, first)]), copies: Vec::new() };
         let adopted = Adopted { unix_ms: unix_ms(now), next_incident: 1, peers, ledger, ..Adopted::default() };
+        self.ledger.clear();
         self.process = Some(Node::boot(self.identity.clone(), config, adopted, now, commands));
     }
 

@@ -28,6 +28,7 @@ use prunella_core::membership::Status;
 use prunella_core::node::Node;
 use prunella_core::record::VerifiedCache;
 use prunella_core::rng::Rng;
+use prunella_core::wire::Control;
 use prunella_core::wiring::{Command, Route};
 use prunella_core::{Instant, PeerId, gossip, peer};
 
@@ -338,7 +339,20 @@ impl Fleet {
             // Disks that neither fail nor forget, and take no time.
             Command::Ledger(Task::Write { entries, .. }) => {
                 let size = entries.last().map_or(0, |last| last.index + 1);
+                self.hosts[host].ledger.extend(entries);
                 self.tell(host, Route::Ledger(ledger::Input::Stored { size }));
+            }
+            Command::Ledger(Task::Give { to, ledger, first, count }) => {
+                let from_it = self.hosts[host].ledger.iter().skip(first as usize).take(count as usize);
+                let entries = from_it.map(ledger::Entry::encode).collect();
+                let control = Control::Ledger(ledger::Message::Entries { ledger, first, entries });
+                self.send_control(host, self.index[&to], &control);
+            }
+            Command::Ledger(Task::Copy { entries }) => {
+                if let Some(last) = entries.last() {
+                    let copied = ledger::Copied { ledger: last.ledger, until: last.index + 1, last: last.hash() };
+                    self.tell(host, Route::Ledger(ledger::Input::Copied(copied)));
+                }
             }
             // Other stores are not simulated, and nothing else here depends on the rest.
             _ => {}

@@ -347,6 +347,9 @@ impl Tale {
                 );
                 (host, Topic::Trust, what)
             }
+            News::Repaired { host, by, entries } => {
+                (host, Topic::Ledgers, format!("repairs {entries} entries of its ledger with the help of {}", name(by)))
+            }
             News::Ledger { host, owner, fault } => {
                 (host, Topic::Ledgers, format!("finds that the ledger of {} was {fault}", name(owner)))
             }

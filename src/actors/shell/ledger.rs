@@ -1,4 +1,5 @@
 //! The ledger's files, and what is to be written into them: held here until it is durable, whoever fails meanwhile.
+//! Copies of others' ledgers lie beside it (`ledger_copies`), and what is damaged is put back (`ledger_mending`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,10 +11,11 @@ use prunella_core::ledger::{Adopted, Entry, Event, Finding, Input, Keeper, Task}
 use prunella_core::limits::LEDGER_PENDING_MAX;
 use prunella_core::recording::KeeperStart;
 use prunella_core::wiring::Route;
-use prunella_storage::log::{Log, LogError};
+use prunella_storage::log::{AnyLog, Damaged, How, LogError};
 use tokio::sync::oneshot;
 
 use super::Shell;
+use super::ledger_copies::LedgerCopies;
 use crate::actors::directory::Directory;
 use crate::actors::driver::Newborn;
 use crate::host::{Host, unblocked};
@@ -27,16 +29,23 @@ pub struct LedgerTable {
     waiting: Mutex<Waiting>,
     /// Which life of the LedgerActor it is: what an earlier one wanted written is not written any more.
     life: AtomicU64,
-    /// What is wrong with what the files hold, and stays so.
+    /// What neighbors wrote into theirs.
+    pub(super) copies: LedgerCopies,
+    /// What of the files is not what was written.
     damage: Mutex<Option<String>>,
+    /// What else is wrong with what they hold, and stays so.
+    told: Mutex<Option<String>>,
     /// Why the files cannot be read or written, as long as they cannot.
     failing: Mutex<Option<String>>,
     refused: AtomicU64,
+    /// Damaged entries that were put back, and entries of neighbors that were not what stood there.
+    pub(super) repaired: AtomicU64,
+    pub(super) others_given: AtomicU64,
 }
 
 #[derive(Default)]
 struct Files {
-    log: Option<Log>,
+    log: Option<AnyLog>,
 }
 
 /// What is not durable yet.
@@ -62,15 +71,20 @@ pub struct LedgerHealth {
 impl LedgerTable {
     /// The ledger in this directory, which is opened when the actor starts.
     pub fn new(host: Arc<dyn Host>, place: PathBuf) -> Self {
+        let copies = place.with_file_name(COPIES_NAME);
         Self {
+            copies: LedgerCopies::new(Arc::clone(&host), copies),
             host,
             place,
             files: Mutex::default(),
             waiting: Mutex::default(),
             life: AtomicU64::new(0),
             damage: Mutex::default(),
+            told: Mutex::default(),
             failing: Mutex::default(),
             refused: AtomicU64::new(0),
+            repaired: AtomicU64::new(0),
+            others_given: AtomicU64::new(0),
         }
     }
 
@@ -81,10 +95,16 @@ impl LedgerTable {
 
     /// How it is.
     pub fn health(&self) -> LedgerHealth {
-        let wrong = [&self.failing, &self.damage].map(|wrong| lock(wrong).clone());
+        let wrong = [&self.failing, &self.damage, &self.told].map(|wrong| lock(wrong).clone());
         let wrong: Vec<String> = wrong.into_iter().flatten().collect();
         let trouble = (!wrong.is_empty()).then(|| wrong.join("; "));
         LedgerHealth { trouble, refused: self.refused.load(Ordering::Relaxed) }
+    }
+
+    /// What is counted, by name.
+    pub fn counters(&self) -> [(&'static str, u64); 2] {
+        [("ledger_entries_repaired", &self.repaired), ("ledger_entries_not_believed", &self.others_given)]
+            .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
     }
 
     /// An entry as it is on disk. It blocks.
@@ -103,13 +123,13 @@ impl LedgerTable {
         let mut files = self.files();
         self.life.fetch_add(1, Ordering::Relaxed);
         if files.log.is_none() {
-            let (log, found) = self.host.open_log(&self.place)?;
-            let damaged: Vec<String> = found.damaged.iter().map(ToString::to_string).collect();
-            if !damaged.is_empty() {
-                let damaged = damaged.join("; ");
+            let (mut log, found) = self.host.open_log(&self.place)?;
+            let damaged = in_words(&found.damaged);
+            if let Some(damaged) = &damaged {
                 tracing::error!(dir = %self.place.display(), damaged, "the ledger is damaged: see docs/operations.md");
-                *lock(&self.damage) = Some(damaged);
             }
+            *lock(&self.damage) = damaged;
+            self.mend_openings(&mut log, found.damaged);
             if found.torn_bytes > 0 {
                 tracing::info!(
                     bytes = found.torn_bytes,
@@ -152,6 +172,41 @@ impl LedgerTable {
         Ok(log.len())
     }
 
+    /// What a file begins with needs nobody else's help; `found` is everything that is damaged.
+    fn mend_openings(&self, log: &mut AnyLog, mut found: Vec<Damaged>) {
+        let of_files = found.iter().filter(|damaged| damaged.how == How::Opening).count();
+        match log.mend_openings() {
+            Ok(0) => {}
+            Ok(mended) => {
+                tracing::info!(mended, "what files of the ledger begin with is as it was again");
+                found.retain(|damaged| damaged.how != How::Opening || mended < of_files);
+                *lock(&self.damage) = in_words(&found);
+            }
+            Err(error) => tracing::warn!(%error, "the ledger's files cannot be mended"),
+        }
+    }
+
+    /// Puts entries back, if the actor is the same still that had others asked for them. It blocks.
+    pub(super) fn mend(&self, life: u64, entries: &[Entry]) -> Option<Input> {
+        let mut files = self.files();
+        let log = files.log.as_mut().filter(|_| self.life() == life)?;
+        let (mut mended, mut refused) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match log.repair(entry.index, &entry.encode()) {
+                Ok(()) => mended.push(entry.index),
+                Err(LogError::Io(error)) => {
+                    tracing::warn!(index = entry.index, %error, "a damaged entry cannot be written; trying again later");
+                }
+                Err(error) => {
+                    tracing::error!(index = entry.index, %error, "a damaged entry cannot be put back");
+                    refused.push(entry.index);
+                }
+            }
+        }
+        *lock(&self.damage) = in_words(&log.damaged());
+        Some(Input::Mended { entries: mended, refused })
+    }
+
     /// Takes an event, and hands it to the actor if that is there; `None` if too much waits.
     fn take(&self, event: Event, directory: &Directory, caller: Option<oneshot::Sender<()>>) -> Option<u64> {
         let mut waiting = self.waiting();
@@ -188,7 +243,7 @@ impl LedgerTable {
         waiting.callers.remove(&ticket);
     }
 
-    fn life(&self) -> u64 {
+    pub(super) fn life(&self) -> u64 {
         self.life.load(Ordering::Relaxed)
     }
 
@@ -216,6 +271,12 @@ impl LedgerTable {
     }
 }
 
+/// What is damaged, if anything is.
+fn in_words(damaged: &[Damaged]) -> Option<String> {
+    let words: Vec<String> = damaged.iter().map(ToString::to_string).collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
 fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing that holds the lock leaves it half changed.
     held.lock().unwrap_or_else(PoisonError::into_inner)
@@ -230,7 +291,8 @@ impl Shell {
     pub async fn keeper(self: &Arc<Self>) -> Result<Newborn<Keeper>, String> {
         self.ledger.close();
         let table = Arc::clone(&self.ledger);
-        let read = unblocked(&*self.host, move || table.read()).await.map_err(|error| error.to_string())?;
+        let read = move || (table.read(), table.copies.standing());
+        let (read, copies) = unblocked(&*self.host, read).await.map_err(|error| error.to_string())?;
         let entries = match read {
             Ok(entries) => Some(entries),
             Err(error) => {
@@ -240,7 +302,7 @@ impl Shell {
             }
         };
         let (me, now) = (self.credentials.peer(), self.clock.now());
-        let first = Adopted { entries, waiting: BTreeMap::new() }.first(self.unix_ms());
+        let first = Adopted { entries, waiting: BTreeMap::new(), copies }.first(self.unix_ms());
         let machine = Keeper::new(self.credentials.identity().clone(), now);
         Ok(Newborn { machine, made_of: KeeperStart { me, now }, first })
     }
@@ -290,19 +352,20 @@ impl Shell {
                     witnessed,
                     "this node's ledger was set back: others have seen what it does not have"
                 );
-                *lock(&self.ledger.damage) = Some(text);
+                *lock(&self.ledger.told) = Some(text);
             }
             Task::TellDamaged { entries, broken } => {
                 let broken = broken.map(|broken| broken.to_string());
                 tracing::error!(?entries, broken, "entries of this node's ledger are not what was written");
                 if let Some(broken) = broken {
-                    *lock(&self.ledger.damage) = Some(broken);
+                    *lock(&self.ledger.told) = Some(broken);
                 }
             }
             Task::TellRefused { event, ticket } => {
                 ticket.into_iter().for_each(|ticket| self.ledger.forget(ticket));
                 self.refuse_event(&event);
             }
+            task => self.do_mending(task),
         }
     }
 
@@ -380,6 +443,8 @@ async fn read_later(shell: std::sync::Weak<Shell>, mut life: u64) {
     }
 }
 
+/// The directory of copies of others' ledgers, beside this node's own.
+const COPIES_NAME: &str = "ledger-copies";
 /// How long somebody waits to hear that something is written down.
 const DURABLE_PATIENCE: Duration = Duration::from_secs(2);
 /// When files that cannot be read are tried again.

@@ -25,8 +25,27 @@ pub struct LedgerInfo {
     pub watching: usize,
     /// Those, ordered by node, at most a hundred.
     pub watched: Vec<WatchedLedger>,
+    /// The numbers of its entries that are damaged, at most a hundred; neighbors are asked for them.
+    pub damaged: Vec<u64>,
+    /// How many damaged entries were put back with the help of neighbors since the actor started.
+    pub repaired: u64,
+    /// How often a neighbor gave something else than it was asked for; that changed nothing.
+    pub others_given: u64,
+    /// The ledgers of which this node keeps copies of the newest entries, ordered by node, at most a hundred.
+    pub copies: Vec<CopiedLedger>,
     /// The entries that were asked for, the newest last.
     pub entries: Vec<Entry>,
+}
+
+/// Copies of what a neighbor wrote, for it to have back what its disk loses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiedLedger {
+    /// Whose ledger.
+    pub peer: PeerId,
+    /// That node's name.
+    pub name: String,
+    /// The number behind that of the newest entry.
+    pub until: u64,
 }
 
 /// A node's ledger for a glance at the node.
@@ -89,6 +108,20 @@ pub struct LedgerReport {
     pub more_problems: u64,
     /// Bytes at the end that were never acknowledged: what a crash left there.
     pub torn_bytes: u64,
+    /// What was damaged once and repaired, as the ledger tells, the newest hundred.
+    #[serde(default)]
+    pub repairs: Vec<LedgerRepair>,
+}
+
+/// What was damaged was repaired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerRepair {
+    /// Which entry tells of it.
+    pub index: u64,
+    /// What was damaged.
+    pub what: String,
+    /// With whose help.
+    pub by: String,
 }
 
 /// Something that is wrong with a ledger.

@@ -25,7 +25,8 @@ pub use certificate::{CertificateInfo, CertificatesInfo, HandshakeInfo, SmokeInf
 pub use command::NotFromAfar;
 pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
 pub use ledger::{
-    LedgerFinding, LedgerGlance, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerReport, WatchedLedger,
+    CopiedLedger, LedgerFinding, LedgerGlance, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerRepair,
+    LedgerReport, WatchedLedger,
 };
 pub use path::{LaneInfo, PathInfo, PathLinkInfo, PathWhy};
 pub use policy::{PolicyAsked, PolicyInfo};

@@ -129,8 +129,8 @@ impl FaultKind {
 }
 
 /// The kinds of actors that are killed, in this order; there is a `peer` for each neighbor.
-pub(super) const ACTORS: [&str; 9] =
-    ["knowledge", "policy", "gossip", "peer", "monitor", "pathfinder", "planner", "executor", "rebalancer"];
+pub(super) const ACTORS: [&str; 10] =
+    ["knowledge", "policy", "gossip", "peer", "monitor", "pathfinder", "planner", "executor", "rebalancer", "ledger"];
 
 /// One fault to inject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

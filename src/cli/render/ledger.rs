@@ -4,7 +4,9 @@ use super::called;
 use super::page::Page;
 use super::quantity::moment;
 use super::table::{Column, Table};
-use crate::api::vocabulary::{LedgerFinding, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerReport};
+use crate::api::vocabulary::{
+    LedgerFinding, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerRepair, LedgerReport,
+};
 
 pub(super) fn show(info: &LedgerInfo, page: &mut Page) {
     let LedgerInfo { head, ready, waiting, refused, rolled_back, trouble, findings, watching, entries, .. } = info;
@@ -24,6 +26,21 @@ pub(super) fn show(info: &LedgerInfo, page: &mut Page) {
     trouble.iter().for_each(|trouble| page.line(&format!("TROUBLE: {trouble}")));
     for LedgerFinding { peer, name, fault } in findings {
         page.line(&format!("FOUND: the ledger of {} was {fault}", called(name, *peer)));
+    }
+    if !info.damaged.is_empty() {
+        let numbers: Vec<String> = info.damaged.iter().map(u64::to_string).collect();
+        page.line(&format!("DAMAGED: {}; neighbors are asked for what stood there", numbers.join(", ")));
+    }
+    if info.repaired > 0 || info.others_given > 0 {
+        page.line(&format!(
+            "{} damaged entries were put back with the help of neighbors; {} that neighbors gave were refused",
+            info.repaired, info.others_given
+        ));
+    }
+    if !info.copies.is_empty() {
+        let copies =
+            info.copies.iter().map(|copied| format!("{} to {}", called(&copied.name, copied.peer), copied.until));
+        page.line(&format!("copies of entries: {}", copies.collect::<Vec<_>>().join(", ")));
     }
     let mut table = Table::new([
         Column::Right("INDEX"),
@@ -53,7 +70,7 @@ pub(in crate::cli) fn line(line: &LedgerLine) -> String {
 }
 
 pub(in crate::cli) fn report(report: &LedgerReport, page: &mut Page) {
-    let LedgerReport { place, entries, head, problems, more_problems, torn_bytes } = report;
+    let LedgerReport { place, entries, head, problems, more_problems, torn_bytes, repairs } = report;
     page.line(&format!("{place}: {entries} entries"));
     if let Some(head) = head {
         page.line(&format!("  ledger  {}", head.ledger));
@@ -62,6 +79,9 @@ pub(in crate::cli) fn report(report: &LedgerReport, page: &mut Page) {
     }
     if *torn_bytes > 0 {
         page.line(&format!("  {torn_bytes} bytes at the end were never acknowledged: the next start cuts them off"));
+    }
+    for LedgerRepair { index, what, by } in repairs {
+        page.line(&format!("repaired  {what}, with the help of {by} (entry {index})"));
     }
     for LedgerProblem { index, reason } in problems {
         let at = index.map_or_else(|| "ledger".to_owned(), |index| format!("entry {index}"));
@@ -126,6 +146,7 @@ mod tests {
             problems,
             more_problems: 0,
             torn_bytes: 0,
+            repairs: vec![],
         };
         let shown = |info: &LedgerReport| {
             let mut page = Page::default();
@@ -135,6 +156,12 @@ mod tests {
         let bad = report_of(vec![problem(Some(4), "the entry is damaged"), problem(None, "it was set back")]);
         let expected = "/d/ledger: 7 entries\nBAD entry 4: the entry is damaged\nBAD ledger: it was set back\n";
         assert_eq!(shown(&bad), expected);
+        let mut repaired = report_of(vec![]);
+        let (what, by) = ("entries of this ledger: 4".to_owned(), "b".to_owned());
+        repaired.repairs = vec![LedgerRepair { index: 6, what, by }];
+        assert!(
+            shown(&repaired).contains("repaired  entries of this ledger: 4, with the help of b (entry 6)\nok  every")
+        );
         let good = "/d/ledger: 7 entries\nok  every entry is as it was written, and follows the one before it\n";
         assert_eq!(shown(&report_of(vec![])), good);
     }

@@ -1,12 +1,15 @@
 //! What the keeper does, in meshes of a few nodes whose logs and clocks fail.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::watching::ASKS_MAX;
 use super::*;
 use crate::identity::Identity;
-use crate::ledger::{Consistency, Cosignature, EventKind, Hash};
+use crate::ledger::{Consistency, Cosignature, EventKind};
+use crate::limits::LEDGER_PENDING_MAX;
 
 fn identity(n: u8) -> Identity {
     Identity::from_secret(&[n; 32])
@@ -14,6 +17,12 @@ fn identity(n: u8) -> Identity {
 
 fn id(n: u8) -> PeerId {
     identity(n).peer()
+}
+
+/// What there is of copies.
+fn copied(copies: &[Entry]) -> Copied {
+    let last = copies.last().unwrap();
+    Copied { ledger: last.ledger, until: last.index + 1, last: last.hash() }
 }
 
 /// A head that is said as the newest there is.
@@ -34,6 +43,10 @@ struct Node {
     writable: bool,
     /// Whether it answers.
     silent: bool,
+    /// What it keeps of others.
+    copies: BTreeMap<PeerId, Vec<Entry>>,
+    /// Whether it changes what it gives back.
+    lies: bool,
 }
 
 /// Nodes that are all neighbors, and hear all heads.
@@ -54,9 +67,13 @@ impl Mesh {
     /// Starts a node with this log; whoever was there under this name is gone.
     fn start(&mut self, n: u8, log: Vec<Option<Entry>>) {
         let keeper = Keeper::new(identity(n), self.now);
-        let node = Node { keeper, log: log.clone(), told: Vec::new(), writable: true, silent: false };
+        let copies = self.nodes.remove(&id(n)).map(|node| node.copies).unwrap_or_default();
+        let copied: Vec<Copied> = copies.values().map(|copies| copied(copies)).collect();
+        let node =
+            Node { keeper, log: log.clone(), told: Vec::new(), writable: true, silent: false, copies, lies: false };
         self.nodes.insert(id(n), node);
         self.hear(n, Input::Clock { unix_ms: self.unix_ms });
+        copied.into_iter().for_each(|copied| self.hear(n, Input::Copied(copied)));
         self.hear(n, Input::Loaded { entries: log });
         let others: Vec<PeerId> = self.nodes.keys().copied().filter(|peer| *peer != id(n)).collect();
         for peer in others {
@@ -118,6 +135,41 @@ impl Mesh {
                     vec![(to, Input::Heard { from, message })]
                 }
             }
+            Effect::Give { to, ledger, first, count } => {
+                let held: Vec<Entry> = if ledger == from {
+                    node.log.iter().flatten().cloned().collect()
+                } else {
+                    node.copies.get(&ledger).cloned().unwrap_or_default()
+                };
+                let mut given: Vec<Entry> =
+                    held.into_iter().filter(|entry| (first..first + count).contains(&entry.index)).collect();
+                if node.lies && ledger == to {
+                    given.iter_mut().for_each(|entry| entry.text = "nothing happened".into());
+                }
+                let first = given.first().map_or(first, |entry| entry.index);
+                let message = Message::Entries { ledger, first, entries: given.iter().map(Entry::encode).collect() };
+                vec![(to, Input::Heard { from, message })]
+            }
+            Effect::Copy { entries } => {
+                let ledger = entries[0].ledger;
+                let copies = node.copies.entry(ledger).or_default();
+                copies.extend(entries);
+                vec![(from, Input::Copied(copied(copies)))]
+            }
+            Effect::DropCopies { ledger } => {
+                node.copies.remove(&ledger);
+                vec![]
+            }
+            Effect::Mend { entries } if node.writable => {
+                let numbers: Vec<u64> = entries.iter().map(|entry| entry.index).collect();
+                for entry in entries {
+                    let at = entry.index as usize;
+                    assert_eq!(node.log[at], None, "only what is damaged is put back");
+                    node.log[at] = Some(entry);
+                }
+                vec![(from, Input::Mended { entries: numbers, refused: vec![] })]
+            }
+            Effect::Mend { .. } => vec![(from, Input::Mended { entries: vec![], refused: vec![] })],
             other => {
                 node.told.push(other);
                 vec![]
@@ -338,8 +390,9 @@ fn a_node_whose_disk_was_set_back_says_so_in_its_own_ledger_before_it_signs_anyt
 }
 
 #[test]
-fn a_damaged_entry_is_told_and_changes_no_head() {
+fn a_damaged_entry_that_nobody_has_is_told_and_changes_no_head() {
     let mut mesh = witnessed();
+    mesh.nodes.get_mut(&id(2)).unwrap().copies.clear();
     let mut log = mesh.node(1).log.clone();
     log[4] = None;
     mesh.start(1, log);
@@ -377,14 +430,19 @@ fn a_ledger_that_does_not_know_its_own_last_hash_writes_and_signs_nothing() {
     assert!(!mesh.node(1).keeper.is_ready());
     mesh.hear(1, heard(heads));
     mesh.pass(10_000);
-    assert_eq!((mesh.node(1).log.len(), mesh.found(2)), (15, vec![]));
-    assert_eq!(mesh.node(2).keeper.witness().proven(&id(1)).map(|head| head.head.size), Some(15));
+    assert_eq!(mesh.found(2), []);
+    let kinds = mesh.kinds(1);
+    // Somebody has signed something else with this node's key: that is told as well, now that it can be.
+    assert!(kinds.contains(&EventKind::RolledBack) && kinds.contains(&EventKind::Repaired), "{kinds:?}");
+    assert_eq!((kinds.len(), mesh.node(1).log.len()), (17, 17));
+    assert_eq!(mesh.node(2).keeper.witness().proven(&id(1)).map(|head| head.head.size), Some(17));
 }
 
 /// What is lost of a history is no other history.
 #[test]
 fn a_node_that_has_lost_a_hash_proves_nothing_and_is_accused_of_nothing() {
     let mut mesh = witnessed();
+    mesh.nodes.get_mut(&id(2)).unwrap().copies.clear();
     let mut log = mesh.node(1).log.clone();
     for damaged in [3, 4] {
         log[damaged] = None;
@@ -461,6 +519,8 @@ fn a_proof_that_was_not_asked_for_accuses_nobody() {
     mesh.hear(2, Input::Heard { from: id(1), message: garbage });
     assert_eq!(mesh.found(2), []);
 }
+
+mod copies;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
