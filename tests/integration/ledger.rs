@@ -1,13 +1,19 @@
 //! Ledgers of real nodes: what is written, what survives, and what neighbors find out.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use prunella::api::vocabulary::{Failure, LedgerInfo};
 use prunella::api::{Request, Response};
+use prunella::security::{Credentials, LINK_ALPN, quinn_client, server_name};
+use prunella_core::Label;
 use prunella_core::ledger::{Entry, Event, EventKind, Ledger};
+use prunella_core::record::{Body, Kind, LIFE_BITS, Record, RecordId};
+use prunella_core::wire::{Control, codec};
 use prunella_storage::log::Log;
+use quinn::Endpoint;
 
 use super::actors::comes_back;
 use super::mesh::{Mesh, Node, PATIENCE, Plan, until};
@@ -316,6 +322,43 @@ async fn two_histories_of_one_node_are_found_by_the_neighbor_that_sees_both() {
     incident(&mesh.nodes[1], "ledger-set-back", "others have seen").await;
     let told = mesh.nodes[0].run(&["reputation", "n1"]).await.ok();
     assert!(told.contains("broken_ledger"), "{told}");
+}
+
+/// Whoever has a node's key says an old head of it as its newest word, over a link of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_head_that_is_said_again_as_new_is_found_and_costs_no_reputation() {
+    let mut mesh = Mesh::found(Plan::pair()).await;
+    give(&mesh.nodes[1], "earlier").await;
+    watched(&mesh.nodes[0], &mesh.nodes[1]).await;
+    let old = info(&mesh.nodes[0]).await.unwrap().watched.remove(0).head;
+    give(&mesh.nodes[1], "later").await;
+    watched(&mesh.nodes[0], &mesh.nodes[1]).await;
+    mesh.nodes[1].kill();
+
+    let (node, thief) = (&mesh.nodes[0], Credentials::load(&mesh.nodes[1].dir).unwrap());
+    let unix_ms = UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    let record = Record {
+        id: RecordId { origin: thief.peer(), kind: Kind::LedgerHead, key: String::new() },
+        version: (unix_ms + 1000) << LIFE_BITS,
+        issued_ms: unix_ms,
+        expires_ms: unix_ms + 300_000,
+        body: Body::LedgerHead(old),
+    };
+    let signed = record.sign(thief.identity()).signed.clone();
+    let endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let name = server_name(&node.peer.parse().unwrap());
+    let config = quinn_client(thief.client(LINK_ALPN));
+    let connection = endpoint.connect_with(config, node.listen, &name).unwrap().await.unwrap();
+    let (mut send, _unread) = connection.open_bi().await.unwrap();
+    for control in [Control::Hello { incarnation: 1, label: Label(1) }, Control::Push(vec![signed])] {
+        let message = codec::encode_message(&control);
+        send.write_all(&[&(message.len() as u32).to_be_bytes()[..], &message].concat()).await.unwrap();
+    }
+    found(node, "n1", "replayed").await;
+    incident(node, "ledger-broken", "replayed").await;
+    assert!(node.log().contains("is_proof=false"), "each head was true once: {}", node.log());
+    let told = node.run(&["reputation", "n1"]).await.ok();
+    assert!(!told.contains("broken_ledger"), "{told}");
 }
 
 /// A directory that cannot be a ledger's: the node runs without one, says so, and begins it when that is possible.
