@@ -116,7 +116,7 @@ pub struct Copied {
 pub enum Effect {
     /// Append these entries to the log, together; comes back as [`Input::Stored`] or [`Input::StoreFailed`].
     Write {
-        /// At most [`LEDGER_BATCH_MAX`].
+        /// At most [`crate::limits::LEDGER_BATCH_MAX`].
         entries: Vec<Entry>,
         /// The tickets of what they tell of, as far as somebody else than this role told it.
         tickets: Vec<u64>,
