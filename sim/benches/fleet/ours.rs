@@ -117,8 +117,11 @@ pub(crate) fn healthy(nodes: usize, trouble: Trouble, seed: u64) -> Vec<Row> {
     let sent = Spread::of(
         hosts.iter().map(|h| fleet.traffic(*h).sent.wire() as f64 / trouble.lasts().as_secs_f64()).collect(),
     );
+    let isolated: Vec<usize> =
+        (0..nodes).filter(|host| !concerned.contains(host) && fleet.quarantined_by(*host) > 0).collect();
     vec![
         Row::new(format!("{name}: healthy removed"), format!("{} {wrong:?}", wrong.len()), "0"),
+        Row::new(format!("{name}: healthy quarantined"), format!("{} {isolated:?}", isolated.len()), "0"),
         Row::new(
             format!("{name}: those concerned removed"),
             format!("{right} of {}, by all others {by_all}; the first after {first}", concerned.len()),
