@@ -15,7 +15,7 @@ use crate::wire::codec;
 /// What is endorsed: of each matter of a node, its newest word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode)]
 pub enum Matter {
-    /// Who a node is and where it can be reached: its [`NodeBody`].
+    /// Who a node is and where it can be reached: its [`NodeBody`](super::NodeBody).
     Identity,
     /// Whom it believes no more: its votes.
     Distrust,
