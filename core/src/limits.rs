@@ -267,6 +267,14 @@ pub const HANDSHAKES_MAX: usize = 64;
 pub const CONTROL_CLIENTS_MAX: usize = 64;
 /// Longest line on the control socket, in bytes.
 pub const CONTROL_LINE_BYTES_MAX: usize = 256 * 1024;
+/// Newest events that a node keeps for those who follow them.
+pub const EVENTS_KEPT: usize = 4096;
+/// Most events in one answer.
+pub const EVENTS_PER_ANSWER_MAX: usize = 256;
+/// Longest time that a request for events waits for one.
+pub const EVENTS_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Longest text in an event, in bytes; longer ones are cut.
+pub const EVENT_TEXT_BYTES_MAX: usize = 256;
 /// Most remote conversations that a node serves at once, in all; beyond it further ones are refused as busy.
 pub const REMOTE_CONVERSATIONS_MAX: usize = 64;
 /// Most of them that one peer may have, whatever it may be allowed.

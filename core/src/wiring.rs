@@ -98,6 +98,7 @@ impl Wire for gossip::Effect {
                     routes.push(Route::Monitor(monitor::Input::LinksLearned { origin, neighbors }));
                 }
                 routes.push(Route::Rebalancer(rebalancer::Input::LinksLearned { origin, links: links.clone() }));
+                routes.push(Route::Shell(Command::LinksChanged { origin, links: links.clone() }));
                 Route::Pathfinder(pathfinder::Input::LinksLearned { origin, links })
             }
             gossip::Effect::StatementHeard { statement } => Route::Shell(Command::StatementHeard { statement }),

@@ -14,6 +14,7 @@ use ractor::{ActorCell, ActorRef, Message};
 use tokio::sync::oneshot;
 
 use super::backlog::{Backlog, NotKept};
+use super::event_log::EventLog;
 use super::insight::Insight;
 use super::stats::{Register, Stats};
 use crate::messages::{
@@ -96,6 +97,8 @@ pub struct Directory {
     pub backlog: Backlog,
     /// What is counted of every actor.
     pub register: Register,
+    /// What has happened, for those who follow it.
+    pub events: EventLog,
 }
 
 impl Directory {

@@ -5,6 +5,7 @@ pub mod backlog;
 pub mod clock;
 pub mod directory;
 pub mod driver;
+pub mod event_log;
 pub mod executor;
 pub mod gossip;
 pub mod insight;

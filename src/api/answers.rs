@@ -34,6 +34,8 @@ pub(super) struct Answers {
     stop: watch::Sender<bool>,
     /// The node's directory.
     dir: PathBuf,
+    /// Tells this run of the node from every other.
+    run: u64,
     pub(super) breakable: Breakable,
     /// What is served to other nodes.
     pub(super) remote: Remote,
@@ -64,11 +66,17 @@ impl Answers {
         stop: watch::Sender<bool>,
         breakable: Breakable,
     ) -> Self {
-        Self { shell, sessions, stop, dir, breakable, remote: Remote::default() }
+        let run = shell.host.random_u64();
+        Self { shell, sessions, stop, dir, run, breakable, remote: Remote::default() }
     }
 
     pub(super) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Tells this run of the node from every other.
+    pub(super) fn run(&self) -> u64 {
+        self.run
     }
 
     pub(super) fn shell(&self) -> &Arc<Shell> {
@@ -86,6 +94,8 @@ impl Answers {
             Request::Members => self.members().await.map(Response::Members),
             Request::Reputation { peer } => self.reputation(&peer).await,
             Request::Regions => self.regions().await.map(Response::Regions),
+            Request::Topology { after } => Ok(Response::Topology(self.topology(after))),
+            Request::Events { after, wait_ms } => Ok(Response::Events(self.events(after, wait_ms).await)),
             Request::Links => Ok(Response::Links { links: self.links().await }),
             Request::Paths { destination, why } => self.paths(&destination, why).await,
             Request::Certificates => Ok(Response::Certificates(self.certificates())),

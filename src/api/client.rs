@@ -156,7 +156,7 @@ fn unreachable_node(socket: &Path, error: &io::Error) -> Error {
 fn own_time(request: &Request) -> Duration {
     match request {
         Request::Ping { timeout_ms, .. } => Duration::from_millis(*timeout_ms),
-        Request::Tap { ms, .. } => Duration::from_millis(*ms),
+        Request::Tap { ms, .. } | Request::Events { wait_ms: ms, .. } => Duration::from_millis(*ms),
         _ => Duration::ZERO,
     }
 }

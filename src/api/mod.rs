@@ -11,6 +11,7 @@ pub mod client;
 pub mod configuration;
 pub mod embed;
 pub mod error;
+mod event_answers;
 mod federation;
 mod in_force;
 mod incident_answers;
@@ -32,6 +33,7 @@ pub mod sealing;
 pub mod server;
 pub mod setup;
 mod shared_answers;
+mod topology_answers;
 pub mod vocabulary;
 
 pub use error::{Error, ErrorKind};

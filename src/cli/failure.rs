@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::output::Output;
 use super::render;
-use crate::api::{Error, Response};
+use crate::api::{Error, ErrorKind, Response};
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -29,6 +29,11 @@ impl Failure {
     /// A failure to do something that fits "failed to ...".
     pub(super) fn new(doing: impl Into<String>, error: Error) -> Self {
         Failure::Failed { doing: doing.into(), error }
+    }
+
+    /// A node's answer is none to what was asked.
+    pub(super) fn unexpected(doing: &str, answer: &Response) -> Self {
+        Failure::new(doing, Error::new(ErrorKind::Internal, format!("the node answered something else: {answer:?}")))
     }
 
     /// Tells it on standard error, on one line, and gives the exit code. A reader who has gone away is no failure.

@@ -9,6 +9,7 @@ mod cert;
 mod chaos;
 mod completions;
 mod down;
+mod events;
 mod expose;
 mod failure;
 mod forward;
@@ -47,6 +48,7 @@ mod sim_attacks;
 mod sim_gossip;
 mod sim_scenario;
 mod status;
+mod topology;
 mod trace;
 mod up;
 

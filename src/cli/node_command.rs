@@ -5,8 +5,8 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::session::Session;
 use super::{
-    actor, actors, cert, chaos, down, expose, forward, incident, incidents, kill, ledger, links, members, paths, peers,
-    ping, policy, regions, reputation, services, shared, status, trace,
+    actor, actors, cert, chaos, down, events, expose, forward, incident, incidents, kill, ledger, links, members,
+    paths, peers, ping, policy, regions, reputation, services, shared, status, topology, trace,
 };
 
 /// A command that asks a running node.
@@ -34,6 +34,11 @@ a cluster no link that is needed is three times as long as the next shorter one,
 3 ms. A region is what nodes name in their configuration; neighbors are chosen by it."
     )]
     Regions,
+    /// Show the whole mesh: who is linked with whom, and how far apart they are
+    #[command(
+        after_help = "A link counts when both of its ends report it; one that a single end reports has a question mark."
+    )]
+    Topology,
     /// List the paths to a node
     Paths(paths::Arguments),
     /// Show the tree of actors with mailboxes, restarts and failures
@@ -42,6 +47,8 @@ a cluster no link that is needed is three times as long as the next shorter one,
     Actor(actor::Arguments),
     /// List the services of the mesh and this node's forwards
     Services,
+    /// Show what has happened, and with --follow what happens: nodes, links, members, incidents, actors, services
+    Events(events::Arguments),
     /// List what was wrong and what was done about it, newest first
     Incidents,
     /// Tell the story of one incident: what was seen, what was planned and tried, and how long each phase took
@@ -88,6 +95,8 @@ impl NodeCommand {
             NodeCommand::Reputation(arguments) => reputation::run(arguments, session).await,
             NodeCommand::Links => links::run(session).await,
             NodeCommand::Regions => regions::run(session).await,
+            NodeCommand::Topology => topology::run(session).await,
+            NodeCommand::Events(arguments) => events::run(arguments, session).await,
             NodeCommand::Paths(arguments) => paths::run(arguments, session).await,
             NodeCommand::Actors => actors::run(session).await,
             NodeCommand::Actor(arguments) => actor::run(arguments, session).await,

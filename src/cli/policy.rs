@@ -67,8 +67,9 @@ pub(super) struct CheckArguments {
 
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Commands, by what they do:
-  read    status peers members reputation links regions paths cert cert-smoke actors actor services incidents incident
-          ping trace shared-get shared-list policy policy-explain ledger ledger-export ledger-verify ledger-prove
+  read    status peers members reputation links regions topology events paths cert cert-smoke actors actor services
+          incidents incident ping trace shared-get shared-list policy policy-explain ledger ledger-export ledger-verify
+          ledger-prove
   change  cert-rotate tell unexpose unforward shared-set shared-remove policy-reload trace-actor
   grave   cert-revoke cert-reinstate expose forward down
   Never from afar, whatever a policy says: policy-set kill chaos connect")]

@@ -14,6 +14,8 @@ pub enum Command {
     Reputation,
     Links,
     Regions,
+    Topology,
+    Events,
     Paths,
     Cert,
     CertSmoke,
@@ -75,13 +77,15 @@ enum Reach {
 
 impl Command {
     /// All of them, in their order.
-    pub const ALL: [Command; 41] = [
+    pub const ALL: [Command; 43] = [
         Command::Status,
         Command::Peers,
         Command::Members,
         Command::Reputation,
         Command::Links,
         Command::Regions,
+        Command::Topology,
+        Command::Events,
         Command::Paths,
         Command::Cert,
         Command::CertSmoke,
@@ -130,6 +134,8 @@ impl Command {
             Command::Reputation => ("reputation", Anywhere(Read)),
             Command::Links => ("links", Anywhere(Read)),
             Command::Regions => ("regions", Anywhere(Read)),
+            Command::Topology => ("topology", Anywhere(Read)),
+            Command::Events => ("events", Anywhere(Read)),
             Command::Paths => ("paths", Anywhere(Read)),
             Command::Cert => ("cert", Anywhere(Read)),
             Command::CertSmoke => ("cert-smoke", Anywhere(Read)),

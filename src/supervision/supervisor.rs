@@ -13,6 +13,7 @@ use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Supervisio
 
 use super::patience::Patience;
 use crate::actors::driver::Ground;
+use crate::actors::event_log::Event;
 use crate::actors::stats::{Place, Stats};
 
 /// What happens to the others when one child fails.
@@ -189,6 +190,7 @@ impl Running {
         let place = Place { name: name.clone(), parent: Some(self.place.name.clone()) };
         let stats = self.ground.directory.register.at(&place);
         stats.failed(reason, self.ground.clock.now());
+        self.follow(Event::ActorFailed { actor: name.clone(), reason: reason.to_owned() });
         let induced = stats.induced.swap(false, Ordering::Relaxed);
         tracing::warn!(actor = name, reason, induced, "an actor failed");
         self.children[at].cell = None;
@@ -204,6 +206,7 @@ impl Running {
             self.start_with_patience(next, myself).await?;
         }
         stats.restarts.fetch_add(1, Ordering::Relaxed);
+        self.follow(Event::ActorRestarted { actor: name.clone() });
         self.tell(monitor::Input::ActorFailed { actor: name.clone(), reason: reason.to_owned() });
         self.tell(monitor::Input::ActorRestarted { actor: name });
         Ok(())
@@ -225,6 +228,11 @@ impl Running {
             stop(cell, "it is not needed any more").await;
         }
         self.ground.directory.forget_peer(name);
+    }
+
+    /// Whoever follows events hears of it.
+    fn follow(&self, event: Event) {
+        self.ground.directory.events.tell(self.ground.clock.now(), event);
     }
 
     fn tell(&self, input: monitor::Input) {

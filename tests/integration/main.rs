@@ -17,6 +17,7 @@ mod echo;
 mod embedding;
 mod escalation;
 mod federation;
+mod following;
 mod gray_cases;
 mod healing;
 mod hostile;

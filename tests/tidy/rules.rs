@@ -50,7 +50,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
 
 /// What every actor's file may share; any other file of `src/actors/` is an actor that no other one imports.
 pub(crate) const SHARED_BY_ACTORS: &[&str] =
-    &["driver", "directory", "backlog", "stats", "insight", "shell", "clock", "recorder"];
+    &["driver", "directory", "backlog", "stats", "insight", "shell", "clock", "recorder", "event_log"];
 
 /// Words that no file's or folder's name is made of, because they say nothing about what is inside.
 pub(crate) const EMPTY_NAMES: &[&str] =

@@ -9,7 +9,7 @@ use crate::membership::Change;
 use crate::membership::quorum::{PartitionEvent, Quorum};
 use crate::pathfinder::{LaneWay, Way};
 use crate::policy::{Document, Source};
-use crate::record::{Digest, Matter, NodeBody, ProvenRecord, RecordId};
+use crate::record::{Digest, LinkBody, Matter, NodeBody, ProvenRecord, RecordId};
 use crate::shared::{Refused, Value};
 use crate::wire::Control;
 use crate::{LinkId, PeerId, Verified, ledger};
@@ -63,6 +63,13 @@ pub enum Command {
         peer: PeerId,
         /// What it says; `None`: nothing any more.
         body: Option<NodeBody>,
+    },
+    /// A node's links, as it says, are others now, or take another time.
+    LinksChanged {
+        /// Whose.
+        origin: PeerId,
+        /// All of them; none: nothing is known of them any more.
+        links: Vec<LinkBody>,
     },
     /// Somebody hands on a statement of the authority of the mesh: check it, and do what it says.
     StatementHeard {

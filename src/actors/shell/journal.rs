@@ -196,6 +196,11 @@ impl Journal {
         batch
     }
 
+    /// What was done last about an incident.
+    pub(super) fn last_note(&self, incident: u64) -> Option<Note> {
+        self.pages().entries.get(&incident)?.actions.last().cloned()
+    }
+
     pub(super) fn open(&self, incident: Incident, now: Instant, unix_ms: u64) -> Batch {
         let ago = now.since(incident.opened).as_millis() as u64;
         let entry = Entry {
@@ -228,7 +233,8 @@ impl Journal {
         batch
     }
 
-    pub(super) fn close(&self, incident: u64, now: Instant) -> Option<Batch> {
+    /// How long it lasted, in milliseconds, and what is to be kept of it; `None` if it is not open.
+    pub(super) fn close(&self, incident: u64, now: Instant) -> Option<(u64, Batch)> {
         let mut pages = self.pages();
         let lasted = now.since(pages.open.remove(&incident)?.opened).as_millis() as u64;
         let entry = pages.entries.get_mut(&incident)?;
@@ -240,7 +246,7 @@ impl Journal {
             lasted_ms = lasted,
             "incident is over"
         );
-        Some(kept(entry))
+        Some((lasted, kept(entry)))
     }
 
     pub(super) fn explain(&self, incident: u64, root: u64, culprit: &Subject, now: Instant) -> Option<Batch> {
@@ -386,7 +392,7 @@ mod tests {
             Some(journal.open(incident(1), Instant::from_millis(10), 1_800_000_000_000)),
             journal.tell_step(1, &Step::Wait, Instant::from_millis(11)),
             Some(journal.record(1, outcome.clone(), Instant::from_millis(15))),
-            journal.close(1, Instant::from_millis(60)),
+            journal.close(1, Instant::from_millis(60)).map(|(_, batch)| batch),
         ] {
             store.apply(&batch.unwrap()).unwrap();
         }

@@ -5,14 +5,17 @@ use std::ops::Bound;
 use std::sync::{PoisonError, RwLock};
 
 use prunella_core::PeerId;
-use prunella_core::record::NodeBody;
+use prunella_core::membership::Status;
+use prunella_core::record::{LinkBody, NodeBody};
 use prunella_core::shared::Value;
 
 /// Known nodes, services and shared values. Filled by gossip, so it is bounded by the limits on records.
 #[derive(Debug, Default)]
 pub struct Known {
     nodes: RwLock<BTreeMap<PeerId, NodeBody>>,
-    down: RwLock<BTreeSet<PeerId>>,
+    links: RwLock<BTreeMap<PeerId, Vec<LinkBody>>>,
+    /// Those of members that are not well.
+    ill: RwLock<BTreeMap<PeerId, Status>>,
     services: RwLock<BTreeSet<(String, PeerId)>>,
     shared: RwLock<BTreeMap<String, Vec<Value>>>,
 }
@@ -30,13 +33,25 @@ impl Known {
         said(&before) != now
     }
 
-    pub(super) fn set_service(&self, provider: PeerId, name: String, exposed: bool) {
+    /// The neighbors that this node has come to have, and those that it has no more.
+    pub(super) fn set_links(&self, peer: PeerId, links: Vec<LinkBody>) -> (Vec<PeerId>, Vec<PeerId>) {
+        let ends = |links: &[LinkBody]| links.iter().map(|link| link.neighbor).collect::<BTreeSet<_>>();
+        let mut known = self.links.write().unwrap_or_else(PoisonError::into_inner);
+        let now = ends(&links);
+        let before = if links.is_empty() { known.remove(&peer) } else { known.insert(peer, links) };
+        let before = ends(&before.unwrap_or_default());
+        (now.difference(&before).copied().collect(), before.difference(&now).copied().collect())
+    }
+
+    /// The links of every node, as each says. A link counts when both of its ends say so.
+    pub fn links(&self) -> BTreeMap<PeerId, Vec<LinkBody>> {
+        self.links.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether that is new.
+    pub(super) fn set_service(&self, provider: PeerId, name: String, exposed: bool) -> bool {
         let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
-        if exposed {
-            services.insert((name, provider));
-        } else {
-            services.remove(&(name, provider));
-        }
+        if exposed { services.insert((name, provider)) } else { services.remove(&(name, provider)) }
     }
 
     pub(super) fn set_shared(&self, key: String, values: Vec<Value>) {
@@ -102,27 +117,33 @@ impl Known {
         only(&|_, node| node.name == text).or_else(|| only(&|peer, _| peer.to_string().starts_with(text)))
     }
 
-    /// The mesh has given a node up, or it is back.
-    pub(super) fn set_down(&self, peer: PeerId, is_down: bool) {
-        let mut down = self.down.write().unwrap_or_else(PoisonError::into_inner);
-        if is_down {
-            down.insert(peer);
-        } else {
-            down.remove(&peer);
-        }
+    /// What the mesh thinks of a member.
+    pub(super) fn set_status(&self, peer: PeerId, status: Status) {
+        let mut ill = self.ill.write().unwrap_or_else(PoisonError::into_inner);
+        match status {
+            Status::Alive => ill.remove(&peer),
+            status => ill.insert(peer, status),
+        };
+    }
+
+    /// Members that are not well.
+    pub fn ill(&self) -> BTreeMap<PeerId, Status> {
+        self.ill.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Nodes that say where they can be dialed and that the mesh has not given up.
     pub(super) fn dialable(&self) -> BTreeMap<PeerId, NodeBody> {
         let mut nodes = self.nodes();
-        let down = self.down.read().unwrap_or_else(PoisonError::into_inner);
-        nodes.retain(|peer, node| !node.addresses.is_empty() && !down.contains(peer));
+        let ill = self.ill.read().unwrap_or_else(PoisonError::into_inner);
+        nodes.retain(|peer, node| !node.addresses.is_empty() && ill.get(peer) != Some(&Status::Down));
         nodes
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use prunella_core::Label;
+
     use super::*;
 
     #[test]
@@ -138,6 +159,19 @@ mod tests {
         known.set_shared("c".into(), Vec::new());
         assert!(keys(Some("b"), 2).is_empty() && known.shared("c").is_empty());
         assert_eq!(known.shared("a"), value("a"));
+    }
+
+    #[test]
+    fn what_is_different_about_links_is_told_and_measurements_are_not() {
+        let known = Known::default();
+        let [a, b, c] = [1, 2, 3].map(|byte| PeerId::from_public_key([byte; 32]));
+        let link = |neighbor, rtt_us| LinkBody { neighbor, label: Label(1), rtt_us, loss_permille: 0 };
+        assert_eq!(known.set_links(a, vec![link(b, 5)]), (vec![b], vec![]));
+        assert_eq!(known.set_links(a, vec![link(b, 9)]), (vec![], vec![]));
+        assert_eq!(known.set_links(a, vec![link(c, 9)]), (vec![c], vec![b]));
+        assert_eq!(known.links(), BTreeMap::from([(a, vec![link(c, 9)])]));
+        assert_eq!(known.set_links(a, Vec::new()), (vec![], vec![c]));
+        assert!(known.links().is_empty());
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod roster;
 mod routes;
 mod sampler;
 mod statements;
+mod telling;
 mod traces;
 mod writes;
 
@@ -30,10 +31,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prunella_core::limits::BLAME_PER_SECOND;
-use prunella_core::membership::quorum::{PartitionEvent, Quorum};
-use prunella_core::membership::{Change, Evidence, Status};
 use prunella_core::pathfinder::{LaneWay, Way};
-use prunella_core::record::{NodeBody, ProvenRecord, RecordId, SignedRecord};
+use prunella_core::record::{ProvenRecord, RecordId, SignedRecord};
 use prunella_core::wire::codec;
 use prunella_core::wiring::{Command, Route};
 use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, Verified, pathfinder};
@@ -251,19 +250,6 @@ impl Shell {
         }
     }
 
-    /// An operator wants to know whom the mesh has given up, and who is back.
-    fn tell_member(&self, change: &Change) {
-        self.known.set_down(change.peer, change.to == Status::Down);
-        let (peer, name) = (change.peer.short(), self.known.name(&change.peer));
-        let (from, to) = (change.from.name(), change.to.name());
-        let Evidence { accusers, voting, .. } = change.evidence;
-        if change.from == Status::Down || change.to == Status::Down {
-            tracing::info!(peer, name, from, to, accusers, observers = voting, "a member's status changed");
-        } else {
-            tracing::debug!(peer, name, from, to, accusers, observers = voting, "a member's status changed");
-        }
-    }
-
     /// Whether gossip is told of one more rejection.
     fn take_blame(&self) -> bool {
         self.blame.lock().unwrap_or_else(PoisonError::into_inner).take(self.clock.now())
@@ -322,7 +308,8 @@ impl Perform for Shell {
             Command::ForgetRecord { id } => self.forget_record(&id),
             Command::NodeChanged { peer, body } => self.learn_node(peer, body),
             Command::ReputationChanged { peer, permille } => self.set_reputation(peer, permille),
-            Command::ServiceChanged { provider, name, exposed } => self.known.set_service(provider, name, exposed),
+            Command::LinksChanged { origin, links } => self.learn_links(origin, links),
+            Command::ServiceChanged { provider, name, exposed } => self.learn_service(provider, name, exposed),
             Command::StatementHeard { statement } => self.overhear_statement(&statement),
             Command::EndorsementWanted { matter, digest } => self.endorse(matter, digest),
             Command::EndorsementHeard { origin, matter, endorsement } => {
@@ -334,7 +321,7 @@ impl Perform for Shell {
                     self.readmit(peer, "it is believed again");
                 }
             }
-            Command::PartitionChanged { event, quorum } => tell_partition(event, quorum),
+            Command::PartitionChanged { event, quorum } => self.tell_partition(event, quorum),
             Command::SharedChanged { key, values } => self.known.set_shared(key, values),
             Command::AnswerShared { ticket, refused } => self.writes.answer(ticket, refused),
             Command::InstallRoute { destination, way, hedge } => self.install_route(destination, way, hedge),
@@ -372,44 +359,6 @@ impl Perform for Shell {
 }
 
 impl Shell {
-    /// What a node says of itself has changed, or is not known any more.
-    fn learn_node(&self, peer: PeerId, body: Option<NodeBody>) {
-        if self.known.set_node(peer, body) {
-            self.facts_changed();
-        }
-    }
-
-    /// What is told of incidents goes into the journal.
-    fn note_in_journal(&self, command: Command) {
-        match command {
-            Command::OpenIncident(incident) => {
-                let is_about_a_node = incident.kind.subject().peer().is_some();
-                self.directory.keep(self.journal.open(incident, self.clock.now(), self.unix_ms()));
-                if is_about_a_node {
-                    self.facts_changed();
-                }
-            }
-            Command::CloseIncident { incident } => {
-                self.keep_if_any(self.journal.close(incident, self.clock.now()));
-                self.facts_changed();
-            }
-            Command::ExplainIncident { incident, root, culprit } => {
-                self.keep_if_any(self.journal.explain(incident, root, &culprit, self.clock.now()));
-            }
-            Command::TellPlan(plan) => self.keep_if_any(self.journal.tell_plan(&plan)),
-            Command::Escalate { incident, plans } => {
-                self.keep_if_any(self.journal.escalate(incident, plans, self.clock.now()))
-            }
-            Command::TellStep { incident, step } => {
-                self.keep_if_any(self.journal.tell_step(incident, &step, self.clock.now()))
-            }
-            Command::RecordOutcome { incident, outcome } => {
-                self.directory.keep(self.journal.record(incident, outcome, self.clock.now()));
-            }
-            command => unreachable!("BUG: {command:?} is not about incidents"),
-        }
-    }
-
     /// Sessions are told when their packets begin to take a path that they did not take before.
     fn install_route(&self, destination: PeerId, way: Way, hedge: Option<Way>) {
         let using = Using { path: way.path, hedged: hedge.is_some() };
@@ -430,30 +379,10 @@ impl Shell {
             lanes.into_iter().for_each(|lane| sessions.rerouted(destination, lane));
         }
     }
-
-    fn keep_if_any(&self, batch: Option<Batch>) {
-        if let Some(batch) = batch {
-            self.directory.keep(batch);
-        }
-    }
 }
 
 fn route(way: Way) -> datapath::Route {
     datapath::Route { path: way.path, first: way.first, labels: way.labels }
-}
-
-/// An operator wants to know when the majority is out of reach, and when it is back.
-fn tell_partition(event: PartitionEvent, quorum: Quorum) {
-    let Quorum { reachable, known, .. } = quorum;
-    match event {
-        PartitionEvent::Lost { .. } => {
-            tracing::warn!(reachable, known, "fewer than a quorum can be reached: governed state is read-only here");
-        }
-        PartitionEvent::Recovered { since, at } => {
-            let apart_ms = at.since(since).as_millis() as u64;
-            tracing::info!(reachable, known, apart_ms, "a quorum can be reached again");
-        }
-    }
 }
 
 /// How long somebody who wants to talk to a node waits for a path.

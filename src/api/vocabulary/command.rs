@@ -28,6 +28,8 @@ impl Request {
             Request::Reputation { .. } => Command::Reputation,
             Request::Links => Command::Links,
             Request::Regions => Command::Regions,
+            Request::Topology { .. } => Command::Topology,
+            Request::Events { .. } => Command::Events,
             Request::Paths { .. } => Command::Paths,
             Request::Certificates => Command::Cert,
             Request::Smoke { .. } => Command::CertSmoke,
@@ -93,7 +95,9 @@ impl Request {
     /// How long it asks the node to take, if it is performed for another one.
     pub(in crate::api) fn own_time(&self) -> Duration {
         match self {
-            Request::Ping { timeout_ms, .. } => Duration::from_millis(*timeout_ms).min(REMOTE_OWN_TIME_MAX),
+            Request::Ping { timeout_ms: own, .. } | Request::Events { wait_ms: own, .. } => {
+                Duration::from_millis(*own).min(REMOTE_OWN_TIME_MAX)
+            }
             _ => Duration::ZERO,
         }
     }

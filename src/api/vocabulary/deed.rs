@@ -36,6 +36,8 @@ impl Request {
             | Request::Reputation { .. }
             | Request::Links
             | Request::Regions
+            | Request::Topology { .. }
+            | Request::Events { .. }
             | Request::Paths { .. }
             | Request::Certificates
             | Request::Smoke { .. }

@@ -7,12 +7,17 @@ mod actor;
 mod certificate;
 mod command;
 mod deed;
+mod event;
 mod incident;
 mod ledger;
+mod member;
 mod path;
 mod policy;
 mod region;
 mod response;
+mod service;
+mod shared;
+mod topology;
 
 use std::net::SocketAddr;
 
@@ -20,19 +25,25 @@ use prunella_core::PeerId;
 use prunella_core::ledger::EventKind;
 use serde::{Deserialize, Serialize};
 
+pub use crate::actors::event_log::Event;
 pub use actor::{ActorDetail, FailureInfo, HandledInfo, KindInfo, TapInfo, TappedInfo};
 pub use certificate::{CertificateInfo, CertificatesInfo, HandshakeInfo, SmokeInfo, StatementInfo};
 pub use command::NotFromAfar;
+pub use event::{Cursor, EventInfo, EventsInfo};
 pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
 pub use ledger::{
     CopiedLedger, LedgerFinding, LedgerGlance, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerRepair,
     LedgerReport, WatchedLedger,
 };
+pub use member::{BlameInfo, MemberCounts, MemberInfo, Standing};
 pub use path::{LaneInfo, PathInfo, PathLinkInfo, PathWhy};
 pub use policy::{PolicyAsked, PolicyInfo};
 pub use prunella_core::latency::LatencySummary;
 pub use region::{ClusterInfo, RegionHint, RegionsInfo};
 pub use response::Response;
+pub use service::{ForwardInfo, ServiceInfo};
+pub use shared::{SharedInfo, SharedValue};
+pub use topology::{TopologyInfo, TopologyLink, TopologyNode};
 
 use super::chaos;
 
@@ -55,6 +66,21 @@ pub enum Request {
     Links,
     /// Who stands close together, as far as latencies tell; [`Response::Regions`].
     Regions,
+    /// Who is linked with whom, as far as this node knows, as many nodes as fit an answer; [`Response::Topology`].
+    Topology {
+        /// Only nodes after this one.
+        #[serde(default)]
+        after: Option<PeerId>,
+    },
+    /// What has happened since, oldest first, as much as fits an answer; [`Response::Events`].
+    Events {
+        /// Where to go on, as an earlier answer said; `None`: from the oldest event that is kept.
+        #[serde(default)]
+        after: Option<Cursor>,
+        /// How long to wait for an event if there is none yet, in milliseconds, at most 30,000.
+        #[serde(default)]
+        wait_ms: u64,
+    },
     /// The paths to a node; [`Response::Paths`].
     Paths {
         /// A peer id, a prefix of one, or a node's name.
@@ -293,66 +319,6 @@ pub struct Status {
     pub counters: std::collections::BTreeMap<String, u64>,
 }
 
-/// Members by status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberCounts {
-    /// Those that are well.
-    pub alive: usize,
-    /// Those that some of their neighbors accuse.
-    pub suspect: usize,
-    /// Those that enough of their neighbors have accused for long enough.
-    pub down: usize,
-}
-
-/// How the mesh stands, as this node sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Standing {
-    /// Every member, ordered by id.
-    pub members: Vec<MemberInfo>,
-    /// Members within reach, this node included.
-    pub reachable: usize,
-    /// Members that a quorum is counted of, this node included.
-    pub known: usize,
-    /// Whether more than half of them are within reach.
-    pub has_quorum: bool,
-    /// How ill this node thinks itself, 0 (well) to 8: the iller, the longer it takes to accuse others.
-    pub ill_health: u8,
-    /// Records held.
-    pub records: usize,
-    /// Neighbors with a usable link.
-    pub neighbors: usize,
-    /// Those of them that have told that they hold the same records.
-    pub neighbors_in_sync: usize,
-}
-
-/// A member of the mesh.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MemberInfo {
-    /// Its identity.
-    pub peer: PeerId,
-    /// Its name for people.
-    pub name: String,
-    /// "alive", "suspect" or "down".
-    pub status: String,
-    /// Where it stands, as it says; empty: nowhere in particular.
-    pub region: String,
-    /// Who accuses it at present.
-    pub accusers: Vec<PeerId>,
-    /// Which of its neighbors, of now or before, believe it no more for what it sent.
-    pub distrusted_by: Vec<PeerId>,
-    /// How far this node believes it, 0.0 to 1.0.
-    pub reputation: f64,
-}
-
-/// A part of what another node's reputation has lost.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BlameInfo {
-    /// The name of the fault.
-    pub fault: String,
-    /// What it takes away now, 0.0 to 1.0.
-    pub taken: f64,
-}
-
 /// A known node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PeerInfo {
@@ -433,32 +399,6 @@ pub struct ActorInfo {
     pub last_failure: Option<String>,
 }
 
-/// An exposed service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ServiceInfo {
-    /// Its name.
-    pub name: String,
-    /// The node that exposes it.
-    pub provider: PeerId,
-    /// That node's name.
-    pub provider_name: String,
-    /// Where it listens; told only by the provider itself.
-    pub target: Option<String>,
-}
-
-/// A forward of this node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ForwardInfo {
-    /// The service.
-    pub name: String,
-    /// Where this node listens for it.
-    pub listen: SocketAddr,
-    /// Connections open now.
-    pub open: u64,
-    /// Connections since it was set up.
-    pub total: u64,
-}
-
 /// One hop of a traced path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HopInfo {
@@ -468,26 +408,4 @@ pub struct HopInfo {
     pub name: String,
     /// The round trip to it, in microseconds; `None` if it did not answer in time.
     pub rtt_us: Option<u64>,
-}
-
-/// A shared key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SharedInfo {
-    /// The key.
-    pub key: String,
-    /// Its values, the newest first; more than one were written without knowing of each other.
-    pub values: Vec<SharedValue>,
-}
-
-/// One value of a shared key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SharedValue {
-    /// The value.
-    pub value: String,
-    /// Who wrote it and answers for it, ascending.
-    pub writers: Vec<PeerId>,
-    /// Their names, in the same order.
-    pub writer_names: Vec<String>,
-    /// When it was last written, by the writer's clock, in milliseconds since the Unix epoch.
-    pub written_unix_ms: u64,
 }

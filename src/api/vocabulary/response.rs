@@ -6,9 +6,9 @@ use prunella_core::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActorDetail, ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, ForwardInfo, HopInfo, IncidentInfo,
-    LedgerInfo, LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo, PeerInfo, PolicyInfo, RegionsInfo,
-    ServiceInfo, SharedInfo, SmokeInfo, Standing, Status, TapInfo,
+    ActorDetail, ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, EventsInfo, ForwardInfo, HopInfo,
+    IncidentInfo, LedgerInfo, LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo, PeerInfo, PolicyInfo,
+    RegionsInfo, ServiceInfo, SharedInfo, SmokeInfo, Standing, Status, TapInfo, TopologyInfo,
 };
 use crate::api::chaos;
 use crate::api::error::Error;
@@ -43,6 +43,10 @@ pub enum Response {
     },
     /// To [`Request::Regions`](super::Request::Regions).
     Regions(RegionsInfo),
+    /// To [`Request::Topology`](super::Request::Topology).
+    Topology(TopologyInfo),
+    /// To [`Request::Events`](super::Request::Events).
+    Events(EventsInfo),
     /// To [`Request::Certificates`](super::Request::Certificates) and [`Request::RotateCertificate`](super::Request::RotateCertificate).
     Certificates(CertificatesInfo),
     /// To [`Request::Smoke`](super::Request::Smoke).

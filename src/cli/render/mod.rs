@@ -4,6 +4,7 @@ mod actor;
 pub(super) mod authority;
 mod certificate;
 mod chaos;
+mod event;
 mod healing;
 mod ledger;
 mod membership;
@@ -17,6 +18,7 @@ mod service;
 mod shared;
 mod status;
 mod table;
+mod topology;
 mod tree;
 
 use serde::Serialize;
@@ -24,6 +26,7 @@ use serde::Serialize;
 use self::page::Page;
 use crate::api::{PeerId, Response};
 
+pub(super) use event::event;
 pub(super) use ledger::line as ledger_line;
 pub(super) use page::harmless;
 pub(super) use policy::{policy_as_cedar, policy_check, policy_explanation, policy_test};
@@ -50,6 +53,10 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Certificate { certificates } => certificates.iter().for_each(|one| certificate::one(one, &mut page)),
         Response::Problems { problems } => certificate::problems(problems, &mut page),
         Response::Regions(info) => region::regions(info, &mut page),
+        Response::Topology(info) => topology::graph(info, &mut page),
+        Response::Events(info) => {
+            info.events.iter().for_each(|one| page.line(&event(one, &|peer| peer.short())));
+        }
         Response::Paths { destination, paths } => routing::paths(*destination, paths, &mut page),
         Response::Ping { peer, rtt_us, via } => routing::ping(*peer, *rtt_us, via, &mut page),
         Response::Trace { destination, hops } => routing::trace(*destination, hops, &mut page),

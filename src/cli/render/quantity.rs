@@ -52,6 +52,14 @@ pub(super) fn moment(unix_ms: u64) -> String {
     moment.and_then(|moment| moment.format(&format).ok()).unwrap_or_else(|| "out of range".to_owned())
 }
 
+/// As [`moment`], to the millisecond.
+pub(super) fn moment_ms(unix_ms: u64) -> String {
+    match moment(unix_ms).strip_suffix('Z') {
+        Some(second) => format!("{second}.{:03}Z", unix_ms % 1000),
+        None => moment(unix_ms),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
