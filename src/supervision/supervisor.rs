@@ -36,6 +36,8 @@ pub struct Child {
     pub name: String,
     /// How it is started.
     pub start: StartChild,
+    /// Whether it stands on no sibling, and none on it: then it goes on when another one fails, and they when it does.
+    pub alone: bool,
 }
 
 /// What a supervisor starts with.
@@ -198,12 +200,14 @@ impl Running {
             return Err(self.give_up(&format!("{name}: {reason}")));
         }
         let last = match self.strategy {
-            Strategy::OneForOne => at,
-            Strategy::RestForOne => self.children.len() - 1,
+            Strategy::RestForOne if !self.children[at].child.alone => self.children.len() - 1,
+            _ => at,
         };
         self.stop_after(at, last).await;
         for next in at..=last {
-            self.start_with_patience(next, myself).await?;
+            if self.children[next].cell.is_none() {
+                self.start_with_patience(next, myself).await?;
+            }
         }
         stats.restarts.fetch_add(1, Ordering::Relaxed);
         self.follow(Event::ActorRestarted { actor: name.clone() });
@@ -214,7 +218,7 @@ impl Running {
 
     /// Stops the children that stand on the failed one, the last first.
     async fn stop_after(&mut self, at: usize, last: usize) {
-        for later in (at + 1..=last).rev() {
+        for later in (at + 1..=last).rev().filter(|later| !self.children[*later].child.alone).collect::<Vec<_>>() {
             if let Some(cell) = self.children[later].cell.take() {
                 stop(cell, "its sibling failed").await;
             }
@@ -342,6 +346,11 @@ mod tests {
 
     impl Family {
         async fn start(strategy: Strategy) -> Self {
+            Self::start_with(strategy, None).await
+        }
+
+        /// One of the three may stand alone.
+        async fn start_with(strategy: Strategy, alone: Option<&str>) -> Self {
             let ground = Ground {
                 clock: Clock::start(),
                 directory: Arc::<Directory>::default(),
@@ -349,7 +358,7 @@ mod tests {
                 recorder: None,
             };
             let (story, lives) = (Story::default(), Arc::default());
-            let child = |name| frail(name, &story, &lives);
+            let child = |name| Child { alone: alone == Some(name), ..frail(name, &story, &lives) };
             let children = ["a", "b", "c"].into_iter().map(child).collect();
             let place = Place { name: "root".to_owned(), parent: None };
             let plan = Plan { place, ground: ground.clone(), strategy, children };
@@ -402,7 +411,7 @@ mod tests {
                 Ok(actor.get_cell())
             })
         });
-        Child { name: name.to_owned(), start }
+        Child { name: name.to_owned(), start, alone: false }
     }
 
     #[tokio::test]
@@ -421,6 +430,15 @@ mod tests {
         family.survives("a").await;
         family.story.becomes(&["+a", "+b", "+c", "-c", "+b", "+c", "-c", "-b", "+a", "+b", "+c"]).await;
         assert_eq!(family.stats("c").restarts.load(Ordering::Relaxed), 0, "it never failed");
+    }
+
+    #[tokio::test]
+    async fn who_stands_alone_goes_on_when_another_fails_and_the_others_when_it_does() {
+        let family = Family::start_with(Strategy::RestForOne, Some("b")).await;
+        family.survives("a").await;
+        family.story.becomes(&["+a", "+b", "+c", "-c", "+a", "+c"]).await;
+        family.survives("b").await;
+        family.story.becomes(&["+a", "+b", "+c", "-c", "+a", "+c", "+b"]).await;
     }
 
     #[tokio::test]
@@ -467,7 +485,7 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
             Box::pin(async { Err("nothing there".to_owned()) })
         });
-        family.root.cast(SupervisorMsg::Add(Child { name: "d".to_owned(), start })).unwrap();
+        family.root.cast(SupervisorMsg::Add(Child { name: "d".to_owned(), start, alone: false })).unwrap();
         assert!(family.given_up().await.contains("d could not be started: nothing there"));
         assert_eq!(tries.load(Ordering::Relaxed) as usize, RESTARTS_MAX + 1);
     }
@@ -496,7 +514,7 @@ mod tests {
                 Ok(actor.get_cell())
             })
         });
-        family.root.cast(SupervisorMsg::Add(Child { name: "holder".to_owned(), start })).unwrap();
+        family.root.cast(SupervisorMsg::Add(Child { name: "holder".to_owned(), start, alone: false })).unwrap();
         for lives in 1..=2 {
             for _ in 0..500 {
                 if holders.lock().unwrap().len() == lives {

@@ -7,7 +7,7 @@
 //! ├─ gossip
 //! ├─ peers (one-for-one): a PeerActor per neighbor
 //! ├─ healing (rest-for-one): monitor > pathfinder > planner > executor > rebalancer
-//! ├─ surfaces
+//! ├─ surfaces (alone: no sibling stands on it, and it on none)
 //! └─ ledger
 //! ```
 
@@ -76,9 +76,10 @@ impl Seed {
         })
     }
 
+    /// They ask whoever is there, and tell of those who are not: when others fail, they are what says so.
     fn surfaces(&self) -> Child {
         let seed = self.clone();
-        child("surfaces", move |supervisor| {
+        let surfaces = child("surfaces", move |supervisor| {
             let start = surfaces::Start {
                 place: place("surfaces", ROOT),
                 clock: seed.shell.clock,
@@ -86,7 +87,8 @@ impl Seed {
                 open: Arc::clone(&seed.surfaces),
             };
             Box::pin(surfaces::spawn(start, supervisor))
-        })
+        });
+        Child { alone: true, ..surfaces }
     }
 
     /// The last: nobody stands on it, and it stands on gossip. What happens before it starts waits for it in the shell.
@@ -188,5 +190,5 @@ fn child<F>(name: &str, start: F) -> Child
 where
     F: Fn(ActorCell) -> Pin<Box<dyn Future<Output = Result<ActorCell, String>> + Send>> + Send + Sync + 'static,
 {
-    Child { name: name.to_owned(), start: Arc::new(start) }
+    Child { name: name.to_owned(), start: Arc::new(start), alone: false }
 }
