@@ -85,6 +85,21 @@ impl FromStr for PeerId {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for PeerId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PeerId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^[a-z2-7]{52}$",
+            "description": "A node's identity: its Ed25519 public key in base32.",
+        })
+    }
+}
+
 /// As text where people read it, as its 32 bytes where they do not.
 impl Serialize for PeerId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

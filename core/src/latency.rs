@@ -17,6 +17,7 @@ pub struct Latencies {
 
 /// What [`Latencies`] amount to; all but the count are over the last [`LATENCIES_KEPT`] samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LatencySummary {
     /// The newest sample, in microseconds; 0 if there is none.
     pub current_us: u32,

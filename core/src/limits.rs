@@ -2,7 +2,11 @@
 //!
 //! A queue, table, message or retry without an entry here is a defect.
 
+mod surfaces;
+
 use std::time::Duration;
+
+pub use surfaces::*;
 
 // --- What is on the wire ---------------------------------------------------------------------------------------------
 
@@ -263,29 +267,6 @@ pub const HOG_THREADS_MAX: u16 = 64;
 pub const DATAPATH_EVENTS_MAX: usize = 4096;
 /// Most inbound handshakes in progress at once; beyond it connection attempts are refused before any crypto.
 pub const HANDSHAKES_MAX: usize = 64;
-/// Most control-socket connections at once.
-pub const CONTROL_CLIENTS_MAX: usize = 64;
-/// Longest line on the control socket, in bytes.
-pub const CONTROL_LINE_BYTES_MAX: usize = 256 * 1024;
-/// Newest events that a node keeps for those who follow them.
-pub const EVENTS_KEPT: usize = 4096;
-/// Most events in one answer.
-pub const EVENTS_PER_ANSWER_MAX: usize = 256;
-/// Longest time that a request for events waits for one.
-pub const EVENTS_WAIT_MAX: Duration = Duration::from_secs(30);
-/// Longest text in an event, in bytes; longer ones are cut.
-pub const EVENT_TEXT_BYTES_MAX: usize = 256;
-/// Most remote conversations that a node serves at once, in all; beyond it further ones are refused as busy.
-pub const REMOTE_CONVERSATIONS_MAX: usize = 64;
-/// Most of them that one peer may have, whatever it may be allowed.
-pub const REMOTE_CONVERSATIONS_PER_PEER_MAX: usize = 8;
-/// Most commands per second, and at once, that one peer may give, whatever it may be allowed; a few people with shells, and
-/// scripts that wait for their answers, give fewer.
-pub const REMOTE_COMMANDS_PER_SECOND: u32 = 50;
-/// Most peers whose commands are counted at once: each of them was let in by a rule.
-pub const REMOTE_COMMANDERS_MAX: usize = 1024;
-/// Longest request of a remote conversation, in bytes; an answer may be as long as a line on the control socket.
-pub const REMOTE_REQUEST_BYTES_MAX: usize = 40 * 1024;
 /// Longest name of a command, in bytes.
 pub const COMMAND_NAME_BYTES_MAX: usize = 32;
 /// Most streams that one peer may have open in one session.
@@ -323,14 +304,6 @@ pub const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 pub const ADMISSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a session may take to be established before the caller hears an error.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long whoever was let in with a command may take to send its request.
-pub const REMOTE_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a remote command may take to be answered, beyond the time that it asks for itself.
-pub const REMOTE_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most time that a remote command may ask for itself.
-pub const REMOTE_OWN_TIME_MAX: Duration = Duration::from_secs(60);
-/// How long a remote shell may be silent before it ends.
-pub const REMOTE_SHELL_SILENCE_MAX: Duration = Duration::from_secs(600);
 /// How far a record's issue time may lie in the future (clock differences between hosts).
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
 /// How long at least H observers must accuse a node before it is removed: a withdrawal or a refutation that is on its
@@ -409,9 +382,6 @@ pub const RESTARTS_MAX: usize = 3;
 /// The window in which restarts are counted.
 pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
-const _: () = assert!(STATEMENT_BYTES_MAX * 2 + 1024 < REMOTE_REQUEST_BYTES_MAX, "a statement can be told from afar");
-const _: () = assert!(REMOTE_REQUEST_BYTES_MAX < CONTROL_LINE_BYTES_MAX, "what is sent on was read whole");
-const _: () = assert!(REMOTE_CONVERSATIONS_PER_PEER_MAX * 4 < REMOTE_CONVERSATIONS_MAX, "no peer takes all places");
 const _: () =
     assert!(RECORD_BYTES_MAX < STATEMENT_RECORD_BYTES_MAX, "no record but a proof is longer than a statement");
 const _: () =

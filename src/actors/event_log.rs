@@ -20,7 +20,6 @@ pub enum Event {
     /// A node is known now, or says another name or region.
     NodeChanged {
         /// Which.
-        #[schemars(with = "String")]
         peer: PeerId,
         /// Its name for people; empty: none.
         name: String,
@@ -30,13 +29,11 @@ pub enum Event {
     /// Nothing is known of a node any more.
     NodeForgotten {
         /// Which.
-        #[schemars(with = "String")]
         peer: PeerId,
     },
     /// The mesh has come to another verdict about a member.
     MemberChanged {
         /// Whom.
-        #[schemars(with = "String")]
         peer: PeerId,
         /// What it was: `alive`, `suspect` or `down`.
         from: String,
@@ -46,13 +43,10 @@ pub enum Event {
     /// A node says that it has other links.
     LinksChanged {
         /// Whose.
-        #[schemars(with = "String")]
         peer: PeerId,
         /// The neighbors that it has now and had not.
-        #[schemars(with = "Vec<String>")]
         added: Vec<PeerId>,
         /// The neighbors that it had and has no more.
-        #[schemars(with = "Vec<String>")]
         removed: Vec<PeerId>,
     },
     /// This node is cut off from the majority, or is back.
@@ -108,7 +102,6 @@ pub enum Event {
         /// Its name.
         name: String,
         /// Who exposes it.
-        #[schemars(with = "String")]
         provider: PeerId,
         /// Whether it is exposed.
         exposed: bool,

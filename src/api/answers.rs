@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prunella_core::gossip;
@@ -19,7 +19,7 @@ use super::chaos_answers::Breakable;
 use super::error::{Error, ErrorKind};
 use super::policy_answers::told_refused;
 use super::remote::{FarNode, Remote};
-use super::server::{Answer, Caller, Connecting, Handler};
+use super::server::{Answer, Caller, Connecting, Handler, User};
 use super::vocabulary::{
     Failure, ForwardInfo, LinkInfo, MemberCounts, PeerInfo, Reach, Request, Response, ServiceInfo, Status,
 };
@@ -36,6 +36,8 @@ pub(super) struct Answers {
     dir: PathBuf,
     /// Tells this run of the node from every other.
     run: u64,
+    /// Where the HTTP API is served over TCP, as a URL, if it is.
+    http: Mutex<Option<String>>,
     pub(super) breakable: Breakable,
     /// What is served to other nodes.
     pub(super) remote: Remote,
@@ -51,9 +53,9 @@ impl Handler for Answers {
         })
     }
 
-    fn connect(&self, node: String, shell: bool, caller: Caller) -> Connecting<'_> {
+    fn connect(&self, node: String, shell: bool, user: User) -> Connecting<'_> {
         Box::pin(async move {
-            let far = FarNode::connect(self, &node, shell, caller).await?;
+            let far = FarNode::connect(self, &node, shell, user).await?;
             Ok(Arc::new(far) as Arc<dyn Handler>)
         })
     }
@@ -67,7 +69,7 @@ impl Answers {
         breakable: Breakable,
     ) -> Self {
         let run = shell.host.random_u64();
-        Self { shell, sessions, stop, dir, run, breakable, remote: Remote::default() }
+        Self { shell, sessions, stop, dir, run, http: Mutex::default(), breakable, remote: Remote::default() }
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -77,6 +79,15 @@ impl Answers {
     /// Tells this run of the node from every other.
     pub(super) fn run(&self) -> u64 {
         self.run
+    }
+
+    /// The HTTP API is served there from now on, or nowhere.
+    pub(super) fn serves_http_at(&self, url: Option<String>) {
+        *self.http.lock().unwrap_or_else(PoisonError::into_inner) = url;
+    }
+
+    fn http(&self) -> Option<String> {
+        self.http.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn shell(&self) -> &Arc<Shell> {
@@ -154,6 +165,7 @@ impl Answers {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             listen: shell.port.local_addr(),
+            http: self.http(),
             overlay_address: shell.credentials.peer().tag().address(),
             uptime_ms: shell.clock.uptime().as_millis() as u64,
             links_up: shell.port.link_stats().iter().filter(|link| link.usable).count(),

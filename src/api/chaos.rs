@@ -3,10 +3,11 @@
 //! Every fault ends by itself. A new one takes the place of the one that strikes the same thing.
 
 pub use prunella_core::limits::HOG_THREADS_MAX;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What can be broken on a node that consents (`chaos.allow = true`), and mended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "chaos", rename_all = "kebab-case")]
 pub enum Order {
     /// Impair the link to a neighbor, in one direction or both.
@@ -67,7 +68,7 @@ pub enum Order {
 }
 
 /// What is done to the datagrams of a link; shares are in thousandths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LinkImpairment {
     /// The share that is lost.
@@ -113,7 +114,7 @@ impl Order {
 }
 
 /// A fault in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InForce {
     /// What it strikes, such as `link b sent`, `actor gossip` or `clock`.
     pub subject: String,

@@ -1,11 +1,12 @@
 //! What can go wrong, as a caller sees it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An error with a kind to act on and a sentence to read.
 ///
 /// The text says what was wrong, where, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     kind: ErrorKind,
@@ -25,7 +26,7 @@ impl Error {
 }
 
 /// Kinds of errors. Each says what remains true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ErrorKind {

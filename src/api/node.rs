@@ -19,9 +19,10 @@ use super::chaos_answers::Breakable;
 use super::configuration::{MeshConfig, load};
 use super::error::{Error, ErrorKind};
 use super::federation;
+use super::http;
 use super::remote;
 use super::renewal;
-use super::server::{SOCKET_NAME, Server};
+use super::server::{Handler, SOCKET_NAME, Server};
 use super::setup::advertised;
 use crate::actors::clock::Clock;
 use crate::actors::recorder::{Recorder, RecorderSetup};
@@ -56,7 +57,14 @@ pub struct Running {
 /// # Errors
 /// One line that says what could not be opened, where, and what to do. Nothing keeps running.
 pub async fn start(dir: &Path, config: MeshConfig, rebuild: bool) -> Result<Running, Error> {
-    start_on(Machine::shared(), dir, config, rebuild).await
+    start_on(Machine::shared(), dir, config, rebuild, Web::Absent).await
+}
+
+/// Whether a node serves its HTTP API. A program in which one is embedded has the handle instead, and opens no port unasked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Web {
+    Served,
+    Absent,
 }
 
 pub(super) async fn start_on(
@@ -64,6 +72,7 @@ pub(super) async fn start_on(
     dir: &Path,
     config: MeshConfig,
     rebuild: bool,
+    web: Web,
 ) -> Result<Running, Error> {
     let breakable = Breakable::over(&host);
     // Only who consents to faults pays for the way around them.
@@ -96,8 +105,7 @@ pub(super) async fn start_on(
 
     let (stop, stop_wanted) = watch::channel(false);
     let answers = Arc::new(Answers::new((Arc::clone(&shell), dir.to_path_buf()), sessions, stop, breakable));
-    let seed =
-        Seed { shell: Arc::clone(&shell), surfaces: control_socket(dir.join(SOCKET_NAME), Arc::clone(&answers)) };
+    let seed = Seed { shell: Arc::clone(&shell), surfaces: surfaces_of(dir.to_path_buf(), Arc::clone(&answers), web) };
     let root = tree::grow(seed).await.map_err(|reason| Error::new(ErrorKind::System, reason))?;
     let (home, certified, judge) = (dir.to_path_buf(), Arc::clone(&shell), Arc::clone(&shell));
     let renewal = tend("renewal", move || renewal::keep_certified(home.clone(), Arc::clone(&certified)));
@@ -182,7 +190,7 @@ pub struct RunOptions {
 pub async fn run(dir: &Path, options: RunOptions) -> Result<(), Error> {
     let config = load(dir, options.config_file.as_deref())?;
     super::logging::start(&config.log);
-    let mut node = start(dir, config, options.rebuild).await?;
+    let mut node = start_on(Machine::shared(), dir, config, options.rebuild, Web::Served).await?;
     // No program is here to receive messages: peers should hear that, rather than wait.
     node.inbound = None;
     let shell = node.answers.shell();
@@ -333,9 +341,11 @@ fn restore_services(shell: &Shell) -> Result<(), Error> {
     Ok(())
 }
 
-fn control_socket(path: PathBuf, answers: Arc<Answers>) -> surfaces::Open {
+/// The control socket, and the HTTP API if it is wanted.
+fn surfaces_of(dir: PathBuf, answers: Arc<Answers>, web: Web) -> surfaces::Open {
+    let listeners = Arc::<http::Listeners>::default();
     Arc::new(move |stop| {
-        let (path, answers) = (path.clone(), Arc::clone(&answers));
+        let (path, answers, listeners) = (dir.join(SOCKET_NAME), Arc::clone(&answers), Arc::clone(&listeners));
         Box::pin(async move {
             // A predecessor that was killed may still be closing its socket.
             let mut bound = Server::bind(&path).await;
@@ -347,7 +357,11 @@ fn control_socket(path: PathBuf, answers: Arc<Answers>) -> surfaces::Open {
                 bound = Server::bind(&path).await;
             }
             let server = bound.map_err(|error| error.to_string())?;
-            Ok(Box::pin(server.run(answers, stop)) as surfaces::Serving)
+            let control = server.run(Arc::clone(&answers) as Arc<dyn Handler>, stop.clone());
+            Ok(match web {
+                Web::Served => Box::pin(async { _ = tokio::join!(control, http::serve(answers, listeners, stop)) }),
+                Web::Absent => Box::pin(control) as surfaces::Serving,
+            })
         })
     })
 }

@@ -3,6 +3,7 @@
 //! Only the node's own user and root may connect. Lines, connections and the time to say good-bye are bounded.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -36,25 +37,46 @@ pub trait Handler: Send + Sync {
     fn handle(&self, request: Request, caller: Caller) -> Answer<'_>;
 
     /// Who answers the rest of a connection's requests, once it is for another node ([`Request::Connect`]).
-    fn connect(&self, node: String, _shell: bool, _caller: Caller) -> Connecting<'_> {
+    fn connect(&self, node: String, _shell: bool, _user: User) -> Connecting<'_> {
         let error = Error::new(ErrorKind::InvalidInput, format!("nobody here speaks with {node:?}"));
         Box::pin(async move { Err(error) })
     }
 }
 
+/// Whoever gives a node requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A process on this host.
+    User(User),
+    /// Whoever has shown a token or a certificate over HTTP.
+    Web {
+        /// Who, such as `token ops`.
+        who: Arc<str>,
+        /// From where.
+        from: SocketAddr,
+    },
+}
+
 /// Who is at the other end of a control connection, as the operating system says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct User {
     /// The user.
     pub uid: u32,
     /// The process that connected, where the system tells.
     pub pid: Option<i32>,
 }
 
-impl Caller {
+impl User {
     /// Whoever runs this process.
     pub(super) fn this_process() -> Self {
         Self { uid: rustix::process::geteuid().as_raw(), pid: Some(rustix::process::getpid().as_raw_pid()) }
+    }
+
+    /// The other side, if it is the node's own user or root. The socket's mode says the same, but only after it was set.
+    pub(super) fn of(stream: &UnixStream) -> Option<Self> {
+        let who = stream.peer_cred().ok()?;
+        let is_ours = who.uid() == 0 || who.uid() == rustix::process::geteuid().as_raw();
+        is_ours.then(|| Self { uid: who.uid(), pid: who.pid() })
     }
 
     /// Who it is, for a ledger.
@@ -65,6 +87,24 @@ impl Caller {
     /// From where it asks, for a ledger.
     pub fn from(&self) -> String {
         self.pid.map_or_else(|| "control socket".to_owned(), |pid| format!("control socket, pid {pid}"))
+    }
+}
+
+impl Caller {
+    /// Who it is, for a ledger.
+    pub fn who(&self) -> String {
+        match self {
+            Caller::User(user) => user.who(),
+            Caller::Web { who, .. } => who.to_string(),
+        }
+    }
+
+    /// From where it asks, for a ledger.
+    pub fn from(&self) -> String {
+        match self {
+            Caller::User(user) => user.from(),
+            Caller::Web { from, .. } => format!("http, {from}"),
+        }
     }
 }
 
@@ -172,7 +212,7 @@ async fn make_room(path: &Path) -> Result<(), Error> {
 }
 
 fn admit(stream: UnixStream, clients: &mut JoinSet<()>, handler: &Arc<dyn Handler>, stop: &watch::Receiver<bool>) {
-    let Some(caller) = caller(&stream) else {
+    let Some(user) = User::of(&stream) else {
         tracing::warn!("refused a control connection of another user");
         return;
     };
@@ -186,7 +226,7 @@ fn admit(stream: UnixStream, clients: &mut JoinSet<()>, handler: &Arc<dyn Handle
     }
     let (handler, stop) = (Arc::clone(handler), stop.clone());
     clients.spawn(async move {
-        if let Err(error) = attend(stream, caller, &*handler, stop).await {
+        if let Err(error) = attend(stream, user, &*handler, stop).await {
             tracing::debug!(%error, "a control connection was lost");
         }
     });
@@ -194,7 +234,7 @@ fn admit(stream: UnixStream, clients: &mut JoinSet<()>, handler: &Arc<dyn Handle
 
 async fn attend(
     mut stream: UnixStream,
-    caller: Caller,
+    user: User,
     handler: &dyn Handler,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -213,7 +253,7 @@ async fn attend(
             Line::End => return Ok(()),
             Line::TooLong => invalid(format!("the request is longer than {CONTROL_LINE_BYTES_MAX} bytes")),
             Line::Whole => match serde_json::from_slice(&bytes) {
-                Ok(request) => match answer(request, caller, handler, &mut far, (&mut reader, &writer)).await {
+                Ok(request) => match answer(request, user, handler, &mut far, (&mut reader, &writer)).await {
                     Some(response) => response,
                     None => return Ok(()),
                 },
@@ -231,20 +271,20 @@ async fn attend(
 /// which then is not waited for either.
 async fn answer(
     request: Request,
-    caller: Caller,
+    user: User,
     handler: &dyn Handler,
     far: &mut Option<Arc<dyn Handler>>,
     (reader, writer): (&mut BufReader<ReadHalf<'_>>, &WriteHalf<'_>),
 ) -> Option<Response> {
     let opened = match (request, &far) {
         (Request::Connect { node, shell }, None) => tokio::select! {
-            opened = handler.connect(node, shell, caller) => opened,
+            opened = handler.connect(node, shell, user) => opened,
             () = left(reader, writer) => return None,
         },
-        (request, None) => return Some(handler.handle(request, caller).await),
+        (request, None) => return Some(handler.handle(request, Caller::User(user)).await),
         (request, Some(far)) => {
             return tokio::select! {
-                response = far.handle(request, caller) => Some(response),
+                response = far.handle(request, Caller::User(user)) => Some(response),
                 () = left(reader, writer) => None,
             };
         }
@@ -288,19 +328,13 @@ fn invalid(message: String) -> Response {
     Response::Error { error: Error::new(ErrorKind::InvalidInput, message) }
 }
 
-/// The other side, if it is the node's own user or root. The socket's mode says the same, but only after it was set.
-fn caller(stream: &UnixStream) -> Option<Caller> {
-    let who = stream.peer_cred().ok()?;
-    let is_ours = who.uid() == 0 || who.uid() == rustix::process::geteuid().as_raw();
-    is_ours.then(|| Caller { uid: who.uid(), pid: who.pid() })
-}
-
 fn identify(path: &Path) -> io::Result<(u64, u64)> {
     let found = std::fs::symlink_metadata(path)?;
     Ok((found.dev(), found.ino()))
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+/// Returns when the node stops.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error means that whoever could say stop is gone: that is a stop as well.
     let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -8,6 +8,7 @@ mod authority;
 mod cert;
 mod chaos;
 mod completions;
+mod dashboard;
 mod down;
 mod events;
 mod expose;
@@ -48,6 +49,7 @@ mod sim_attacks;
 mod sim_gossip;
 mod sim_scenario;
 mod status;
+mod token;
 mod topology;
 mod trace;
 mod up;
@@ -157,6 +159,12 @@ is told, but a key of theirs that is good against quantum computers is only know
     /// This node's keys for sealing and signing
     #[command(arg = done_here())]
     Key(key::Arguments),
+    /// Make, list and revoke tokens of the HTTP API
+    #[command(arg = done_here())]
+    Token(token::Arguments),
+    /// Print an address of the running node's dashboard that opens in a browser
+    #[command(arg = done_here())]
+    Dashboard(dashboard::Arguments),
     /// Print a completion script for a shell
     #[command(arg = done_here())]
     Completions(completions::Arguments),
@@ -231,6 +239,8 @@ impl Cli {
             Command::Seal(arguments) => seal::run(arguments, &dir, output),
             Command::Open(arguments) => open::run(arguments, &dir, output),
             Command::Key(arguments) => key::run(&arguments, &dir, output),
+            Command::Token(arguments) => token::run(arguments, &dir, output),
+            Command::Dashboard(arguments) => runtime.block_on(dashboard::run(arguments, &dir, output)),
             Command::Sim(_) | Command::Lab(_) | Command::Replay(_) | Command::Completions(_) => {
                 unreachable!("BUG: what needs no directory was done above")
             }

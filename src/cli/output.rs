@@ -67,7 +67,8 @@ impl Output {
     }
 }
 
-fn unix_ms_now() -> u64 {
+/// The time, in milliseconds since the Unix epoch.
+pub(super) fn unix_ms_now() -> u64 {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }

@@ -9,7 +9,7 @@ use prunella_core::limits::{
     REGION_BYTES_MAX, TRUST_DOMAINS_MAX,
 };
 
-use super::{Federation, MeshConfig, Neighbors, Paths, Probe};
+use super::{Federation, Http, MeshConfig, Neighbors, Paths, Probe};
 
 /// A value that is not allowed.
 pub(super) struct Broken {
@@ -37,6 +37,7 @@ pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
     between("certificate.validity_hours", config.certificate.validity_hours, 1, VALIDITY_HOURS_MAX)?;
     between("certificate.grace_days", config.certificate.grace_days, 0, GRACE_DAYS_MAX)?;
     federation(&config.federation)?;
+    http(&config.http)?;
     let sizes = (RECORDING_FILE_MIB_MIN, RECORDING_FILE_MIB_MAX);
     between("journal.file_mib", config.journal.file_mib, sizes.0, sizes.1)?;
     path("store.directory", config.store.directory.as_os_str().is_empty())?;
@@ -121,6 +122,46 @@ fn federation(federation: &Federation) -> Result<(), Broken> {
     })
 }
 
+fn http(http: &Http) -> Result<(), Broken> {
+    let empty = |path: &std::path::Path| path.as_os_str().is_empty();
+    count("http.origins", http.origins.len(), ORIGINS_MAX)?;
+    if let Some(wrong) = http.origins.iter().find(|origin| !is_origin(origin)) {
+        let allowed = "origins, such as https://ops.example or http://localhost:3000".to_owned();
+        return Err(Broken { keys: vec!["http.origins"], found: format!("{wrong:?}"), allowed });
+    }
+    if empty(&http.certificate) != empty(&http.key) {
+        let (missing, given) =
+            if empty(&http.key) { ("http.key", "http.certificate") } else { ("http.certificate", "http.key") };
+        let allowed = "a file: a certificate and its key are given together".to_owned();
+        return Err(Broken { keys: vec![missing, given], found: "\"\"".to_owned(), allowed });
+    }
+    if !empty(&http.client_authority) && !http.has_tls() {
+        let allowed = "a file, if clients are to prove themselves by certificates".to_owned();
+        return Err(Broken {
+            keys: vec!["http.certificate", "http.client_authority"],
+            found: "\"\"".to_owned(),
+            allowed,
+        });
+    }
+    match http.listen {
+        Some(listen) if !listen.ip().is_loopback() && !http.has_tls() => Err(Broken {
+            keys: vec!["http.listen", "http.certificate"],
+            found: format!("\"{listen}\""),
+            allowed:
+                "a loopback address, or `http.certificate` and `http.key` as well: tokens must not be sent in the clear"
+                    .to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// As a browser sends it (RFC 6454, section 6.2): scheme, host, and the port unless it is the scheme's own.
+fn is_origin(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
+    rest.is_some_and(|host| !host.is_empty() && host.bytes().all(allowed))
+}
+
 fn path(key: &'static str, is_empty: bool) -> Result<(), Broken> {
     if !is_empty {
         return Ok(());
@@ -150,6 +191,7 @@ impl Broken {
     }
 }
 
+const ORIGINS_MAX: usize = 16;
 const VALIDITY_HOURS_MAX: u64 = 7 * 24;
 const GRACE_DAYS_MAX: u64 = 365;
 const INTERVAL_MS_MAX: u64 = 60_000;
@@ -191,5 +233,12 @@ mod tests {
         assert_eq!(broken_key(|config| config.journal.file_mib = 3), Some("journal.file_mib"));
         assert_eq!(broken_key(|config| config.journal.file_mib = 4097), Some("journal.file_mib"));
         assert_eq!(broken_key(|config| config.policy.file = "".into()), Some("policy.file"));
+        assert_eq!(broken_key(|config| config.http.listen = None), None);
+        assert_eq!(broken_key(|config| config.http.listen = "0.0.0.0:9090".parse().ok()), Some("http.listen"));
+        assert_eq!(broken_key(|config| config.http.key = "key.pem".into()), Some("http.certificate"));
+        assert_eq!(broken_key(|config| config.http.client_authority = "ca.pem".into()), Some("http.certificate"));
+        for (origin, broken) in [("https://ops.example:8443", None), ("ops.example", Some("http.origins"))] {
+            assert_eq!(broken_key(|config| config.http.origins = vec![origin.to_owned()]), broken, "{origin}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 mod check;
 mod error;
+mod http;
 mod nearest;
 mod overlay;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::is_node_name;
 pub use error::{ConfigError, Place};
+pub use http::{Http, Scope};
 
 /// The default configuration as a commented file.
 pub const DEFAULT_FILE: &str = include_str!("../../config/default.toml");
@@ -55,6 +57,8 @@ pub struct MeshConfig {
     pub certificate: Certificate,
     /// On whose word this node, as an issuer, may admit hosts.
     pub federation: Federation,
+    /// Where the HTTP API is served.
+    pub http: Http,
     /// Where knowledge is kept.
     pub store: Store,
     /// Where the rules are.
@@ -263,6 +267,12 @@ pub fn load(dir: &Path, file: Option<&Path>) -> Result<MeshConfig, ConfigError> 
     let mut config = MeshConfig::parse(&text, &path)?;
     config.store.directory = dir.join(&config.store.directory);
     config.policy.file = dir.join(&config.policy.file);
+    let http = &mut config.http;
+    for file in [&mut http.certificate, &mut http.key, &mut http.client_authority] {
+        if !file.as_os_str().is_empty() {
+            *file = dir.join(&*file);
+        }
+    }
     config.federation.bundles.iter_mut().for_each(|bundle| bundle.file = dir.join(&bundle.file));
     Ok(config)
 }

@@ -9,6 +9,7 @@ use cedar_policy::{
     RestrictedExpression,
 };
 use prunella_core::PeerId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::command::CommandKind;
@@ -32,7 +33,7 @@ pub struct Engine {
 }
 
 /// Yes or no, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// Whether it may.
     pub allowed: bool,
@@ -43,7 +44,7 @@ pub struct Verdict {
 }
 
 /// A rule by its name and place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuleRef {
     /// Its name.
     pub name: Arc<str>,

@@ -2,6 +2,7 @@
 
 use cedar_policy::{Policy, PolicyId, PolicySet};
 use prunella_core::limits::NEAR_RULES_MAX;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use super::policy_file::Rule;
 use super::request::Request;
 
 /// A verdict with everything that it rests on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// The verdict.
     pub verdict: Verdict,
@@ -26,7 +27,7 @@ pub struct Explanation {
 }
 
 /// A rule that would allow it, and what is missing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NearRule {
     /// The rule.
     pub rule: RuleRef,

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use prunella_core::PeerId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a policy learns what is known of a node.
@@ -19,7 +20,7 @@ pub trait Facts {
 }
 
 /// What is known of one node. The default is what is said of a node of which nothing is known: nothing good.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct NodeFacts {
     /// What the node calls itself.
     pub name: String,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use prunella_core::PeerId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::command::Command;
@@ -45,7 +46,7 @@ pub enum Action<'a> {
 }
 
 /// The name of an action, without what it is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ActionName {
     /// See [`Action::Relay`].

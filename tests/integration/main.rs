@@ -21,6 +21,7 @@ mod following;
 mod gray_cases;
 mod healing;
 mod hostile;
+mod http;
 mod impaired;
 mod ledger;
 mod links;

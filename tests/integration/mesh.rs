@@ -115,6 +115,8 @@ impl Mesh {
         config.insert("neighbors".to_owned(), Table::from_iter([("peers".to_owned(), Value::from(peers))]).into());
         let chaos = || Table::from_iter([("allow".to_owned(), Value::from(true))]).into();
         config.entry("chaos").or_insert_with(chaos);
+        let http = || Table::from_iter([("listen".to_owned(), Value::from("127.0.0.1:0"))]).into();
+        config.entry("http").or_insert_with(http);
         fs::write(node.dir.join("config.toml"), config.to_string()).unwrap();
         fs::write(node.dir.join("policy.toml"), &self.plan.policy).unwrap();
     }

@@ -109,6 +109,7 @@ pub enum Event {
 /// What kind of event an entry tells of. The numbers are part of the format: a number once used is never given another
 /// meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum EventKind {

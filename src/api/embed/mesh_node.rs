@@ -21,8 +21,9 @@ use super::shared_values::SharedValues;
 use crate::api::answers::Answers;
 use crate::api::configuration::{MeshConfig, load};
 use crate::api::error::{Error, ErrorKind};
+use crate::api::node::Web;
 use crate::api::remote::FarNode;
-use crate::api::server::Caller;
+use crate::api::server::User;
 use crate::api::setup::{self, InitOptions, InviteOptions, JoinOptions};
 use crate::api::vocabulary::{PeerInfo, Request, Response};
 use crate::host::{Host, Machine};
@@ -153,7 +154,7 @@ impl MeshNode {
     pub async fn start_on(host: Arc<dyn Host>, dir: impl AsRef<Path>, config: MeshConfig) -> Result<Self, Error> {
         let dir = dir.as_ref();
         let config = placed(dir, checked(config)?)?;
-        let running = crate::api::node::start_on(host, dir, config, false).await?;
+        let running = crate::api::node::start_on(host, dir, config, false, Web::Absent).await?;
         Ok(Self { life: Life::begin(dir.to_path_buf(), running) })
     }
 
@@ -208,7 +209,7 @@ impl MeshNode {
     /// says whether something may have been done; [`ErrorKind::NotRunning`]. A [`Response::Error`] is never returned.
     pub async fn request_at(&self, node: &str, request: Request) -> Result<Response, Error> {
         let ask = |answers: Arc<Answers>| async move {
-            let far = FarNode::connect(&answers, node, false, Caller::this_process()).await?;
+            let far = FarNode::connect(&answers, node, false, User::this_process()).await?;
             match far.ask(&request).await? {
                 Response::Error { error } => Err(error),
                 response => Ok(response),

@@ -16,7 +16,7 @@ use crate::actors::shell::Shell;
 use crate::api::answers::{Answers, session_error};
 use crate::api::error::{Error, ErrorKind};
 use crate::api::line;
-use crate::api::server::{Answer, Caller, Handler};
+use crate::api::server::{Answer, Caller, Handler, User};
 use crate::api::vocabulary::{Request, Response};
 use crate::transport::{Conversation, ConversationError, SessionError, Sessions};
 
@@ -28,7 +28,7 @@ pub(in crate::api) struct FarNode {
     peer: PeerId,
     /// Its name for people.
     name: String,
-    caller: Caller,
+    user: User,
     /// The conversation of a shell; without one every request has its own.
     conversation: Option<Mutex<Option<Conversation>>>,
 }
@@ -38,12 +38,7 @@ impl FarNode {
     ///
     /// # Errors
     /// [`ErrorKind::PeerNotFound`]; [`ErrorKind::InvalidInput`] for this node itself; for a shell, why it could not be opened.
-    pub(in crate::api) async fn connect(
-        answers: &Answers,
-        text: &str,
-        shell: bool,
-        caller: Caller,
-    ) -> Result<Self, Error> {
+    pub(in crate::api) async fn connect(answers: &Answers, text: &str, shell: bool, user: User) -> Result<Self, Error> {
         let peer = answers.find(text)?;
         if peer == answers.shell().credentials.peer() {
             let text = format!("{text} is this node itself: its own control socket answers, without --node");
@@ -55,7 +50,7 @@ impl FarNode {
             sessions: answers.sessions().clone(),
             remote: answers.remote.clone(),
             peer,
-            caller,
+            user,
             conversation: None,
         };
         if shell {
@@ -80,7 +75,7 @@ impl FarNode {
             Error::new(ErrorKind::InvalidInput, text)
         })?;
         let Some(conversation) = &self.conversation else {
-            let opening = StreamOpen::Command { command: command.name().to_owned(), uid: self.caller.uid };
+            let opening = StreamOpen::Command { command: command.name().to_owned(), uid: self.user.uid };
             let mut talk = self.open(&opening, &format!("the command {command}")).await?;
             return self.exchange(&mut talk, request, &line).await;
         };
@@ -156,7 +151,7 @@ impl FarNode {
 
     /// Opens a shell there, and writes down that this was done.
     async fn open_shell(&self) -> Result<Conversation, Error> {
-        let talk = self.open(&StreamOpen::Shell { uid: self.caller.uid }, "a shell").await?;
+        let talk = self.open(&StreamOpen::Shell { uid: self.user.uid }, "a shell").await?;
         self.write_down("shell").await;
         Ok(talk)
     }
@@ -182,7 +177,7 @@ impl FarNode {
     /// Writes down that a command is sent, and to whom.
     async fn write_down(&self, deed: &str) {
         let command = format!("--node {} {deed}", self.peer);
-        self.shell.write_down_command(command, self.caller.who(), self.caller.from()).await;
+        self.shell.write_down_command(command, self.user.who(), self.user.from()).await;
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use prunella_core::limits::{
     REMOTE_COMMANDERS_MAX, REMOTE_COMMANDS_PER_SECOND, REMOTE_CONVERSATIONS_MAX, REMOTE_CONVERSATIONS_PER_PEER_MAX,
 };
-use prunella_core::token_bucket::TokenBucket;
 use prunella_core::{Instant, PeerId, Rejected};
+
+use crate::api::rates::Rates;
 
 /// What a node does for others: bounded in all and for each of them, and counted.
 #[derive(Clone, Debug, Default)]
@@ -17,22 +17,14 @@ pub(in crate::api) struct Remote {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     open: Mutex<BTreeMap<PeerId, usize>>,
-    rates: Mutex<BTreeMap<PeerId, Rate>>,
+    rates: Rates<PeerId>,
     performed: AtomicU64,
     asked: AtomicU64,
     busy: AtomicU64,
     rejected: [AtomicU64; REJECTED.len()],
-}
-
-/// How fast a peer may give commands.
-#[derive(Debug)]
-struct Rate {
-    bucket: TokenBucket,
-    /// When it gave the latest one: after a second of rest it may give as many as ever, and need not be remembered.
-    latest: Instant,
 }
 
 /// A place for a conversation; dropping it gives it back.
@@ -58,19 +50,7 @@ impl Remote {
 
     /// Whether `peer` may give a command now; counted as turned away if not.
     pub(super) fn takes_command_of(&self, peer: PeerId, now: Instant) -> bool {
-        let mut rates = self.shared.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        if rates.len() >= REMOTE_COMMANDERS_MAX && !rates.contains_key(&peer) {
-            rates.retain(|_, rate| now.since(rate.latest) < Duration::from_secs(1));
-        }
-        let has_room = rates.len() < REMOTE_COMMANDERS_MAX || rates.contains_key(&peer);
-        let rate = has_room.then(|| {
-            let full = || Rate { bucket: TokenBucket::full(REMOTE_COMMANDS_PER_SECOND, now), latest: now };
-            rates.entry(peer).or_insert_with(full)
-        });
-        let taken = rate.is_some_and(|rate| {
-            rate.latest = now;
-            rate.bucket.take(now)
-        });
+        let taken = self.shared.rates.take(peer, now);
         if !taken {
             self.count_rejected(Rejected::Flood);
         }
@@ -105,6 +85,19 @@ impl Remote {
             ("remote_asked", load(&shared.asked)),
         ];
         rejected.chain(others).map(|(name, count)| (name.to_owned(), count)).collect()
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            open: Mutex::default(),
+            rates: Rates::new(REMOTE_COMMANDS_PER_SECOND, REMOTE_COMMANDERS_MAX),
+            performed: AtomicU64::default(),
+            asked: AtomicU64::default(),
+            busy: AtomicU64::default(),
+            rejected: Default::default(),
+        }
     }
 }
 
@@ -143,6 +136,8 @@ const REJECTED: [(Rejected, &str); 5] = [
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn peer(first: usize) -> PeerId {
@@ -193,7 +188,6 @@ mod tests {
         assert!(remote.takes_command_of(peer(0), start));
         let later = start + Duration::from_secs(1);
         assert!(remote.takes_command_of(peer(REMOTE_COMMANDERS_MAX), later));
-        assert_eq!(remote.shared.rates.lock().unwrap().len(), 1);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What can be seen of an actor.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ActorInfo;
 
 /// An actor at work.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActorDetail {
     /// What is told of every actor.
     #[serde(flatten)]
@@ -33,7 +34,7 @@ pub struct ActorDetail {
 }
 
 /// The messages of one kind.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KindInfo {
     /// The kind.
     pub kind: String,
@@ -48,7 +49,7 @@ pub struct KindInfo {
 }
 
 /// A message that was handled.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HandledInfo {
     /// How long ago, in milliseconds.
     pub ago_ms: u64,
@@ -59,7 +60,7 @@ pub struct HandledInfo {
 }
 
 /// A failure of an actor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureInfo {
     /// How long ago, in milliseconds.
     pub ago_ms: u64,
@@ -68,7 +69,7 @@ pub struct FailureInfo {
 }
 
 /// Messages of an actor, as they came.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TapInfo {
     /// The actor.
     pub actor: String,
@@ -81,7 +82,7 @@ pub struct TapInfo {
 }
 
 /// One message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TappedInfo {
     /// When it was taken out of the mailbox, in microseconds after looking on began.
     pub after_us: u64,

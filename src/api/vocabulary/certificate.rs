@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use prunella_core::PeerId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Every certificate that a node sees, and what the authority has said since.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificatesInfo {
     /// This node's own, its issuer's, the authorities', then those of the neighbors, as they showed them last.
     pub certificates: Vec<CertificateInfo>,
@@ -17,7 +18,7 @@ pub struct CertificatesInfo {
 }
 
 /// One certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateInfo {
     /// `node`, `issuer` or `authority`.
     pub role: String,
@@ -40,7 +41,7 @@ pub struct CertificateInfo {
 }
 
 /// What handshakes with a node showed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SmokeInfo {
     /// The node.
     pub peer: PeerId,
@@ -55,7 +56,7 @@ pub struct SmokeInfo {
 }
 
 /// One handshake.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HandshakeInfo {
     /// Version, cipher suite and key exchange group that were offered, and nothing else.
     pub offered: String,
@@ -72,7 +73,7 @@ pub struct HandshakeInfo {
 }
 
 /// Something that the authority, or an issuer, has said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatementInfo {
     /// When, in seconds since the Unix epoch.
     pub at_unix: u64,

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::actors::event_log::Event;
 
 /// A place in a node's sequence of events, written `RUN-NUMBER`. A node that is started anew begins another run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "String", try_from = "String")]
 pub struct Cursor {
     /// Which run of the node, in 16 hexadecimal digits.
@@ -49,7 +50,7 @@ impl TryFrom<String> for Cursor {
 }
 
 /// What has happened since.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventsInfo {
     /// Oldest first.
     pub events: Vec<EventInfo>,
@@ -63,7 +64,7 @@ pub struct EventsInfo {
 }
 
 /// Something that has happened, as this node heard of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventInfo {
     /// Where to go on after it.
     pub cursor: Cursor,

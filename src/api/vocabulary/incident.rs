@@ -1,9 +1,10 @@
 //! Incidents, as people are told of them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Something that was wrong, and what was done about it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IncidentInfo {
     /// Its number on this node.
     pub id: u64,
@@ -30,7 +31,7 @@ pub struct IncidentInfo {
 }
 
 /// How long each phase of an incident took, in microseconds. What has not happened, or cannot be told, is `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseInfo {
     /// From the last sign that all was well until it was noticed.
     pub detect_us: Option<u64>,
@@ -45,7 +46,7 @@ pub struct PhaseInfo {
 }
 
 /// Something that was done about an incident.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActionInfo {
     /// How long after the incident was noticed, in microseconds.
     pub after_us: u64,

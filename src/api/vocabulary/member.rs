@@ -1,10 +1,11 @@
 //! Who belongs to the mesh, who is well, and who is believed.
 
 use prunella_core::PeerId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Members by status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemberCounts {
     /// Those that are well.
     pub alive: usize,
@@ -15,7 +16,7 @@ pub struct MemberCounts {
 }
 
 /// How the mesh stands, as this node sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Standing {
     /// Every member, ordered by id.
     pub members: Vec<MemberInfo>,
@@ -36,7 +37,7 @@ pub struct Standing {
 }
 
 /// A member of the mesh.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemberInfo {
     /// Its identity.
     pub peer: PeerId,
@@ -55,7 +56,7 @@ pub struct MemberInfo {
 }
 
 /// A part of what another node's reputation has lost.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BlameInfo {
     /// The name of the fault.
     pub fault: String,

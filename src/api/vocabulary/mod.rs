@@ -23,6 +23,7 @@ use std::net::SocketAddr;
 
 use prunella_core::PeerId;
 use prunella_core::ledger::EventKind;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::actors::event_log::Event;
@@ -48,7 +49,7 @@ pub use topology::{TopologyInfo, TopologyLink, TopologyNode};
 use super::chaos;
 
 /// What can be asked of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub enum Request {
     /// The node at a glance; answered by [`Response::Status`].
@@ -263,7 +264,7 @@ pub enum Request {
 }
 
 /// How an actor is made to fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Failure {
     /// Stopped at once, whatever it is doing.
@@ -275,7 +276,7 @@ pub enum Failure {
 }
 
 /// A node at a glance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// The node's identity.
     pub peer: PeerId,
@@ -289,6 +290,9 @@ pub struct Status {
     pub pid: u32,
     /// Where it listens (UDP).
     pub listen: SocketAddr,
+    /// Where its HTTP API is served over TCP, as a URL, if it is.
+    #[serde(default)]
+    pub http: Option<String>,
     /// Its address in the overlay.
     pub overlay_address: std::net::Ipv6Addr,
     /// How long it has run, in milliseconds.
@@ -320,7 +324,7 @@ pub struct Status {
 }
 
 /// A known node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PeerInfo {
     /// Its identity.
     pub peer: PeerId,
@@ -335,7 +339,7 @@ pub struct PeerInfo {
 }
 
 /// How a node can be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reach {
     /// It is this node.
@@ -349,7 +353,7 @@ pub enum Reach {
 }
 
 /// A neighbor's link.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkInfo {
     /// The neighbor.
     pub peer: PeerId,
@@ -379,7 +383,7 @@ pub struct LinkInfo {
 }
 
 /// An actor or a supervisor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActorInfo {
     /// Its name: unique within the node.
     pub name: String,
@@ -400,7 +404,7 @@ pub struct ActorInfo {
 }
 
 /// One hop of a traced path.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HopInfo {
     /// The node.
     pub peer: PeerId,

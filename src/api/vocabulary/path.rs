@@ -1,10 +1,11 @@
 //! Paths, and why traffic takes the one that it takes.
 
 use prunella_core::PeerId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A path to a destination.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PathInfo {
     /// From this node to the destination, both included.
     pub hops: Vec<PeerId>,
@@ -25,7 +26,7 @@ pub struct PathInfo {
 }
 
 /// A lane: one of the sessions over which traffic to a destination is spread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LaneInfo {
     /// Its number. Lane 0 follows the route, and so does each that has no path of its own.
     pub lane: u8,
@@ -36,7 +37,7 @@ pub struct LaneInfo {
 }
 
 /// What speaks for a path and against it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PathWhy {
     /// What decided: `chosen` (works, and no other costs so much less that it is worth a change), `least` (in use for want
     /// of one that works better), `dearer`, `hardly-cheaper`, `on-probation`, `doubted` (probes return, payload was not
@@ -54,7 +55,7 @@ pub struct PathWhy {
 }
 
 /// What a link adds to the cost of a path.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PathLinkInfo {
     /// The node that sends.
     pub from: PeerId,

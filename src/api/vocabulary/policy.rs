@@ -1,11 +1,12 @@
 //! The policy in force, and questions to it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::policy::ActionName;
 
 /// The policy in force at a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyInfo {
     /// The name of its file.
     pub source: String,
@@ -26,7 +27,7 @@ pub struct PolicyInfo {
 }
 
 /// A question to the policy in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyAsked {
     /// Who asks: a peer id, a prefix of one, or a node's name.
     pub from: String,

@@ -1,10 +1,11 @@
 //! Who stands close together.
 
 use prunella_core::PeerId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What latencies say about regions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionsInfo {
     /// Every cluster, the one of this node first, then the largest.
     pub clusters: Vec<ClusterInfo>,
@@ -13,7 +14,7 @@ pub struct RegionsInfo {
 }
 
 /// Nodes that stand close together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterInfo {
     /// Who they are.
     pub members: Vec<PeerId>,
@@ -26,7 +27,7 @@ pub struct ClusterInfo {
 }
 
 /// A region that a node should perhaps name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionHint {
     /// The node.
     pub peer: PeerId,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use prunella_core::PeerId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -15,7 +16,7 @@ use crate::api::error::Error;
 use crate::api::policy::Explanation;
 
 /// What a node answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "response", rename_all = "kebab-case")]
 pub enum Response {
     /// To [`Request::Status`](super::Request::Status).

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use prunella_core::PeerId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An exposed service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceInfo {
     /// Its name.
     pub name: String,
@@ -19,7 +20,7 @@ pub struct ServiceInfo {
 }
 
 /// A forward of this node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ForwardInfo {
     /// The service.
     pub name: String,

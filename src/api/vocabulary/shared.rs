@@ -1,10 +1,11 @@
 //! Text under keys, the same on every node.
 
 use prunella_core::PeerId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A shared key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SharedInfo {
     /// The key.
     pub key: String,
@@ -13,7 +14,7 @@ pub struct SharedInfo {
 }
 
 /// One value of a shared key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SharedValue {
     /// The value.
     pub value: String,

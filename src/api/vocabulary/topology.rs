@@ -1,10 +1,11 @@
 //! Who is linked with whom.
 
 use prunella_core::PeerId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The mesh as a graph, or a part of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TopologyInfo {
     /// Who answers.
     pub me: PeerId,
@@ -15,7 +16,7 @@ pub struct TopologyInfo {
 }
 
 /// A node and its links.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TopologyNode {
     /// Its identity.
     pub peer: PeerId,
@@ -30,7 +31,7 @@ pub struct TopologyNode {
 }
 
 /// A link as one of its ends measures it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TopologyLink {
     /// The neighbor at the other end.
     pub to: PeerId,

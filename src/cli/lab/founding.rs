@@ -139,6 +139,8 @@ fn settings(nodes: &[Node], topology: Topology, number: usize, listens: &[Socket
         ("listen".to_owned(), listens[number].to_string().into()),
         ("bootstrap".to_owned(), bootstrap.into()),
         ("neighbors".to_owned(), Table::from_iter([("peers".to_owned(), Value::from(peers))]).into()),
+        // A port that nobody else has; `prunella status` tells it.
+        ("http".to_owned(), Table::from_iter([("listen".to_owned(), Value::from("127.0.0.1:0"))]).into()),
         chaos(),
     ])
 }

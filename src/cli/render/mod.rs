@@ -18,6 +18,7 @@ mod service;
 mod shared;
 mod status;
 mod table;
+mod token;
 mod topology;
 mod tree;
 
@@ -31,6 +32,7 @@ pub(super) use ledger::line as ledger_line;
 pub(super) use page::harmless;
 pub(super) use policy::{policy_as_cedar, policy_check, policy_explanation, policy_test};
 pub(super) use replay::replay;
+pub(super) use token::tokens;
 
 /// The response as JSON over several lines, in the order of the vocabulary.
 pub(super) fn json(value: &impl Serialize) -> String {

@@ -12,6 +12,7 @@ pub(super) fn glance(status: &Status, now_unix_ms: u64, page: &mut Page) {
     fact(page, "peer", status.peer.to_string());
     fact(page, "trust domain", status.trust_domain.clone());
     fact(page, "listen", status.listen.to_string());
+    fact(page, "http", status.http.clone().unwrap_or_else(|| "only http.sock in the node's directory".to_owned()));
     fact(page, "overlay", status.overlay_address.to_string());
     fact(page, "running", format!("{} (process {}, version {})", span(status.uptime_ms), status.pid, status.version));
     fact(page, "links", format!("{} up", status.links_up));
@@ -66,6 +67,7 @@ mod tests {
             version: "0.1.0".into(),
             pid: 42,
             listen: "127.0.0.1:4600".parse().unwrap(),
+            http: Some("http://127.0.0.1:9090".into()),
             overlay_address: std::net::Ipv6Addr::LOCALHOST,
             uptime_ms: 61_000,
             links_up: 2,
@@ -87,6 +89,7 @@ mod tests {
 peer          {peer}
 trust domain  mesh.example
 listen        127.0.0.1:4600
+http          http://127.0.0.1:9090
 overlay       ::1
 running       1 min 1 s (process 42, version 0.1.0)
 links         2 up
