@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -31,6 +31,8 @@ pub struct Stats {
     failures: Mutex<VecDeque<Failed>>,
     /// When it began its life, in nanoseconds of the node's clock.
     born: AtomicU64,
+    /// Of a supervisor, what it does when a child fails.
+    pub strategy: OnceLock<&'static str>,
     /// What can be seen of it.
     pub insight: Insight,
     /// What holds the actor up on purpose.

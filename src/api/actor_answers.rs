@@ -8,18 +8,21 @@ use prunella_core::limits::{TAPPED_MAX, TAPPED_TIME_MAX};
 
 use super::answers::Answers;
 use super::error::{Error, ErrorKind};
-use super::vocabulary::{ActorDetail, ActorInfo, FailureInfo, HandledInfo, KindInfo, Response, TapInfo, TappedInfo};
+use super::vocabulary::{
+    ActorDetail, ActorInfo, FailureInfo, HandledInfo, KindInfo, Response, TapInfo, TappedInfo, TookInfo,
+};
 use crate::actors::stats::{Place, Stats};
 
 impl Answers {
     pub(super) fn actors(&self) -> Vec<ActorInfo> {
         let all = self.shell().directory.register.all();
+        let now = self.shell().clock.now();
         let mut actors = Vec::new();
         let mut below: Vec<(Option<String>, usize)> = vec![(None, 0)];
         while let Some((parent, depth)) = below.pop() {
             let mut children: Vec<_> = all.iter().filter(|(place, _)| place.parent == parent).collect();
             children.sort_by_key(|(place, _)| TREE_ORDER.iter().position(|name| *name == place.name));
-            actors.extend(children.iter().map(|(place, stats)| info(place, depth, stats)));
+            actors.extend(children.iter().map(|(place, stats)| info(place, depth, stats, now)));
             below.extend(children.iter().map(|(place, _)| (Some(place.name.clone()), depth + 1)));
         }
         in_tree_order(actors)
@@ -55,11 +58,9 @@ impl Answers {
         let failures = stats.failures().into_iter();
         Ok(Response::Actor(Box::new(ActorDetail {
             info,
-            age_ms: ago_ms(stats.born()),
             dropped: stats.dropped.load(Ordering::Relaxed),
-            busy_ms: busy.as_millis() as u64,
             took_p50_us: handling.quantile(500).map(micros),
-            took_p99_us: handling.quantile(990).map(micros),
+            took: handling.took().map(|(at_most, count)| TookInfo { at_most_us: micros(at_most), count }).collect(),
             kinds: handling.kinds().into_iter().map(kind).collect(),
             last: handling.last().into_iter().map(handled).collect(),
             failures: failures.map(|f| FailureInfo { ago_ms: ago_ms(f.at), reason: f.reason }).collect(),
@@ -91,14 +92,19 @@ impl Answers {
     }
 }
 
-fn info(place: &Place, depth: usize, stats: &Stats) -> ActorInfo {
+fn info(place: &Place, depth: usize, stats: &Stats, now: Instant) -> ActorInfo {
+    let handling = &stats.insight.handling;
     ActorInfo {
         name: place.name.clone(),
         parent: place.parent.clone(),
         depth,
         state: if stats.running.load(Ordering::Relaxed) { "running" } else { "restarting" }.to_owned(),
+        strategy: stats.strategy.get().map(|name| (*name).to_owned()),
+        age_ms: now.since(stats.born()).as_millis() as u64,
         mailbox: stats.waiting(),
         handled: stats.handled.load(Ordering::Relaxed),
+        busy_us: handling.busy().as_micros() as u64,
+        took_p99_us: handling.quantile(990).map(micros),
         restarts: stats.restarts.load(Ordering::Relaxed),
         last_failure: stats.last_failure(),
     }

@@ -46,6 +46,13 @@ impl Client {
         Self { socket: socket.to_path_buf(), far: Some((node.to_owned(), shell)), stream: None }
     }
 
+    /// A client that asks the same node over a connection of its own, so that neither waits for the other; another node
+    /// one request at a time.
+    pub fn beside(&self) -> Self {
+        let far = self.far.as_ref().map(|(node, _)| (node.clone(), false));
+        Self { socket: self.socket.clone(), far, stream: None }
+    }
+
     /// The node that it asks, if it is not the one at the socket.
     pub fn far(&self) -> Option<&str> {
         self.far.as_ref().map(|(node, _)| node.as_str())

@@ -50,9 +50,11 @@ mod sim_gossip;
 mod sim_scenario;
 mod status;
 mod token;
+mod top;
 mod topology;
 mod trace;
 mod up;
+mod watch;
 
 use std::ffi::OsString;
 use std::io;
@@ -232,7 +234,7 @@ impl Cli {
                     Some(node) => Client::at(&socket, node, false),
                     None => Client::to(&socket),
                 };
-                let mut session = Session { client, output };
+                let mut session = Session { client, output, reads_only: false };
                 runtime.block_on(command.run(&mut session))
             }
             Command::Shell => shell::run(&dir, self.global.node.as_deref(), &runtime, output),
@@ -346,6 +348,12 @@ mod tests {
         "prunella links",
         "prunella paths b",
         "prunella actors",
+        "prunella tree",
+        "prunella actors --sort time --most 5",
+        "prunella top --interval 0.5",
+        "prunella --node b top",
+        "prunella --json watch --interval 1 --count 3 paths b --why",
+        "prunella trace --actor gossip --kind link-reported --max 7 --seconds 9",
         "prunella services",
         "prunella incidents",
         "prunella incident 7",
@@ -490,6 +498,14 @@ mod tests {
             "prunella init --certificates rsa",
             "prunella init --name two/words",
             "prunella ping",
+            "prunella trace",
+            "prunella trace b --actor gossip",
+            "prunella trace b --max 7",
+            "prunella actors --sort name",
+            "prunella actors --most 5",
+            "prunella top --interval 0",
+            "prunella watch",
+            "prunella watch --count 0 links",
             "prunella ping b --count 0",
             "prunella ledger",
             "prunella ledger show --kind gossip",

@@ -1,12 +1,14 @@
 //! The commands that ask a running node: the same for the command line and for the shell.
 
+use std::pin::Pin;
+
 use clap::Subcommand;
 
 use super::failure::Failure;
 use super::session::Session;
 use super::{
     actor, actors, cert, chaos, down, events, expose, forward, incident, incidents, kill, ledger, links, members,
-    paths, peers, ping, policy, regions, reputation, services, shared, status, topology, trace,
+    paths, peers, ping, policy, regions, reputation, services, shared, status, top, topology, trace, watch,
 };
 
 /// A command that asks a running node.
@@ -41,10 +43,24 @@ a cluster no link that is needed is three times as long as the next shorter one,
     Topology,
     /// List the paths to a node
     Paths(paths::Arguments),
-    /// Show the tree of actors with mailboxes, restarts and failures
-    Actors,
+    /// Show the tree of actors with supervisors' strategies, mailboxes, restarts and failures; or those that cost most
+    #[command(visible_alias = "tree")]
+    Actors(actors::Arguments),
     /// Show all that can be seen of an actor: its messages by kind, how long they took, its failures, what it knows
     Actor(actor::Arguments),
+    /// Watch the node live: a map, links, actors, incidents, paths
+    #[command(
+        after_help = "Keys: 1 to 5 or Tab choose the view, arrows a row, Enter looks closer, Esc goes back, s orders, / filters,
+p pauses, ? lists the keys, q or Ctrl-C leaves. Each part of the picture is asked for by itself: what the node does not
+answer is marked as stale and asked for again. It needs a terminal of 80x24 at least; NO_COLOR is honored."
+    )]
+    Top(top::Arguments),
+    /// Run a command that only reads again and again
+    #[command(
+        after_help = "A terminal is cleared before each run; elsewhere a line with the time separates them, and with --json each
+answer is one line. That the node does not answer ends nothing. In the shell Ctrl-C ends the watching alone."
+    )]
+    Watch(watch::Arguments),
     /// List the services of the mesh and this node's forwards
     Services,
     /// Show what has happened, and with --follow what happens: nodes, links, members, incidents, actors, services
@@ -86,6 +102,22 @@ What the roles heard meanwhile is run again by `prunella replay`, if it was reco
 }
 
 impl NodeCommand {
+    /// What is done in place of it where nobody looks on and presses keys: the live view becomes a list.
+    pub(super) fn printed_once(self) -> Self {
+        match self {
+            NodeCommand::Top(_) => NodeCommand::Actors(actors::Arguments::by_time()),
+            other => other,
+        }
+    }
+
+    /// As [`NodeCommand::run`], for a command that runs others.
+    pub(super) fn boxed<'a>(
+        self,
+        session: &'a mut Session<'_>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>> {
+        Box::pin(self.run(session))
+    }
+
     /// Asks the node and shows what it answers.
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
         match self {
@@ -98,8 +130,10 @@ impl NodeCommand {
             NodeCommand::Topology => topology::run(session).await,
             NodeCommand::Events(arguments) => events::run(arguments, session).await,
             NodeCommand::Paths(arguments) => paths::run(arguments, session).await,
-            NodeCommand::Actors => actors::run(session).await,
+            NodeCommand::Actors(arguments) => actors::run(arguments, session).await,
             NodeCommand::Actor(arguments) => actor::run(arguments, session).await,
+            NodeCommand::Top(arguments) => top::run(arguments, session).await,
+            NodeCommand::Watch(arguments) => watch::run(arguments, session).await,
             NodeCommand::Services => services::run(session).await,
             NodeCommand::Incidents => incidents::run(session).await,
             NodeCommand::Incident(arguments) => incident::run(arguments, session).await,

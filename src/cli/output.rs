@@ -12,6 +12,8 @@ use crate::api::Response;
 pub(super) struct Output {
     writer: BufWriter<Box<dyn Write>>,
     json: bool,
+    /// Whether JSON is one line each.
+    compact: bool,
     is_terminal: bool,
 }
 
@@ -20,13 +22,13 @@ impl Output {
     pub(super) fn stdout(json: bool) -> Self {
         let stdout = io::stdout();
         let is_terminal = stdout.is_terminal();
-        Self { writer: BufWriter::new(Box::new(stdout.lock())), json, is_terminal }
+        Self { writer: BufWriter::new(Box::new(stdout.lock())), json, compact: false, is_terminal }
     }
 
     /// Anything else that can be written to.
     #[cfg(test)]
     pub(super) fn to(writer: Box<dyn Write>, json: bool) -> Self {
-        Self { writer: BufWriter::new(writer), json, is_terminal: false }
+        Self { writer: BufWriter::new(writer), json, compact: false, is_terminal: false }
     }
 
     /// Whether JSON was asked for.
@@ -39,6 +41,11 @@ impl Output {
         std::mem::replace(&mut self.json, json)
     }
 
+    /// Asks for JSON of one line each, or of several; tells what was asked for before.
+    pub(super) fn set_compact(&mut self, compact: bool) -> bool {
+        std::mem::replace(&mut self.compact, compact)
+    }
+
     /// Whether a person is likely to read along.
     pub(super) fn is_terminal(&self) -> bool {
         self.is_terminal
@@ -46,14 +53,18 @@ impl Output {
 
     /// Shows a node's response in the form that was asked for.
     pub(super) fn show(&mut self, response: &Response) -> Result<(), Failure> {
-        let shown = if self.json { render::json(response) } else { render::text(response, unix_ms_now()) };
+        let shown = if self.json { self.as_json(response) } else { render::text(response, unix_ms_now()) };
         self.write(&shown)
     }
 
     /// Shows a result that is no response: as JSON, or as the text for people.
     pub(super) fn show_either(&mut self, value: &impl Serialize, text: &str) -> Result<(), Failure> {
-        let shown = if self.json { render::json(value) } else { text.to_owned() };
+        let shown = if self.json { self.as_json(value) } else { text.to_owned() };
         self.write(&shown)
+    }
+
+    fn as_json(&self, value: &impl Serialize) -> String {
+        if self.compact { render::json_line(value) } else { render::json(value) }
     }
 
     /// Writes text as it is.

@@ -35,6 +35,12 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     ms.map_or_else(|| duration(text).map_err(|_| "write it as 500ms, 5s, 2m or 1h".to_owned()), Ok)
 }
 
+/// A number of seconds between two questions, `0.5` or `2`.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.2..=3600.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "write it in seconds, from 0.2 to 3600".to_owned())
+}
+
 /// A share of something, `30%` or `0.5%`, in thousandths.
 pub(super) fn share(text: &str) -> Result<u16, String> {
     let permille = text.strip_suffix('%').and_then(|percent| percent.parse::<f64>().ok()).map(|percent| percent * 10.0);
@@ -113,6 +119,14 @@ mod tests {
         assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
         for wrong in ["0ms", "50", "ms", "1.5ms", "-5ms"] {
             assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn intervals_are_seconds() {
+        assert_eq!(interval("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["0", "0.1", "3601", "1s", "NaN", "inf", "-1"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::output::Output;
 use crate::api::client::Client;
-use crate::api::{Request, Response};
+use crate::api::{Error, ErrorKind, Request, Response};
 
 /// A conversation with one node.
 pub(super) struct Session<'a> {
@@ -11,6 +11,8 @@ pub(super) struct Session<'a> {
     pub(super) client: Client,
     /// Where answers are shown.
     pub(super) output: &'a mut Output,
+    /// Whether nothing is asked that changes something.
+    pub(super) reads_only: bool,
 }
 
 impl Session<'_> {
@@ -28,6 +30,10 @@ impl Session<'_> {
 
     /// Asks the node; an error that it answers with is a failure.
     pub(super) async fn ask(&mut self, doing: &str, request: &Request) -> Result<Response, Failure> {
+        if let Some(deed) = request.deed().filter(|_| self.reads_only) {
+            let text = format!("`{deed}` changes something; only what reads is repeated");
+            return Err(Failure::new(doing, Error::new(ErrorKind::InvalidInput, text)));
+        }
         match self.client.request(request).await {
             Ok(Response::Error { error }) | Err(error) => Err(Failure::new(doing, error)),
             Ok(response) => Ok(response),

@@ -1,18 +1,19 @@
 //! `prunella trace`: the round trip to every hop of the path in use; or the messages of an actor, as they come.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::failure::Failure;
 use super::session::Session;
 use crate::api::Request;
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("traced").required(true).args(["destination", "actor"]))]
 pub(super) struct Arguments {
     /// A node's name, its peer id, or a beginning of it; with --actor an actor's name
     #[arg(value_name = "NODE")]
     destination: Option<String>,
     /// Show what this actor is sent instead, until --max messages came or --seconds have passed
-    #[arg(long, value_name = "ACTOR", conflicts_with = "destination", required_unless_present = "destination")]
+    #[arg(long, value_name = "ACTOR", conflicts_with = "destination")]
     actor: Option<String>,
     /// Only messages of this kind, as `prunella actor` names it
     #[arg(long, conflicts_with = "destination")]
@@ -27,10 +28,10 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(), Failure> {
     let Arguments { destination, actor, kind, max, seconds } = arguments;
-    let traced = destination.as_ref().or(actor.as_ref()).cloned().unwrap_or_default();
-    let request = match (destination, actor) {
-        (_, Some(actor)) => Request::Tap { actor, kind, most: usize::from(max), ms: seconds * 1000 },
-        (destination, None) => Request::Trace { destination: destination.unwrap_or_default() },
+    let (traced, request) = match (destination, actor) {
+        (_, Some(actor)) => (actor.clone(), Request::Tap { actor, kind, most: usize::from(max), ms: seconds * 1000 }),
+        (Some(destination), None) => (destination.clone(), Request::Trace { destination }),
+        (None, None) => unreachable!("BUG: the parser wants one of the two"),
     };
     session.show(&format!("trace {traced}"), &request).await
 }

@@ -25,6 +25,16 @@ pub enum Strategy {
     RestForOne,
 }
 
+impl Strategy {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Strategy::OneForOne => "one-for-one",
+            Strategy::RestForOne => "rest-for-one",
+        }
+    }
+}
+
 /// Starts a child under the given supervisor.
 pub type StartChild =
     Arc<dyn Fn(ActorCell) -> Pin<Box<dyn Future<Output = Result<ActorCell, String>> + Send>> + Send + Sync>;
@@ -97,6 +107,8 @@ impl Actor for Supervisor {
         let Plan { place, ground, strategy, children } = plan;
         let stats = ground.directory.register.at(&place);
         stats.begin(ground.clock.now());
+        // A supervisor that is started anew has the strategy that it had.
+        let _ = stats.strategy.set(strategy.name());
         let children = children.into_iter().map(|child| Supervised { child, cell: None }).collect();
         let mut running = Running { place, ground, stats, strategy, patience: Patience::default(), children };
         for at in 0..running.children.len() {

@@ -103,7 +103,7 @@ async fn what_an_actor_is_sent_and_what_it_knows_is_seen_and_a_stuck_one_is_seen
     }
     let detail = detail(node, "gossip").await;
     let counted: u64 = detail.kinds.iter().map(|kind| kind.count).sum();
-    assert!(counted >= detail.info.handled && detail.took_p99_us >= detail.took_p50_us, "{detail:?}");
+    assert!(counted >= detail.info.handled && detail.info.took_p99_us >= detail.took_p50_us, "{detail:?}");
     assert!(!detail.last.is_empty() && detail.knows.contains(&mesh.nodes[1].peer[..8]), "{detail:?}");
     node.run(&["actor", "nobody"]).await.fails(2, &["no actor is named nobody"]);
 
@@ -129,7 +129,7 @@ async fn what_an_actor_is_sent_and_what_it_knows_is_seen_and_a_stuck_one_is_seen
     node.run(&["kill", "monitor"]).await.ok();
     until("it to have begun anew", PATIENCE, async || {
         let again = self::detail(node, "monitor").await;
-        let is_new = again.failures.len() == 1 && !again.knows.is_empty() && again.age_ms < stuck.age_ms;
+        let is_new = again.failures.len() == 1 && !again.knows.is_empty() && again.info.age_ms < stuck.info.age_ms;
         if is_new { Ok(()) } else { Err(format!("{again:?}")) }
     })
     .await;

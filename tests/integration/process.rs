@@ -108,7 +108,7 @@ fn told(output: Output) -> Told {
 }
 
 /// The program, on the node in `dir`, with nothing from the environment that is meant for another node.
-fn program(dir: &Path) -> Command {
+pub(crate) fn program(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prunella"));
     for name in ["PRUNELLA_DIR", "RUST_LOG", "RUST_BACKTRACE"] {
         command.env_remove(name);

@@ -115,6 +115,12 @@ impl Handling {
         Some(Duration::from_nanos(1 << bucket))
     }
 
+    /// How many messages took at most so long, and more than half of that, the shortest first; only where there were any.
+    pub fn took(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
+        let counts = self.took.iter().map(|count| count.load(Ordering::Relaxed)).enumerate();
+        counts.filter(|(_, count)| *count > 0).map(|(bucket, count)| (Duration::from_nanos(1 << bucket), count))
+    }
+
     /// How long all messages took together.
     pub fn busy(&self) -> Duration {
         Duration::from_nanos(self.kinds.iter().map(|kind| kind.nanos.load(Ordering::Relaxed)).sum())

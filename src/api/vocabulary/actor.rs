@@ -11,16 +11,13 @@ pub struct ActorDetail {
     /// What is told of every actor.
     #[serde(flatten)]
     pub info: ActorInfo,
-    /// How long it has been running since its last start, in milliseconds.
-    pub age_ms: u64,
     /// Messages that were not taken because its mailbox was full or it was away.
     pub dropped: u64,
-    /// How long it was busy in all, in milliseconds.
-    pub busy_ms: u64,
     /// How long half of its messages took at most, in microseconds, to a factor of two; `None` before the first one.
     pub took_p50_us: Option<f64>,
-    /// How long 99 of 100 took at most, likewise.
-    pub took_p99_us: Option<f64>,
+    /// How many took how long, the shortest first: only those steps at which there were any.
+    #[serde(default)]
+    pub took: Vec<TookInfo>,
     /// By kind of message, the one that took longest in all first.
     pub kinds: Vec<KindInfo>,
     /// The last messages, the newest first.
@@ -31,6 +28,15 @@ pub struct ActorDetail {
     pub knows: String,
     /// Whether that is all of it.
     pub knows_is_whole: bool,
+}
+
+/// A step of a histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TookInfo {
+    /// They took at most so many microseconds, and more than half of that.
+    pub at_most_us: f64,
+    /// How many there were.
+    pub count: u64,
 }
 
 /// The messages of one kind.

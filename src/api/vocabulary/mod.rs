@@ -27,7 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::actors::event_log::Event;
-pub use actor::{ActorDetail, FailureInfo, HandledInfo, KindInfo, TapInfo, TappedInfo};
+pub use actor::{ActorDetail, FailureInfo, HandledInfo, KindInfo, TapInfo, TappedInfo, TookInfo};
 pub use certificate::{CertificateInfo, CertificatesInfo, HandshakeInfo, SmokeInfo, StatementInfo};
 pub use command::NotFromAfar;
 pub use event::{Cursor, EventInfo, EventsInfo};
@@ -393,10 +393,23 @@ pub struct ActorInfo {
     pub depth: usize,
     /// `running` or `restarting`.
     pub state: String,
+    /// Of a supervisor, what it does when one of its children fails: `one-for-one` (starts that one anew) or
+    /// `rest-for-one` (and all that were started after it).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
+    /// How long it has been running since its last start, in milliseconds.
+    #[serde(default)]
+    pub age_ms: u64,
     /// Messages waiting.
     pub mailbox: u64,
     /// Messages handled since the node started.
     pub handled: u64,
+    /// How long it was busy with messages since the node started, in microseconds.
+    #[serde(default)]
+    pub busy_us: u64,
+    /// How long 99 of 100 messages took at most, in microseconds, to a factor of two; `None` before the first one.
+    #[serde(default)]
+    pub took_p99_us: Option<f64>,
     /// Restarts since the node started.
     pub restarts: u64,
     /// Why it failed last.

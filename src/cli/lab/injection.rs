@@ -301,7 +301,20 @@ mod tests {
     fn actor(name: &str) -> ActorInfo {
         let state = "running".to_owned();
         let (parent, last_failure) = (None, None);
-        ActorInfo { name: name.to_owned(), parent, depth: 1, state, mailbox: 0, handled: 0, restarts: 0, last_failure }
+        ActorInfo {
+            name: name.to_owned(),
+            parent,
+            depth: 1,
+            state,
+            strategy: None,
+            age_ms: 0,
+            mailbox: 0,
+            handled: 0,
+            busy_us: 0,
+            took_p99_us: None,
+            restarts: 0,
+            last_failure,
+        }
     }
 
     #[test]

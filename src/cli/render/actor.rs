@@ -4,12 +4,13 @@ use super::page::Page;
 use super::quantity::{percent, round_trip, span};
 use super::table::{Column, Table};
 use super::tree::branches;
-use crate::api::vocabulary::{ActorDetail, ActorInfo, TapInfo};
+use crate::api::vocabulary::{ActorDetail, ActorInfo, TapInfo, TookInfo};
 
 pub(super) fn tree(actors: &[ActorInfo], page: &mut Page) {
     let mut table = Table::new([
         Column::Left("ACTOR"),
         Column::Left("STATE"),
+        Column::Right("FOR"),
         Column::Right("MAILBOX"),
         Column::Right("HANDLED"),
         Column::Right("RESTARTS"),
@@ -18,8 +19,9 @@ pub(super) fn tree(actors: &[ActorInfo], page: &mut Page) {
     let depths: Vec<usize> = actors.iter().map(|actor| actor.depth).collect();
     for (actor, branches) in actors.iter().zip(branches(&depths)) {
         table.row([
-            format!("{branches}{}", actor.name),
+            format!("{branches}{}", with_strategy(actor)),
             actor.state.clone(),
+            span(actor.age_ms),
             actor.mailbox.to_string(),
             actor.handled.to_string(),
             actor.restarts.to_string(),
@@ -29,17 +31,48 @@ pub(super) fn tree(actors: &[ActorInfo], page: &mut Page) {
     table.write(page, "no actors");
 }
 
+/// The actors in the order in which they are given, with the time that they spent.
+pub(in crate::cli) fn ranking(actors: &[ActorInfo]) -> String {
+    let mut page = Page::default();
+    let titles = ["MAILBOX", "HANDLED", "TIME", "P99", "RESTARTS"].map(Column::Right);
+    let [mailbox, handled, time, p99, restarts] = titles;
+    let [name, state] = ["ACTOR", "STATE"].map(Column::Left);
+    let mut table = Table::new([name, state, mailbox, handled, time, p99, restarts]);
+    for actor in actors {
+        table.row([
+            actor.name.clone(),
+            actor.state.clone(),
+            actor.mailbox.to_string(),
+            actor.handled.to_string(),
+            span(actor.busy_us / 1000),
+            actor.took_p99_us.map(short).unwrap_or_default(),
+            actor.restarts.to_string(),
+        ]);
+    }
+    table.write(&mut page, "no actors");
+    page.into_text()
+}
+
+/// An actor's name, and of a supervisor what it does when a child fails.
+fn with_strategy(actor: &ActorInfo) -> String {
+    actor.strategy.as_ref().map_or_else(|| actor.name.clone(), |strategy| format!("{} ({strategy})", actor.name))
+}
+
 pub(super) fn one(actor: &ActorDetail, page: &mut Page) {
     let ActorDetail { info, .. } = actor;
     let under = info.parent.as_ref().map_or(String::new(), |parent| format!("  under {parent}"));
-    page.line(&format!("{}  {}  for {}{under}", info.name, info.state, span(actor.age_ms)));
+    page.line(&format!("{}  {}  for {}{under}", info.name, info.state, span(info.age_ms)));
     page.line(&format!("mailbox   {} waiting, {} handled, {} dropped", info.mailbox, info.handled, actor.dropped));
-    let quantiles = [actor.took_p50_us, actor.took_p99_us].map(|took| took.map_or("-".to_owned(), short));
+    let quantiles = [actor.took_p50_us, info.took_p99_us].map(|took| took.map_or("-".to_owned(), short));
     let [p50, p99] = quantiles;
-    page.line(&format!("busy      {} in all; a message takes p50 {p50}, p99 {p99}", span(actor.busy_ms)));
+    page.line(&format!("busy      {} in all; a message takes p50 {p50}, p99 {p99}", span(info.busy_us / 1000)));
     page.line(&format!("restarts  {}", info.restarts));
     for failure in &actor.failures {
         page.line(&format!("          {} ago: {}", span(failure.ago_ms), failure.reason));
+    }
+    if !actor.took.is_empty() {
+        page.line("");
+        histogram(&actor.took, page);
     }
     page.line("");
     let mut kinds = Table::new([
@@ -76,6 +109,19 @@ pub(super) fn one(actor: &ActorDetail, page: &mut Page) {
     }
 }
 
+/// How many messages took how long, as bars of which the longest stands for the most messages.
+fn histogram(took: &[TookInfo], page: &mut Page) {
+    let most = took.iter().map(|step| step.count).max().unwrap_or(1).max(1);
+    let [at_most, messages] = ["TOOK AT MOST", "MESSAGES"].map(Column::Right);
+    let mut table = Table::new([at_most, messages, Column::Left("")]);
+    for step in took {
+        // Of what there was any, there is something to be seen.
+        let bar = (step.count * BAR_WIDTH).div_ceil(most) as usize;
+        table.row([short(step.at_most_us), step.count.to_string(), "▇".repeat(bar)]);
+    }
+    table.write(page, "");
+}
+
 pub(super) fn tapped(info: &TapInfo, page: &mut Page) {
     for message in &info.messages {
         page.line(&format!("{:>10}  {}", format!("+{}", round_trip(message.after_us.max(1))), message.text));
@@ -86,12 +132,14 @@ pub(super) fn tapped(info: &TapInfo, page: &mut Page) {
 }
 
 /// A time in microseconds, of which messages take few.
-fn short(us: f64) -> String {
+pub(in crate::cli) fn short(us: f64) -> String {
     if us < 100.0 { format!("{us:.1} µs") } else { round_trip(us as u64) }
 }
 
 /// How many of the last messages are shown; JSON has more.
 const LAST_SHOWN: usize = 10;
+/// How wide a bar of a histogram is at most.
+const BAR_WIDTH: u64 = 40;
 
 #[cfg(test)]
 mod tests {
@@ -104,8 +152,12 @@ mod tests {
             parent: None,
             depth,
             state: "running".into(),
+            strategy: None,
+            age_ms: 61_000,
             mailbox: 0,
             handled: 12,
+            busy_us: 2_400,
+            took_p99_us: Some(1048.0),
             restarts,
             last_failure: last_failure.map(Into::into),
         }
@@ -114,21 +166,32 @@ mod tests {
     #[test]
     fn actors_are_drawn_as_a_tree() {
         let tree = [
-            actor("root", 0, 0, None),
-            actor("peers", 1, 0, None),
+            ActorInfo { strategy: Some("rest-for-one".into()), ..actor("root", 0, 0, None) },
+            ActorInfo { strategy: Some("one-for-one".into()), age_ms: 1_000, ..actor("peers", 1, 0, None) },
             actor("peer/aaa", 2, 1, Some("panicked")),
             actor("healing", 1, 0, None),
         ];
         let mut page = Page::default();
         super::tree(&tree, &mut page);
         let expected = "\
-ACTOR           STATE    MAILBOX  HANDLED  RESTARTS  LAST FAILURE
-root            running        0       12         0  -
-├─ peers        running        0       12         0  -
-│  └─ peer/aaa  running        0       12         1  panicked
-└─ healing      running        0       12         0  -
+ACTOR                   STATE          FOR  MAILBOX  HANDLED  RESTARTS  LAST FAILURE
+root (rest-for-one)     running  1 min 1 s        0       12         0  -
+├─ peers (one-for-one)  running      1.0 s        0       12         0  -
+│  └─ peer/aaa          running  1 min 1 s        0       12         1  panicked
+└─ healing              running  1 min 1 s        0       12         0  -
 ";
         assert_eq!(page.into_text(), expected);
+    }
+
+    #[test]
+    fn a_ranking_keeps_its_order_and_tells_the_time_spent() {
+        let idle = ActorInfo { took_p99_us: None, busy_us: 0, ..actor("peers", 1, 2, None) };
+        let expected = "\
+ACTOR   STATE    MAILBOX  HANDLED  TIME      P99  RESTARTS
+gossip  running        0       12  2 ms  1.05 ms         0
+peers   running        0       12  0 ms        -         2
+";
+        assert_eq!(ranking(&[actor("gossip", 1, 0, None), idle]), expected);
     }
 
     #[test]
@@ -137,11 +200,9 @@ root            running        0       12         0  -
             ActorInfo { parent: Some("root".into()), mailbox: 3, ..actor("gossip", 1, 1, Some("it was told to")) };
         let detail = ActorDetail {
             info,
-            age_ms: 61_000,
             dropped: 0,
-            busy_ms: 2,
             took_p50_us: Some(2.048),
-            took_p99_us: Some(1048.0),
+            took: vec![TookInfo { at_most_us: 2.048, count: 1000 }, TookInfo { at_most_us: 1048.576, count: 2 }],
             kinds: vec![KindInfo {
                 kind: "Heard".into(),
                 count: 12,
@@ -162,6 +223,10 @@ mailbox   3 waiting, 12 handled, 0 dropped
 busy      2 ms in all; a message takes p50 2.0 µs, p99 1.05 ms
 restarts  1
           1 min 1 s ago: it was told to
+
+TOOK AT MOST  MESSAGES
+      2.0 µs      1000  ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇
+     1.05 ms         2  ▇
 
 MESSAGE  COUNT    MEAN  LONGEST   SHARE
 Heard       12  1.9 µs   900 µs  99.8 %

@@ -27,6 +27,8 @@ use serde::Serialize;
 use self::page::Page;
 use crate::api::{PeerId, Response};
 
+pub(super) use actor::ranking as actor_ranking;
+pub(super) use actor::short as short_time;
 pub(super) use event::event;
 pub(super) use ledger::line as ledger_line;
 pub(super) use page::harmless;
@@ -37,6 +39,13 @@ pub(super) use token::tokens;
 /// The response as JSON over several lines, in the order of the vocabulary.
 pub(super) fn json(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).expect("BUG: every response has a JSON form");
+    text.push('\n');
+    text
+}
+
+/// The same on one line.
+pub(super) fn json_line(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string(value).expect("BUG: every response has a JSON form");
     text.push('\n');
     text
 }

@@ -15,7 +15,7 @@ pub(in crate::cli) fn round_trip(us: u64) -> String {
 }
 
 /// A span of time in milliseconds, by its two largest units.
-pub(super) fn span(ms: u64) -> String {
+pub(in crate::cli) fn span(ms: u64) -> String {
     let seconds = ms / 1_000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match ms {
@@ -29,7 +29,7 @@ pub(super) fn span(ms: u64) -> String {
 }
 
 /// A number of bytes.
-pub(super) fn bytes(count: u64) -> String {
+pub(in crate::cli) fn bytes(count: u64) -> String {
     let mut value = count as f64;
     let mut units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].iter();
     let mut unit = "B";
@@ -41,12 +41,12 @@ pub(super) fn bytes(count: u64) -> String {
 }
 
 /// A rate in thousandths, as percent.
-pub(super) fn percent(permille: u16) -> String {
+pub(in crate::cli) fn percent(permille: u16) -> String {
     format!("{}.{} %", permille / 10, permille % 10)
 }
 
 /// A moment in milliseconds since the Unix epoch, in UTC.
-pub(super) fn moment(unix_ms: u64) -> String {
+pub(in crate::cli) fn moment(unix_ms: u64) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
     let moment = i64::try_from(unix_ms / 1000).ok().and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok());
     moment.and_then(|moment| moment.format(&format).ok()).unwrap_or_else(|| "out of range".to_owned())

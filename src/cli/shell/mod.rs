@@ -54,7 +54,7 @@ enum ShellCommand {
 pub(super) fn run(dir: &Path, node: Option<&str>, runtime: &Runtime, output: &mut Output) -> Result<(), Failure> {
     let socket = dir.join(SOCKET_NAME);
     let client = |shell| node.map_or_else(|| Client::to(&socket), |node| Client::at(&socket, node, shell));
-    let mut session = Session { client: client(true), output };
+    let mut session = Session { client: client(true), output, reads_only: false };
     if io::stdin().is_terminal() {
         // What completes asks beside the shell, so that nothing that is waited for there gets into its way.
         converse(&dir.join(HISTORY_NAME), LineHelper::new(client(false), runtime), runtime, &mut session)
@@ -129,6 +129,8 @@ fn perform(line: &str, runtime: &Runtime, session: &mut Session<'_>) -> Result<C
     let ShellCommand::Node(command) = command else { return Ok(ControlFlow::Break(())) };
     let json_before = session.output.is_json();
     session.output.set_json(json_before || global.json);
+    let is_watched = session.output.is_terminal() && io::stdin().is_terminal() && !session.output.is_json();
+    let command = if is_watched { command } else { command.printed_once() };
     let done = runtime.block_on(async {
         tokio::select! {
             done = command.run(session) => done,
@@ -141,7 +143,7 @@ fn perform(line: &str, runtime: &Runtime, session: &mut Session<'_>) -> Result<C
 }
 
 /// A parser's error on one line, without the usage that follows it.
-fn gist(error: &clap::Error) -> String {
+pub(super) fn gist(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
@@ -207,7 +209,7 @@ mod tests {
         runtime.spawn(server.run(Arc::new(Pong), stopping));
         let paper = Paper::default();
         let mut output = Output::to(Box::new(paper.clone()), false);
-        let mut session = Session { client: Client::to(&socket), output: &mut output };
+        let mut session = Session { client: Client::to(&socket), output: &mut output, reads_only: false };
         let ended = play(script.as_bytes(), &runtime, &mut session);
         output.flush().unwrap();
         let written = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
