@@ -358,6 +358,8 @@ pub const TAPPED_MAX: usize = 200;
 pub const SNAPSHOT_BYTES_MAX: usize = 64 * 1024;
 /// How long a fault on purpose lasts at most: it ends by itself.
 pub const FAULT_TIME_MAX: Duration = Duration::from_secs(3600);
+/// How long an actor may be suspended.
+pub const SUSPENDED_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long the removal of a shared value is remembered without being renewed.
 pub const SHARED_TOMBSTONE_LIFE: Duration = RECORD_LIFE_MAX;
 

@@ -218,6 +218,21 @@ impl Directory {
         })
     }
 
+    /// Has the actor with this name stop after the message that it is at, so that it is started anew; false if there is
+    /// none. What holds it up on purpose does so no longer: it could not stop.
+    pub fn restart(&self, name: &str) -> bool {
+        let cell = self.read(|slots| match name {
+            "knowledge" => slots.knowledge.as_ref().map(Mailbox::cell),
+            "surfaces" => slots.surfaces.clone(),
+            _ => slots.role(name).map(AnyRole::actor),
+        });
+        let (Some(cell), Some(stats)) = (cell, self.register.named(name)) else { return false };
+        stats.induced.store(true, Ordering::Relaxed);
+        stats.hindrance.set(None);
+        cell.stop(Some("restarted on request".to_owned()));
+        true
+    }
+
     /// Asks the machine of the role with this name what it knows; `None` if there is none.
     pub fn look(&self, name: &str) -> Option<oneshot::Receiver<(String, bool)>> {
         self.read(|slots| slots.role(name).map(AnyRole::look))
@@ -228,6 +243,7 @@ impl Directory {
 trait AnyRole {
     fn fail(&self, how: Option<Failure>);
     fn look(&self) -> oneshot::Receiver<(String, bool)>;
+    fn actor(&self) -> ActorCell;
 }
 
 impl<I, Q> AnyRole for RoleMailbox<I, Q>
@@ -243,6 +259,10 @@ where
         // If the actor is gone, nobody answers.
         let _ = self.actor.send_message(Mail::Look(reply.into()));
         told
+    }
+
+    fn actor(&self) -> ActorCell {
+        self.cell()
     }
 }
 

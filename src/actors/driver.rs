@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::clock::Clock;
 use super::directory::{Directory, Mailbox};
 use super::insight::snapshot::snapshot;
-use super::insight::{Begun, QUERY, WAKE};
+use super::insight::{QUERY, WAKE};
 use super::recorder::{Recorder, Tape, hear};
 use super::stats::Place;
 use crate::messages::{Failure, Mail};
@@ -146,10 +146,11 @@ impl<R: Role> Actor for Driver<R> {
         }
         let now = running.ground.clock.now();
         let at = now.since(Instant::BOOT);
+        let insight = running.mailbox.insight();
         let begun = match &message {
-            Mail::Input(input) => running.mailbox.insight().begin(input, at),
-            Mail::Wake => Begun::of(WAKE, at),
-            Mail::Query(_) | Mail::Look(_) | Mail::Fail(_) => Begun::of(QUERY, at),
+            Mail::Input(input) => insight.begin(input, at),
+            Mail::Wake => insight.begin_unseen(WAKE, at),
+            Mail::Query(_) | Mail::Look(_) | Mail::Fail(_) => insight.begin_unseen(QUERY, at),
         };
         match message {
             Mail::Input(input) => running.hear(Some(input), now),

@@ -12,7 +12,6 @@ use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use super::directory::Mailbox;
-use super::insight::Begun;
 use super::insight::kind::Kind;
 use super::shell::Shell;
 use super::stats::Place;
@@ -66,7 +65,8 @@ impl Actor for Knowledge {
         running: &mut Running,
     ) -> Result<(), ActorProcessingErr> {
         running.mailbox.pass().await;
-        let begun = Begun::of(KEEP, running.shell.clock.now().since(prunella_core::Instant::BOOT));
+        let at = running.shell.clock.now().since(prunella_core::Instant::BOOT);
+        let begun = running.mailbox.insight().begin_unseen(KEEP, at);
         match message {
             KnowledgeMsg::Keep => {
                 let kept = running.keep().await;

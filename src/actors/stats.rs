@@ -52,6 +52,7 @@ impl Stats {
     /// Begins a new life: an empty mailbox, whose counter is returned, and an actor that runs and that nothing holds up.
     pub fn begin(&self, now: Instant) -> Arc<AtomicU64> {
         self.hindrance.set(None);
+        self.insight.handling.rest();
         self.born.store(now.as_nanos(), Ordering::Relaxed);
         let waiting = Arc::<AtomicU64>::default();
         self.mailbox.store(Arc::clone(&waiting));
@@ -115,6 +116,11 @@ impl Hindrance {
     pub fn set(&self, pace: Option<Pace>) {
         self.any.store(pace.is_some(), Ordering::Relaxed);
         self.pace.send_replace(pace);
+    }
+
+    /// How it is held up.
+    pub fn pace(&self) -> Option<Pace> {
+        *self.pace.borrow()
     }
 
     /// Waits as long as a message has to wait now.

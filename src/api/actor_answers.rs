@@ -9,9 +9,9 @@ use prunella_core::limits::{TAPPED_MAX, TAPPED_TIME_MAX};
 use super::answers::Answers;
 use super::error::{Error, ErrorKind};
 use super::vocabulary::{
-    ActorDetail, ActorInfo, FailureInfo, HandledInfo, KindInfo, Response, TapInfo, TappedInfo, TookInfo,
+    ActorDetail, ActorInfo, AtInfo, FailureInfo, HandledInfo, KindInfo, Response, TapInfo, TappedInfo, TookInfo,
 };
-use crate::actors::stats::{Place, Stats};
+use crate::actors::stats::{Pace, Place, Stats};
 
 impl Answers {
     pub(super) fn actors(&self) -> Vec<ActorInfo> {
@@ -29,12 +29,12 @@ impl Answers {
     }
 
     /// All that can be seen of an actor.
-    pub(super) async fn actor(&self, name: &str) -> Result<Response, Error> {
+    pub(super) async fn actor(&self, name: &str, briefly: bool) -> Result<Response, Error> {
         let Some(info) = self.actors().into_iter().find(|actor| actor.name == name) else { return Err(unknown(name)) };
         let directory = &self.shell().directory;
         let stats = directory.register.named(name).ok_or_else(|| unknown(name))?;
         // One that is stuck answers nothing, and everything else is known all the same.
-        let knows = match directory.look(name) {
+        let knows = match directory.look(name).filter(|_| !briefly) {
             Some(told) => tokio::time::timeout(LOOK_PATIENCE, told).await.ok().and_then(Result::ok),
             None => None,
         };
@@ -59,6 +59,11 @@ impl Answers {
         Ok(Response::Actor(Box::new(ActorDetail {
             info,
             dropped: stats.dropped.load(Ordering::Relaxed),
+            at: handling.at().map(|(kind, at)| AtInfo { kind: kind.to_owned(), for_ms: ago_ms(Instant::BOOT + at) }),
+            held_up: stats.hindrance.pace().map(|pace| match pace {
+                Pace::Stalled => "takes no message".to_owned(),
+                Pace::Slow(by) => format!("each message takes {} ms longer", by.as_millis()),
+            }),
             took_p50_us: handling.quantile(500).map(micros),
             took: handling.took().map(|(at_most, count)| TookInfo { at_most_us: micros(at_most), count }).collect(),
             kinds: handling.kinds().into_iter().map(kind).collect(),
@@ -67,6 +72,18 @@ impl Answers {
             knows,
             knows_is_whole,
         })))
+    }
+
+    /// Has an actor begin anew.
+    pub(super) fn restart(&self, name: &str) -> Result<Response, Error> {
+        // What held it up holds up its next life no more, and is not in force any longer.
+        let _ = self.resume(name);
+        if self.shell().directory.restart(name) {
+            return Ok(Response::Done);
+        }
+        let text =
+            format!("no actor named {name} can be restarted; `prunella actors` lists them (not the supervisors)");
+        Err(Error::new(ErrorKind::InvalidInput, text))
     }
 
     /// Looks on what an actor is sent, until there were `most` messages or `ms` have passed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use prunella_core::limits::{FAULT_TIME_MAX, FAULTS_MAX, HOG_THREADS_MAX};
+use prunella_core::limits::{FAULT_TIME_MAX, FAULTS_MAX, HOG_THREADS_MAX, SUSPENDED_TIME_MAX};
 
 use super::answers::Answers;
 use super::chaos::{LinkImpairment, Order};
@@ -111,6 +111,24 @@ impl Answers {
         address.or_else(|| self.shell().roster.addresses(&peer).first().copied()).ok_or_else(|| {
             Error::new(ErrorKind::PeerNotFound, format!("{neighbor} is not a neighbor; `prunella links` lists them"))
         })
+    }
+
+    /// Has an actor take no message for a while. The node's owner may do that as well as kill it.
+    pub(super) fn suspend(&self, actor: &str, seconds: u64) -> Result<Response, Error> {
+        let lasts = Duration::from_secs(seconds);
+        if !(Duration::from_secs(1)..=SUSPENDED_TIME_MAX).contains(&lasts) {
+            let text = format!("an actor is suspended for 1 to {} seconds", SUSPENDED_TIME_MAX.as_secs());
+            return Err(Error::new(ErrorKind::InvalidInput, text));
+        }
+        self.hold_up(actor, None, lasts)
+    }
+
+    /// Ends what holds an actor up on purpose.
+    pub(super) fn resume(&self, actor: &str) -> Result<Response, Error> {
+        if self.breakable.faults.end(&format!("actor {actor}")) {
+            return Ok(Response::Done);
+        }
+        Err(Error::new(ErrorKind::InvalidInput, format!("no actor named {actor} is suspended")))
     }
 
     fn hold_up(&self, actor: &str, each_ms: Option<u64>, lasts: Duration) -> Result<Response, Error> {

@@ -65,6 +65,11 @@ impl FaultsInForce {
         lock(&self.0).faults.clear();
     }
 
+    /// Ends the fault that strikes this; false if none does.
+    pub(super) fn end(&self, subject: &str) -> bool {
+        lock(&self.0).faults.remove(subject).is_some()
+    }
+
     /// What is in force.
     pub(super) fn list(&self) -> Vec<InForce> {
         let (running, now) = (lock(&self.0), Instant::now());

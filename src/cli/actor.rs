@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::session::Session;
-use crate::api::{Request, Response};
+use crate::api::Request;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -17,10 +17,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(), Failure> {
     let doing = format!("look at {}", arguments.actor);
-    let response = session.ask(&doing, &Request::Actor { name: arguments.actor }).await?;
-    let Response::Actor(mut actor) = response else { return session.output.show(&response) };
-    if !arguments.state && !session.output.is_json() {
-        actor.knows.clear();
-    }
-    session.output.show(&Response::Actor(actor))
+    // For people the state is long; programs get all there is.
+    let briefly = !arguments.state && !session.output.is_json();
+    session.show(&doing, &Request::Actor { name: arguments.actor, briefly }).await
 }

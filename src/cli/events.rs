@@ -54,7 +54,10 @@ pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
     for event in past {
         names.show(session, &event)?;
     }
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
         session.output.flush()?;
         let info = next(session, cursor, WAIT_MS).await?;
         tell_missed(session, &info)?;
@@ -64,7 +67,6 @@ pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
             names.show(session, &event)?;
         }
     }
-    Ok(())
 }
 
 async fn next(session: &mut Session<'_>, after: Option<Cursor>, wait_ms: u64) -> Result<EventsInfo, Failure> {

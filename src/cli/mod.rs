@@ -14,6 +14,7 @@ mod events;
 mod expose;
 mod failure;
 mod forward;
+mod inbox;
 mod incident;
 mod incidents;
 mod init;
@@ -49,6 +50,7 @@ mod sim_attacks;
 mod sim_gossip;
 mod sim_scenario;
 mod status;
+mod suspend;
 mod token;
 mod top;
 mod topology;
@@ -135,7 +137,7 @@ enum Command {
     #[command(flatten)]
     Node(NodeCommand),
     /// Talk to the running node, line by line; reads a script when standard input is not a terminal
-    Shell,
+    Shell(shell::Arguments),
     /// Run what a node's roles have heard through the core again, and compare what comes of it
     #[command(
         after_help = "A node records what its roles hear when `[journal] inputs` is true, in DIR/journal: a directory for
@@ -234,10 +236,10 @@ impl Cli {
                     Some(node) => Client::at(&socket, node, false),
                     None => Client::to(&socket),
                 };
-                let mut session = Session { client, output, reads_only: false };
+                let mut session = Session { client, output, reads_only: false, is_paged: false };
                 runtime.block_on(command.run(&mut session))
             }
-            Command::Shell => shell::run(&dir, self.global.node.as_deref(), &runtime, output),
+            Command::Shell(arguments) => shell::run(&arguments, &dir, self.global.node.as_deref(), &runtime, output),
             Command::Seal(arguments) => seal::run(arguments, &dir, output),
             Command::Open(arguments) => open::run(arguments, &dir, output),
             Command::Key(arguments) => key::run(&arguments, &dir, output),
@@ -260,7 +262,7 @@ impl Command {
             Command::Node(NodeCommand::Chaos(arguments)) => arguments.soak().is_none(),
             Command::Node(NodeCommand::Policy(arguments)) => arguments.offline().is_none(),
             Command::Node(NodeCommand::Ledger(arguments)) => !arguments.is_offline(),
-            Command::Node(_) | Command::Shell => true,
+            Command::Node(_) | Command::Shell(_) => true,
             _ => false,
         }
     }
@@ -380,6 +382,10 @@ mod tests {
         "prunella policy explain p.cedar --from lentaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa --action connect \
          --service web --fact region=eu --fact reputation=0.4",
         "prunella kill gossip",
+        "prunella restart gossip",
+        "prunella suspend gossip --seconds 60",
+        "prunella resume gossip",
+        "prunella inbox gossip --most 3",
         "prunella ledger show",
         "prunella ledger show --last 50 --kind commanded --json",
         "prunella ledger verify",
@@ -406,6 +412,7 @@ mod tests {
         "prunella chaos soak --seconds 5 --seed 7 --nodes 7 --json soak.json",
         "prunella down",
         "prunella shell",
+        "prunella shell --no-pager",
         "prunella shell --node b",
         "prunella --node b links --json",
         "prunella peers --node lenta",
@@ -488,78 +495,85 @@ mod tests {
         (path.join(" "), command.render_long_help().to_string())
     }
 
+    /// Command lines that mean nothing.
+    const WRONG: &[&str] = &[
+        "prunella",
+        "prunella dance",
+        "prunella invite --expires soon",
+        "prunella init --trust-domain Mesh",
+        "prunella init --certificates rsa",
+        "prunella init --name two/words",
+        "prunella ping",
+        "prunella trace",
+        "prunella trace b --actor gossip",
+        "prunella trace b --max 7",
+        "prunella actors --sort name",
+        "prunella actors --most 5",
+        "prunella top --interval 0",
+        "prunella watch",
+        "prunella watch --count 0 links",
+        "prunella ping b --count 0",
+        "prunella ledger",
+        "prunella ledger show --kind gossip",
+        "prunella ledger show --last 0",
+        "prunella ledger prove",
+        "prunella ledger verify /backup/ledger --proof entry-7.json",
+        "prunella expose web",
+        "prunella expose web udp://127.0.0.1:53",
+        "prunella expose web tcp://127.0.0.1:80 --remove web",
+        "prunella expose Web tcp://127.0.0.1:80",
+        "prunella forward web",
+        "prunella shared",
+        "prunella shared set color",
+        "prunella shared drop color",
+        "prunella policy check",
+        "prunella policy --reload check policy.toml",
+        "prunella policy set",
+        "prunella policy set p.toml --version latest",
+        "prunella policy explain p.toml --from lentaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa --action dance",
+        "prunella kill gossip --how panic",
+        "prunella restart",
+        "prunella suspend gossip --seconds 61",
+        "prunella suspend gossip --seconds 0",
+        "prunella inbox gossip --most 33",
+        "prunella chaos",
+        "prunella chaos link b",
+        "prunella chaos link b --drop 101%",
+        "prunella chaos link b --drop 0.01%",
+        "prunella chaos link b --delay 50",
+        "prunella chaos link b --gray --for 0s",
+        "prunella chaos actor gossip --how gently",
+        "prunella chaos disk",
+        "prunella chaos disk --full --slow 1s",
+        "prunella chaos disk --full --stopped",
+        "prunella chaos cpu-hog --threads 65",
+        "prunella chaos soak",
+        "prunella chaos soak --minutes 0",
+        "prunella chaos soak --minutes 1 --seconds 1",
+        "prunella replay",
+        "prunella replay /d --role nobody",
+        "prunella replay /d --from 7",
+        "prunella completions cmd",
+        "prunella key",
+        "prunella seal report.pdf",
+        "prunella open --to b.key",
+        "prunella sim --seed 1 --seeds 2",
+        "prunella sim --seeds 0",
+        "prunella sim --seeds 1000001",
+        "prunella sim --nodes 0",
+        "prunella sim --nodes 1001",
+        "prunella sim --seconds 604801",
+        "prunella sim --minutes 10081",
+        "prunella sim --seconds 1 --minutes 1",
+        "prunella sim --gossip 1k --nodes 5",
+        "prunella lab --nodes 3",
+        "prunella lab --json",
+        "prunella lab --service 127.0.0.1:8080",
+    ];
+
     #[test]
     fn wrong_usage_is_refused_with_exit_code_two() {
-        for line in [
-            "prunella",
-            "prunella dance",
-            "prunella invite --expires soon",
-            "prunella init --trust-domain Mesh",
-            "prunella init --certificates rsa",
-            "prunella init --name two/words",
-            "prunella ping",
-            "prunella trace",
-            "prunella trace b --actor gossip",
-            "prunella trace b --max 7",
-            "prunella actors --sort name",
-            "prunella actors --most 5",
-            "prunella top --interval 0",
-            "prunella watch",
-            "prunella watch --count 0 links",
-            "prunella ping b --count 0",
-            "prunella ledger",
-            "prunella ledger show --kind gossip",
-            "prunella ledger show --last 0",
-            "prunella ledger prove",
-            "prunella ledger verify /backup/ledger --proof entry-7.json",
-            "prunella expose web",
-            "prunella expose web udp://127.0.0.1:53",
-            "prunella expose web tcp://127.0.0.1:80 --remove web",
-            "prunella expose Web tcp://127.0.0.1:80",
-            "prunella forward web",
-            "prunella shared",
-            "prunella shared set color",
-            "prunella shared drop color",
-            "prunella policy check",
-            "prunella policy --reload check policy.toml",
-            "prunella policy set",
-            "prunella policy set p.toml --version latest",
-            "prunella policy explain p.toml --from lentaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa --action dance",
-            "prunella kill gossip --how panic",
-            "prunella chaos",
-            "prunella chaos link b",
-            "prunella chaos link b --drop 101%",
-            "prunella chaos link b --drop 0.01%",
-            "prunella chaos link b --delay 50",
-            "prunella chaos link b --gray --for 0s",
-            "prunella chaos actor gossip --how gently",
-            "prunella chaos disk",
-            "prunella chaos disk --full --slow 1s",
-            "prunella chaos disk --full --stopped",
-            "prunella chaos cpu-hog --threads 65",
-            "prunella chaos soak",
-            "prunella chaos soak --minutes 0",
-            "prunella chaos soak --minutes 1 --seconds 1",
-            "prunella replay",
-            "prunella replay /d --role nobody",
-            "prunella replay /d --from 7",
-            "prunella completions cmd",
-            "prunella key",
-            "prunella seal report.pdf",
-            "prunella open --to b.key",
-            "prunella sim --seed 1 --seeds 2",
-            "prunella sim --seeds 0",
-            "prunella sim --seeds 1000001",
-            "prunella sim --nodes 0",
-            "prunella sim --nodes 1001",
-            "prunella sim --seconds 604801",
-            "prunella sim --minutes 10081",
-            "prunella sim --seconds 1 --minutes 1",
-            "prunella sim --gossip 1k --nodes 5",
-            "prunella lab --nodes 3",
-            "prunella lab --json",
-            "prunella lab --service 127.0.0.1:8080",
-        ] {
+        for line in WRONG {
             assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
         }
     }

@@ -7,8 +7,9 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::session::Session;
 use super::{
-    actor, actors, cert, chaos, down, events, expose, forward, incident, incidents, kill, ledger, links, members,
-    paths, peers, ping, policy, regions, reputation, services, shared, status, top, topology, trace, watch,
+    actor, actors, cert, chaos, down, events, expose, forward, inbox, incident, incidents, kill, ledger, links,
+    members, paths, peers, ping, policy, regions, reputation, services, shared, status, suspend, top, topology, trace,
+    watch,
 };
 
 /// A command that asks a running node.
@@ -95,6 +96,27 @@ What the roles heard meanwhile is run again by `prunella replay`, if it was reco
     Ledger(ledger::Arguments),
     /// Stop an actor, whatever it is doing, to see it come back
     Kill(kill::Arguments),
+    /// Have an actor stop after the message that it is at, and begin anew
+    #[command(
+        after_help = "Its supervisor starts it from what is kept, and with it those that stand on it. One that is stuck in a message
+does not get to stop: `kill` ends it whatever it is doing."
+    )]
+    Restart(suspend::Named),
+    /// Have an actor take no message for a while
+    #[command(
+        after_help = "Messages wait meanwhile, and are dropped when its mailbox is full. For the node it is stuck: after two seconds
+with messages waiting that is an incident (`actor-stuck`), and the healing starts the actor anew, which ends the
+suspension; the one writer of the store is only waited for."
+    )]
+    Suspend(suspend::Arguments),
+    /// Have an actor that was suspended go on
+    Resume(suspend::Named),
+    /// Show how much waits for an actor, which message it is at and since when, and what came last
+    #[command(
+        after_help = "Messages that wait are counted and not looked into: of which kind each is, is known when the actor begins it.
+`trace --actor` shows messages as they come, `actor` how many there were of each kind."
+    )]
+    Inbox(inbox::Arguments),
     /// Break things on purpose: links, actors, the machine (needs `chaos.allow = true`)
     Chaos(chaos::Arguments),
     /// Stop the node
@@ -146,6 +168,10 @@ impl NodeCommand {
             NodeCommand::Cert(arguments) => cert::run(arguments, session).await,
             NodeCommand::Ledger(arguments) => ledger::run(arguments, session).await,
             NodeCommand::Kill(arguments) => kill::run(arguments, session).await,
+            NodeCommand::Restart(arguments) => suspend::restart(arguments, session).await,
+            NodeCommand::Suspend(arguments) => suspend::suspend(arguments, session).await,
+            NodeCommand::Resume(arguments) => suspend::resume(arguments, session).await,
+            NodeCommand::Inbox(arguments) => inbox::run(arguments, session).await,
             NodeCommand::Chaos(arguments) => chaos::run(arguments, session).await,
             NodeCommand::Down => down::run(session).await,
         }

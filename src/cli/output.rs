@@ -15,6 +15,8 @@ pub(super) struct Output {
     /// Whether JSON is one line each.
     compact: bool,
     is_terminal: bool,
+    /// What is collected to be shown at once.
+    page: Option<String>,
 }
 
 impl Output {
@@ -22,13 +24,13 @@ impl Output {
     pub(super) fn stdout(json: bool) -> Self {
         let stdout = io::stdout();
         let is_terminal = stdout.is_terminal();
-        Self { writer: BufWriter::new(Box::new(stdout.lock())), json, compact: false, is_terminal }
+        Self { writer: BufWriter::new(Box::new(stdout.lock())), json, compact: false, is_terminal, page: None }
     }
 
     /// Anything else that can be written to.
     #[cfg(test)]
     pub(super) fn to(writer: Box<dyn Write>, json: bool) -> Self {
-        Self { writer: BufWriter::new(writer), json, compact: false, is_terminal: false }
+        Self { writer: BufWriter::new(writer), json, compact: false, is_terminal: false, page: None }
     }
 
     /// Whether JSON was asked for.
@@ -69,11 +71,31 @@ impl Output {
 
     /// Writes text as it is.
     pub(super) fn write(&mut self, text: &str) -> Result<(), Failure> {
-        self.writer.write_all(text.as_bytes()).map_err(Failure::Unwritten)
+        match &mut self.page {
+            Some(page) => {
+                page.push_str(text);
+                Ok(())
+            }
+            None => self.writer.write_all(text.as_bytes()).map_err(Failure::Unwritten),
+        }
+    }
+
+    /// Collects what is written from now on, until it is taken. Whoever makes something visible before its end wants it to
+    /// be seen as it comes: nothing is collected any more.
+    pub(super) fn collect(&mut self) {
+        self.page = Some(String::new());
+    }
+
+    /// What was collected.
+    pub(super) fn collected(&mut self) -> String {
+        self.page.take().unwrap_or_default()
     }
 
     /// Makes everything that was written visible.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        if let Some(page) = self.page.take() {
+            self.write(&page)?;
+        }
         self.writer.flush().map_err(Failure::Unwritten)
     }
 }

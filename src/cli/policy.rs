@@ -70,8 +70,8 @@ pub(super) struct CheckArguments {
   read    status peers members reputation links regions topology events paths cert cert-smoke actors actor services
           incidents incident ping trace shared-get shared-list policy policy-explain ledger ledger-export ledger-verify
           ledger-prove
-  change  cert-rotate tell unexpose unforward shared-set shared-remove policy-reload trace-actor
-  grave   cert-revoke cert-reinstate expose forward down
+  change  cert-rotate tell unexpose unforward shared-set shared-remove policy-reload trace-actor resume
+  grave   cert-revoke cert-reinstate expose forward restart suspend down
   Never from afar, whatever a policy says: policy-set kill chaos connect")]
 pub(super) struct ExplainArguments {
     /// The policy [default: the one in force at the running node]

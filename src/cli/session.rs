@@ -13,6 +13,8 @@ pub(super) struct Session<'a> {
     pub(super) output: &'a mut Output,
     /// Whether nothing is asked that changes something.
     pub(super) reads_only: bool,
+    /// Whether what is longer than the screen goes through a pager.
+    pub(super) is_paged: bool,
 }
 
 impl Session<'_> {

@@ -28,6 +28,9 @@ pub enum Command {
     Actor,
     /// Looking on what an actor is sent.
     Tap,
+    Restart,
+    Suspend,
+    Resume,
     Services,
     Incidents,
     Incident,
@@ -77,7 +80,7 @@ enum Reach {
 
 impl Command {
     /// All of them, in their order.
-    pub const ALL: [Command; 43] = [
+    pub const ALL: [Command; 46] = [
         Command::Status,
         Command::Peers,
         Command::Members,
@@ -96,6 +99,9 @@ impl Command {
         Command::Actors,
         Command::Actor,
         Command::Tap,
+        Command::Restart,
+        Command::Suspend,
+        Command::Resume,
         Command::Services,
         Command::Incidents,
         Command::Incident,
@@ -149,6 +155,10 @@ impl Command {
             Command::Actor => ("actor", Anywhere(Read)),
             // It shows what others have said, and costs the actor something.
             Command::Tap => ("trace-actor", Anywhere(Change)),
+            // What an actor does for others stops meanwhile. Both are bounded, and neither loses what is kept.
+            Command::Restart => ("restart", Anywhere(Grave)),
+            Command::Suspend => ("suspend", Anywhere(Grave)),
+            Command::Resume => ("resume", Anywhere(Change)),
             Command::Services => ("services", Anywhere(Read)),
             Command::Incidents => ("incidents", Anywhere(Read)),
             Command::Incident => ("incident", Anywhere(Read)),

@@ -79,6 +79,48 @@ async fn actors_are_made_to_panic_only_with_consent() {
     node.run(&["kill", "root"]).await.fails(2, &["no actor named root"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_actor_is_suspended_resumed_and_restarted_and_the_ledger_has_the_words() {
+    let mesh = Mesh::found(Plan::alone()).await;
+    let node = &mesh.nodes[0];
+    // Nothing is wrong, so nothing waits for it, and nobody takes it for stuck.
+    let suspended = node.run(&["suspend", "executor", "--seconds", "60"]).await.ok();
+    assert!(suspended.contains("takes no message for 60 s"), "{suspended}");
+    let inbox = node.run(&["inbox", "executor"]).await.ok();
+    assert!(inbox.contains("held up   takes no message"), "{inbox}");
+    node.run(&["resume", "executor"]).await.ok();
+    let inbox = node.run(&["inbox", "executor"]).await.ok();
+    assert!(inbox.starts_with("waiting   0;") && !inbox.contains("held up"), "{inbox}");
+    node.run(&["resume", "executor"]).await.fails(2, &["no actor named executor is suspended"]);
+    for wrong in ["root", "nobody"] {
+        node.run(&["suspend", wrong]).await.fails(2, &[wrong]);
+        node.run(&["restart", wrong]).await.fails(2, &[wrong, "can be restarted"]);
+    }
+    // One that is suspended is restarted all the same: it need not go on to stop.
+    node.run(&["suspend", "executor"]).await.ok();
+    node.run(&["restart", "executor"]).await.ok();
+    let restarted = until("the executor's restart", PATIENCE, async || {
+        let actor = node.actor("executor").await?;
+        if actor.restarts == 1 && actor.state == "running" { Ok(actor) } else { Err(format!("{actor:?}")) }
+    })
+    .await;
+    assert_eq!(restarted.last_failure.as_deref(), Some("restarted on request"));
+    for actor in ["knowledge", "gossip", "surfaces"] {
+        let before = node.actor(actor).await.unwrap().restarts;
+        node.run(&["restart", actor]).await.ok();
+        until(&format!("{actor}'s restart"), PATIENCE, async || {
+            let now = node.actor(actor).await?;
+            let is_back = now.restarts > before && now.state == "running";
+            if is_back { Ok(()) } else { Err(format!("{now:?}")) }
+        })
+        .await;
+    }
+    let ledger = node.run(&["ledger", "show", "--kind", "commanded", "--last", "20"]).await.ok();
+    for word in ["suspend executor --seconds 60", "resume executor", "restart executor"] {
+        assert!(ledger.contains(word), "no {word:?} in {ledger}");
+    }
+}
+
 /// The actors that are no supervisors; of the peers, all.
 async fn killable(node: &Node) -> Vec<String> {
     let names: Vec<String> = node.actors().await.unwrap().into_iter().map(|actor| actor.name).collect();

@@ -136,7 +136,7 @@ async fn what_an_actor_is_sent_and_what_it_knows_is_seen_and_a_stuck_one_is_seen
 }
 
 async fn detail(node: &Node, name: &str) -> ActorDetail {
-    match node.ask(&Request::Actor { name: name.to_owned() }).await.unwrap() {
+    match node.ask(&Request::Actor { name: name.to_owned(), briefly: false }).await.unwrap() {
         Response::Actor(detail) => *detail,
         other => panic!("{other:?}"),
     }

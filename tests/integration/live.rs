@@ -1,8 +1,12 @@
 //! The live view, in a terminal and on a real node.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use rustix::process::Signal;
 
 use super::mesh::{Mesh, Plan};
+use super::process::program;
 use super::terminal::Terminal;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,4 +54,55 @@ async fn whoever_ends_the_live_view_finds_the_terminal_as_it_was() {
     top.press("\x03");
     assert_eq!(top.ended_in_order().await.code(), Some(0), "Ctrl-C is a key there");
     node.run(&["top"]).await.fails(2, &["needs a terminal", "prunella actors", "--json"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shell_opens_the_live_view_and_has_its_prompt_back_after_it() {
+    let mesh = Mesh::found(Plan::alone()).await;
+    let mut shell = Terminal::run(&mesh.nodes[0].dir, &["shell"]);
+    shell.shows(&["prunella>"]).await;
+    shell.press("top\r");
+    shell.shows(&["[n0]", "WHAT HAPPENED"]).await;
+    assert!(shell.is_alternate());
+    shell.press("q");
+    shell.shows_no("WHAT HAPPENED").await;
+    shell.shows(&["prunella>"]).await;
+    shell.press("watch --interval 0.2 links\r");
+    shell.shows(&["--- ", "Z  links", "no links;"]).await;
+    shell.press("\x03");
+    shell.shows(&["prunella>"]).await;
+    // What is longer than the screen goes through the pager; each line is not.
+    shell.press("links\r");
+    shell.shows(&["no links;"]).await;
+    shell.press("status\r");
+    shell.shows(&["paged:  rejected_unauthorized"]).await;
+    shell.press("exit\r");
+    assert_eq!(shell.ended_in_order().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_reads_is_repeated_and_what_changes_something_is_not() {
+    let mesh = Mesh::found(Plan::alone()).await;
+    let node = &mesh.nodes[0];
+    let watched = node.run(&["watch", "--count", "2", "--interval", "0.2", "actors", "--sort", "time"]).await.ok();
+    let lines = |start: &str| watched.lines().filter(|line| line.starts_with(start)).count();
+    assert_eq!((lines("--- "), lines("ACTOR "), lines("monitor ")), (2, 2, 2), "{watched}");
+    assert!(!watched.contains('\x1b'), "{watched:?}");
+    let watched = node.run(&["--json", "watch", "--count", "3", "--interval", "0.2", "tree"]).await.ok();
+    let lines: Vec<serde_json::Value> = watched.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.len() == 3 && lines.iter().all(|line| line["response"] == "actors"), "{watched}");
+    for (command, word) in [(["kill", "gossip"], "kill gossip"), (["suspend", "gossip"], "suspend gossip")] {
+        let refused = node.run(&[&["watch", "--count", "2"][..], &command].concat()).await;
+        refused.fails(2, &[word, "changes something"]);
+    }
+    assert_eq!(node.actor("gossip").await.unwrap().restarts, 0);
+
+    let mut script = program(&node.dir);
+    script.arg("shell").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut script = script.spawn().unwrap();
+    script.stdin.take().unwrap().write_all(b"top\nactors --sort restarts --most 1\n").unwrap();
+    let printed = tokio::task::spawn_blocking(move || script.wait_with_output().unwrap()).await.unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert_eq!(printed.matches("ACTOR ").count(), 2, "{printed}");
+    assert_eq!(printed.matches("root ").count(), 2, "in a script it is a list: {printed}");
 }

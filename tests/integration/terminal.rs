@@ -54,7 +54,7 @@ impl Terminal {
                 None => command.env_remove(name),
             };
         }
-        command.env("TERM", "xterm-256color");
+        command.env("TERM", "xterm-256color").env("PAGER", "sed s/^/paged:/");
         let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         let screen = Arc::new(Mutex::new(Screen::empty()));
         let mut output = File::from(main.try_clone().unwrap());
@@ -76,10 +76,6 @@ impl Terminal {
     pub(crate) fn signal(&self, signal: Signal) {
         // The id stays taken until the process has been waited for, so that it cannot be anybody else's.
         kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// Every line of the screen.

@@ -19,6 +19,8 @@ pub struct Handling {
     last: [[AtomicU64; 2]; LAST_MAX],
     /// How many messages there were.
     count: AtomicU64,
+    /// The message that is being handled: when it was begun, and its kind's number, counted from 1; 0 for none.
+    at: [AtomicU64; 2],
 }
 
 #[derive(Debug, Default)]
@@ -60,19 +62,47 @@ impl Default for Handling {
             took: std::array::from_fn(|_| AtomicU64::new(0)),
             last: std::array::from_fn(|_| Default::default()),
             count: AtomicU64::new(0),
+            at: Default::default(),
         }
     }
 }
 
 impl Handling {
-    /// Counts a message. For the actor alone: of two at once one might not be counted.
-    pub fn note(&self, kind: Kind, at: Duration, took: Duration) {
-        let nanos = nanos(took);
+    /// A message is begun. For the actor alone.
+    pub fn begin(&self, kind: Kind, at: Duration) {
+        let index = self.known(kind);
+        let [begun, what] = &self.at;
+        begun.store(nanos(at), Ordering::Relaxed);
+        what.store(index as u64 + 1, Ordering::Relaxed);
+    }
+
+    /// No message is being handled: for an actor that begins its life.
+    pub fn rest(&self) {
+        self.at[1].store(0, Ordering::Relaxed);
+    }
+
+    /// The kind of the message that is being handled, and when it was begun.
+    pub fn at(&self) -> Option<(&'static str, Duration)> {
+        let [begun, what] = &self.at;
+        let index = (what.load(Ordering::Relaxed) as usize).checked_sub(1)?;
+        Some((self.kinds[index].name.get()?, Duration::from_nanos(begun.load(Ordering::Relaxed))))
+    }
+
+    /// The number of a kind, whose name is known from now on.
+    fn known(&self, kind: Kind) -> usize {
         let index = (kind.index as usize).min(KINDS_MAX - 1);
         let of_kind = &self.kinds[index];
         if of_kind.name.get().is_none() {
             let _ = of_kind.name.set(kind.name);
         }
+        index
+    }
+
+    /// Counts a message, which is over. For the actor alone: of two at once one might not be counted.
+    pub fn note(&self, kind: Kind, at: Duration, took: Duration) {
+        let nanos = nanos(took);
+        let index = self.known(kind);
+        let of_kind = &self.kinds[index];
         add(&of_kind.count, 1);
         add(&of_kind.nanos, nanos);
         if nanos > of_kind.longest.load(Ordering::Relaxed) {
@@ -84,13 +114,14 @@ impl Handling {
         begun.store(self::nanos(at), Ordering::Relaxed);
         what.store((index as u64) << KIND_SHIFT | nanos, Ordering::Relaxed);
         self.count.store(count + 1, Ordering::Release);
+        self.rest();
     }
 
     /// Every kind of which there were any, the one that took longest in all first.
     pub fn kinds(&self) -> Vec<KindTotal> {
         let total = |of_kind: &OfKind| {
             Some(KindTotal {
-                name: of_kind.name.get()?,
+                name: of_kind.name.get().filter(|_| of_kind.count.load(Ordering::Relaxed) > 0)?,
                 count: of_kind.count.load(Ordering::Relaxed),
                 took: Duration::from_nanos(of_kind.nanos.load(Ordering::Relaxed)),
                 longest: Duration::from_nanos(of_kind.longest.load(Ordering::Relaxed)),
@@ -172,6 +203,20 @@ mod tests {
 
     const PING: Kind = Kind { index: 0, name: "Ping" };
     const PONG: Kind = Kind { index: 3, name: "Pong" };
+
+    #[test]
+    fn the_message_at_hand_is_told_until_it_is_over() {
+        let handling = Handling::default();
+        assert_eq!(handling.at(), None);
+        handling.begin(PONG, Duration::from_millis(7));
+        assert_eq!(handling.at(), Some(("Pong", Duration::from_millis(7))));
+        assert!(handling.kinds().iter().all(|kind| kind.count == 0), "it counts when it is over");
+        handling.note(PONG, Duration::from_millis(7), Duration::from_millis(1));
+        assert_eq!(handling.at(), None);
+        handling.begin(PING, Duration::from_millis(9));
+        handling.rest();
+        assert_eq!(handling.at(), None, "who failed at a message is at it no longer");
+    }
 
     #[test]
     fn what_an_actor_was_sent_is_told_by_kind_and_the_last_of_it_one_by_one() {

@@ -39,19 +39,18 @@ impl Insight {
     pub fn begin<M: Debug + Serialize>(&self, message: &M, at: Duration) -> Begun {
         let kind = kind::kind_of(message).unwrap_or(NO_KIND);
         self.tap.show(kind, message, at);
-        Begun::of(kind, at)
+        self.begin_unseen(kind, at)
+    }
+
+    /// As [`Insight::begin`], for what is shown to nobody.
+    pub fn begin_unseen(&self, kind: Kind, at: Duration) -> Begun {
+        self.handling.begin(kind, at);
+        Begun { kind, at, since: std::time::Instant::now() }
     }
 
     /// It is handled.
     pub fn end(&self, begun: Begun) {
         self.handling.note(begun.kind, begun.at, begun.since.elapsed());
-    }
-}
-
-impl Begun {
-    /// Something that is shown to nobody.
-    pub fn of(kind: Kind, at: Duration) -> Self {
-        Self { kind, at, since: std::time::Instant::now() }
     }
 }
 

@@ -13,6 +13,12 @@ pub struct ActorDetail {
     pub info: ActorInfo,
     /// Messages that were not taken because its mailbox was full or it was away.
     pub dropped: u64,
+    /// The message that it is at; `None`: it waits for one.
+    #[serde(default)]
+    pub at: Option<AtInfo>,
+    /// What holds it up on purpose, such as that it was suspended.
+    #[serde(default)]
+    pub held_up: Option<String>,
     /// How long half of its messages took at most, in microseconds, to a factor of two; `None` before the first one.
     pub took_p50_us: Option<f64>,
     /// How many took how long, the shortest first: only those steps at which there were any.
@@ -28,6 +34,15 @@ pub struct ActorDetail {
     pub knows: String,
     /// Whether that is all of it.
     pub knows_is_whole: bool,
+}
+
+/// A message that is being handled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AtInfo {
+    /// Its kind.
+    pub kind: String,
+    /// For how long, in milliseconds.
+    pub for_ms: u64,
 }
 
 /// A step of a histogram.

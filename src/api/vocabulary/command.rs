@@ -40,6 +40,9 @@ impl Request {
             Request::Actors => Command::Actors,
             Request::Actor { .. } => Command::Actor,
             Request::Tap { .. } => Command::Tap,
+            Request::RestartActor { .. } => Command::Restart,
+            Request::SuspendActor { .. } => Command::Suspend,
+            Request::ResumeActor { .. } => Command::Resume,
             Request::Services => Command::Services,
             Request::Incidents => Command::Incidents,
             Request::Incident { .. } => Command::Incident,
@@ -158,6 +161,9 @@ mod tests {
             Request::Unexpose { name: "a".to_owned() },
             Request::Tell { statement: "00".to_owned() },
             Request::Trace { destination: "a".to_owned() },
+            Request::RestartActor { actor: "gossip".to_owned() },
+            Request::SuspendActor { actor: "gossip".to_owned(), seconds: 1 },
+            Request::ResumeActor { actor: "gossip".to_owned() },
             Request::SharedList { after: None },
         ];
         for request in requests {

@@ -27,6 +27,9 @@ impl Request {
             Request::Chaos(order) => {
                 format!("chaos {}", serde_json::to_string(order).expect("BUG: every order has a JSON form"))
             }
+            Request::RestartActor { actor } => format!("restart {actor}"),
+            Request::SuspendActor { actor, seconds } => format!("suspend {actor} --seconds {seconds}"),
+            Request::ResumeActor { actor } => format!("resume {actor}"),
             // It changes nothing, and shows what others have said.
             Request::Tap { actor, .. } => format!("trace {actor}"),
             Request::Shutdown => "down".to_owned(),

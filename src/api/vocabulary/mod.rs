@@ -27,7 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::actors::event_log::Event;
-pub use actor::{ActorDetail, FailureInfo, HandledInfo, KindInfo, TapInfo, TappedInfo, TookInfo};
+pub use actor::{ActorDetail, AtInfo, FailureInfo, HandledInfo, KindInfo, TapInfo, TappedInfo, TookInfo};
 pub use certificate::{CertificateInfo, CertificatesInfo, HandshakeInfo, SmokeInfo, StatementInfo};
 pub use command::NotFromAfar;
 pub use event::{Cursor, EventInfo, EventsInfo};
@@ -122,6 +122,26 @@ pub enum Request {
     Actor {
         /// Its name.
         name: String,
+        /// Whether to leave out what its machine knows: telling that costs the actor the most.
+        #[serde(default)]
+        briefly: bool,
+    },
+    /// Stop an actor after the message that it is at, so that its supervisor starts it anew; [`Response::Done`].
+    RestartActor {
+        /// Its name.
+        actor: String,
+    },
+    /// Have an actor take no message for a while; [`Response::Done`].
+    SuspendActor {
+        /// Its name.
+        actor: String,
+        /// For how many seconds, at most a minute.
+        seconds: u64,
+    },
+    /// Have an actor that takes no message go on; [`Response::Done`].
+    ResumeActor {
+        /// Its name.
+        actor: String,
     },
     /// Look on what an actor is sent, for a while; [`Response::Tapped`].
     Tap {

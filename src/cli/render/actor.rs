@@ -4,7 +4,7 @@ use super::page::Page;
 use super::quantity::{percent, round_trip, span};
 use super::table::{Column, Table};
 use super::tree::branches;
-use crate::api::vocabulary::{ActorDetail, ActorInfo, TapInfo, TookInfo};
+use crate::api::vocabulary::{ActorDetail, ActorInfo, HandledInfo, TapInfo, TookInfo};
 
 pub(super) fn tree(actors: &[ActorInfo], page: &mut Page) {
     let mut table = Table::new([
@@ -58,6 +58,36 @@ fn with_strategy(actor: &ActorInfo) -> String {
     actor.strategy.as_ref().map_or_else(|| actor.name.clone(), |strategy| format!("{} ({strategy})", actor.name))
 }
 
+/// How much waits for an actor, what it is at, and what came last.
+pub(in crate::cli) fn inbox(actor: &ActorDetail) -> String {
+    let mut page = Page::default();
+    let info = &actor.info;
+    page.line(&format!("waiting   {}; {} handled, {} dropped", info.mailbox, info.handled, actor.dropped));
+    page.line(&format!("at        {}", at_hand(actor)));
+    if let Some(held_up) = &actor.held_up {
+        page.line(&format!("held up   {held_up}"));
+    }
+    last(&actor.last, &mut page);
+    page.into_text()
+}
+
+fn at_hand(actor: &ActorDetail) -> String {
+    actor.at.as_ref().map_or_else(|| "no message".to_owned(), |at| format!("{} for {}", at.kind, span(at.for_ms)))
+}
+
+/// Messages that came last.
+fn last(handled: &[HandledInfo], page: &mut Page) {
+    if handled.is_empty() {
+        return;
+    }
+    page.line("");
+    let mut last = Table::new([Column::Left("LAST"), Column::Right("AGO"), Column::Right("TOOK")]);
+    for handled in handled {
+        last.row([handled.kind.clone(), span(handled.ago_ms), short(handled.took_us)]);
+    }
+    last.write(page, "");
+}
+
 pub(super) fn one(actor: &ActorDetail, page: &mut Page) {
     let ActorDetail { info, .. } = actor;
     let under = info.parent.as_ref().map_or(String::new(), |parent| format!("  under {parent}"));
@@ -66,6 +96,9 @@ pub(super) fn one(actor: &ActorDetail, page: &mut Page) {
     let quantiles = [actor.took_p50_us, info.took_p99_us].map(|took| took.map_or("-".to_owned(), short));
     let [p50, p99] = quantiles;
     page.line(&format!("busy      {} in all; a message takes p50 {p50}, p99 {p99}", span(info.busy_us / 1000)));
+    if let Some(held_up) = &actor.held_up {
+        page.line(&format!("held up   {held_up}"));
+    }
     page.line(&format!("restarts  {}", info.restarts));
     for failure in &actor.failures {
         page.line(&format!("          {} ago: {}", span(failure.ago_ms), failure.reason));
@@ -92,14 +125,7 @@ pub(super) fn one(actor: &ActorDetail, page: &mut Page) {
         ]);
     }
     kinds.write(page, "no messages yet");
-    if !actor.last.is_empty() {
-        page.line("");
-        let mut last = Table::new([Column::Left("LAST"), Column::Right("AGO"), Column::Right("TOOK")]);
-        for handled in actor.last.iter().take(LAST_SHOWN) {
-            last.row([handled.kind.clone(), span(handled.ago_ms), short(handled.took_us)]);
-        }
-        last.write(page, "");
-    }
+    last(&actor.last[..actor.last.len().min(LAST_SHOWN)], page);
     if !actor.knows.is_empty() {
         page.line("");
         actor.knows.lines().for_each(|line| page.line(line));
@@ -144,7 +170,7 @@ const BAR_WIDTH: u64 = 40;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::vocabulary::{FailureInfo, HandledInfo, KindInfo, TappedInfo};
+    use crate::api::vocabulary::{AtInfo, FailureInfo, KindInfo, TappedInfo};
 
     fn actor(name: &str, depth: usize, restarts: u64, last_failure: Option<&str>) -> ActorInfo {
         ActorInfo {
@@ -201,6 +227,8 @@ peers   running        0       12  0 ms        -         2
         let detail = ActorDetail {
             info,
             dropped: 0,
+            at: Some(AtInfo { kind: "Heard".into(), for_ms: 1500 }),
+            held_up: None,
             took_p50_us: Some(2.048),
             took: vec![TookInfo { at_most_us: 2.048, count: 1000 }, TookInfo { at_most_us: 1048.576, count: 2 }],
             kinds: vec![KindInfo {
@@ -239,6 +267,28 @@ Gossip {
 ... and more
 ";
         assert_eq!(page.into_text(), wanted);
+    }
+
+    #[test]
+    fn an_inbox_tells_what_waits_and_what_is_at_hand() {
+        let mut detail = crate::cli::top::fixture::actor_detail();
+        let expected = "\
+waiting   9; 900 handled, 0 dropped
+at        no message
+
+LAST            AGO    TOOK
+LinkReported  20 ms  3.0 µs
+";
+        assert_eq!(inbox(&detail), expected);
+        detail.at = Some(AtInfo { kind: "LinkReported".into(), for_ms: 1500 });
+        detail.held_up = Some("takes no message".into());
+        detail.last.clear();
+        let expected = "\
+waiting   9; 900 handled, 0 dropped
+at        LinkReported for 1.5 s
+held up   takes no message
+";
+        assert_eq!(inbox(&detail), expected);
     }
 
     #[test]

@@ -27,8 +27,7 @@ use serde::Serialize;
 use self::page::Page;
 use crate::api::{PeerId, Response};
 
-pub(super) use actor::ranking as actor_ranking;
-pub(super) use actor::short as short_time;
+pub(super) use actor::{inbox, ranking as actor_ranking, short as short_time};
 pub(super) use event::event;
 pub(super) use ledger::line as ledger_line;
 pub(super) use page::harmless;

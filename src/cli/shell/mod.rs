@@ -2,6 +2,7 @@
 
 mod completion;
 mod line_editor;
+mod pager;
 mod words;
 
 use std::io::{self, BufRead, IsTerminal};
@@ -22,6 +23,13 @@ use super::session::Session;
 use crate::api::client::Client;
 use crate::api::server::SOCKET_NAME;
 use crate::api::{Error, ErrorKind};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Print what is longer than the screen as it is, instead of through $PAGER [default: less -FRX]
+    #[arg(long)]
+    no_pager: bool,
+}
 
 /// What the node can be asked, one command a line.
 #[derive(Debug, Parser)]
@@ -51,10 +59,16 @@ enum ShellCommand {
 }
 
 /// Talks to the node in `dir`, or to another one over it, until the user or the script ends.
-pub(super) fn run(dir: &Path, node: Option<&str>, runtime: &Runtime, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(
+    arguments: &Arguments,
+    dir: &Path,
+    node: Option<&str>,
+    runtime: &Runtime,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let socket = dir.join(SOCKET_NAME);
     let client = |shell| node.map_or_else(|| Client::to(&socket), |node| Client::at(&socket, node, shell));
-    let mut session = Session { client: client(true), output, reads_only: false };
+    let mut session = Session { client: client(true), output, reads_only: false, is_paged: !arguments.no_pager };
     if io::stdin().is_terminal() {
         // What completes asks beside the shell, so that nothing that is waited for there gets into its way.
         converse(&dir.join(HISTORY_NAME), LineHelper::new(client(false), runtime), runtime, &mut session)
@@ -131,6 +145,10 @@ fn perform(line: &str, runtime: &Runtime, session: &mut Session<'_>) -> Result<C
     session.output.set_json(json_before || global.json);
     let is_watched = session.output.is_terminal() && io::stdin().is_terminal() && !session.output.is_json();
     let command = if is_watched { command } else { command.printed_once() };
+    let is_paged = is_watched && session.is_paged;
+    if is_paged {
+        session.output.collect();
+    }
     let done = runtime.block_on(async {
         tokio::select! {
             done = command.run(session) => done,
@@ -139,6 +157,14 @@ fn perform(line: &str, runtime: &Runtime, session: &mut Session<'_>) -> Result<C
         }
     });
     session.output.set_json(json_before);
+    if is_paged {
+        let collected = session.output.collected();
+        // What came before it is seen before it.
+        session.output.flush()?;
+        if let Some(text) = pager::show(collected) {
+            session.output.write(&text)?;
+        }
+    }
     done.map(ControlFlow::Continue)
 }
 
@@ -209,7 +235,8 @@ mod tests {
         runtime.spawn(server.run(Arc::new(Pong), stopping));
         let paper = Paper::default();
         let mut output = Output::to(Box::new(paper.clone()), false);
-        let mut session = Session { client: Client::to(&socket), output: &mut output, reads_only: false };
+        let mut session =
+            Session { client: Client::to(&socket), output: &mut output, reads_only: false, is_paged: false };
         let ended = play(script.as_bytes(), &runtime, &mut session);
         output.flush().unwrap();
         let written = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();

@@ -3,7 +3,7 @@
 use super::model::{Heard, Model, Part};
 use crate::api::vocabulary::{
     ActionInfo, ActorDetail, ActorInfo, HandledInfo, IncidentInfo, KindInfo, LatencySummary, LedgerGlance, LinkInfo,
-    MemberCounts, PathInfo, PeerInfo, PhaseInfo, Reach, Status, TookInfo,
+    MemberCounts, PathInfo, PeerInfo, PhaseInfo, Reach, Status, TookInfo, TopologyInfo, TopologyLink, TopologyNode,
 };
 use crate::api::{PeerId, Request, Response};
 
@@ -22,10 +22,10 @@ pub(super) fn peers(count: usize) -> Vec<PeerInfo> {
         state: match number {
             0 => Reach::Myself,
             1 | 2 => Reach::Neighbor,
-            _ if number % 7 == 0 => Reach::Unreachable,
+            _ if number.is_multiple_of(7) => Reach::Unreachable,
             _ => Reach::Relayed,
         },
-        relays: (number > 0 && number % 7 != 0).then_some(usize::from(number > 2)),
+        relays: (number > 0 && !number.is_multiple_of(7)).then_some(usize::from(number > 2)),
     };
     (0..count).map(info).collect()
 }
@@ -87,6 +87,27 @@ pub(super) fn incident(id: u64, lasted_ms: Option<u64>) -> IncidentInfo {
     }
 }
 
+/// n1 and n3 tell of the link between them; n2 tells of one that n3 does not tell of.
+pub(super) fn topology() -> TopologyInfo {
+    let node = |number: usize, links: &[(usize, bool)]| TopologyNode {
+        peer: peer(number),
+        name: format!("n{number}"),
+        region: String::new(),
+        status: "alive".to_owned(),
+        links: links
+            .iter()
+            .map(|(to, agreed)| TopologyLink { to: peer(*to), rtt_us: 900, loss_permille: 0, agreed: *agreed })
+            .collect(),
+    };
+    let nodes = vec![
+        node(0, &[(1, true), (2, true)]),
+        node(1, &[(0, true), (3, true)]),
+        node(2, &[(0, true), (3, false)]),
+        node(3, &[(1, true)]),
+    ];
+    TopologyInfo { me: peer(0), nodes, more: false }
+}
+
 pub(super) fn status() -> Status {
     Status {
         peer: peer(0),
@@ -112,10 +133,12 @@ pub(super) fn status() -> Status {
     }
 }
 
-pub(super) fn actor_detail() -> ActorDetail {
+pub(in crate::cli) fn actor_detail() -> ActorDetail {
     ActorDetail {
         info: actors()[2].clone(),
         dropped: 0,
+        at: None,
+        held_up: None,
         took_p50_us: Some(4.1),
         took: vec![TookInfo { at_most_us: 4.096, count: 700 }, TookInfo { at_most_us: 16.384, count: 200 }],
         kinds: vec![KindInfo {
@@ -168,6 +191,7 @@ pub(super) fn model() -> Model {
         hear(&mut model, Part::Status, Ok(Response::Status(status())));
         hear(&mut model, Part::Peers, Ok(Response::Peers { peers: peers(4) }));
         hear(&mut model, Part::Links, Ok(Response::Links { links }));
+        hear(&mut model, Part::Topology, Ok(Response::Topology(topology())));
         hear(&mut model, Part::Actors, Ok(Response::Actors { actors }));
         hear(&mut model, Part::Incidents, Ok(Response::Incidents { incidents }));
     }

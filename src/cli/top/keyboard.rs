@@ -25,6 +25,10 @@ impl Keyboard {
     /// The keys that were pressed; there may be none among what came.
     pub(super) async fn pressed(&self) -> io::Result<Vec<KeyEvent>> {
         let mut ready = self.input.readable().await?;
+        if ready.ready().is_read_closed() {
+            // It stays so for ever: whoever went on would ask again at once, all the time.
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is gone"));
+        }
         let mut keys = Vec::new();
         while event::poll(Duration::ZERO)? {
             if let Event::Key(key) = event::read()? {

@@ -4,7 +4,7 @@ use std::f64::consts::{PI, TAU};
 
 use super::rows::{Mark, called};
 use crate::api::PeerId;
-use crate::api::vocabulary::{LinkInfo, PeerInfo, Reach};
+use crate::api::vocabulary::{LinkInfo, PeerInfo, Reach, TopologyInfo};
 use crate::cli::render::harmless;
 use crate::cli::render::quantity::round_trip;
 
@@ -57,8 +57,8 @@ pub(super) struct Label {
 }
 
 impl Map {
-    /// What this node knows by itself: its own links, and who else there is.
-    pub(super) fn of(peers: &[PeerInfo], links: &[LinkInfo]) -> Self {
+    /// This node's own links as it measures them, and those of others as far as both of their ends tell of them.
+    pub(super) fn of(peers: &[PeerInfo], links: &[LinkInfo], others: Option<&TopologyInfo>) -> Self {
         let mut nodes: Vec<Node> = peers.iter().map(|info| Node::of(info.peer, &info.name, info.state)).collect();
         for link in links {
             if !nodes.iter().any(|node| node.peer == link.peer) {
@@ -72,7 +72,19 @@ impl Map {
             let note = if link.state == "up" { round_trip(link.rtt_us) } else { link.state.clone() };
             Some(Link { ends: [mine?, number(link.peer)?], mark: Mark::of_link(link), note })
         });
-        Self { links: drawn.collect(), nodes }
+        let mut drawn: Vec<Link> = drawn.collect();
+        for node in others.into_iter().flat_map(|topology| &topology.nodes) {
+            // Each is told by both ends, and drawn once.
+            for link in node.links.iter().filter(|link| link.agreed && node.peer < link.to) {
+                let ends = [number(node.peer), number(link.to)];
+                if let [Some(a), Some(b)] = ends
+                    && ![Some(a), Some(b)].contains(&mine)
+                {
+                    drawn.push(Link { ends: [a, b], mark: Mark::Plain, note: String::new() });
+                }
+            }
+        }
+        Self { links: drawn, nodes }
     }
 
     /// Draws it on so many columns and rows.
@@ -123,9 +135,14 @@ impl Map {
             y.atan2(x).rem_euclid(TAU)
         };
         outer.sort_by(|a, b| towards(*a).total_cmp(&towards(*b)));
+        // The first one stands where it is drawn to, or between the neighbors if it is drawn nowhere.
+        let is_drawn = |at: &usize| self.links.iter().any(|link| link.ends.contains(at));
+        let begin = match outer.first() {
+            Some(first) if is_drawn(first) => towards(*first) + PI / 8.0,
+            _ => PI / inner.len().max(1) as f64,
+        };
         for (number, at) in outer.iter().enumerate() {
-            // Between the neighbors rather than behind them.
-            let angle = TAU * number as f64 / outer.len() as f64 + PI / inner.len().max(1) as f64;
+            let angle = TAU * number as f64 / outer.len() as f64 + begin;
             places[*at] = (angle.cos(), angle.sin());
         }
         places
@@ -222,7 +239,7 @@ mod tests {
     #[test]
     fn no_label_is_drawn_over_another_and_what_finds_no_room_is_counted() {
         for nodes in [1, 2, 3, 8, 20, 60, 200] {
-            let map = Map::of(&fixture::peers(nodes), &[]);
+            let map = Map::of(&fixture::peers(nodes), &[], None);
             for (width, height) in [(78, 12), (118, 28), (20, 4)] {
                 let Drawn { labels, hidden, .. } = map.drawn(width, height);
                 assert_eq!(labels.len() + hidden, nodes, "{width}x{height}");
@@ -237,19 +254,35 @@ mod tests {
                 }
             }
         }
-        assert_eq!(Map::of(&fixture::peers(20), &[]).drawn(118, 28).hidden, 0);
-        assert!(Map::of(&fixture::peers(200), &[]).drawn(78, 12).hidden > 0);
+        assert_eq!(Map::of(&fixture::peers(20), &[], None).drawn(118, 28).hidden, 0);
+        assert!(Map::of(&fixture::peers(200), &[], None).drawn(78, 12).hidden > 0);
     }
 
     #[test]
     fn this_node_is_in_the_middle_and_a_broken_link_is_marked() {
         let mut links = fixture::links();
         links[1].state = "down".to_owned();
-        let drawn = Map::of(&fixture::peers(4), &links).drawn(79, 13);
+        let drawn = Map::of(&fixture::peers(4), &links, None).drawn(79, 13);
         let me = drawn.labels.iter().find(|label| label.is_me).unwrap();
         assert_eq!((me.text.as_str(), me.at), ("[n0]", (37, 6)));
         assert_eq!(drawn.lines.iter().map(|(_, mark)| *mark).collect::<Vec<_>>(), [Mark::Good, Mark::Bad]);
         assert!(drawn.labels.iter().any(|label| label.text == "✗ down"), "{drawn:?}");
         assert!(drawn.labels.iter().any(|label| label.text == "(n3)"), "{drawn:?}");
+    }
+
+    #[test]
+    fn a_link_of_others_is_drawn_once_and_only_if_both_ends_tell_of_it() {
+        let map = Map::of(&fixture::peers(4), &fixture::links(), Some(&fixture::topology()));
+        let others: Vec<[&str; 2]> = map
+            .links
+            .iter()
+            .filter(|link| link.mark == Mark::Plain)
+            .map(|link| link.ends.map(|end| map.nodes[end].name.as_str()))
+            .collect();
+        assert_eq!((map.links.len(), others.len()), (3, 1), "{map:?}");
+        assert!(others[0].contains(&"n1") && others[0].contains(&"n3"), "{others:?}");
+        let drawn = map.drawn(79, 13);
+        let spot = |name: &str| drawn.labels.iter().find(|label| label.text == name).unwrap().at;
+        assert!(spot("(n3)").0 > spot("[n0]").0, "it stands at the side of the one that it is linked with: {drawn:?}");
     }
 }

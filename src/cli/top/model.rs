@@ -7,7 +7,7 @@ use super::input::Action;
 use super::known::Known;
 use super::rows::{self, ActorOrder, LinkOrder, Listing, Mark, Row};
 use super::story::Story;
-use crate::api::vocabulary::{ActorInfo, IncidentInfo, LinkInfo, PeerInfo, Status};
+use crate::api::vocabulary::{ActorInfo, IncidentInfo, LinkInfo, PeerInfo, Status, TopologyInfo};
 use crate::api::{Request, Response};
 
 /// What is known of the node, and how it is looked at.
@@ -16,6 +16,8 @@ pub(super) struct Model {
     pub(super) status: Known<Status>,
     pub(super) peers: Known<Vec<PeerInfo>>,
     pub(super) links: Known<Vec<LinkInfo>>,
+    /// Who is linked with whom, of as many nodes as fit an answer.
+    pub(super) topology: Known<TopologyInfo>,
     pub(super) actors: Known<Vec<ActorInfo>>,
     pub(super) incidents: Known<Vec<IncidentInfo>>,
     /// What is looked at closer.
@@ -73,6 +75,7 @@ pub(super) enum Part {
     Status,
     Peers,
     Links,
+    Topology,
     Actors,
     Incidents,
     Detail,
@@ -105,7 +108,7 @@ impl View {
 
     fn parts(self) -> &'static [Part] {
         match self {
-            View::Map => &[Part::Status, Part::Peers, Part::Links, Part::Incidents],
+            View::Map => &[Part::Status, Part::Peers, Part::Links, Part::Topology, Part::Incidents],
             View::Links => &[Part::Status, Part::Links, Part::Incidents],
             View::Actors => &[Part::Status, Part::Actors, Part::Incidents],
             View::Incidents => &[Part::Status, Part::Incidents],
@@ -115,8 +118,8 @@ impl View {
 }
 
 impl Part {
-    pub(super) const ALL: [Part; 6] =
-        [Part::Status, Part::Peers, Part::Links, Part::Actors, Part::Incidents, Part::Detail];
+    pub(super) const ALL: [Part; 7] =
+        [Part::Status, Part::Peers, Part::Links, Part::Topology, Part::Actors, Part::Incidents, Part::Detail];
 
     /// The question, where it is always the same.
     fn request(self) -> Option<Request> {
@@ -124,6 +127,7 @@ impl Part {
             Part::Status => Request::Status,
             Part::Peers => Request::Peers,
             Part::Links => Request::Links,
+            Part::Topology => Request::Topology { after: None },
             Part::Actors => Request::Actors,
             Part::Incidents => Request::Incidents,
             Part::Detail => return None,
@@ -135,6 +139,7 @@ impl Part {
             Part::Status => "status",
             Part::Peers => "peers",
             Part::Links => "links",
+            Part::Topology => "topology",
             Part::Actors => "actors",
             Part::Incidents => "incidents",
             Part::Detail => "this",
@@ -175,6 +180,10 @@ impl Model {
                     self.story.links(self.links.last().map(Vec::as_slice), links, self.now_unix_ms);
                 }
                 self.links.hear(links, at);
+            }
+            Part::Topology => {
+                let pick = |r| if let Response::Topology(topology) = r { Some(topology) } else { None };
+                self.topology.hear(only(answer, pick), at);
             }
             Part::Actors => {
                 let pick = |r| if let Response::Actors { actors } = r { Some(actors) } else { None };
@@ -269,7 +278,7 @@ impl Model {
     pub(super) fn age(&self) -> Option<Duration> {
         let parts: &[Part] = match (&self.detail, self.view) {
             (Some(_), _) => &[Part::Detail],
-            (None, View::Map) => &[Part::Peers, Part::Links],
+            (None, View::Map) => &[Part::Peers, Part::Links, Part::Topology],
             (None, View::Links) => &[Part::Links],
             (None, View::Actors) => &[Part::Actors],
             (None, View::Incidents) => &[Part::Incidents],
@@ -293,6 +302,7 @@ impl Model {
             Part::Status => self.status.trouble(),
             Part::Peers => self.peers.trouble(),
             Part::Links => self.links.trouble(),
+            Part::Topology => self.topology.trouble(),
             Part::Actors => self.actors.trouble(),
             Part::Incidents => self.incidents.trouble(),
             Part::Detail => self.detail.as_ref()?.known.trouble(),
@@ -304,6 +314,7 @@ impl Model {
             Part::Status => self.status.stale(self.now),
             Part::Peers => self.peers.stale(self.now),
             Part::Links => self.links.stale(self.now),
+            Part::Topology => self.topology.stale(self.now),
             Part::Actors => self.actors.stale(self.now),
             Part::Incidents => self.incidents.stale(self.now),
             Part::Detail => self.detail.as_ref()?.known.stale(self.now),
@@ -315,6 +326,7 @@ impl Model {
             Part::Status => self.status.last().is_some(),
             Part::Peers => self.peers.last().is_some(),
             Part::Links => self.links.last().is_some(),
+            Part::Topology => self.topology.last().is_some(),
             Part::Actors => self.actors.last().is_some(),
             Part::Incidents => self.incidents.last().is_some(),
             Part::Detail => self.detail.as_ref().is_some_and(|detail| detail.known.last().is_some()),
@@ -356,7 +368,7 @@ impl Model {
         let request = match self.view {
             View::Map => return,
             View::Links | View::Paths => Request::Paths { destination: key.clone(), why: true },
-            View::Actors => Request::Actor { name: key.clone() },
+            View::Actors => Request::Actor { name: key.clone(), briefly: true },
             View::Incidents => Request::Incident { id: key.parse().unwrap_or_default() },
         };
         let title = match self.view {
@@ -398,7 +410,7 @@ mod tests {
     fn only_what_the_view_shows_is_asked_for_and_nothing_twice_while_it_is_paused() {
         let mut model = Model::default();
         let parts = |model: &Model| model.wanted().into_keys().collect::<Vec<_>>();
-        assert_eq!(parts(&model), [Part::Status, Part::Peers, Part::Links, Part::Incidents]);
+        assert_eq!(parts(&model), [Part::Status, Part::Peers, Part::Links, Part::Topology, Part::Incidents]);
         model.act(Action::Show(View::Actors));
         assert_eq!(parts(&model), [Part::Status, Part::Actors, Part::Incidents]);
         let mut model = fixture::model();
@@ -487,7 +499,10 @@ mod tests {
         let paths = |number: usize| Request::Paths { destination: fixture::peer(number).to_string(), why: true };
         assert_eq!(opened(View::Map), None);
         assert_eq!(opened(View::Links), Some((paths(1), "paths to n1".to_owned())));
-        assert_eq!(opened(View::Actors), Some((Request::Actor { name: "root".to_owned() }, "root".to_owned())));
+        assert_eq!(
+            opened(View::Actors),
+            Some((Request::Actor { name: "root".to_owned(), briefly: true }, "root".to_owned()))
+        );
         assert_eq!(opened(View::Incidents), Some((Request::Incident { id: 2 }, "incident #2".to_owned())));
         assert_eq!(opened(View::Paths), Some((paths(1), "paths to n1".to_owned())));
     }

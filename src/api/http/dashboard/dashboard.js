@@ -9,10 +9,12 @@ const INCIDENTS_SHOWN = 60;
 const REFRESH_MS = 5000;
 const TOKEN_KEY = "prunella.token";
 
-let token = tokenFromAddress() ?? sessionStorage.getItem(TOKEN_KEY);
+const address = new URLSearchParams(location.hash.slice(1));
+
+let token = address.get("token") ?? sessionStorage.getItem(TOKEN_KEY);
 let cursor = null;
 let names = new Map();
-let shown = "mesh";
+let shown = VIEWS.includes(address.get("view")) ? address.get("view") : "mesh";
 let retryMs = 500;
 
 // ---- elements ----------------------------------------------------------------------------------------------------------
@@ -67,16 +69,6 @@ function bytes(count) {
 }
 
 // ---- the node ----------------------------------------------------------------------------------------------------------
-
-function tokenFromAddress() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  // Not kept in the history, nor shown to whoever looks at the screen.
-  if (given) {
-    history.replaceState(null, "", location.pathname);
-    sessionStorage.setItem(TOKEN_KEY, given);
-  }
-  return given;
-}
 
 class Refused extends Error {}
 
@@ -218,7 +210,9 @@ function map(me, nodes) {
     const there = nodes.filter((node) => far.get(node.peer) === ring);
     there.forEach((node, i) => {
       const angle = (2 * Math.PI * (i + (ring % 2) / 2)) / there.length - Math.PI / 2;
-      places.set(node.peer, [400 + (350 * ring * Math.cos(angle)) / rings, 232 + (195 * ring * Math.sin(angle)) / rings]);
+      // Every second one a little nearer, so that no link between two of a ring runs through the node in the middle.
+      const reach = (ring * (there.length > 3 && i % 2 ? 0.86 : 1)) / rings;
+      places.set(node.peer, [400 + 350 * reach * Math.cos(angle + 0.12), 232 + 195 * reach * Math.sin(angle + 0.12)]);
     });
   }
   const lines = [];
@@ -311,7 +305,7 @@ function refreshSoon() {
 }
 
 async function refresh() {
-  if (document.hidden) return;
+  if (document.hidden || cursor === null) return;
   try {
     await SHOW[shown]();
   } catch (error) {
@@ -321,10 +315,10 @@ async function refresh() {
 }
 
 function follow() {
-  const address = new URL("/v1/events/stream", location.href);
-  address.protocol = address.protocol.replace("http", "ws");
-  if (cursor) address.searchParams.set("after", cursor);
-  const socket = new WebSocket(address, ["prunella.events.v1", `bearer.${token}`]);
+  const stream = new URL("/v1/events/stream", location.origin);
+  stream.protocol = stream.protocol.replace("http", "ws");
+  if (cursor) stream.searchParams.set("after", cursor);
+  const socket = new WebSocket(stream, ["prunella.events.v1", `bearer.${token}`]);
   socket.onopen = () => { retryMs = 500; say("live", "Live"); refresh(); };
   socket.onmessage = (message) => {
     const event = JSON.parse(message.data);
@@ -369,11 +363,14 @@ function login(reason) {
 
 function select(view) {
   shown = view;
+  // A token that came in the address is kept neither in the history nor where somebody sees it on the screen.
+  history.replaceState(null, "", `#view=${view}`);
   for (const name of VIEWS) {
     $(name).hidden = name !== view;
     $(`tab-${name}`).setAttribute("aria-selected", String(name === view));
     $(`tab-${name}`).tabIndex = name === view ? 0 : -1;
   }
+  if (!$("login").hidden || cursor === null) return;
   refresh();
 }
 
@@ -398,4 +395,6 @@ $("login").addEventListener("submit", (event) => {
 });
 for (const phase of PHASES) $("legend").append(element("span", { class: phase }), phase);
 setInterval(refresh, REFRESH_MS);
+if (token) sessionStorage.setItem(TOKEN_KEY, token);
+select(shown);
 connect();

@@ -35,7 +35,7 @@ fn draw_map(buffer: &mut Buffer, area: Rect, theme: Theme, model: &Model) {
         buffer.set_stringn(area.x, area.y, "the node has not answered yet", wide, theme.faint());
         return;
     };
-    let map = Map::of(peers, links.map_or(&[], Vec::as_slice));
+    let map = Map::of(peers, links.map_or(&[], Vec::as_slice), model.topology.last());
     let area = Rect { height: area.height - 1, ..area };
     let drawn = map.drawn(area.width, area.height);
     draw_lines(buffer, area, theme, &drawn);

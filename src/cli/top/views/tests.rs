@@ -48,8 +48,9 @@ fn the_map_has_this_node_in_the_middle_and_what_happened_below() {
     let expected = [
         HEAD,
         " 1 Map  2 Links  3 Actors  4 Incidents  5 Paths",
-        "                  n2⠒⠒⠒⠒⠒⠒1.80 ms⠒⠒⠒⠒⠒[n0]⠒⠒⠒⠒⠒900 µs⠒⠒⠒⠒⠒⠒n1",
-        "                                      (n3)",
+        "                  n2⠒⠒⠒⠒⠒⠒1.80 ms⠒⠒⠒⠒⠒[n0]⠒⠒⠒⠒⠒900 µs⠒⠒⠒⠒⠒⠒n1⠤⠤⣀⡀",
+        "                                                                ⠈⠉⠑⠒⠤⠤⣀⡀",
+        "                                                                       ⠈(n3)",
         "[this node]  neighbor  (over relays)  ✗unreachable  4 nodes",
         "WHAT HAPPENED",
         "2023-11-14 22:13:22Z  #2 link-down of n1: opened",
@@ -57,7 +58,7 @@ fn the_map_has_this_node_in_the_middle_and_what_happened_below() {
     ];
     assert_eq!(picture(&shown(View::Map), SMALL), expected);
     let large = picture(&shown(View::Map), LARGE);
-    assert_eq!((large.len(), &large[0]), (expected.len(), &HEAD.to_owned()), "{large:#?}");
+    assert_eq!(large[0], HEAD);
     assert!(large[2].trim_start().starts_with("n2⠒") && large[2].contains("⠒[n0]⠒"), "{large:#?}");
 }
 
@@ -68,7 +69,7 @@ fn a_broken_link_is_marked_on_the_map_by_words_and_by_color() {
     links[0].state = "down".to_owned();
     fixture::hear(&mut model, Part::Links, Ok(Response::Links { links }));
     let lines = picture(&model, SMALL);
-    assert!(lines[2].contains("✗ down⠒") && lines[2].ends_with("n1"), "{lines:#?}");
+    assert!(lines[2].contains("✗ down⠒") && lines[2].contains("⠒n1"), "{lines:#?}");
     assert!(lines.iter().any(|line| line.ends_with("link to n1: up, now down")), "{lines:#?}");
     let colors = |theme: Theme| {
         let terminal = terminal(&model, SMALL, theme);
