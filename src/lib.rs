@@ -7,6 +7,7 @@ pub mod config;
 pub mod datapath;
 pub mod host;
 pub mod messages;
+pub mod metrics;
 pub mod policy;
 pub mod security;
 pub mod supervision;

@@ -56,6 +56,11 @@ impl Backlog {
         told
     }
 
+    /// How much waits.
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.lock().entries.is_empty()

@@ -1,6 +1,7 @@
 //! The KnowledgeActor: the one writer in front of the store.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prunella_core::incident::Step;
@@ -100,11 +101,13 @@ impl Running {
             match self.write().await? {
                 Ok(0) => return Ok(()),
                 Ok(_) => {
+                    self.shell.tallies.store_writes.note(began.elapsed());
                     let wrote = monitor::Input::StoreWrote { took: began.elapsed() };
                     self.shell.directory.deliver(Route::Monitor(wrote));
                     return Ok(());
                 }
                 Err(error) => {
+                    self.shell.tallies.store_failures.fetch_add(1, Ordering::Relaxed);
                     let since = *failing_since.get_or_insert(began);
                     if since == began {
                         tracing::warn!(%error, "the store cannot be written; trying again");

@@ -24,6 +24,7 @@ impl Role for Keeper {
                     damaged: self.damaged().take(DAMAGED_TOLD_MAX).collect(),
                     repaired: self.repaired(),
                     others_given: self.others_given(),
+                    witnesses: self.seen(0).map_or(0, |(_, seen)| seen.len()),
                     copies: self.copies().collect(),
                 });
             }

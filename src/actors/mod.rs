@@ -21,3 +21,4 @@ pub mod recorder;
 pub mod shell;
 pub mod stats;
 pub mod surfaces;
+pub mod tally;

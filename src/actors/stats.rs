@@ -10,6 +10,7 @@ use prunella_core::Instant;
 use tokio::sync::watch;
 
 use super::insight::Insight;
+use super::tally::Spread;
 
 /// The counts of one actor.
 #[derive(Debug, Default)]
@@ -86,9 +87,43 @@ impl Stats {
         failures.back().map(|failed| failed.reason.clone())
     }
 
+    /// What was counted of all of its lives.
+    pub fn totals(&self) -> Totals {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Totals {
+            handled: count(&self.handled),
+            dropped: count(&self.dropped),
+            restarts: count(&self.restarts),
+            handling: self.insight.handling.spread(),
+        }
+    }
+
     /// When its life began.
     pub fn born(&self) -> Instant {
         Instant::from_nanos(self.born.load(Ordering::Relaxed))
+    }
+}
+
+/// What was counted of one actor or of several.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Messages handled.
+    pub handled: u64,
+    /// Messages dropped.
+    pub dropped: u64,
+    /// Restarts.
+    pub restarts: u64,
+    /// How many messages took how long.
+    pub handling: Spread,
+}
+
+impl Totals {
+    /// Takes in what was counted of another.
+    pub fn add(&mut self, other: &Totals) {
+        self.handled += other.handled;
+        self.dropped += other.dropped;
+        self.restarts += other.restarts;
+        self.handling.add(&other.handling);
     }
 }
 
@@ -155,6 +190,8 @@ pub struct Place {
 #[derive(Debug, Default)]
 pub struct Register {
     actors: Mutex<BTreeMap<String, (Place, Arc<Stats>)>>,
+    /// What was counted of those that are forgotten: a sum over all never gets smaller.
+    gone: Mutex<Totals>,
 }
 
 impl Register {
@@ -173,7 +210,15 @@ impl Register {
 
     /// Forgets an actor that will not come back.
     pub fn forget(&self, name: &str) {
-        self.actors.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let forgotten = self.actors.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        if let Some((_, stats)) = forgotten {
+            self.gone.lock().unwrap_or_else(PoisonError::into_inner).add(&stats.totals());
+        }
+    }
+
+    /// What was counted of those that are forgotten: PeerActors of earlier neighbors.
+    pub fn gone(&self) -> Totals {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Every actor, ordered by name.
@@ -205,6 +250,18 @@ mod tests {
         assert!(!stalled.is_finished());
         hindrance.set(None);
         stalled.await.unwrap();
+    }
+
+    #[test]
+    fn what_was_counted_of_a_forgotten_actor_stays_in_the_sum() {
+        let register = Register::default();
+        let place = |name: &str| Place { name: name.to_owned(), parent: None };
+        for (name, handled) in [("peer/a", 3), ("peer/b", 4)] {
+            register.at(&place(name)).handled.store(handled, Ordering::Relaxed);
+            register.forget(name);
+        }
+        register.forget("peer/b");
+        assert_eq!((register.gone().handled, register.all().len()), (7, 0));
     }
 
     #[test]

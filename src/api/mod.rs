@@ -22,6 +22,7 @@ mod line;
 mod logging;
 mod member_answers;
 pub mod memory;
+mod metrics_answers;
 pub mod node;
 mod path_answers;
 pub mod policy;

@@ -26,7 +26,7 @@ use super::server::{Handler, SOCKET_NAME, Server};
 use super::setup::advertised;
 use crate::actors::clock::Clock;
 use crate::actors::recorder::{Recorder, RecorderSetup};
-use crate::actors::shell::{Events, Journal, Parts, PolicyGate, Shell, keep_judging, pump};
+use crate::actors::shell::{Events, Journal, Parts, PolicyGate, Shell, keep_judging, keep_weighing, pump};
 use crate::actors::surfaces;
 use crate::datapath::Port;
 use crate::host::{Host, Machine, Vault, WallClock, unblocked};
@@ -46,6 +46,7 @@ pub struct Running {
     pump: JoinHandle<()>,
     renewal: JoinHandle<()>,
     judging: JoinHandle<()>,
+    weighing: JoinHandle<()>,
     /// Performs the commands of other nodes.
     serving: JoinHandle<()>,
     bundles: JoinHandle<()>,
@@ -110,9 +111,12 @@ pub(super) async fn start_on(
     let (home, certified, judge) = (dir.to_path_buf(), Arc::clone(&shell), Arc::clone(&shell));
     let renewal = tend("renewal", move || renewal::keep_certified(home.clone(), Arc::clone(&certified)));
     let judging = tend("judging", move || keep_judging(Arc::clone(&judge)));
+    let weighed = Arc::clone(&shell);
+    let weighing = tend("weighing", move || keep_weighing(Arc::clone(&weighed)));
     let pump = tokio::spawn(pump(shell, events));
     let serving = tokio::spawn(remote::serve(Arc::clone(&answers), commands));
-    Ok(Running { answers, inbound: Some(inbound), root, pump, renewal, judging, serving, bundles, stop_wanted })
+    let inbound = Some(inbound);
+    Ok(Running { answers, inbound, root, pump, renewal, judging, weighing, serving, bundles, stop_wanted })
 }
 
 impl Running {
@@ -144,6 +148,7 @@ impl Running {
         self.pump.abort();
         self.renewal.abort();
         self.judging.abort();
+        self.weighing.abort();
         // Whoever had it stopped from afar has been answered by now.
         self.serving.abort();
         self.bundles.abort();

@@ -35,6 +35,7 @@ pub(super) async fn keep_certified(dir: PathBuf, shell: Arc<Shell>) {
             }
         }
         let ended = renew(&dir, &shell).await;
+        shell.tallies.renewals.note(ended.is_ok(), shell.host.unix_time().as_secs());
         let _before = shell.renewal_ended.send_replace(ended.clone());
         match ended {
             Ok(()) => {

@@ -10,7 +10,7 @@ use prunella_storage::log::{AnyLog, Found, Log, LogError};
 use prunella_storage::{Entry, Faults, FaultyStore, Store, StoreError, Tree};
 use quinn::AsyncUdpSocket;
 
-use super::Host;
+use super::{Host, Process};
 use crate::datapath::DatapathError;
 
 /// Another host, seen through faults. It is like the other one until it is told to fail.
@@ -68,6 +68,10 @@ impl Host for Disturbed {
 
     fn fill_random(&self, bytes: &mut [u8]) {
         self.host.fill_random(bytes);
+    }
+
+    fn process(&self) -> Option<Process> {
+        self.host.process()
     }
 
     fn has_threads(&self) -> bool {

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use prunella_storage::{Entry, SledStore, Store, StoreError, Tree};
 use quinn::AsyncUdpSocket;
 
+use super::process::{Process, processor_time, resident_bytes, this_process};
 use super::{Host, Usage};
 use crate::datapath::{DatapathError, bind_udp};
 
@@ -56,37 +57,18 @@ impl Host for Machine {
         Some(Usage { processor: processor_time(&stat)?, memory: resident_bytes(&status)?, descriptors })
     }
 
+    fn process(&self) -> Option<Process> {
+        this_process()
+    }
+
     fn fill_random(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("BUG: the operating system gives random bytes after boot");
     }
 }
 
-/// User and system time, the 14th and 15th fields of proc(5)'s `stat`, in ticks of 10 ms. The second field, a name in
-/// parentheses, may hold anything.
-fn processor_time(stat: &str) -> Option<Duration> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    let mut ticks = after_name.split_whitespace().skip(11).map(str::parse::<u64>);
-    let (user, system) = (ticks.next()?.ok()?, ticks.next()?.ok()?);
-    Some(Duration::from_millis((user + system) * 10))
-}
-
-/// `VmRSS` of proc(5)'s `status`, which is in units of 1024 bytes.
-fn resident_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_the_process_uses_is_read_whatever_its_name() {
-        let stat = "12 (a ) b) S 1 12 12 0 -1 4194560 100 0 0 0 7 5 0 0 20 0 1 0 100 1000 200";
-        assert_eq!(processor_time(stat), Some(Duration::from_millis(120)));
-        assert_eq!(resident_bytes("Name:\tx\nVmRSS:\t    2048 kB\n"), Some(2 << 20));
-        assert_eq!((processor_time("12 (a"), resident_bytes("Name: x")), (None, None));
-    }
 
     #[test]
     #[cfg(target_os = "linux")]

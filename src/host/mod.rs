@@ -8,6 +8,7 @@
 
 mod disturbed;
 mod machine;
+mod process;
 mod vault;
 mod wall_clock;
 
@@ -26,6 +27,7 @@ use crate::datapath::DatapathError;
 
 pub use disturbed::Disturbed;
 pub use machine::Machine;
+pub use process::Process;
 pub use vault::Vault;
 pub use wall_clock::WallClock;
 
@@ -92,6 +94,11 @@ pub trait Host: Send + Sync + 'static {
 
     /// What this process uses of the machine; `None` where nobody knows.
     fn usage(&self) -> Option<Usage> {
+        None
+    }
+
+    /// What the operating system knows of this process; `None` where nobody knows.
+    fn process(&self) -> Option<Process> {
         None
     }
 

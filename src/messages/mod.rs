@@ -123,6 +123,8 @@ pub struct LedgerState {
     pub repaired: u64,
     /// How often a neighbor gave something else than was asked for.
     pub others_given: u64,
+    /// How many neighbors have signed that they have seen the newest head that somebody has seen.
+    pub witnesses: usize,
     /// Of which other ledgers there are copies of entries, and up to which number.
     pub copies: Vec<(PeerId, u64)>,
 }

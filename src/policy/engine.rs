@@ -78,6 +78,11 @@ impl Engine {
         verdict
     }
 
+    /// How often a verdict was remembered, and how often it had to be found.
+    pub fn recalled(&self) -> [u64; 2] {
+        self.cache.recalled()
+    }
+
     /// Whether this may be done, found anew.
     pub fn judge(&self, request: &Request<'_>, facts: &dyn Facts) -> Verdict {
         let question = self.question(request, facts);

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use prunella_core::PeerId;
@@ -15,6 +16,8 @@ use super::request::{ActionName, Request};
 pub(super) struct VerdictCache {
     places: Box<[ArcSwapOption<Remembered>]>,
     hasher: RandomState,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 /// The generations of the facts that a verdict rests on: about who asked, and about this node.
@@ -33,18 +36,26 @@ impl VerdictCache {
     /// Nothing is remembered.
     pub(super) fn empty() -> Self {
         let places = (0..VERDICTS_REMEMBERED_MAX).map(|_| ArcSwapOption::empty()).collect();
-        Self { places, hasher: RandomState::new() }
+        Self { places, hasher: RandomState::new(), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
     /// The verdict on this request, if it was made under these generations.
     pub(super) fn recall(&self, request: &Request<'_>, generations: Generations) -> Option<Arc<Verdict>> {
         let place = self.place(request).load();
-        let known = place.as_ref()?;
-        let same = known.generations == generations
-            && known.from == request.from
-            && known.action == request.action.name()
-            && known.about.as_deref() == request.action.about();
-        same.then(|| Arc::clone(&known.verdict))
+        let known = place.as_ref().filter(|known| {
+            known.generations == generations
+                && known.from == request.from
+                && known.action == request.action.name()
+                && known.about.as_deref() == request.action.about()
+        });
+        let counted = if known.is_some() { &self.hits } else { &self.misses };
+        counted.fetch_add(1, Ordering::Relaxed);
+        known.map(|known| Arc::clone(&known.verdict))
+    }
+
+    /// How often a verdict was there, and how often it was not.
+    pub(super) fn recalled(&self) -> [u64; 2] {
+        [&self.hits, &self.misses].map(|count| count.load(Ordering::Relaxed))
     }
 
     /// Remembers a verdict; whatever had its place is forgotten. What is about a name too long to be anything's is not

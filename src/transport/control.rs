@@ -14,6 +14,7 @@ use prunella_core::wire::{Control, codec};
 use prunella_core::{PeerId, Rejected};
 
 use super::framing::{FramingError, MessageReader, framed};
+use super::traffic::Traffic;
 use crate::host::Host;
 
 /// Rejected messages in a row after which a neighbor is taken for broken or hostile, and its link closed.
@@ -45,12 +46,13 @@ pub(super) struct Hearing {
     host: Arc<dyn Host>,
     boot: Instant,
     known: Mutex<VerifiedCache>,
+    pub(super) traffic: Traffic,
 }
 
 impl Hearing {
     /// For so many messages per second and neighbor, with the wall clock of this host.
     pub(super) fn new(messages_per_second: u32, host: Arc<dyn Host>) -> Self {
-        Self { messages_per_second, host, boot: Instant::now(), known: Mutex::default() }
+        Self { messages_per_second, host, boot: Instant::now(), known: Mutex::default(), traffic: Traffic::default() }
     }
 
     fn moment(&self) -> Moment {
@@ -108,6 +110,7 @@ impl<R: AsyncRead + Unpin> ControlReader<R> {
         match self.gate.read(&bytes, self.hearing.moment(), &mut &*self.hearing) {
             Ok(said) => {
                 self.rejected_in_row = 0;
+                self.hearing.traffic.hears(&said, bytes.len());
                 Heard::Said(said)
             }
             // It does not say that the message is wrong: it does not count towards the closing of the link.

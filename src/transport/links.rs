@@ -34,6 +34,7 @@ use super::control::{self, Hearing};
 use super::link::{self, Greeted};
 use super::quic::{self, Door};
 use super::table::{LinkSnapshot, Table};
+use super::traffic::{ControlTraffic, Traffic};
 
 /// Told of a neighbor and of the chain that it presented (its certificate and its issuer's, DER); whether it may use this
 /// node as a relay.
@@ -189,6 +190,7 @@ impl Links {
             admissions: Arc::new(Semaphore::new(ADMISSIONS_MAX)),
             rejected: Default::default(),
             dropped: AtomicU64::new(0),
+            sent: Traffic::default(),
         });
         let runtime = Handle::current();
         runtime.spawn(accept(inner.clone(), endpoint.clone()));
@@ -207,11 +209,12 @@ impl Links {
     /// [`NotSent`]; nothing was sent then.
     pub fn send(&self, peer: PeerId, control: &Control) -> Result<(), NotSent> {
         let message = control::encoded(control).ok_or(NotSent::TooLong)?;
+        let bytes = message.len();
         let sent = match self.inner.table().of_peer(peer) {
             Some(entry) => entry.queue.try_send(message),
             None => return Err(NotSent::NoLink),
         };
-        sent.map_err(|error| match error {
+        sent.map(|()| self.inner.sent.sends(control, bytes)).map_err(|error| match error {
             mpsc::error::TrySendError::Closed(_) => NotSent::NoLink,
             mpsc::error::TrySendError::Full(_) => {
                 self.inner.dropped.fetch_add(1, Ordering::Relaxed);
@@ -262,6 +265,11 @@ impl Links {
         self.inner.dropped.load(Ordering::Relaxed)
     }
 
+    /// Control messages that were queued for neighbors, and those that were heard.
+    pub fn control_traffic(&self) -> [ControlTraffic; 2] {
+        [self.inner.sent.read(), self.inner.hearing.traffic.read()]
+    }
+
     /// Closes all links and waits until every neighbor was told, or has not answered for a while.
     pub async fn shut_down(&self) {
         self.endpoint.0.close(Closing::ShuttingDown.code(), b"");
@@ -298,6 +306,7 @@ pub(super) struct Inner {
     admissions: Arc<Semaphore>,
     rejected: [AtomicU64; Rejected::ALL.len()],
     dropped: AtomicU64,
+    sent: Traffic,
 }
 
 impl Inner {

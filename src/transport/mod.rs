@@ -32,6 +32,7 @@ mod smoke;
 mod table;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod workload_api;
 
 pub use admission::{Admitter, Inviter, JoinError, Membership, join, join_as_workload, renew};
@@ -47,4 +48,5 @@ pub use session::{
 };
 pub use smoke::{Handshake, Smoked, smoke};
 pub use table::LinkSnapshot;
+pub use traffic::{CONTROL_KINDS, ControlTraffic};
 pub use workload_api::{NoWorkloadApi, fetch_svid, follow_bundles};

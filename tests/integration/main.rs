@@ -27,6 +27,7 @@ mod ledger;
 mod links;
 mod live;
 mod mesh;
+mod metrics;
 mod outvoted;
 mod policing;
 mod policy;

@@ -18,6 +18,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         "api",
         &[
             "supervision",
+            "metrics",
             "actors",
             "messages",
             "transport",
@@ -34,6 +35,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         "supervision",
         &["actors", "messages", "transport", "host", "datapath", "security", "config", "policy", "storage", "core"],
     ),
+    ("metrics", &["actors", "messages", "transport", "host", "datapath", "core"]),
     ("actors", &["messages", "transport", "host", "datapath", "security", "config", "policy", "storage", "core"]),
     ("messages", &["storage", "core"]),
     ("transport", &["host", "datapath", "security", "core"]),
@@ -50,7 +52,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
 
 /// What every actor's file may share; any other file of `src/actors/` is an actor that no other one imports.
 pub(crate) const SHARED_BY_ACTORS: &[&str] =
-    &["driver", "directory", "backlog", "stats", "insight", "shell", "clock", "recorder", "event_log"];
+    &["driver", "directory", "backlog", "stats", "tally", "insight", "shell", "clock", "recorder", "event_log"];
 
 /// Words that no file's or folder's name is made of, because they say nothing about what is inside.
 pub(crate) const EMPTY_NAMES: &[&str] =

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::kind::Kind;
+use crate::actors::tally::{BUCKETS, Spread, bucket};
 
 /// What one actor was sent and how long that took, over all of its lives.
 #[derive(Debug)]
@@ -152,6 +153,11 @@ impl Handling {
         counts.filter(|(_, count)| *count > 0).map(|(bucket, count)| (Duration::from_nanos(1 << bucket), count))
     }
 
+    /// How many messages took how long.
+    pub fn spread(&self) -> Spread {
+        Spread { counts: std::array::from_fn(|i| self.took[i].load(Ordering::Relaxed)), sum: self.busy() }
+    }
+
     /// How long all messages took together.
     pub fn busy(&self) -> Duration {
         Duration::from_nanos(self.kinds.iter().map(|kind| kind.nanos.load(Ordering::Relaxed)).sum())
@@ -183,15 +189,8 @@ fn nanos(duration: Duration) -> u64 {
     (duration.as_nanos() as u64).min((1 << KIND_SHIFT) - 1)
 }
 
-/// The smallest n with 2^n of at least so many nanoseconds.
-fn bucket(nanos: u64) -> usize {
-    (nanos.max(1).next_power_of_two().trailing_zeros() as usize).min(BUCKETS - 1)
-}
-
 /// Kinds that are told apart; the last three are for what is no input. No role has as many.
 pub(super) const KINDS_MAX: usize = 48;
-/// Buckets of the histogram: the last is for whatever took more than half an hour.
-const BUCKETS: usize = 42;
 /// How many of the last messages are remembered.
 const LAST_MAX: usize = 32;
 /// Above these bits of a word stands the kind: below is room for two years in nanoseconds.

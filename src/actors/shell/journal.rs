@@ -12,6 +12,8 @@ use prunella_core::{Instant, PeerId};
 use prunella_storage::{Batch, Store, StoreError, Tree};
 use serde::{Deserialize, Serialize};
 
+use super::incident_tally::IncidentTally;
+
 /// One incident as it is written down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -117,6 +119,8 @@ impl From<StoredNote> for Note {
 #[derive(Debug, Default)]
 pub struct Journal {
     pages: Mutex<Pages>,
+    /// What is counted since the node started.
+    pub tally: IncidentTally,
 }
 
 #[derive(Debug, Default)]
@@ -148,7 +152,7 @@ impl Journal {
                 pages.next_outcome = number + 1;
             }
         }
-        Ok(Self { pages: Mutex::new(pages) })
+        Ok(Self { pages: Mutex::new(pages), tally: IncidentTally::default() })
     }
 
     /// Every incident, newest first.
@@ -222,6 +226,7 @@ impl Journal {
             evidence = entry.evidence,
             "incident"
         );
+        self.tally.opens(incident.kind.name(), incident.evidence.detected_after());
         let mut batch = kept(&entry);
         let mut pages = self.pages();
         pages.open.insert(incident.id, incident);
@@ -236,7 +241,9 @@ impl Journal {
     /// How long it lasted, in milliseconds, and what is to be kept of it; `None` if it is not open.
     pub(super) fn close(&self, incident: u64, now: Instant) -> Option<(u64, Batch)> {
         let mut pages = self.pages();
-        let lasted = now.since(pages.open.remove(&incident)?.opened).as_millis() as u64;
+        let lasted = now.since(pages.open.remove(&incident)?.opened);
+        self.tally.closes(lasted);
+        let lasted = lasted.as_millis() as u64;
         let entry = pages.entries.get_mut(&incident)?;
         entry.lasted_ms = Some(lasted);
         tracing::info!(
@@ -253,6 +260,7 @@ impl Journal {
         self.change(incident, now, |entry, after_us| {
             entry.follows_from = Some(root);
             entry.phases.analyze_us = Some(after_us);
+            self.tally.took("analyze", Some(after_us));
             entry.add(Phase::Analyze, after_us, format!("follows from #{root}: {}", culprit.name()));
         })
     }
@@ -262,6 +270,7 @@ impl Journal {
         let mut told: Vec<String> = plan.candidates.iter().map(ToString::to_string).collect();
         told.extend(plan.withheld.iter().map(|(candidate, why)| format!("not {}: {}", candidate.name(), why.name())));
         self.change(plan.incident, plan.planned, |entry, after_us| {
+            self.tally.took("plan", Some(after_us));
             // What an earlier plan took says nothing of this one.
             entry.phases = PhaseTimes { plan_us: Some(after_us), execute_us: None, verify_us: None, ..entry.phases };
             entry.add(Phase::Plan, after_us, told.join("; "));
@@ -271,6 +280,7 @@ impl Journal {
     pub(super) fn escalate(&self, incident: u64, plans: u32, now: Instant) -> Option<Batch> {
         self.change(incident, now, |entry, after_us| {
             let Entry { kind, subject, .. } = &*entry;
+            self.tally.escalates();
             tracing::error!(id = incident, kind, subject, plans, "nothing helps: a person is needed");
             entry.add(Phase::Escalate, after_us, format!("a person is needed: {plans} plans did not help"));
         })
@@ -295,6 +305,8 @@ impl Journal {
             entry.phases.plan_us = Some(planned_us);
             entry.phases.execute_us = Some(executing_us.saturating_sub(planned_us));
             entry.phases.verify_us = verified_us.map(|verified_us| verified_us.saturating_sub(executing_us));
+            self.tally.took("execute", entry.phases.execute_us);
+            self.tally.took("verify", entry.phases.verify_us);
             entry.add(Phase::Verify, verified_us.unwrap_or(after_us), what);
         });
         let mut batch = told.unwrap_or_default();
@@ -399,6 +411,9 @@ mod tests {
         let again = Journal::load(&store).unwrap();
         assert_eq!(again.entries(), journal.entries());
         assert_eq!(again.entries()[0].lasted_ms, Some(50));
+        let told = journal.tally.phases().map(|spread| spread.count());
+        assert_eq!((told, journal.tally.lasted().count()), ([1, 0, 0, 1, 1], 1));
+        assert_eq!(journal.tally.opened(), [("link-down", 1)].into());
         assert_eq!((again.outcomes(), again.next_id(), again.open_count()), (vec![outcome], 2, 0));
     }
 

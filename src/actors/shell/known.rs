@@ -81,6 +81,11 @@ impl Known {
         self.nodes.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many nodes are known.
+    pub fn count(&self) -> usize {
+        self.nodes.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// A node's name; its short id if it gives none.
     pub fn name(&self, peer: &PeerId) -> String {
         let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);

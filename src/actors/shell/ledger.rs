@@ -101,6 +101,11 @@ impl LedgerTable {
         LedgerHealth { trouble, refused: self.refused.load(Ordering::Relaxed) }
     }
 
+    /// Where the copies of others' entries are.
+    pub fn copies_place(&self) -> PathBuf {
+        self.place.with_file_name(COPIES_NAME)
+    }
+
     /// What is counted, by name.
     pub fn counters(&self) -> [(&'static str, u64); 2] {
         [("ledger_entries_repaired", &self.repaired), ("ledger_entries_not_believed", &self.others_given)]

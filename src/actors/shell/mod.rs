@@ -3,6 +3,7 @@
 
 mod adopt;
 mod endorsements;
+mod incident_tally;
 mod journal;
 mod known;
 mod ledger;
@@ -19,6 +20,7 @@ mod roster;
 mod routes;
 mod sampler;
 mod statements;
+mod tallies;
 mod telling;
 mod traces;
 mod writes;
@@ -39,6 +41,7 @@ use prunella_core::{LinkId, PeerId, Rejected, TokenBucket, Verified, pathfinder}
 use prunella_storage::{Batch, Tree};
 use tokio::sync::{Notify, watch};
 
+pub use incident_tally::{IncidentTally, PHASES};
 pub use journal::{Entry, Journal, Note, Phase, PhaseTimes};
 pub use known::Known;
 pub use ledger::{LedgerHealth, LedgerTable};
@@ -49,6 +52,7 @@ pub use rebuild::RebuildWanted;
 pub use roster::Roster;
 pub use routes::Routes;
 pub use statements::Heard;
+pub use tallies::{Tallies, keep_weighing};
 pub use traces::Traces;
 pub use writes::{NotDurable, Writes, Written};
 
@@ -87,6 +91,8 @@ pub struct Shell {
     pub links: OnceLock<Links>,
     /// What is known of other nodes and their services.
     pub known: Known,
+    /// What is counted of the node itself.
+    pub tallies: Tallies,
     /// Incidents and outcomes.
     pub journal: Journal,
     /// This node's ledger: its files, and what waits to be written into them.
@@ -171,6 +177,7 @@ impl Shell {
             port,
             links: OnceLock::new(),
             known: Known::default(),
+            tallies: Tallies::default(),
             journal,
             recorder,
             renewal_wanted: Notify::new(),

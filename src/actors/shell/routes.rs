@@ -1,6 +1,7 @@
 //! Which destinations have a route, and who waits for one.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use tokio::sync::Notify;
 pub struct Routes {
     installed: Mutex<BTreeMap<PeerId, Installed>>,
     changed: Notify,
+    /// How often a route took another path.
+    switches: AtomicU64,
 }
 
 /// What the datapath uses for one destination.
@@ -44,6 +47,9 @@ impl Routes {
             return Vec::new();
         };
         let before = std::mem::replace(&mut known.path, path);
+        if before != path {
+            self.switches.fetch_add(1, Ordering::Relaxed);
+        }
         let follows = |lane: &u8| !known.lanes.contains_key(lane);
         if hedged || before != path { (0..LANES_MAX as u8).filter(follows).collect() } else { Vec::new() }
     }
@@ -66,9 +72,19 @@ impl Routes {
         self.lock().remove(&destination);
     }
 
+    /// How often a destination's route took another path than before.
+    pub fn switches(&self) -> u64 {
+        self.switches.load(Ordering::Relaxed)
+    }
+
     /// Every destination with a route, in ascending order.
     pub fn all(&self) -> Vec<PeerId> {
         self.lock().keys().copied().collect()
+    }
+
+    /// How many destinations have one.
+    pub fn count(&self) -> usize {
+        self.lock().len()
     }
 
     /// Whether there is a route to `destination`.
@@ -125,6 +141,7 @@ mod tests {
             "it follows the route, to the path that it is on"
         );
         assert_eq!(routes.installed(destination, over(3)), all);
+        assert_eq!(routes.switches(), 2, "lanes and copies are none");
         routes.withdrawn(destination);
         assert_eq!(routes.spread(destination, [(1, over(2))].into()), [0; 0]);
     }

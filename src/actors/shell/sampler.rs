@@ -32,6 +32,7 @@ pub(super) async fn sample(shell: &Shell) {
         let due = ticker.tick().await;
         let now = Instant::now();
         let late = now.saturating_duration_since(due);
+        shell.tallies.lateness.note(late, shell.clock.now());
         if process_every == PROCESS_EVERY || is_due(&mut process_at, process_every, now) {
             let usage = is_due(&mut usage_at, USAGE_EVERY, now).then(|| shell.host.usage()).flatten();
             shell.tell_process(late, usage);

@@ -191,6 +191,15 @@ impl MeshNode {
         self.life.during(|node| async move { node.peers().await }).await
     }
 
+    /// What the node exports about itself, in the text format of Prometheus, version 0.0.4; `docs/metrics.md` says what
+    /// that is. It takes about 100 ms at most, also while actors are stuck: what only they know is left out then.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotRunning`].
+    pub async fn metrics(&self) -> Result<String, Error> {
+        self.life.during(|node| async move { Ok(node.metrics().await) }).await
+    }
+
     /// Asks the node anything that the command line could ask it. [`Request::Shutdown`] begins a stop and does not wait
     /// for it.
     ///

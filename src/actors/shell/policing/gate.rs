@@ -70,6 +70,7 @@ impl Shell {
         }
         let verdict = self.policing.in_force.load().engine.decide(request, self);
         if verdict.allowed {
+            counters.add(Count::Allowed);
             return Ok(());
         }
         counters.add(Count::Denied);

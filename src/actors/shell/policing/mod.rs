@@ -74,6 +74,7 @@ pub struct RefusedDocument {
 /// What is counted at the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Count {
+    Allowed,
     Denied,
     Quarantined,
     NotListed,
@@ -86,7 +87,8 @@ pub(super) enum Count {
 }
 
 impl Count {
-    const ALL: [(Count, &'static str); 9] = [
+    const ALL: [(Count, &'static str); 10] = [
+        (Count::Allowed, "policy_allowed"),
         (Count::Denied, "policy_denied"),
         (Count::Quarantined, "policy_denied_quarantined"),
         (Count::NotListed, "policy_limit_peers"),

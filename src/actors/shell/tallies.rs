@@ -1,0 +1,176 @@
+//! What a node counts of itself that belongs to no actor: how its store does, how late its runtime is, how renewals of its
+//! certificate ended, how much its files take. Read at a scrape and by `prunella vitals`; it outlives every actor.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prunella_core::Instant;
+
+use super::Shell;
+use crate::actors::tally::Durations;
+use crate::host::unblocked;
+
+/// What a node counts of itself.
+#[derive(Debug, Default)]
+pub struct Tallies {
+    /// How long the store took for what was written.
+    pub store_writes: Durations,
+    /// How often the store failed.
+    pub store_failures: AtomicU64,
+    /// How late the runtime wakes who waits for a time.
+    pub lateness: Lateness,
+    /// How renewals of the certificate ended.
+    pub renewals: Renewals,
+    /// Bytes of the store on disk, and of the ledger and its copies; 0 before they were weighed.
+    sizes: [AtomicU64; 2],
+}
+
+impl Tallies {
+    /// Bytes on disk: of the store, and of the ledger with its copies.
+    pub fn sizes(&self) -> [u64; 2] {
+        [0, 1].map(|i| self.sizes[i].load(Ordering::Relaxed))
+    }
+}
+
+/// How late the runtime wakes who waits for a time: the last time that was looked, and at most within the last minute.
+#[derive(Debug, Default)]
+pub struct Lateness(Mutex<Seconds>);
+
+#[derive(Debug)]
+struct Seconds {
+    last: Duration,
+    /// The longest of each second, and which second that was.
+    longest: [(u64, Duration); SECONDS],
+}
+
+impl Default for Seconds {
+    fn default() -> Self {
+        Self { last: Duration::ZERO, longest: [(0, Duration::ZERO); SECONDS] }
+    }
+}
+
+impl Lateness {
+    /// Somebody was woken so late.
+    pub fn note(&self, late: Duration, now: Instant) {
+        let mut seconds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seconds.last = late;
+        let second = second(now);
+        let place = &mut seconds.longest[second as usize % SECONDS];
+        let before = if place.0 == second { place.1 } else { Duration::ZERO };
+        *place = (second, before.max(late));
+    }
+
+    /// The last one, and the longest of the last minute.
+    pub fn read(&self, now: Instant) -> [Duration; 2] {
+        let seconds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = second(now).saturating_sub(SECONDS as u64 - 1);
+        let fresh = seconds.longest.iter().filter(|(at, _)| *at >= oldest);
+        [seconds.last, fresh.map(|(_, late)| *late).max().unwrap_or_default()]
+    }
+}
+
+fn second(now: Instant) -> u64 {
+    now.as_nanos() / 1_000_000_000
+}
+
+/// How renewals of the certificate ended.
+#[derive(Debug, Default)]
+pub struct Renewals {
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+    last_unix: AtomicU64,
+}
+
+impl Renewals {
+    /// One has ended.
+    pub fn note(&self, is_renewed: bool, unix: u64) {
+        if is_renewed {
+            self.succeeded.fetch_add(1, Ordering::Relaxed);
+            self.last_unix.store(unix, Ordering::Relaxed);
+        } else {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many have succeeded and failed since the node started, and when the last one succeeded, in seconds since the
+    /// Unix epoch.
+    pub fn read(&self) -> (u64, u64, Option<u64>) {
+        let [succeeded, failed, last] =
+            [&self.succeeded, &self.failed, &self.last_unix].map(|count| count.load(Ordering::Relaxed));
+        (succeeded, failed, (last > 0).then_some(last))
+    }
+}
+
+/// Weighs the node's files again and again. A disk that hangs holds up this and nobody who asks for the numbers.
+pub async fn keep_weighing(shell: Arc<Shell>) {
+    loop {
+        let (store, ledger) = (shell.config.store.directory.clone(), shell.ledger.place().to_owned());
+        let copies = shell.ledger.copies_place();
+        let weigh = move || [weight(&store, DEPTH_MAX), weight(&ledger, DEPTH_MAX) + weight(&copies, DEPTH_MAX)];
+        // That it panics is as good as that it finds nothing.
+        if let Ok(sizes) = unblocked(&*shell.host, weigh).await {
+            sizes.iter().zip(&shell.tallies.sizes).for_each(|(size, place)| place.store(*size, Ordering::Relaxed));
+        }
+        tokio::time::sleep(WEIGHED_EVERY).await;
+    }
+}
+
+/// Bytes of the files in a directory; what cannot be read weighs nothing.
+fn weight(directory: &Path, depth: usize) -> u64 {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().take(FILES_MAX);
+    let sizes = entries.filter_map(|entry| {
+        let about = entry.metadata().ok()?;
+        Some(if about.is_dir() && depth > 0 { weight(&entry.path(), depth - 1) } else { about.len() })
+    });
+    sizes.sum()
+}
+
+/// A minute, for which the longest lateness is remembered.
+const SECONDS: usize = 60;
+/// How often files are weighed.
+const WEIGHED_EVERY: Duration = Duration::from_secs(30);
+/// How deep directories are looked into, and how many files of one are weighed.
+const DEPTH_MAX: usize = 3;
+const FILES_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_lateness_is_remembered_for_a_minute() {
+        let (lateness, at) = (Lateness::default(), |s: u64| Instant::from_millis(s * 1000));
+        let ms = Duration::from_millis;
+        lateness.note(ms(70), at(5));
+        lateness.note(ms(2), at(5));
+        lateness.note(ms(30), at(40));
+        assert_eq!(lateness.read(at(41)), [ms(30), ms(70)]);
+        assert_eq!(lateness.read(at(64)), [ms(30), ms(70)]);
+        assert_eq!(lateness.read(at(65)), [ms(30), ms(30)]);
+        lateness.note(ms(1), at(125));
+        assert_eq!(lateness.read(at(125)), [ms(1), ms(1)]);
+    }
+
+    #[test]
+    fn files_are_weighed_with_those_in_directories() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("blobs")).unwrap();
+        fs::write(home.path().join("db"), [0; 100]).unwrap();
+        fs::write(home.path().join("blobs/one"), [0; 11]).unwrap();
+        assert_eq!(weight(home.path(), DEPTH_MAX), 111);
+        assert_eq!(weight(&home.path().join("gone"), DEPTH_MAX), 0);
+    }
+
+    #[test]
+    fn how_renewals_ended_is_remembered() {
+        let renewals = Renewals::default();
+        renewals.note(false, 5);
+        assert_eq!(renewals.read(), (0, 1, None));
+        renewals.note(true, 7);
+        renewals.note(false, 9);
+        assert_eq!(renewals.read(), (1, 2, Some(7)));
+    }
+}

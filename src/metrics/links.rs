@@ -1,0 +1,45 @@
+//! What is exported of each neighbor's link.
+
+use prunella_core::PeerId;
+use prunella_core::peer::{LinkReport, LinkState};
+
+use super::sheet::Sheet;
+use crate::datapath::LinkStats;
+
+/// What PeerActors say, and what the datapath counts.
+pub(super) fn write(reports: &[LinkReport], stats: &[LinkStats], name: impl Fn(&PeerId) -> String, sheet: &mut Sheet) {
+    for state in STATES {
+        let count = reports.iter().filter(|report| report.state == state).count();
+        sheet.show_count("prunella_links", &[("state", state.name())], count);
+    }
+    for report in reports {
+        let short = report.peer.short();
+        let peer = [("peer", short.as_str())];
+        sheet.show_count("prunella_link_info", &[("peer", &short), ("name", &name(&report.peer))], 1);
+        for state in STATES {
+            let labels = [("peer", short.as_str()), ("state", state.name())];
+            sheet.show_whether("prunella_link_state", &labels, report.state == state);
+        }
+        sheet.show("prunella_link_round_trip_seconds", &peer, report.rtt.as_secs_f64());
+        sheet.show("prunella_link_loss_ratio", &peer, f64::from(report.loss_permille) / 1000.0);
+        sheet.show_whether("prunella_link_failing", &peer, report.failing);
+        sheet.count("prunella_link_established_total", &peer, report.established);
+        sheet.show("prunella_link_probe_interval_seconds", &peer, report.probed_every.as_secs_f64());
+    }
+    for link in stats {
+        let short = link.peer.short();
+        let peer = [("peer", short.as_str())];
+        sheet.show_whether("prunella_link_usable", &peer, link.usable);
+        for (direction, bytes, frames) in
+            [("sent", link.bytes_sent, link.frames_sent), ("received", link.bytes_received, link.frames_received)]
+        {
+            let labels = [("peer", short.as_str()), ("direction", direction)];
+            sheet.count("prunella_link_bytes_total", &labels, bytes);
+            sheet.count("prunella_link_frames_total", &labels, frames);
+        }
+        sheet.count("prunella_link_forwarded_frames_total", &peer, link.forwarded);
+        sheet.count("prunella_link_rejected_frames_total", &peer, link.rejected.iter().sum());
+    }
+}
+
+const STATES: [LinkState; 4] = [LinkState::Dialing, LinkState::Down, LinkState::Late, LinkState::Up];

@@ -1,0 +1,144 @@
+//! What a node exports: all that is documented and nothing else, quickly, and also while actors are stuck.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use prunella::api::chaos::Order;
+use prunella::metrics::schema::{Kind, Metric, Schema, Values};
+use prunella::{MeshConfig, MeshNode, Request};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+/// Long enough for a busy machine; nothing here waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Two nodes with a link, and their directories.
+async fn pair() -> ([MeshNode; 2], [TempDir; 2]) {
+    let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let mut config = MeshConfig { listen: ([127, 0, 0, 1], 0).into(), ..MeshConfig::default() };
+    config.chaos.allow = true;
+    let ada = MeshNode::found(&homes[0], "mesh.test", config.clone()).await.unwrap();
+    let invitation = ada.invite(PATIENCE).unwrap();
+    let bob = MeshNode::join(&homes[1], &invitation, config).await.unwrap();
+    ada.wait_for_peer(bob.peer_id(), PATIENCE).await.unwrap();
+    ([ada, bob], homes)
+}
+
+/// One sample: its name, its labels, its value.
+type Sample = (String, BTreeMap<String, String>, f64);
+
+fn samples(text: &str) -> Vec<Sample> {
+    text.lines().filter(|line| !line.starts_with('#')).map(sample).collect()
+}
+
+/// No label of these nodes holds a quote, a comma or a blank.
+fn sample(line: &str) -> Sample {
+    let (series, value) = line.rsplit_once(' ').unwrap();
+    let value = value.parse().unwrap_or_else(|_| panic!("{line}"));
+    let Some((name, labels)) = series.split_once('{') else { return (series.to_owned(), BTreeMap::new(), value) };
+    let label = |label: &str| {
+        let (key, value) = label.split_once('=').unwrap();
+        (key.to_owned(), value.trim_matches('"').to_owned())
+    };
+    (name.to_owned(), labels.trim_end_matches('}').split(',').map(label).collect(), value)
+}
+
+fn value(text: &str, series: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+/// The node's metrics, as soon as `wanted` says so.
+async fn metrics_when(node: &MeshNode, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let began = Instant::now();
+    loop {
+        let text = node.metrics().await.unwrap();
+        if wanted(&text) {
+            return text;
+        }
+        assert!(began.elapsed() < PATIENCE, "{what}:\n{text}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn check(metric: &Metric, labels: &BTreeMap<String, String>) {
+    let mut keys: BTreeSet<&str> = metric.labels.keys().map(String::as_str).collect();
+    let is_bucket = labels.contains_key("le");
+    if is_bucket {
+        keys.insert("le");
+    }
+    assert_eq!(labels.keys().map(String::as_str).collect::<BTreeSet<_>>(), keys, "{}", metric.name);
+    for (key, value) in labels {
+        if let Some(Values::Of(values)) = metric.labels.get(key) {
+            assert!(values.contains(value), "{}: {key} is {value}", metric.name);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_exports_what_is_documented_and_nothing_else() {
+    let (nodes, _homes) = pair().await;
+    nodes[0].request(Request::RotateCertificate).await.unwrap();
+    let killed = Request::KillActor { actor: "planner".to_owned(), how: prunella::api::vocabulary::Failure::Kill };
+    nodes[0].request(killed).await.unwrap();
+    let series = "prunella_incidents_total{kind=\"actor-failed\"}";
+    let text = metrics_when(&nodes[0], "an incident, and answers of everybody", |text| {
+        let unanswered = |actor: &str| value(text, &format!("prunella_scrape_unanswered{{actor=\"{actor}\"}}"));
+        let silent = ["gossip", "pathfinder", "ledger", "peer"].iter().any(|actor| unanswered(actor) != Some(0.0));
+        value(text, series) == Some(1.0) && !silent
+    })
+    .await;
+    let schema = Schema::shared();
+    let (mut seen, mut series) = (BTreeSet::new(), BTreeSet::new());
+    for (name, labels, value) in samples(&text) {
+        let metric = schema.family(&name).unwrap_or_else(|| panic!("{name} is not in the schema"));
+        assert!(metric.unit != "bool" || value == 0.0 || value == 1.0, "{name} is {value}");
+        assert!(metric.kind != Kind::Counter || value >= 0.0, "{name} is {value}");
+        check(metric, &labels);
+        seen.insert(metric.name.as_str());
+        assert!(series.insert((name.clone(), labels.clone())), "{name} twice with {labels:?}");
+    }
+    let missing: Vec<_> = schema.metrics().filter(|metric| !seen.contains(metric.name.as_str())).collect();
+    // Where there is no proc(5) or no limit on descriptors, what comes from there is missing.
+    let excused = |metric: &&&Metric| metric.name.starts_with("process_") && !cfg!(target_os = "linux");
+    assert_eq!(missing.iter().filter(|metric| !excused(metric)).collect::<Vec<_>>(), [] as [&&Metric; 0]);
+    for metric in schema.metrics() {
+        assert!(text.contains(&format!("# HELP {} {}\n", metric.name, metric.help)), "{}", metric.name);
+    }
+    assert_eq!(value(&text, "prunella_peers_known"), Some(2.0));
+    assert_eq!(value(&text, "prunella_quorum"), Some(1.0));
+    assert_eq!(value(&text, "prunella_certificate_rotations_total{outcome=\"succeeded\"}"), Some(1.0));
+    assert!(value(&text, "prunella_actor_restarts_total{actor=\"planner\"}") >= Some(1.0));
+    for node in nodes {
+        node.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scrape_goes_on_without_an_actor_that_is_stuck() {
+    let (nodes, _homes) = pair().await;
+    let node = &nodes[0];
+    for actor in ["gossip", "ledger"] {
+        let stall = Order::Actor { actor: actor.to_owned(), each_ms: None, for_ms: 60_000 };
+        node.request(Request::Chaos(stall)).await.unwrap();
+    }
+    let unanswered = |text: &str, actor: &str| value(text, &format!("prunella_scrape_unanswered{{actor=\"{actor}\"}}"));
+    metrics_when(node, "gossip does not answer", |text| unanswered(text, "gossip") == Some(1.0)).await;
+    let began = Instant::now();
+    let text = node.metrics().await.unwrap();
+    // Asked one after another, with the patience of other requests, they would take seconds.
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(["gossip", "ledger", "peer"].map(|actor| unanswered(&text, actor)), [Some(1.0), Some(1.0), Some(0.0)]);
+    for (name, is_there) in [("prunella_quorum", false), ("prunella_ledger_entries", false), ("prunella_routes", true)]
+    {
+        assert_eq!(value(&text, name).is_some(), is_there, "{name}:\n{text}");
+    }
+    assert!(text.contains("prunella_link_round_trip_seconds{"), "{text}");
+    node.request(Request::Chaos(Order::Clear)).await.unwrap();
+    metrics_when(node, "gossip answers again", |text| {
+        unanswered(text, "gossip") == Some(0.0) && value(text, "prunella_quorum") == Some(1.0)
+    })
+    .await;
+    for node in nodes {
+        node.stop().await.unwrap();
+    }
+}
