@@ -101,6 +101,7 @@ impl Answers {
     pub(super) async fn answer(&self, request: Request) -> Result<Response, Error> {
         match request {
             Request::Status => self.status().await.map(Response::Status),
+            Request::Vitals => Ok(Response::Vitals(self.vitals())),
             Request::Peers => Ok(Response::Peers { peers: self.peers().await? }),
             Request::Members => self.members().await.map(Response::Members),
             Request::Reputation { peer } => self.reputation(&peer).await,

@@ -38,6 +38,7 @@ pub mod setup;
 mod shared_answers;
 pub mod tokens;
 mod topology_answers;
+mod vitals_answers;
 pub mod vocabulary;
 
 pub use error::{Error, ErrorKind};

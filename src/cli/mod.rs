@@ -56,6 +56,7 @@ mod top;
 mod topology;
 mod trace;
 mod up;
+mod vitals;
 mod watch;
 
 use std::ffi::OsString;

@@ -9,7 +9,7 @@ use super::session::Session;
 use super::{
     actor, actors, cert, chaos, down, events, expose, forward, inbox, incident, incidents, kill, ledger, links,
     members, paths, peers, ping, policy, regions, reputation, services, shared, status, suspend, top, topology, trace,
-    watch,
+    vitals, watch,
 };
 
 /// A command that asks a running node.
@@ -17,6 +17,8 @@ use super::{
 pub(super) enum NodeCommand {
     /// Show the node at a glance
     Status,
+    /// Show how the node's process is: processor, memory, descriptors, how late its timers are; answered whatever its actors do
+    Vitals,
     /// List the nodes that are known
     Peers,
     /// List the members of the mesh: alive, suspect or down, and who says so
@@ -144,6 +146,7 @@ impl NodeCommand {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
         match self {
             NodeCommand::Status => status::run(session).await,
+            NodeCommand::Vitals => vitals::run(session).await,
             NodeCommand::Peers => peers::run(session).await,
             NodeCommand::Members => members::run(session).await,
             NodeCommand::Reputation(arguments) => reputation::run(arguments, session).await,

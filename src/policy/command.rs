@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[allow(missing_docs, reason = "each is the command line's word, which says more")]
 pub enum Command {
     Status,
+    /// How the node's process is.
+    Vitals,
     Peers,
     Members,
     Reputation,
@@ -80,8 +82,9 @@ enum Reach {
 
 impl Command {
     /// All of them, in their order.
-    pub const ALL: [Command; 46] = [
+    pub const ALL: [Command; 47] = [
         Command::Status,
+        Command::Vitals,
         Command::Peers,
         Command::Members,
         Command::Reputation,
@@ -135,6 +138,7 @@ impl Command {
         use Reach::{Anywhere, Here};
         match self {
             Command::Status => ("status", Anywhere(Read)),
+            Command::Vitals => ("vitals", Anywhere(Read)),
             Command::Peers => ("peers", Anywhere(Read)),
             Command::Members => ("members", Anywhere(Read)),
             Command::Reputation => ("reputation", Anywhere(Read)),

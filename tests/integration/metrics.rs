@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use prunella::api::chaos::Order;
+use prunella::api::vocabulary::VitalsInfo;
 use prunella::metrics::schema::{Kind, Metric, Schema, Values};
-use prunella::{MeshConfig, MeshNode, Request};
+use prunella::{MeshConfig, MeshNode, Request, Response};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-/// Long enough for a busy machine; nothing here waits for it to pass.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::mesh::{Mesh, PATIENCE, Plan, until};
 
 /// Two nodes with a link, and their directories.
 async fn pair() -> ([MeshNode; 2], [TempDir; 2]) {
@@ -140,5 +140,39 @@ async fn a_scrape_goes_on_without_an_actor_that_is_stuck() {
     .await;
     for node in nodes {
         node.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_vitals_are_told_while_every_actor_is_stuck() {
+    let mesh = Mesh::found(Plan::pair()).await;
+    let node = &mesh.nodes[0];
+    let stuck: Vec<String> = node.actors().await.unwrap().into_iter().map(|actor| actor.name).collect();
+    let stuck = stuck.iter().filter(|name| !["root", "peers", "healing", "surfaces"].contains(&name.as_str()));
+    // The monitor first: it would have the others restarted.
+    let (first, rest): (Vec<&String>, Vec<&String>) = stuck.partition(|name| *name == "monitor");
+    for actor in first.into_iter().chain(rest) {
+        node.run(&["chaos", "actor", actor, "--how", "stall", "--for", "60s"]).await.ok();
+    }
+    let vitals = || async {
+        match node.ask(&Request::Vitals).await.map_err(|error| error.to_string())? {
+            Response::Vitals(vitals) => Ok::<VitalsInfo, String>(vitals),
+            other => panic!("{other:?}"),
+        }
+    };
+    let vitals = until("messages to wait", PATIENCE, async || {
+        let vitals = vitals().await?;
+        if vitals.mailbox_max > 2 { Ok(vitals) } else { Err(format!("{vitals:?}")) }
+    })
+    .await;
+    assert!(vitals.tasks > 0 && vitals.workers > 0 && vitals.mailbox >= vitals.mailbox_max, "{vitals:?}");
+    assert!(vitals.late_max_us >= vitals.late_us, "{vitals:?}");
+    if cfg!(target_os = "linux") {
+        let process = vitals.process.unwrap();
+        assert!(process.resident_bytes > 1 << 20 && process.descriptors > 3 && process.threads > 1, "{process:?}");
+    }
+    let told = node.run(&["vitals"]).await.ok();
+    for title in ["tasks  ", "late  ", "mailboxes  "] {
+        assert!(told.contains(title), "{title}: {told}");
     }
 }

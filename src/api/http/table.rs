@@ -46,6 +46,7 @@ impl Method {
 /// Every path, ordered by what it is about.
 pub(super) const TABLE: &[Route] = &[
     get("/v1/status", "status", Command::Status, "status"),
+    get("/v1/vitals", "vitals", Command::Vitals, "vitals"),
     get("/v1/peers", "peers", Command::Peers, "peers"),
     get("/v1/members", "members", Command::Members, "members"),
     get("/v1/members/{peer}/reputation", "reputation", Command::Reputation, "reputation"),

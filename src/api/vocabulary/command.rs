@@ -23,6 +23,7 @@ impl Request {
     pub fn command(&self) -> Command {
         match self {
             Request::Status => Command::Status,
+            Request::Vitals => Command::Vitals,
             Request::Peers => Command::Peers,
             Request::Members => Command::Members,
             Request::Reputation { .. } => Command::Reputation,

@@ -34,6 +34,7 @@ impl Request {
             Request::Tap { actor, .. } => format!("trace {actor}"),
             Request::Shutdown => "down".to_owned(),
             Request::Status
+            | Request::Vitals
             | Request::Peers
             | Request::Members
             | Request::Reputation { .. }

@@ -18,6 +18,7 @@ mod response;
 mod service;
 mod shared;
 mod topology;
+mod vitals;
 
 use std::net::SocketAddr;
 
@@ -45,6 +46,7 @@ pub use response::Response;
 pub use service::{ForwardInfo, ServiceInfo};
 pub use shared::{SharedInfo, SharedValue};
 pub use topology::{TopologyInfo, TopologyLink, TopologyNode};
+pub use vitals::{ProcessInfo, VitalsInfo};
 
 use super::chaos;
 
@@ -54,6 +56,8 @@ use super::chaos;
 pub enum Request {
     /// The node at a glance; answered by [`Response::Status`].
     Status,
+    /// How the node's process is, answered whatever its actors do; [`Response::Vitals`].
+    Vitals,
     /// Every node that is known; [`Response::Peers`].
     Peers,
     /// Who belongs to the mesh and is well, and whether this node has what its neighbors have; [`Response::Members`].

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ActorDetail, ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, EventsInfo, ForwardInfo, HopInfo,
     IncidentInfo, LedgerInfo, LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo, PeerInfo, PolicyInfo,
-    RegionsInfo, ServiceInfo, SharedInfo, SmokeInfo, Standing, Status, TapInfo, TopologyInfo,
+    RegionsInfo, ServiceInfo, SharedInfo, SmokeInfo, Standing, Status, TapInfo, TopologyInfo, VitalsInfo,
 };
 use crate::api::chaos;
 use crate::api::error::Error;
@@ -21,6 +21,8 @@ use crate::api::policy::Explanation;
 pub enum Response {
     /// To [`Request::Status`](super::Request::Status).
     Status(Status),
+    /// To [`Request::Vitals`](super::Request::Vitals).
+    Vitals(VitalsInfo),
     /// To [`Request::Members`](super::Request::Members).
     Members(Standing),
     /// To [`Request::Reputation`](super::Request::Reputation).

@@ -21,6 +21,7 @@ mod table;
 mod token;
 mod topology;
 mod tree;
+mod vitals;
 
 use serde::Serialize;
 
@@ -55,6 +56,7 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
     match response {
         Response::Status(status) => status::glance(status, now_unix_ms, &mut page),
         Response::Reputation { peer, score, parts } => membership::reputation(*peer, *score, parts, &mut page),
+        Response::Vitals(info) => vitals::vitals(info, now_unix_ms, &mut page),
         Response::Members(standing) => membership::members(standing, &mut page),
         Response::Peers { peers } => routing::peers(peers, &mut page),
         Response::Links { links } => routing::links(links, &mut page),
