@@ -75,7 +75,8 @@ const HEAD: &str = "\
 Every metric that a node exports, in the text format of Prometheus. This page is made from `src/metrics/schema.toml`
 (`REWRITE=1 cargo test --lib metrics`), and a test holds what a running node exports against the same file.
 
-A program that embeds a node asks for them with `MeshNode::metrics`.
+A program that embeds a node asks for them with `MeshNode::metrics`. How to collect them, alerts and dashboards:
+[deploy/observability](../deploy/observability/README.md).
 
 - Nothing is kept for a scrape: it reads counters that are there anyway, and asks some actors, all at once and for at
   most 100 ms. Who does not answer is counted in `prunella_scrape_unanswered`, and what only it knows is left out.

@@ -28,6 +28,7 @@ mod links;
 mod live;
 mod mesh;
 mod metrics;
+mod observability;
 mod outvoted;
 mod policing;
 mod policy;

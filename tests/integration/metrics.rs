@@ -1,6 +1,8 @@
 //! What a node exports: all that is documented and nothing else, quickly, and also while actors are stuck.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use prunella::api::chaos::Order;
@@ -74,6 +76,21 @@ fn check(metric: &Metric, labels: &BTreeMap<String, String>) {
     }
 }
 
+/// By Prometheus' own tool, where it is at hand: whether it can be read, and whether names follow the guide.
+#[allow(clippy::print_stderr, reason = "a check that was skipped says so")]
+fn lint(text: &str) {
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut promtool) = command.spawn() else {
+        eprintln!("skipped: promtool is not installed; Debian's package `prometheus` has it");
+        return;
+    };
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let said = promtool.wait_with_output().unwrap();
+    let told = [said.stdout, said.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(said.status.success() && told.is_empty(), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_exports_what_is_documented_and_nothing_else() {
     let (nodes, _homes) = pair().await;
@@ -104,6 +121,7 @@ async fn a_node_exports_what_is_documented_and_nothing_else() {
     for metric in schema.metrics() {
         assert!(text.contains(&format!("# HELP {} {}\n", metric.name, metric.help)), "{}", metric.name);
     }
+    lint(&text);
     assert_eq!(value(&text, "prunella_peers_known"), Some(2.0));
     assert_eq!(value(&text, "prunella_quorum"), Some(1.0));
     assert_eq!(value(&text, "prunella_certificate_rotations_total{outcome=\"succeeded\"}"), Some(1.0));
