@@ -11,6 +11,7 @@ mod admission;
 mod bad_input;
 mod certificates;
 mod chaos;
+mod dashboard;
 mod datapath;
 mod datapath_batches;
 mod echo;

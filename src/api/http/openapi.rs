@@ -120,6 +120,14 @@ fn besides() -> Vec<(&'static str, Value)> {
                 "application/json",
             ),
         ),
+        (
+            "/metrics",
+            plain(
+                "Metrics for Prometheus; for whoever asks, unless `http.open_metrics` is false",
+                &[("200", "They.")],
+                "text/plain",
+            ),
+        ),
         ("/openapi.json", plain("This document", &[("200", "It.")], "application/json")),
     ]
 }

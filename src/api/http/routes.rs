@@ -20,6 +20,7 @@ use super::table;
 use super::{Api, health, pages, stream};
 use crate::api::server::Handler;
 use crate::api::{self, ErrorKind};
+use crate::policy::Command;
 
 /// All paths.
 pub(super) fn router(api: &Arc<Api>) -> Router {
@@ -32,6 +33,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
         .route("/openapi.json", get(document))
         .route("/health", get(health::live))
         .route("/ready", get(health::ready))
+        .route("/metrics", get(metrics))
         .merge(pages::router())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
@@ -134,6 +136,18 @@ async fn attended(
 
 async fn document(State(api): State<Arc<Api>>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], api.document.clone()).into_response()
+}
+
+/// For whoever asks, or for whoever may read.
+async fn metrics(
+    State(api): State<Arc<Api>>,
+    Extension(guest): Extension<Result<Guest, Problem>>,
+) -> Result<Response, Problem> {
+    if !api.door.opens_metrics() {
+        guest?.may(Command::Status)?;
+    }
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    Ok((kind, api.answers.metrics().await).into_response())
 }
 
 async fn unknown(request: Request) -> Problem {

@@ -91,6 +91,8 @@ async function topology() {
     after = nodes.at(-1)?.peer ?? "";
   }
   names = new Map(nodes.map((node) => [node.peer, node.name]));
+  $("node").textContent = called(me);
+  document.title = `${called(me)} · Prunella`;
   return { me, nodes };
 }
 
@@ -98,7 +100,7 @@ async function topology() {
 
 const SHOW = {
   async mesh() {
-    const [{ me, nodes }, links] = await Promise.all([topology(), ask("/v1/links")]);
+    const [{ me, nodes }, links] = await Promise.all([topology(), ask("/v1/links"), facts()]);
     map(me, nodes);
     table("links", "Links of this node", [
       ["Neighbor", (l) => called(l.peer)],
@@ -114,7 +116,6 @@ const SHOW = {
       ["Region", (n) => n.region],
       ["Linked with", (n) => n.links.map((l) => called(l.to) + (l.agreed ? "" : "?")).join(", ")],
     ], nodes);
-    await facts();
   },
 
   async incidents() {
@@ -174,8 +175,6 @@ async function facts() {
   let facts;
   try {
     const status = await ask("/v1/status");
-    $("node").textContent = status.name || short(status.peer);
-    document.title = `${$("node").textContent} · Prunella`;
     facts = [
       ["Trust domain", status.trust_domain],
       ["Links up", status.links_up],
@@ -209,10 +208,11 @@ function map(me, nodes) {
   for (let ring = 0; ring <= rings; ring += 1) {
     const there = nodes.filter((node) => far.get(node.peer) === ring);
     there.forEach((node, i) => {
-      const angle = (2 * Math.PI * (i + (ring % 2) / 2)) / there.length - Math.PI / 2;
-      // Every second one a little nearer, so that no link between two of a ring runs through the node in the middle.
-      const reach = (ring * (there.length > 3 && i % 2 ? 0.86 : 1)) / rings;
-      places.set(node.peer, [400 + 350 * reach * Math.cos(angle + 0.12), 232 + 195 * reach * Math.sin(angle + 0.12)]);
+      // The second half is turned a little, so that no link between two of a ring runs through the node in the middle.
+      const turn = i >= there.length / 2 ? 0.3 : 0;
+      const angle = (2 * Math.PI * (i + (ring % 2) / 2)) / there.length - Math.PI / 2 + turn;
+      const reach = ring / rings;
+      places.set(node.peer, [400 + 350 * reach * Math.cos(angle), 232 + 195 * reach * Math.sin(angle)]);
     });
   }
   const lines = [];
@@ -242,7 +242,7 @@ function map(me, nodes) {
 }
 
 function incident(told) {
-  const state = told.lasted_ms === null ? "open" : `lasted ${time(told.lasted_ms * 1000)}`;
+  const state = told.lasted_ms === null ? "open" : `lasted ${told.lasted_ms ? time(told.lasted_ms * 1000) : "less than 1 ms"}`;
   const subject = names.get(told.subject) ?? told.subject;
   const taken = PHASES.map((phase) => [phase, told.phases[`${phase}_us`]]).filter(([, us]) => us);
   const steps = told.actions.map((action) => element("p", {}, `+${time(action.after_us)} ${action.phase}: ${action.what}`));
