@@ -34,6 +34,8 @@ pub(super) struct Answers {
     stop: watch::Sender<bool>,
     /// The node's directory.
     dir: PathBuf,
+    /// What the node was configured with; `None`: a program did so.
+    config_file: Option<PathBuf>,
     /// Tells this run of the node from every other.
     run: u64,
     /// Where the HTTP API is served over TCP, as a URL, if it is.
@@ -63,17 +65,32 @@ impl Handler for Answers {
 
 impl Answers {
     pub(super) fn new(
-        (shell, dir): (Arc<Shell>, PathBuf),
+        (shell, dir, config_file): (Arc<Shell>, PathBuf, Option<PathBuf>),
         sessions: Sessions,
         stop: watch::Sender<bool>,
         breakable: Breakable,
     ) -> Self {
         let run = shell.host.random_u64();
-        Self { shell, sessions, stop, dir, run, http: Mutex::default(), breakable, remote: Remote::default() }
+        Self {
+            shell,
+            sessions,
+            stop,
+            dir,
+            config_file,
+            run,
+            http: Mutex::default(),
+            breakable,
+            remote: Remote::default(),
+        }
     }
 
     pub(super) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// What the node was configured with; `None`: a program did so.
+    pub(super) fn config_file(&self) -> Option<&Path> {
+        self.config_file.as_deref()
     }
 
     /// Tells this run of the node from every other.
@@ -108,6 +125,10 @@ impl Answers {
             Request::Regions => self.regions().await.map(Response::Regions),
             Request::Topology { after } => Ok(Response::Topology(self.topology(after))),
             Request::Events { after, wait_ms } => Ok(Response::Events(self.events(after, wait_ms).await)),
+            Request::Configuration => Ok(Response::Configuration { settings: self.configuration() }),
+            Request::Configure { key, value } => self.configure(&key, &value),
+            Request::Log => self.log(),
+            Request::LogSet { level, target } => self.set_log(level, target.as_deref()),
             Request::Links => Ok(Response::Links { links: self.links().await }),
             Request::Paths { destination, why } => self.paths(&destination, why).await,
             Request::Certificates => Ok(Response::Certificates(self.certificates())),

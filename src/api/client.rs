@@ -53,6 +53,11 @@ impl Client {
         Self { socket: self.socket.clone(), far, stream: None }
     }
 
+    /// A client of its own that asks the node `node` over the one at the same socket, one request at a time.
+    pub fn beside_at(&self, node: &str) -> Self {
+        Self { socket: self.socket.clone(), far: Some((node.to_owned(), false)), stream: None }
+    }
+
     /// The node that it asks, if it is not the one at the socket.
     pub fn far(&self) -> Option<&str> {
         self.far.as_ref().map(|(node, _)| node.as_str())

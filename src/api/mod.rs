@@ -9,6 +9,7 @@ pub mod chaos;
 mod chaos_answers;
 pub mod client;
 pub mod configuration;
+mod configuration_answers;
 pub mod embed;
 pub mod error;
 mod event_answers;

@@ -58,14 +58,19 @@ pub struct Running {
 /// # Errors
 /// One line that says what could not be opened, where, and what to do. Nothing keeps running.
 pub async fn start(dir: &Path, config: MeshConfig, rebuild: bool) -> Result<Running, Error> {
-    start_on(Machine::shared(), dir, config, rebuild, Web::Absent).await
+    start_on(Machine::shared(), dir, config, rebuild, Around::Program).await
 }
 
-/// Whether a node serves its HTTP API. A program in which one is embedded has the handle instead, and opens no port unasked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Web {
-    Served,
-    Absent,
+/// In what a node runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Around {
+    /// In a program, which has the handle instead of an HTTP API, and gives the configuration: no port is opened unasked.
+    Program,
+    /// In a process of its own, which was configured with this file.
+    Process {
+        /// Where it is, or would be.
+        config_file: PathBuf,
+    },
 }
 
 pub(super) async fn start_on(
@@ -73,7 +78,7 @@ pub(super) async fn start_on(
     dir: &Path,
     config: MeshConfig,
     rebuild: bool,
-    web: Web,
+    around: Around,
 ) -> Result<Running, Error> {
     let breakable = Breakable::over(&host);
     // Only who consents to faults pays for the way around them.
@@ -105,8 +110,13 @@ pub(super) async fn start_on(
     restore_services(&shell)?;
 
     let (stop, stop_wanted) = watch::channel(false);
-    let answers = Arc::new(Answers::new((Arc::clone(&shell), dir.to_path_buf()), sessions, stop, breakable));
-    let seed = Seed { shell: Arc::clone(&shell), surfaces: surfaces_of(dir.to_path_buf(), Arc::clone(&answers), web) };
+    let config_file = match around {
+        Around::Program => None,
+        Around::Process { config_file } => Some(config_file),
+    };
+    let answers =
+        Arc::new(Answers::new((Arc::clone(&shell), dir.to_path_buf(), config_file), sessions, stop, breakable));
+    let seed = Seed { shell: Arc::clone(&shell), surfaces: surfaces_of(dir.to_path_buf(), Arc::clone(&answers)) };
     let root = tree::grow(seed).await.map_err(|reason| Error::new(ErrorKind::System, reason))?;
     let (home, certified, judge) = (dir.to_path_buf(), Arc::clone(&shell), Arc::clone(&shell));
     let renewal = tend("renewal", move || renewal::keep_certified(home.clone(), Arc::clone(&certified)));
@@ -195,7 +205,9 @@ pub struct RunOptions {
 pub async fn run(dir: &Path, options: RunOptions) -> Result<(), Error> {
     let config = load(dir, options.config_file.as_deref())?;
     super::logging::start(&config.log);
-    let mut node = start_on(Machine::shared(), dir, config, options.rebuild, Web::Served).await?;
+    let config_file = options.config_file.unwrap_or_else(|| dir.join(crate::config::FILE_NAME));
+    let around = Around::Process { config_file };
+    let mut node = start_on(Machine::shared(), dir, config, options.rebuild, around).await?;
     // No program is here to receive messages: peers should hear that, rather than wait.
     node.inbound = None;
     let shell = node.answers.shell();
@@ -346,8 +358,8 @@ fn restore_services(shell: &Shell) -> Result<(), Error> {
     Ok(())
 }
 
-/// The control socket, and the HTTP API if it is wanted.
-fn surfaces_of(dir: PathBuf, answers: Arc<Answers>, web: Web) -> surfaces::Open {
+/// The control socket, and the HTTP API of a node in a process of its own.
+fn surfaces_of(dir: PathBuf, answers: Arc<Answers>) -> surfaces::Open {
     let listeners = Arc::<http::Listeners>::default();
     Arc::new(move |stop| {
         let (path, answers, listeners) = (dir.join(SOCKET_NAME), Arc::clone(&answers), Arc::clone(&listeners));
@@ -363,9 +375,10 @@ fn surfaces_of(dir: PathBuf, answers: Arc<Answers>, web: Web) -> surfaces::Open 
             }
             let server = bound.map_err(|error| error.to_string())?;
             let control = server.run(Arc::clone(&answers) as Arc<dyn Handler>, stop.clone());
-            Ok(match web {
-                Web::Served => Box::pin(async { _ = tokio::join!(control, http::serve(answers, listeners, stop)) }),
-                Web::Absent => Box::pin(control) as surfaces::Serving,
+            Ok(if answers.config_file().is_some() {
+                Box::pin(async { _ = tokio::join!(control, http::serve(answers, listeners, stop)) })
+            } else {
+                Box::pin(control) as surfaces::Serving
             })
         })
     })

@@ -8,9 +8,11 @@ mod authority;
 mod cert;
 mod chaos;
 mod completions;
+mod config;
 mod dashboard;
 mod down;
 mod events;
+mod everywhere;
 mod expose;
 mod failure;
 mod forward;
@@ -26,6 +28,7 @@ mod kill;
 mod lab;
 mod ledger;
 mod links;
+mod log;
 mod members;
 mod node_command;
 mod open;
@@ -61,7 +64,7 @@ mod watch;
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Arg, Args, Parser, Subcommand};
@@ -113,6 +116,9 @@ struct Global {
     /// Have another node do it: a peer id, a beginning of one, or a name; the node in DIR asks it, and its policy decides
     #[arg(long, global = true, value_name = "NODE")]
     node: Option<String>,
+    /// Ask every node of the mesh what reads, and tell who did not answer; the policy of each decides
+    #[arg(long, global = true, conflicts_with = "node")]
+    all: bool,
     /// Print JSON instead of text
     #[arg(long, global = true)]
     json: bool,
@@ -198,6 +204,10 @@ impl Cli {
             let text = "--node is for commands that a running node performs; this one is done here";
             return Err(Failure::new(format!("ask {node}"), Error::new(ErrorKind::InvalidInput, text)));
         }
+        if self.global.all && !matches!(self.command, Command::Node(_)) {
+            let text = "--all is for what running nodes are asked; this is done here";
+            return Err(Failure::new("ask every node", Error::new(ErrorKind::InvalidInput, text)));
+        }
         if let Command::Completions(arguments) = self.command {
             return completions::run(&arguments, output);
         }
@@ -232,13 +242,7 @@ impl Cli {
             Command::Authority(arguments) => runtime.block_on(authority::run(arguments, &dir, output)),
             Command::Up(arguments) => runtime.block_on(up::run(arguments, &dir)),
             Command::Node(command) => {
-                let socket = dir.join(SOCKET_NAME);
-                let client = match &self.global.node {
-                    Some(node) => Client::at(&socket, node, false),
-                    None => Client::to(&socket),
-                };
-                let mut session = Session { client, output, reads_only: false, is_paged: false };
-                runtime.block_on(command.run(&mut session))
+                ask_node(command, (&dir, self.global.node.as_deref()), self.global.all, &runtime, output)
             }
             Command::Shell(arguments) => shell::run(&arguments, &dir, self.global.node.as_deref(), &runtime, output),
             Command::Seal(arguments) => seal::run(arguments, &dir, output),
@@ -266,6 +270,32 @@ impl Command {
             Command::Node(_) | Command::Shell(_) => true,
             _ => false,
         }
+    }
+}
+
+/// Has the node in `dir` do it, or another one over it, or every node.
+fn ask_node(
+    command: NodeCommand,
+    (dir, node): (&Path, Option<&str>),
+    all: bool,
+    runtime: &Runtime,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let socket = dir.join(SOCKET_NAME);
+    let client = node.map_or_else(|| Client::to(&socket), |node| Client::at(&socket, node, false));
+    let mut session = Session { client, output, reads_only: false, is_paged: false };
+    if all {
+        runtime.block_on(everywhere::run(&reread, &mut session))
+    } else {
+        runtime.block_on(command.run(&mut session))
+    }
+}
+
+/// The command of this very process once more.
+fn reread() -> Result<NodeCommand, Failure> {
+    match Cli::parse().command {
+        Command::Node(command) => Ok(command),
+        other => unreachable!("BUG: {other:?} was read as the command of a node before"),
     }
 }
 

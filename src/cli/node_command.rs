@@ -7,9 +7,9 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::session::Session;
 use super::{
-    actor, actors, cert, chaos, down, events, expose, forward, inbox, incident, incidents, kill, ledger, links,
-    members, paths, peers, ping, policy, regions, reputation, services, shared, status, suspend, top, topology, trace,
-    vitals, watch,
+    actor, actors, cert, chaos, config, down, events, expose, forward, inbox, incident, incidents, kill, ledger, links,
+    log, members, paths, peers, ping, policy, regions, reputation, services, shared, status, suspend, top, topology,
+    trace, vitals, watch,
 };
 
 /// A command that asks a running node.
@@ -66,7 +66,7 @@ answer is one line. That the node does not answer ends nothing. In the shell Ctr
     Watch(watch::Arguments),
     /// List the services of the mesh and this node's forwards
     Services,
-    /// Show what has happened, and with --follow what happens: nodes, links, members, incidents, actors, services
+    /// Show what has happened, and with --follow what happens: nodes, links, log, members, incidents, actors, services
     Events(events::Arguments),
     /// List what was wrong and what was done about it, newest first
     Incidents,
@@ -80,6 +80,10 @@ expected effect, less cost and risk, all in thousandths.
 What the roles heard meanwhile is run again by `prunella replay`, if it was recorded."
     )]
     Incident(incident::Arguments),
+    /// Show the configuration in force, and set what may change while the node runs
+    Config(config::Arguments),
+    /// Show what the node logs, or change it while it runs
+    Log(log::Arguments),
     /// Measure round trips to a node
     Ping(ping::Arguments),
     /// Measure the round trip to every hop of the path in use; or show the messages of an actor as they come
@@ -146,6 +150,8 @@ impl NodeCommand {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
         match self {
             NodeCommand::Status => status::run(session).await,
+            NodeCommand::Config(arguments) => config::run(arguments, session).await,
+            NodeCommand::Log(arguments) => log::run(arguments, session).await,
             NodeCommand::Vitals => vitals::run(session).await,
             NodeCommand::Peers => peers::run(session).await,
             NodeCommand::Members => members::run(session).await,

@@ -28,7 +28,6 @@ impl Output {
     }
 
     /// Anything else that can be written to.
-    #[cfg(test)]
     pub(super) fn to(writer: Box<dyn Write>, json: bool) -> Self {
         Self { writer: BufWriter::new(writer), json, compact: false, is_terminal: false, page: None }
     }

@@ -33,7 +33,7 @@ impl Session<'_> {
     /// Asks the node; an error that it answers with is a failure.
     pub(super) async fn ask(&mut self, doing: &str, request: &Request) -> Result<Response, Failure> {
         if let Some(deed) = request.deed().filter(|_| self.reads_only) {
-            let text = format!("`{deed}` changes something; only what reads is repeated");
+            let text = format!("`{deed}` changes something: only what reads is repeated, or asked of every node");
             return Err(Failure::new(doing, Error::new(ErrorKind::InvalidInput, text)));
         }
         match self.client.request(request).await {

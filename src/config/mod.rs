@@ -7,6 +7,7 @@ mod error;
 mod http;
 mod nearest;
 mod overlay;
+mod settings;
 
 use std::fmt;
 use std::io;
@@ -17,11 +18,13 @@ use std::time::Duration;
 
 use prunella_core::PeerId;
 use prunella_core::selection::Strategy;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use check::is_node_name;
 pub use error::{ConfigError, Place};
 pub use http::{Http, Scope};
+pub use settings::Setting;
 
 /// The default configuration as a commented file.
 pub const DEFAULT_FILE: &str = include_str!("../../config/default.toml");
@@ -226,7 +229,7 @@ pub struct Log {
 }
 
 /// How severe a logged message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Something was lost or refused that should not have been.

@@ -16,6 +16,10 @@ pub enum Command {
     Reputation,
     Links,
     Regions,
+    Config,
+    ConfigSet,
+    Log,
+    LogSet,
     Topology,
     Events,
     Paths,
@@ -82,7 +86,7 @@ enum Reach {
 
 impl Command {
     /// All of them, in their order.
-    pub const ALL: [Command; 47] = [
+    pub const ALL: [Command; 51] = [
         Command::Status,
         Command::Vitals,
         Command::Peers,
@@ -90,6 +94,10 @@ impl Command {
         Command::Reputation,
         Command::Links,
         Command::Regions,
+        Command::Config,
+        Command::ConfigSet,
+        Command::Log,
+        Command::LogSet,
         Command::Topology,
         Command::Events,
         Command::Paths,
@@ -144,6 +152,11 @@ impl Command {
             Command::Reputation => ("reputation", Anywhere(Read)),
             Command::Links => ("links", Anywhere(Read)),
             Command::Regions => ("regions", Anywhere(Read)),
+            Command::Config => ("config", Anywhere(Read)),
+            Command::ConfigSet => ("config-set", Anywhere(Change)),
+            Command::Log => ("log", Anywhere(Read)),
+            // What a node logs of others may be more than they would like to be told.
+            Command::LogSet => ("log-set", Anywhere(Change)),
             Command::Topology => ("topology", Anywhere(Read)),
             Command::Events => ("events", Anywhere(Read)),
             Command::Paths => ("paths", Anywhere(Read)),

@@ -49,6 +49,7 @@ mod shared;
 mod shedding;
 mod simulator;
 mod spread;
+mod steering;
 mod terminal;
 mod texts;
 mod whole;

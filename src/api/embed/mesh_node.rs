@@ -21,7 +21,7 @@ use super::shared_values::SharedValues;
 use crate::api::answers::Answers;
 use crate::api::configuration::{MeshConfig, load};
 use crate::api::error::{Error, ErrorKind};
-use crate::api::node::Web;
+use crate::api::node::Around;
 use crate::api::remote::FarNode;
 use crate::api::server::User;
 use crate::api::setup::{self, InitOptions, InviteOptions, JoinOptions};
@@ -154,7 +154,7 @@ impl MeshNode {
     pub async fn start_on(host: Arc<dyn Host>, dir: impl AsRef<Path>, config: MeshConfig) -> Result<Self, Error> {
         let dir = dir.as_ref();
         let config = placed(dir, checked(config)?)?;
-        let running = crate::api::node::start_on(host, dir, config, false, Web::Absent).await?;
+        let running = crate::api::node::start_on(host, dir, config, false, Around::Program).await?;
         Ok(Self { life: Life::begin(dir.to_path_buf(), running) })
     }
 

@@ -19,6 +19,11 @@ impl Request {
             // What it is set to is everybody's to read in the mesh, and nobody's after it was removed: not kept for ever.
             Request::SharedSet { key, value } => format!("shared set {key} ({} bytes)", value.len()),
             Request::SharedRemove { key } => format!("shared remove {key}"),
+            Request::Configure { key, value } => format!("config set {key} {value}"),
+            Request::LogSet { level: None, .. } => "log --reset".to_owned(),
+            Request::LogSet { level: Some(level), target } => {
+                format!("log {} {}", level.name(), target.as_deref().unwrap_or_default()).trim_end().to_owned()
+            }
             Request::PolicyReload => "policy --reload".to_owned(),
             Request::PolicySet { name, text, .. } if name.is_empty() && text.is_empty() => "policy unset".to_owned(),
             Request::PolicySet { name, text, .. } => format!("policy set {name} ({} bytes)", text.len()),
@@ -40,6 +45,8 @@ impl Request {
             | Request::Reputation { .. }
             | Request::Links
             | Request::Regions
+            | Request::Configuration
+            | Request::Log
             | Request::Topology { .. }
             | Request::Events { .. }
             | Request::Paths { .. }

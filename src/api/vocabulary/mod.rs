@@ -6,6 +6,7 @@
 mod actor;
 mod certificate;
 mod command;
+mod configuration;
 mod deed;
 mod event;
 mod incident;
@@ -28,9 +29,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::actors::event_log::Event;
+pub use crate::config::LogLevel;
 pub use actor::{ActorDetail, AtInfo, FailureInfo, HandledInfo, KindInfo, TapInfo, TappedInfo, TookInfo};
 pub use certificate::{CertificateInfo, CertificatesInfo, HandshakeInfo, SmokeInfo, StatementInfo};
 pub use command::NotFromAfar;
+pub use configuration::SettingInfo;
 pub use event::{Cursor, EventInfo, EventsInfo};
 pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
 pub use ledger::{
@@ -85,6 +88,26 @@ pub enum Request {
         /// How long to wait for an event if there is none yet, in milliseconds, at most 30,000.
         #[serde(default)]
         wait_ms: u64,
+    },
+    /// The configuration in force; [`Response::Configuration`].
+    Configuration,
+    /// Set a key of the configuration while the node runs; [`Response::Log`], as only what is logged can be set so.
+    Configure {
+        /// The key, with its section.
+        key: String,
+        /// The value.
+        value: String,
+    },
+    /// What is logged; [`Response::Log`].
+    Log,
+    /// Log so from now on; [`Response::Log`].
+    LogSet {
+        /// The least severe messages that are logged; `None`: as at the start.
+        #[serde(default)]
+        level: Option<LogLevel>,
+        /// Only in this module and those below it.
+        #[serde(default)]
+        target: Option<String>,
     },
     /// The paths to a node; [`Response::Paths`].
     Paths {

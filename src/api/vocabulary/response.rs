@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ActorDetail, ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, EventsInfo, ForwardInfo, HopInfo,
     IncidentInfo, LedgerInfo, LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo, PeerInfo, PolicyInfo,
-    RegionsInfo, ServiceInfo, SharedInfo, SmokeInfo, Standing, Status, TapInfo, TopologyInfo, VitalsInfo,
+    RegionsInfo, ServiceInfo, SettingInfo, SharedInfo, SmokeInfo, Standing, Status, TapInfo, TopologyInfo, VitalsInfo,
 };
 use crate::api::chaos;
 use crate::api::error::Error;
@@ -50,6 +50,16 @@ pub enum Response {
     Topology(TopologyInfo),
     /// To [`Request::Events`](super::Request::Events).
     Events(EventsInfo),
+    /// To [`Request::Configuration`](super::Request::Configuration), ordered by key.
+    Configuration {
+        /// One entry per key.
+        settings: Vec<SettingInfo>,
+    },
+    /// To [`Request::Log`](super::Request::Log) and [`Request::LogSet`](super::Request::LogSet).
+    Log {
+        /// What is logged, as directives of `RUST_LOG`.
+        filter: String,
+    },
     /// To [`Request::Certificates`](super::Request::Certificates) and [`Request::RotateCertificate`](super::Request::RotateCertificate).
     Certificates(CertificatesInfo),
     /// To [`Request::Smoke`](super::Request::Smoke).

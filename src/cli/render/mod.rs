@@ -4,6 +4,7 @@ mod actor;
 pub(super) mod authority;
 mod certificate;
 mod chaos;
+mod configuration;
 mod event;
 mod healing;
 mod ledger;
@@ -65,6 +66,8 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Certificate { certificates } => certificates.iter().for_each(|one| certificate::one(one, &mut page)),
         Response::Problems { problems } => certificate::problems(problems, &mut page),
         Response::Regions(info) => region::regions(info, &mut page),
+        Response::Configuration { settings } => configuration::settings(settings, &mut page),
+        Response::Log { filter } => page.line(filter),
         Response::Topology(info) => topology::graph(info, &mut page),
         Response::Events(info) => {
             info.events.iter().for_each(|one| page.line(&event(one, &|peer| peer.short())));

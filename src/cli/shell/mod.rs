@@ -16,6 +16,7 @@ use rustyline::{CompletionType, Config, Editor};
 use tokio::runtime::Runtime;
 
 use self::line_editor::LineHelper;
+use super::everywhere;
 use super::failure::{Failure, complain};
 use super::node_command::NodeCommand;
 use super::output::Output;
@@ -47,6 +48,9 @@ struct LineGlobal {
     /// Print JSON instead of text
     #[arg(long, global = true)]
     json: bool,
+    /// Ask every node of the mesh what reads, and tell who did not answer
+    #[arg(long, global = true)]
+    all: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,6 +116,14 @@ fn converse(history: &Path, helper: LineHelper, runtime: &Runtime, session: &mut
     Ok(())
 }
 
+/// The command of a line that was read before.
+fn read_again(words: &[String]) -> Result<NodeCommand, Failure> {
+    match Line::try_parse_from(words).map(|line| line.command) {
+        Ok(ShellCommand::Node(command)) => Ok(command.printed_once()),
+        other => unreachable!("BUG: {other:?} was read as the command of a node before"),
+    }
+}
+
 /// Performs a script; its first failure ends it.
 fn play(script: impl BufRead, runtime: &Runtime, session: &mut Session<'_>) -> Result<(), Failure> {
     for (number, line) in script.lines().enumerate() {
@@ -135,7 +147,7 @@ fn perform(line: &str, runtime: &Runtime, session: &mut Session<'_>) -> Result<C
     if words.is_empty() {
         return Ok(ControlFlow::Continue(()));
     }
-    let Line { command, global } = match Line::try_parse_from(words) {
+    let Line { command, global } = match Line::try_parse_from(&words) {
         Ok(line) => line,
         Err(error) if error.use_stderr() => return Err(misread(gist(&error))),
         Err(help) => return session.output.write(&help.render().to_string()).map(ControlFlow::Continue),
@@ -151,7 +163,10 @@ fn perform(line: &str, runtime: &Runtime, session: &mut Session<'_>) -> Result<C
     }
     let done = runtime.block_on(async {
         tokio::select! {
-            done = command.run(session) => done,
+            done = async {
+                let reread = || read_again(&words);
+                if global.all { everywhere::run(&reread, session).await } else { command.run(session).await }
+            } => done,
             // At the prompt Ctrl-C is a key; here it gives up waiting for the node.
             _ = tokio::signal::ctrl_c() => Ok(()),
         }
