@@ -23,6 +23,7 @@ mod gray_cases;
 mod healing;
 mod hostile;
 mod http;
+mod http_tls;
 mod impaired;
 mod ledger;
 mod links;
