@@ -95,11 +95,23 @@ impl<R: Role> Newborn<R> {
 /// # Errors
 /// The reason, if the actor could not be started.
 pub async fn spawn<R: Role>(start: Start<R>, supervisor: ActorCell) -> Result<ActorCell, String> {
-    let spawned = Actor::spawn_linked(None, Driver::<R>(PhantomData), start, supervisor).await;
+    spawn_as::<R, true>(start, supervisor).await
+}
+
+/// As [`spawn`], with nothing to be seen of what the actor is sent: what insight costs is measured against this.
+///
+/// # Errors
+/// As [`spawn`].
+pub async fn spawn_unseen<R: Role>(start: Start<R>, supervisor: ActorCell) -> Result<ActorCell, String> {
+    spawn_as::<R, false>(start, supervisor).await
+}
+
+async fn spawn_as<R: Role, const SEEN: bool>(start: Start<R>, supervisor: ActorCell) -> Result<ActorCell, String> {
+    let spawned = Actor::spawn_linked(None, Driver::<R, SEEN>(PhantomData), start, supervisor).await;
     spawned.map(|(actor, _)| actor.get_cell()).map_err(|error| error.to_string())
 }
 
-struct Driver<R>(PhantomData<fn() -> R>);
+struct Driver<R, const SEEN: bool>(PhantomData<fn() -> R>);
 
 struct Running<R: Role> {
     machine: R,
@@ -112,7 +124,7 @@ struct Running<R: Role> {
     routes: Vec<Route>,
 }
 
-impl<R: Role> Actor for Driver<R> {
+impl<R: Role, const SEEN: bool> Actor for Driver<R, SEEN> {
     type Msg = Mail<R::Input, R::Query>;
     type State = Running<R>;
     type Arguments = Start<R>;
@@ -147,11 +159,11 @@ impl<R: Role> Actor for Driver<R> {
         let now = running.ground.clock.now();
         let at = now.since(Instant::BOOT);
         let insight = running.mailbox.insight();
-        let begun = match &message {
+        let begun = SEEN.then(|| match &message {
             Mail::Input(input) => insight.begin(input, at),
             Mail::Wake => insight.begin_unseen(WAKE, at),
             Mail::Query(_) | Mail::Look(_) | Mail::Fail(_) => insight.begin_unseen(QUERY, at),
-        };
+        });
         match message {
             Mail::Input(input) => running.hear(Some(input), now),
             Mail::Wake => {
@@ -171,7 +183,9 @@ impl<R: Role> Actor for Driver<R> {
         }
         running.ground.dispatch(running.routes.drain(..));
         running.set_timer(&myself);
-        running.mailbox.insight().end(begun);
+        if let Some(begun) = begun {
+            running.mailbox.insight().end(begun);
+        }
         Ok(())
     }
 }

@@ -104,7 +104,7 @@ fn takes_value(arg: &Arg) -> bool {
 
 /// Whether every command has it.
 fn is_general(arg: &Arg) -> bool {
-    matches!(arg.get_id().as_str(), "help" | "json")
+    matches!(arg.get_id().as_str(), "help" | "json" | "all")
 }
 
 fn blank_len(line: &str, blank: usize) -> usize {
