@@ -14,6 +14,7 @@ pub mod embed;
 pub mod error;
 mod event_answers;
 mod federation;
+mod file_state;
 pub mod http;
 mod in_force;
 mod incident_answers;

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use prunella_core::limits::HTTP_TOKENS_MAX;
 use serde::{Deserialize, Serialize};
 
+use super::file_state::FileState;
 use super::{Error, ErrorKind};
 pub use crate::config::Scope;
 use crate::config::is_node_name;
@@ -135,8 +136,7 @@ pub(super) struct Tokens {
 
 #[derive(Debug, Default)]
 struct Read {
-    /// Modification time and inode of the file that was read.
-    seen: Option<(i64, i64, u64)>,
+    seen: FileState,
     tokens: Arc<[TokenInfo]>,
 }
 
@@ -156,8 +156,7 @@ impl Tokens {
 
     /// What the file says now. One that cannot be read allows nothing.
     fn current(&self) -> Arc<[TokenInfo]> {
-        let seen =
-            fs::metadata(self.dir.join(FILE_NAME)).ok().map(|file| (file.mtime(), file.mtime_nsec(), file.ino()));
+        let seen = FileState::of(&self.dir.join(FILE_NAME));
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if read.seen != seen {
             read.tokens = list(&self.dir).map(Arc::from).unwrap_or_else(|error| {

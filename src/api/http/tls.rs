@@ -1,6 +1,5 @@
 //! TLS with the operator's own certificate, and clients that prove themselves by one.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use webpki::EndEntityCert;
 
+use crate::api::file_state::FileState;
 use crate::config::Http;
 
 /// The files that TLS is made of, read again when one of them has changed.
@@ -21,11 +21,8 @@ pub(super) struct Tls {
     certificate: PathBuf,
     key: PathBuf,
     clients: Option<PathBuf>,
-    made: Mutex<Option<(Vec<Seen>, TlsAcceptor)>>,
+    made: Mutex<Option<(Vec<FileState>, TlsAcceptor)>>,
 }
-
-/// Modification time and inode; `None`: the file cannot be seen.
-type Seen = Option<(i64, i64, u64)>;
 
 impl Tls {
     pub(super) fn of(config: &Http) -> Self {
@@ -39,7 +36,7 @@ impl Tls {
     /// What is wrong with the files, if nothing could be made of any yet.
     pub(super) fn current(&self) -> Result<TlsAcceptor, String> {
         let files = [Some(&self.certificate), Some(&self.key), self.clients.as_ref()];
-        let seen: Vec<Seen> = files.into_iter().flatten().map(|file| seen(file)).collect();
+        let seen: Vec<FileState> = files.into_iter().flatten().map(|file| FileState::of(file)).collect();
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *made {
             Some((of, acceptor)) if *of == seen => return Ok(acceptor.clone()),
@@ -102,8 +99,4 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         Ok(found) => Ok(found),
         Err(error) => Err(wrong(&error)),
     }
-}
-
-fn seen(file: &Path) -> Seen {
-    std::fs::metadata(file).ok().map(|file| (file.mtime(), file.mtime_nsec(), file.ino()))
 }
