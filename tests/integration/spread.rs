@@ -72,9 +72,20 @@ struct Rate {
     whole: f64,
 }
 
-/// The bytes that four streams move in a second from n0 to n2 of a diamond both of whose paths are throttled; of up to three
-/// rounds the first that is fast enough.
+/// The bytes that four streams move in a second from n0 to n2 of a diamond both of whose paths are throttled; of a few meshes
+/// the first that is fast enough. Bulk that overruns a narrow path at its start may lose so much that the path is avoided for
+/// a minute, and both lanes share the other one: that mesh says nothing about two paths.
 async fn throttled(spread_paths: i64, enough: f64) -> Rate {
+    let mut rate = throttled_once(spread_paths).await;
+    for _ in 1..MESHES_MAX {
+        if rate.best <= enough {
+            rate = throttled_once(spread_paths).await;
+        }
+    }
+    rate
+}
+
+async fn throttled_once(spread_paths: i64) -> Rate {
     let mesh = diamond(spread_paths).await;
     let arrived = Arc::<AtomicU64>::default();
     mesh.nodes[2].expose("sink", sink_server(arrived.clone()).await).await;
@@ -89,12 +100,7 @@ async fn throttled(spread_paths: i64, enough: f64) -> Rate {
         let bytes = BYTES_PER_SECOND.to_string();
         mesh.nodes[0].run(&["chaos", "link", relay, "--sent", "--throttle", &bytes, "--for", "300s"]).await.ok();
     }
-    let mut rate = round(listen, &arrived).await;
-    for _ in 1..ROUNDS_MAX {
-        if rate.best <= enough {
-            rate = round(listen, &arrived).await;
-        }
-    }
+    let rate = round(listen, &arrived).await;
     let spread = mesh.nodes[0].status().await.unwrap().counters["frames_spread"];
     assert_eq!(spread > 0, spread_paths > 1, "{spread} frames were spread");
     rate
@@ -193,8 +199,8 @@ const BYTES_PER_SECOND: usize = 2_000_000;
 const STREAM_BYTES: usize = 8_000_000;
 /// Over how long a rate is taken.
 const WINDOW: Duration = Duration::from_secs(4);
-/// How often four streams are sent until they were fast enough.
-const ROUNDS_MAX: usize = 3;
+/// On how many meshes four streams are sent until they were fast enough.
+const MESHES_MAX: usize = 5;
 /// How much more two paths move than one, at least.
 const RATIO_MIN: f64 = 1.5;
 /// The longest time that numbers may be away while a path is cut: as without spread.
