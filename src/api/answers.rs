@@ -19,7 +19,7 @@ use super::chaos_answers::Breakable;
 use super::error::{Error, ErrorKind};
 use super::policy_answers::told_refused;
 use super::remote::{FarNode, Remote};
-use super::server::{Answer, Caller, Connecting, Handler, User};
+use super::server::{Answer, Caller, Connecting, Handler, User, stopped};
 use super::vocabulary::{
     Failure, ForwardInfo, LinkInfo, MemberCounts, PeerInfo, Reach, Request, Response, ServiceInfo, Status,
 };
@@ -91,6 +91,16 @@ impl Answers {
     /// What the node was configured with; `None`: a program did so.
     pub(super) fn config_file(&self) -> Option<&Path> {
         self.config_file.as_deref()
+    }
+
+    /// The node stops: nothing is waited for any more.
+    pub(super) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Returns when the node stops.
+    pub(super) async fn stopping(&self) {
+        stopped(&mut self.stop.subscribe()).await;
     }
 
     /// Tells this run of the node from every other.

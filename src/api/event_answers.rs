@@ -18,7 +18,11 @@ impl Answers {
             Some(_) => (0, true),
             None => (0, false),
         };
-        log.wait(from, Duration::from_millis(wait_ms).min(EVENTS_WAIT_MAX)).await;
+        tokio::select! {
+            () = log.wait(from, Duration::from_millis(wait_ms).min(EVENTS_WAIT_MAX)) => {}
+            // Whoever waits for what may never come does not keep a node from stopping.
+            () = self.stopping() => {}
+        }
         let batch = log.after(from, EVENTS_PER_ANSWER_MAX);
         let (now, unix_ms) = (self.shell().clock.now(), self.shell().unix_ms());
         let info = |Numbered { number, at, event }| EventInfo {

@@ -154,6 +154,7 @@ impl Running {
 
     /// Stops the node: actors first, then sessions and links, so that neighbors hear it at once.
     pub async fn stop(self) {
+        self.answers.stop();
         let _ = self.root.get_cell().stop_and_wait(Some("the node stops".to_owned()), Some(STOP_PATIENCE)).await;
         self.pump.abort();
         self.renewal.abort();
