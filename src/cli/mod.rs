@@ -13,6 +13,7 @@ mod dashboard;
 mod down;
 mod events;
 mod everywhere;
+mod explain;
 mod expose;
 mod failure;
 mod forward;
@@ -153,6 +154,14 @@ nothing could be compared.",
         arg = done_here()
     )]
     Replay(replay::Arguments),
+    /// Tell what the node's roles heard about an incident, a node or an actor, and what each did because of it
+    #[command(
+        after_help = "Reads what a node with `inputs = true` under [journal] has recorded, in DIR/journal or where --journal says,
+and runs it through the core again; needs no running node. Inputs without an effect are told once for each
+kind, as they were last before one that had an effect; long lists are cut to what concerns the thing.",
+        arg = done_here()
+    )]
+    Explain(explain::Arguments),
     /// Make a file readable by one node alone, now and when there are quantum computers
     #[command(
         after_help = "Needs no running node. The key is agreed by X25519 and ML-KEM-768 together; this node signs by Ed25519
@@ -249,6 +258,7 @@ impl Cli {
             Command::Open(arguments) => open::run(arguments, &dir, output),
             Command::Key(arguments) => key::run(&arguments, &dir, output),
             Command::Token(arguments) => token::run(arguments, &dir, output),
+            Command::Explain(arguments) => explain::run(arguments, &dir, output),
             Command::Dashboard(arguments) => runtime.block_on(dashboard::run(arguments, &dir, output)),
             Command::Sim(_) | Command::Lab(_) | Command::Replay(_) | Command::Completions(_) => {
                 unreachable!("BUG: what needs no directory was done above")

@@ -52,6 +52,11 @@ pub(super) fn share(text: &str) -> Result<u16, String> {
     }
 }
 
+/// The number of an incident, with or without the sign that it is told with.
+pub(super) fn incident(text: &str) -> Result<u64, String> {
+    text.trim_start_matches('#').parse().map_err(|_| "not a number".to_owned())
+}
+
 /// A node's name.
 pub(super) fn node_name(text: &str) -> Result<String, String> {
     if is_node_name(text) {
@@ -102,6 +107,12 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_number_of_an_incident_may_be_given_as_it_is_told() {
+        assert_eq!((incident("7"), incident("#7")), (Ok(7), Ok(7)));
+        assert!(incident("seven").is_err() && incident("-1").is_err());
+    }
 
     #[test]
     fn durations_have_units() {

@@ -7,7 +7,8 @@ use clap::Args;
 use super::failure::Failure;
 use super::output::Output;
 use super::render;
-use crate::api::replay::{ReplayOptions, RoleName, replay};
+use crate::api::recording::RoleName;
+use crate::api::recording::replay::{ReplayOptions, replay};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use prunella::api::Request;
 use prunella::api::chaos::Order;
+use prunella::api::recording::RoleName;
 use prunella::api::vocabulary::Failure;
-use prunella::api::{Request, replay};
 
 use super::actors::comes_back;
 use super::echo::{Echo, echo_server};
@@ -21,12 +22,12 @@ async fn what_nodes_hear_while_actors_and_links_fail_has_the_same_effects_again(
         comes_back(near, actor, Failure::Kill).await;
         echo.goes_on().await;
     }
-    let relay = &mesh.nodes[mesh.paths(0, 2, 2).await[0]];
-    near.done(&Request::Chaos(Order::cut(&relay.peer, true, true))).await;
-    until("the cut noticed", Duration::from_secs(10), async || {
+    let relay = mesh.paths(0, 2, 2).await[0];
+    near.done(&Request::Chaos(Order::cut(&mesh.nodes[relay].peer, true, true))).await;
+    let down = until("the cut noticed", Duration::from_secs(10), async || {
         let told = near.incidents().await?;
-        let down = told.iter().any(|incident| incident.kind == "link-down");
-        if down { Ok(()) } else { Err(format!("{told:?}")) }
+        let down = told.iter().find(|incident| incident.kind == "link-down").map(|incident| incident.id);
+        down.ok_or_else(|| format!("{told:?}"))
     })
     .await;
     near.done(&Request::Chaos(Order::Clear)).await;
@@ -42,6 +43,38 @@ async fn what_nodes_hear_while_actors_and_links_fail_has_the_same_effects_again(
     for (role, least) in [("gossip", 2), ("pathfinder", 2), ("monitor", 2), ("peer", 2)] {
         assert!(restarted[role].as_u64().unwrap() >= least, "{role}: {restarted:?}");
     }
+    explained(&mesh.nodes[0], down, &mesh.nodes[relay].peer).await;
+}
+
+/// Why there was an incident is told from the journal alone: what was heard, and what came of it.
+async fn explained(node: &Node, incident: u64, relay: &str) {
+    let number = incident.to_string();
+    let told = node.run(&["explain", "incident", &number]).await.ok();
+    let short = &relay[..10];
+    for part in [
+        &format!("incident  #{incident} LinkDown peer={short}"),
+        "-> Raise ",
+        "LinkReported ",
+        "Raised ",
+        "-> Adopt ",
+        "Cleared incident=",
+    ] {
+        assert!(told.contains(part), "{part:?} is not in {told}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&node.run(&["explain", "incident", &number, "--json"]).await.ok()).unwrap();
+    let scenes = json["scenes"].as_array().unwrap();
+    let at = |scene: &serde_json::Value| scene["at_ns"].as_u64().unwrap();
+    assert!(scenes.is_sorted_by_key(at), "{told}");
+    let of = |role: &str| scenes.iter().filter(|scene| scene["role"] == role).count();
+    assert!(of("monitor") > 0 && of("planner") > 0 && of("peer") > 0, "{told}");
+    let told = node.run(&["explain", "node", short, "--most", "5"]).await.ok();
+    assert!(told.contains("older inputs are left out") && told.contains(short), "{told}");
+    let told = node.run(&["explain", "actor", "gossip", "--role", "gossip"]).await.ok();
+    assert!(told.contains("  gossip  ") && !told.contains("  monitor  "), "{told}");
+    node.run(&["explain", "incident", "999999"]).await.fails(2, &["#999999 does not begin", &format!("#{incident}")]);
+    node.run(&["explain", "node", "n1"]).await.fails(2, &["no peer id"]);
+    node.run(&["explain", "actor", "gossip", "--journal", "/nowhere"]).await.fails(2, &["/nowhere"]);
 }
 
 async fn same_again(node: &Node) {
@@ -55,7 +88,7 @@ async fn same_again(node: &Node) {
     let json: serde_json::Value = serde_json::from_str(&node.run(&["replay", journal, "--json"]).await.ok()).unwrap();
     assert_eq!(json["node"].as_str(), Some(node.peer.as_str()));
     let roles = json["roles"].as_array().unwrap();
-    assert_eq!(roles.len(), replay::RoleName::ALL.len(), "{told}");
+    assert_eq!(roles.len(), RoleName::ALL.len(), "{told}");
     let same: u64 = roles.iter().map(|role| role["same"].as_u64().unwrap()).sum();
     // The monitor alone hears a hundred samples a second.
     assert!(same > 100, "{told}");

@@ -13,6 +13,7 @@ mod entry;
 mod played;
 mod replay;
 mod roles;
+mod scene;
 
 use std::fmt::{self, Debug};
 use std::str::FromStr;
@@ -26,6 +27,7 @@ pub use digest::Digest;
 pub use entry::{Entry, Handled, Header, Outcome, Started};
 pub use replay::{Divergence, Replay, Tally, Unplayed};
 pub use roles::{GossipStart, KeeperStart, MonitorStart, PathfinderStart, PeerStart, PlannerStart, RebalancerStart};
+pub use scene::Scene;
 
 use crate::{Machine, Rejected};
 

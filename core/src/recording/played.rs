@@ -1,6 +1,10 @@
 //! One life of a role that is played again.
 
+use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{Digest, Handled, Outcome, Recorded, RoleName};
 use crate::executor::Executor;
@@ -23,11 +27,17 @@ pub(super) trait Played {
     /// Why the role could not have heard it.
     fn play(&mut self, handled: &Handled) -> Result<Outcome, Rejected>;
 
-    /// What was heard, for people.
-    fn input(&self, handled: &Handled) -> String;
+    /// What was heard, as the code calls it.
+    fn heard_in_code(&self, handled: &Handled) -> String;
 
-    /// The effects of the last input, for people: at most so many.
-    fn effects(&self, most: usize) -> Vec<String>;
+    /// What was heard, as JSON; `None` if the role was woken, or could not have heard it.
+    fn heard(&self, handled: &Handled) -> Option<Value>;
+
+    /// The effects of the last input, as JSON.
+    fn effects(&self) -> Vec<Value>;
+
+    /// The effects of the last input, as the code calls them: at most so many.
+    fn effects_in_code(&self, most: usize) -> Vec<String>;
 }
 
 /// The machine of a role, made of what it was made of then.
@@ -61,7 +71,7 @@ fn newborn<R: Recorded + 'static>(start: &[u8]) -> Result<Box<dyn Played>, Rejec
 }
 
 impl<R: Recorded> Living<R> {
-    fn heard(handled: &Handled) -> Result<Option<R::Input>, Rejected> {
+    fn decoded(handled: &Handled) -> Result<Option<R::Input>, Rejected> {
         let heard = handled.heard.as_deref().map(codec::decode_plain::<R::Input>).transpose()?;
         heard.as_ref().map_or(Ok(()), R::check)?;
         Ok(heard)
@@ -70,7 +80,7 @@ impl<R: Recorded> Living<R> {
 
 impl<R: Recorded> Played for Living<R> {
     fn play(&mut self, handled: &Handled) -> Result<Outcome, Rejected> {
-        let heard = Self::heard(handled)?;
+        let heard = Self::decoded(handled)?;
         let now = Instant::from_nanos(handled.at);
         self.machine.recall_signatures(handled.signatures.clone());
         let Self { machine, effects } = self;
@@ -86,15 +96,28 @@ impl<R: Recorded> Played for Living<R> {
         })
     }
 
-    fn input(&self, handled: &Handled) -> String {
-        match Self::heard(handled) {
+    fn heard_in_code(&self, handled: &Handled) -> String {
+        match Self::decoded(handled) {
             Ok(Some(input)) => format!("{input:?}"),
             Ok(None) => "Wake".to_owned(),
             Err(reason) => format!("an input that is turned away: {reason}"),
         }
     }
 
-    fn effects(&self, most: usize) -> Vec<String> {
+    fn heard(&self, handled: &Handled) -> Option<Value> {
+        Self::decoded(handled).ok().flatten().map(|input| as_json(&input))
+    }
+
+    fn effects(&self) -> Vec<Value> {
+        self.effects.iter().map(as_json).collect()
+    }
+
+    fn effects_in_code(&self, most: usize) -> Vec<String> {
         self.effects.iter().take(most).map(|effect| format!("{effect:?}")).collect()
     }
+}
+
+/// What JSON has no form for, such as a map with other keys than texts, is told as the code calls it.
+fn as_json<T: Serialize + Debug>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or_else(|_| Value::String(format!("{value:?}")))
 }

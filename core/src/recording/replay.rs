@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::played::{Played, born};
+use super::scene::Scene;
 use super::{Entry, Handled, Outcome, RoleName, Started};
 use crate::Instant;
 use crate::Rejected;
@@ -100,15 +101,15 @@ impl Replay {
         &self.tally
     }
 
-    /// Takes the next entry.
+    /// Takes the next entry, and shows the input in it, if there is one that is played.
     ///
     /// # Errors
     /// The divergence; nothing after it is worth comparing.
-    pub fn take(&mut self, entry: Entry) -> Result<(), Box<Divergence>> {
+    pub fn take(&mut self, entry: Entry, show: &mut impl FnMut(Scene<'_>)) -> Result<(), Box<Divergence>> {
         self.tally.entries += 1;
         match entry {
             Entry::Started(started) => self.on_started(started),
-            Entry::Handled(handled) => self.on_handled(&handled),
+            Entry::Handled(handled) => self.on_handled(&handled, show),
             Entry::Lost { life, dropped } => {
                 self.tally.dropped += dropped;
                 self.stop(life);
@@ -143,7 +144,7 @@ impl Replay {
         Ok(())
     }
 
-    fn on_handled(&mut self, handled: &Handled) -> Result<(), Box<Divergence>> {
+    fn on_handled(&mut self, handled: &Handled, show: &mut impl FnMut(Scene<'_>)) -> Result<(), Box<Divergence>> {
         let at = Instant::from_nanos(handled.at);
         let first = self.tally.span.map_or(at, |(first, _)| first);
         self.tally.span = Some((first, at));
@@ -159,6 +160,13 @@ impl Replay {
         life.next += 1;
         let now = machine.play(handled);
         if now == Ok(handled.outcome) || (self.tally.entries < self.from && now.is_ok()) {
+            show(Scene {
+                entry: self.tally.entries,
+                role: self.role,
+                actor: &life.actor,
+                handled,
+                machine: &**machine,
+            });
             return self.on_played(handled, now == Ok(handled.outcome));
         }
         let divergence = Divergence {
@@ -168,9 +176,9 @@ impl Replay {
             life: handled.life,
             number: handled.number,
             at,
-            input: machine.input(handled),
+            input: machine.heard_in_code(handled),
             then: Some(handled.outcome),
-            effects: if now.is_ok() { machine.effects(EFFECTS_TOLD_MAX) } else { Vec::new() },
+            effects: if now.is_ok() { machine.effects_in_code(EFFECTS_TOLD_MAX) } else { Vec::new() },
             now,
         };
         Err(Box::new(divergence))

@@ -6,6 +6,7 @@ mod certificate;
 mod chaos;
 mod configuration;
 mod event;
+mod explanation;
 mod healing;
 mod ledger;
 mod membership;
@@ -31,6 +32,7 @@ use crate::api::{PeerId, Response};
 
 pub(super) use actor::{inbox, ranking as actor_ranking, short as short_time};
 pub(super) use event::event;
+pub(super) use explanation::explanation;
 pub(super) use ledger::line as ledger_line;
 pub(super) use page::harmless;
 pub(super) use policy::{policy_as_cedar, policy_check, policy_explanation, policy_test};

@@ -3,7 +3,7 @@
 use super::page::Page;
 use super::quantity::{moment, span};
 use super::table::{Column, Table};
-use crate::api::replay::{DivergenceInfo, ReplayReport, RoleReplay};
+use crate::api::recording::replay::{DivergenceInfo, ReplayReport, RoleReplay};
 
 pub(in crate::cli) fn replay(report: &ReplayReport) -> String {
     let mut page = Page::default();

@@ -1,19 +1,14 @@
 //! Replaying a recording: the recorded inputs run through the core again, and the effects are compared.
 
-mod file;
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use prunella_core::recording::{Divergence, Header, Outcome, Replay, Tally};
+use prunella_core::recording::{Divergence, Outcome, Replay, RoleName, Tally};
 use serde::Serialize;
 
-use super::{Error, ErrorKind};
-use file::{InputsFile, Next, unreadable};
-pub use prunella_core::recording::RoleName;
+use super::file::InputsFile;
+use super::{Ended, Run, runs_at};
+use crate::api::Error;
 
 /// What is replayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,20 +99,7 @@ impl ReplayReport {
 /// [`ErrorKind::InvalidInput`] if there is no recording or it is damaged: the file, where, and what is wrong;
 /// [`ErrorKind::System`] if it cannot be read.
 pub fn replay(path: &Path, options: ReplayOptions) -> Result<ReplayReport, Error> {
-    let wanted = |file: &InputsFile| options.role.is_none_or(|role| role == file.header.role);
-    let mut files = Vec::new();
-    for path in files_at(path)? {
-        files.push(InputsFile::open(&path)?);
-    }
-    files.retain(wanted);
-    files.sort_by_key(|file| (file.header.role, file.header.segment));
-    let Some(Header { node, program, run_unix_ms, .. }) = files.first().map(|file| file.header.clone()) else {
-        let role = options.role.map_or(String::new(), |role| format!(" of the role {role}"));
-        return Err(wrong(path, &format!("there is no recording{role} here; `journal.inputs` turns recording on")));
-    };
-    if files.iter().any(|file| (file.header.node, file.header.run_unix_ms) != (node, run_unix_ms)) {
-        return Err(wrong(path, "its files are of different runs; replay one run at a time"));
-    }
+    let Run { node, program, run_unix_ms, mut files, .. } = Run::open(&runs_at(path)?[0], options.role)?;
     let mut report = ReplayReport {
         node: node.to_string(),
         recorded_by: program,
@@ -126,7 +108,7 @@ pub fn replay(path: &Path, options: ReplayOptions) -> Result<ReplayReport, Error
         roles: Vec::new(),
         divergences: Vec::new(),
     };
-    for files in files.chunk_by_mut(|a, b| a.header.role == b.header.role) {
+    for files in files.chunk_by_mut(InputsFile::is_of_the_same_role) {
         let (role, divergence) = replay_role(files, options.from)?;
         report.roles.push(role);
         report.divergences.extend(divergence);
@@ -138,25 +120,11 @@ pub fn replay(path: &Path, options: ReplayOptions) -> Result<ReplayReport, Error
 fn replay_role(files: &mut [InputsFile], from: u64) -> Result<(RoleReplay, Option<DivergenceInfo>), Error> {
     let role = files.first().expect("BUG: a chunk is not empty").header.role;
     let mut replay = Replay::new(role, from);
-    let mut torn = false;
-    let mut divergence = None;
-    'files: for file in files {
-        loop {
-            match file.next()? {
-                Next::Entry(entry) => {
-                    if let Err(found) = replay.take(entry) {
-                        divergence = Some(DivergenceInfo::from(*found));
-                        break 'files;
-                    }
-                }
-                Next::End => break,
-                Next::Torn => {
-                    torn = true;
-                    break;
-                }
-            }
-        }
-    }
+    let (torn, divergence) = match super::play(files, &mut replay, |_| {})? {
+        Ended::Whole => (false, None),
+        Ended::Torn => (true, None),
+        Ended::Diverged(found) => (false, Some(DivergenceInfo::from(*found))),
+    };
     Ok((told(role, replay.tally(), torn), divergence))
 }
 
@@ -210,39 +178,5 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// The files of the recording at a path.
-fn files_at(path: &Path) -> Result<Vec<PathBuf>, Error> {
-    let found = fs::metadata(path).map_err(|error| wrong(path, &error.to_string()))?;
-    if !found.is_dir() {
-        return Ok(vec![path.to_path_buf()]);
-    }
-    let files = listed(path, |name| name.ends_with(".inputs").then(|| name.to_owned()))?;
-    if !files.is_empty() {
-        return Ok(files);
-    }
-    let run = listed(path, |name| name.parse::<u64>().ok())?.pop();
-    run.map_or(Ok(Vec::new()), |run| listed(&run, |name| name.ends_with(".inputs").then(|| name.to_owned())))
-}
-
-/// What lies in a directory and has a place in this order, in it.
-fn listed<K: Ord>(dir: &Path, place: impl Fn(&str) -> Option<K>) -> Result<Vec<PathBuf>, Error> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).map_err(|error| unreadable(dir, &error))? {
-        let entry = entry.map_err(|error| unreadable(dir, &error))?;
-        found.extend(entry.file_name().to_str().and_then(&place).map(|key| (key, entry.path())));
-        if found.len() > FILES_MAX {
-            return Err(wrong(dir, "there are too many files"));
-        }
-    }
-    found.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(found.into_iter().map(|(_, path)| path).collect())
-}
-
-fn wrong(path: &Path, what: &str) -> Error {
-    Error::new(ErrorKind::InvalidInput, format!("{}: {what}", path.display()))
-}
-
 /// The longest text of an input or of an effect that is told.
 const TEXT_CHARACTERS_MAX: usize = 4000;
-/// More files than any run has, and few enough to be open at once.
-const FILES_MAX: usize = 64;

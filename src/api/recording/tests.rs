@@ -1,11 +1,14 @@
 //! Files of recordings: whole, cut off, changed, made up, altered, and in part.
 
+use std::collections::BTreeMap;
+
 use prunella_core::policy::{self, Document, Policy, Source};
 use prunella_core::recording::{CHUNK_HEAD_BYTES, Chunk, Entry, sealed};
 use prunella_core::wire::codec;
 use prunella_core::{Instant, PeerId};
 use tempfile::TempDir;
 
+use super::replay::{ReplayOptions, ReplayReport, replay};
 use super::*;
 use crate::actors::recorder::{Recorder, RecorderSetup};
 

@@ -55,6 +55,11 @@ impl InputsFile {
         Ok(Self { path: path.to_path_buf(), header, reader, offset })
     }
 
+    /// Whether both are recordings of the same role.
+    pub(super) fn is_of_the_same_role(&self, other: &Self) -> bool {
+        self.header.role == other.header.role
+    }
+
     /// The next entry.
     ///
     /// # Errors
