@@ -1,9 +1,13 @@
 //! Whoever follows a node hears what happens in its order, and the whole topology, whatever is stuck in the node.
 
+use std::io::Read;
+use std::process::Stdio;
+
 use prunella::api::vocabulary::{Event, EventsInfo, TopologyInfo};
 use prunella::{Request, Response};
 
 use super::mesh::{Mesh, Node, PATIENCE, Plan, until};
+use super::process::program;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happens_is_told_in_its_order_and_goes_on_where_it_was_left() {
@@ -82,4 +86,29 @@ async fn topology(node: &Node) -> TopologyInfo {
         Ok(Response::Topology(info)) => info,
         other => panic!("no topology: {other:?}"),
     }
+}
+
+/// A client that waits when the node stops holds nothing up, and neither does what the node does for one that went away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_for_events_keeps_no_node_from_stopping() {
+    let mut mesh = Mesh::found(Plan::alone()).await;
+    let node = &mut mesh.nodes[0];
+    let spawn = || program(&node.dir).args(["events", "--follow"]).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut gone, mut waits) = (spawn(), spawn());
+    // Each has asked, and has been told what there was.
+    for client in [&mut gone, &mut waits] {
+        let mut first = [0];
+        client.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    }
+    gone.kill().unwrap();
+    gone.wait().unwrap();
+    node.stop().await;
+    for socket in ["control.sock", "http.sock"] {
+        assert!(!node.dir.join(socket).exists(), "{socket} is left");
+    }
+    let status = until("its end", PATIENCE, async || {
+        waits.try_wait().unwrap().ok_or_else(|| "it waits for a node that is gone".to_owned())
+    })
+    .await;
+    assert_eq!(status.code(), Some(1));
 }
