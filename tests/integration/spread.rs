@@ -18,8 +18,8 @@ use super::mesh::{Mesh, PATIENCE, Plan, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_streams_over_two_throttled_paths_move_more_than_over_one() {
-    let one = throttled(1, 0.0).await;
-    let two = throttled(2, RATIO_MIN * one.best).await;
+    let one = throttled(1).await;
+    let two = throttled(2).await;
     let told = format!(
         "two paths by one: {:.2} in the best {WINDOW:?}, {:.2} from the first byte to the last; {one:?}, {two:?}",
         two.best / one.best,
@@ -72,20 +72,8 @@ struct Rate {
     whole: f64,
 }
 
-/// The bytes that four streams move in a second from n0 to n2 of a diamond both of whose paths are throttled; of a few meshes
-/// the first that is fast enough. Bulk that overruns a narrow path at its start may lose so much that the path is avoided for
-/// a minute, and both lanes share the other one: that mesh says nothing about two paths.
-async fn throttled(spread_paths: i64, enough: f64) -> Rate {
-    let mut rate = throttled_once(spread_paths).await;
-    for _ in 1..MESHES_MAX {
-        if rate.best <= enough {
-            rate = throttled_once(spread_paths).await;
-        }
-    }
-    rate
-}
-
-async fn throttled_once(spread_paths: i64) -> Rate {
+/// The bytes that four streams move in a second from n0 to n2 of a diamond both of whose paths are throttled.
+async fn throttled(spread_paths: i64) -> Rate {
     let mesh = diamond(spread_paths).await;
     let arrived = Arc::<AtomicU64>::default();
     mesh.nodes[2].expose("sink", sink_server(arrived.clone()).await).await;
@@ -199,8 +187,6 @@ const BYTES_PER_SECOND: usize = 2_000_000;
 const STREAM_BYTES: usize = 8_000_000;
 /// Over how long a rate is taken.
 const WINDOW: Duration = Duration::from_secs(4);
-/// On how many meshes four streams are sent until they were fast enough.
-const MESHES_MAX: usize = 5;
 /// How much more two paths move than one, at least.
 const RATIO_MIN: f64 = 1.5;
 /// The longest time that numbers may be away while a path is cut: as without spread.

@@ -284,7 +284,7 @@ impl Destination {
         effects: &mut Vec<Effect>,
     ) {
         if let Some(path) = self.paths.iter_mut().find(|p| p.way.path == returned.path) {
-            path.on_returned(returned.nonce, returned.rtt, now);
+            path.on_returned(returned.nonce, returned.rtt, config, now);
             self.choose(config, now, effects);
         }
     }

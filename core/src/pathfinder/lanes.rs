@@ -17,7 +17,7 @@
 //! Bulk that has just filled the queue of a bottleneck, and loses what finds it full, looks like a path that fails, for the
 //! route and for lanes. Where one of two paths is enough, it does no harm to avoid the other for a minute; here it would
 //! take away half of the capacity. So lanes come back soon, and then ever later: [`HOLD_MIN`] after the first failure, and
-//! each time twice as long.
+//! each time twice as long. And a path whose queue was seen to be full may be silent for longer ([`super::tracked`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -201,6 +201,34 @@ fn a_lane_whose_path_is_silent_is_hedged_at_once_and_leaves_when_it_is_late() {
     );
 }
 
+/// Bulk fills the queue of a bottleneck within less time than a probe takes; when the lane comes back, the same happens again.
+#[test]
+fn a_lane_is_not_driven_off_twice_by_the_queue_that_it_fills() {
+    let mut fan = Fan::talking(2, &LIKE[..2]);
+    let (route, own) = (fan.relays()[&0], fan.relays()[&1]);
+    fan.returns.insert(own, None);
+    let queued = |fan: &Fan| {
+        let sent = fan.seen.iter().rev().find_map(|effect| match effect {
+            Effect::Probe { way, nonce } if way.first.0 == u64::from(own) => Some((way.path, *nonce)),
+            _ => None,
+        });
+        sent.unwrap()
+    };
+    fan.run(40);
+    let (path, nonce) = queued(&fan);
+    fan.run(160);
+    assert_eq!(fan.relays()[&1], route, "it looks like silence");
+    fan.give(Input::ProbeReturned { path, nonce, rtt: 180 * MS });
+    fan.returns.insert(own, Some(2 * MS));
+    fan.run(1500);
+    assert_eq!(fan.relays()[&1], own);
+    fan.returns.insert(own, None);
+    fan.run(300);
+    assert_eq!(fan.relays()[&1], own, "by now it is known what a full queue is like");
+    fan.run(200);
+    assert_eq!(fan.relays()[&1], route, "and what is not");
+}
+
 #[test]
 fn when_the_route_moves_to_the_path_of_a_lane_the_lane_takes_another_if_there_is_one() {
     let mut fan = Fan::talking(2, &LIKE);

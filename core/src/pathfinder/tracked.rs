@@ -36,6 +36,8 @@ pub(super) struct Tracked {
     returns: u32,
     /// When it was left though its probes return, and why.
     doubted: Option<(Instant, Doubt)>,
+    /// The longest round trip lately at which the path was already taken for late, and when.
+    queued: Option<(Instant, Duration)>,
 }
 
 /// A path as a search finds it.
@@ -92,6 +94,7 @@ impl Tracked {
             next_probe: now,
             returns: 0,
             doubted: None,
+            queued: None,
         }
     }
 
@@ -128,8 +131,13 @@ impl Tracked {
         self.path.relays().to_vec()
     }
 
-    pub(super) fn on_returned(&mut self, nonce: u64, rtt: Duration, now: Instant) {
+    pub(super) fn on_returned(&mut self, nonce: u64, rtt: Duration, config: &Config, now: Instant) {
         let Some(at) = self.outstanding.iter().position(|(n, _)| *n == nonce) else { return };
+        // Where bulk is spread, it was in the queue that the bulk filled: to call the path late was wrong, and would be
+        // again as soon as there is bulk on it (as a timeout that was spurious makes TCP more patient, RFC 4015).
+        if config.lanes > 1 && rtt > config.probing.late_after.max(self.queued.map_or(Duration::ZERO, |(_, rtt)| rtt)) {
+            self.queued = Some((now, rtt));
+        }
         // What was sent before it and did not return is lost, and says nothing of what is now.
         self.proven = self.outstanding[at].1;
         self.outstanding.drain(..=at);
@@ -208,6 +216,7 @@ impl Tracked {
     pub(super) fn wake(&mut self, config: &Config, interval: Duration, rng: &mut Rng, now: Instant) -> Option<u64> {
         let probing = &config.probing;
         let due = self.next_probe <= now;
+        self.queued = self.queued.filter(|(seen, _)| now.since(*seen) < QUEUED_FOR);
         // Returns may wait in the mailbox of a process that was late: it doubts itself first.
         if now.since(self.deadline(config)) > config.hedge_after / 2 {
             self.excused = now;
@@ -271,9 +280,10 @@ impl Tracked {
         Some(*sent.max(&self.excused) + self.rtt.overdue_after(config.hedge_after)?)
     }
 
-    /// A far path may take its time: several of its own round trips.
+    /// A far path may take its time: several of its own round trips; and so may one whose queue bulk has filled before.
     fn late_after(&self, config: &Config) -> Duration {
-        config.probing.late_after.max(self.rtt.smoothed() * 4)
+        let queued = self.queued.map_or(Duration::ZERO, |(_, rtt)| (rtt * 2).min(config.probing.dead_after / 2));
+        config.probing.late_after.max(self.rtt.smoothed() * 4).max(queued)
     }
 }
 
@@ -336,5 +346,7 @@ impl PathState {
 const OUTSTANDING_MAX: usize = 64;
 /// How long a path is avoided that was left though its probes return.
 pub const DOUBTED_FOR: Duration = Duration::from_secs(60);
+/// How long a path may take longer whose queue was seen to be full.
+const QUEUED_FOR: Duration = Duration::from_secs(60);
 /// Returns in a row before a path that was dead carries traffic again.
 const RETURNS_TO_TRUST: u32 = 2;
