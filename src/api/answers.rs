@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use prunella_core::gossip;
 use prunella_core::membership::roster::Counts;
-use prunella_core::peer::LinkReport;
 use prunella_core::wiring::Route;
 use prunella_core::{PeerId, wire::stream::StreamRefusal};
 use prunella_storage::{Batch, Tree};
@@ -20,11 +19,9 @@ use super::error::{Error, ErrorKind};
 use super::policy_answers::told_refused;
 use super::remote::{FarNode, Remote};
 use super::server::{Answer, Caller, Connecting, Handler, User, stopped};
-use super::vocabulary::{
-    Failure, ForwardInfo, LinkInfo, MemberCounts, PeerInfo, Reach, Request, Response, ServiceInfo, Status,
-};
+use super::vocabulary::{Failure, MemberCounts, Request, Response, Status};
 use crate::actors::shell::{NotDurable, Shell};
-use crate::messages::{self, Mail, PathfinderQuery, PeerQuery};
+use crate::messages;
 use crate::transport::{ExposeError, ForwardError, SessionError, Sessions};
 
 /// Answers requests about one node.
@@ -129,10 +126,13 @@ impl Answers {
         match request {
             Request::Status => self.status().await.map(Response::Status),
             Request::Vitals => Ok(Response::Vitals(self.vitals())),
-            Request::Peers => Ok(Response::Peers { peers: self.peers().await? }),
-            Request::Members => self.members().await.map(Response::Members),
+            Request::Peers { after } => {
+                let (peers, more) = self.peers_after(after).await?;
+                Ok(Response::Peers { peers, more })
+            }
+            Request::Members { after } => self.members(after).await.map(Response::Members),
             Request::Reputation { peer } => self.reputation(&peer).await,
-            Request::Regions => self.regions().await.map(Response::Regions),
+            Request::Regions { from } => self.regions(from).await.map(Response::Regions),
             Request::Topology { after } => Ok(Response::Topology(self.topology(after))),
             Request::Events { after, wait_ms } => Ok(Response::Events(self.events(after, wait_ms).await)),
             Request::Configuration => Ok(Response::Configuration { settings: self.configuration() }),
@@ -153,7 +153,7 @@ impl Answers {
             Request::SuspendActor { actor, seconds } => self.suspend(&actor, seconds),
             Request::ResumeActor { actor } => self.resume(&actor),
             Request::Tap { actor, kind, most, ms } => self.tap(&actor, kind.as_deref(), most, ms).await,
-            Request::Services => Ok(self.services()),
+            Request::Services { after, after_provider } => Ok(self.services(after, after_provider)),
             Request::Incidents => Ok(Response::Incidents { incidents: self.newest_incidents() }),
             Request::Incident { id } => self.incident(id).map(Response::Incident),
             Request::Ping { destination, timeout_ms } => self.ping(&destination, timeout_ms).await,
@@ -249,83 +249,6 @@ impl Answers {
             .map(|(name, count)| (name.to_owned(), count)),
         );
         counters
-    }
-
-    pub(super) async fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
-        let me = self.shell.credentials.peer();
-        let reachable = self.reachable().await?;
-        let info = |(peer, node): (PeerId, prunella_core::record::NodeBody)| {
-            let relays = reachable.get(&peer).copied();
-            let state = match relays {
-                _ if peer == me => Reach::Myself,
-                Some(0) => Reach::Neighbor,
-                Some(_) => Reach::Relayed,
-                None => Reach::Unreachable,
-            };
-            PeerInfo { peer, name: node.name, addresses: node.addresses, state, relays }
-        };
-        Ok(self.shell.known.nodes().into_iter().map(info).collect())
-    }
-
-    pub(super) async fn reachable(&self) -> Result<BTreeMap<PeerId, usize>, Error> {
-        let actor = self.shell.directory.pathfinder().ok_or_else(|| away("pathfinder"))?;
-        let asked = actor.call(|reply| Mail::Query(PathfinderQuery::Reachable(reply)), Some(CALL_PATIENCE)).await;
-        answered(asked, "pathfinder")
-    }
-
-    async fn links(&self) -> Vec<LinkInfo> {
-        let addresses: BTreeMap<PeerId, SocketAddr> = self.shell.links().addresses().into_iter().collect();
-        let stats: BTreeMap<_, _> = self.shell.port.link_stats().into_iter().map(|s| (s.peer, s)).collect();
-        let mut links = Vec::new();
-        for peer in self.shell.directory.peers() {
-            let report = self.report(&peer).await;
-            let bytes = stats.get(&peer).map_or((0, 0), |s| (s.bytes_sent, s.bytes_received));
-            links.push(LinkInfo {
-                peer,
-                name: self.shell.known.name(&peer),
-                address: addresses.get(&peer).copied(),
-                state: report.as_ref().map_or("restarting", |r| r.state.name()).to_owned(),
-                rtt_us: report.as_ref().map_or(0, |r| r.rtt.as_micros() as u64),
-                loss_permille: report.as_ref().map_or(0, |r| r.loss_permille),
-                sent_bytes: bytes.0,
-                received_bytes: bytes.1,
-                established: report.as_ref().map_or(0, |r| r.established),
-                probed_every_ms: report.as_ref().map_or(0, |r| r.probed_every.as_millis() as u64),
-                failing: report.as_ref().is_some_and(|r| r.failing),
-                latency: report.as_ref().map(|r| r.latency).unwrap_or_default(),
-            });
-        }
-        links
-    }
-
-    async fn report(&self, peer: &PeerId) -> Option<LinkReport> {
-        let actor = self.shell.directory.peer(peer)?;
-        match actor.call(|reply| Mail::Query(PeerQuery::Report(reply)), Some(CALL_PATIENCE)).await {
-            Ok(CallResult::Success(report)) => Some(report),
-            _ => None,
-        }
-    }
-
-    fn services(&self) -> Response {
-        let shell = &self.shell;
-        let targets: BTreeMap<String, String> = shell.services().exposed().into_iter().collect();
-        let me = shell.credentials.peer();
-        let service = |(name, provider): (String, PeerId)| ServiceInfo {
-            target: targets.get(&name).filter(|_| provider == me).map(|target| format!("tcp://{target}")),
-            provider_name: shell.known.name(&provider),
-            name,
-            provider,
-        };
-        let forward = |f: crate::transport::ForwardState| ForwardInfo {
-            name: f.name,
-            listen: f.listen,
-            open: f.open,
-            total: f.total,
-        };
-        Response::Services {
-            services: shell.known.services().into_iter().map(service).collect(),
-            forwards: shell.services().forwards().into_iter().map(forward).collect(),
-        }
     }
 
     async fn expose(&self, name: String, target: &str) -> Result<Response, Error> {

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 
 use super::error::{Error, ErrorKind};
 use super::line::{self, Line};
-use super::vocabulary::{Request, Response};
+use super::vocabulary::{Pages, Request, Response};
 
 /// A connection to a running node's control socket; it connects again by itself when the node has been restarted.
 ///
@@ -90,6 +90,20 @@ impl Client {
         let response = within(patience, exchange(&mut stream, &line)).await?;
         self.stream = Some(stream);
         Ok(response)
+    }
+
+    /// Asks for all that a list has, page by page, and tells it as one answer; otherwise as [`Client::request`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::request`]; [`ErrorKind::OverLimit`] if there are more pages than `limits::PAGES_MAX`.
+    pub async fn request_all(&mut self, request: &Request) -> Result<Response, Error> {
+        let (mut pages, mut next) = (Pages::default(), Some(request.clone()));
+        while let Some(request) = next {
+            let answer = self.request(&request).await?;
+            next = pages.take(&request, answer)?;
+        }
+        Ok(pages.into_answer())
     }
 
     /// A connection for the node that is asked, or why that one refuses.

@@ -1,9 +1,10 @@
 //! What the node answers about the members of the mesh.
 
-use prunella_core::gossip;
+use prunella_core::{PeerId, gossip};
 
 use super::answers::{Answers, CALL_PATIENCE, answered, away};
 use super::error::Error;
+use super::page::page;
 use super::vocabulary::{BlameInfo, MemberInfo, Response, Standing};
 use crate::messages::{GossipQuery, Mail};
 
@@ -14,7 +15,8 @@ impl Answers {
         answered(asked, "gossip")
     }
 
-    pub(super) async fn members(&self) -> Result<Standing, Error> {
+    /// How the mesh stands, and as many members as fit an answer, after the one named.
+    pub(super) async fn members(&self, after: Option<PeerId>) -> Result<Standing, Error> {
         let standing = self.standing().await?;
         let info = |member: gossip::MemberView| MemberInfo {
             name: self.shell().known.name(&member.peer),
@@ -25,6 +27,8 @@ impl Answers {
             distrusted_by: member.distrusted_by,
             reputation: member.score,
         };
+        let rest = standing.members.into_iter().filter(|member| after.is_none_or(|after| member.peer > after));
+        let (members, more) = page(rest.map(info));
         Ok(Standing {
             reachable: standing.quorum.reachable,
             known: standing.quorum.known,
@@ -33,7 +37,8 @@ impl Answers {
             records: standing.records,
             neighbors: standing.neighbors.len(),
             neighbors_in_sync: standing.neighbors.iter().filter(|(_, in_sync)| *in_sync).count(),
-            members: standing.members.into_iter().map(info).collect(),
+            members,
+            more,
         })
     }
 

@@ -363,7 +363,7 @@ mod tests {
                     Request::Paths { destination, .. } => {
                         Response::Policy(PolicyInfo { source: destination, ..PolicyInfo::default() })
                     }
-                    Request::Peers => Response::Policy(PolicyInfo {
+                    Request::Peers { .. } => Response::Policy(PolicyInfo {
                         source: "x".repeat(CONTROL_LINE_BYTES_MAX),
                         ..PolicyInfo::default()
                     }),
@@ -450,7 +450,9 @@ mod tests {
     async fn an_oversized_answer_becomes_an_error() {
         let running = Running::start().await;
         let mut client = Client::connect(&running.socket()).await.unwrap();
-        let Response::Error { error } = client.request(&Request::Peers).await.unwrap() else { panic!("no error") };
+        let Response::Error { error } = client.request(&Request::Peers { after: None }).await.unwrap() else {
+            panic!("no error")
+        };
         assert_eq!(error.kind(), ErrorKind::OverLimit);
     }
 

@@ -1,10 +1,10 @@
 //! What the node answers about shared values.
 
-use prunella_core::limits::CONTROL_LINE_BYTES_MAX;
 use prunella_core::shared::{Refused, Value};
 
 use super::answers::Answers;
 use super::error::{Error, ErrorKind};
+use super::page::page;
 use super::vocabulary::{Response, SharedInfo, SharedValue};
 use crate::actors::shell::Written;
 
@@ -33,19 +33,11 @@ impl Answers {
 
     /// As many shared keys as fit an answer, after the one named.
     pub(super) fn shared_list(&self, after: Option<&str>) -> Response {
-        let mut room = LIST_BYTES_MAX;
-        let (mut shared, mut more) = (Vec::new(), false);
-        for (key, values) in self.shell().known.shared_after(after, LIST_KEYS_MAX + 1) {
-            let info = self.info(key, values);
-            let bytes = serde_json::to_vec(&info).expect("BUG: every response has a JSON form").len();
-            more = shared.len() == LIST_KEYS_MAX || (bytes > room && !shared.is_empty());
-            if more {
-                break;
-            }
-            room = room.saturating_sub(bytes);
-            shared.push(info);
-        }
-        Response::SharedList { shared, more }
+        let mut known = self.shell().known.shared_after(after, LIST_KEYS_MAX + 1);
+        let is_cut = known.len() > LIST_KEYS_MAX;
+        known.truncate(LIST_KEYS_MAX);
+        let (shared, more) = page(known.into_iter().map(|(key, values)| self.info(key, values)));
+        Response::SharedList { shared, more: more || is_cut }
     }
 
     fn info(&self, key: String, values: Vec<Value>) -> SharedInfo {
@@ -78,5 +70,3 @@ fn kind_of(refused: Refused) -> ErrorKind {
 
 /// Keys told at once, at most.
 const LIST_KEYS_MAX: usize = 500;
-/// Bytes of JSON that a list may have, with room for its frame. A single key always fits by itself.
-const LIST_BYTES_MAX: usize = CONTROL_LINE_BYTES_MAX / 8 * 7;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use prunella_core::PeerId;
-use prunella_core::limits::CONTROL_LINE_BYTES_MAX;
 use prunella_core::membership::Status;
 use prunella_core::record::LinkBody;
 
 use super::answers::Answers;
+use super::page::page;
 use super::vocabulary::{TopologyInfo, TopologyLink, TopologyNode};
 
 impl Answers {
@@ -22,9 +22,7 @@ impl Answers {
         let every: BTreeSet<PeerId> = nodes.keys().chain(links.keys()).copied().chain([me]).collect();
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
 
-        let mut room = BYTES_MAX;
-        let (mut told, mut more) = (Vec::new(), false);
-        for peer in every.range((after, Bound::Unbounded)).copied() {
+        let node = |peer: PeerId| {
             let link = |link: LinkBody| TopologyLink {
                 to: link.neighbor,
                 rtt_us: link.rtt_us,
@@ -32,24 +30,15 @@ impl Answers {
                 agreed: said.contains(&(link.neighbor, peer)),
             };
             let body = nodes.get(&peer);
-            let node = TopologyNode {
+            TopologyNode {
                 peer,
                 name: body.map(|body| body.name.clone()).unwrap_or_default(),
                 region: body.map(|body| body.region.clone()).unwrap_or_default(),
                 status: ill.get(&peer).unwrap_or(&Status::Alive).name().to_owned(),
                 links: links.remove(&peer).unwrap_or_default().into_iter().map(link).collect(),
-            };
-            let bytes = serde_json::to_vec(&node).expect("BUG: every response has a JSON form").len() + 1;
-            more = bytes > room && !told.is_empty();
-            if more {
-                break;
             }
-            room = room.saturating_sub(bytes);
-            told.push(node);
-        }
-        TopologyInfo { me, nodes: told, more }
+        };
+        let (nodes, more) = page(every.range((after, Bound::Unbounded)).copied().map(node));
+        TopologyInfo { me, nodes, more }
     }
 }
-
-/// Bytes of JSON that the nodes of an answer may have, with room for its frame.
-const BYTES_MAX: usize = CONTROL_LINE_BYTES_MAX / 8 * 7;

@@ -89,19 +89,9 @@ struct Names(BTreeMap<PeerId, String>);
 
 impl Names {
     async fn ask(session: &mut Session<'_>) -> Result<Self, Failure> {
-        let mut names = BTreeMap::new();
-        let mut after = None;
-        loop {
-            match session.ask("follow the events", &Request::Topology { after }).await? {
-                Response::Topology(info) => {
-                    after = info.nodes.last().map(|node| node.peer);
-                    names.extend(info.nodes.into_iter().map(|node| (node.peer, node.name)));
-                    if !info.more {
-                        return Ok(Self(names));
-                    }
-                }
-                other => return Err(Failure::unexpected("follow the events", &other)),
-            }
+        match session.ask("follow the events", &Request::Topology { after: None }).await? {
+            Response::Topology(info) => Ok(Self(info.nodes.into_iter().map(|node| (node.peer, node.name)).collect())),
+            other => Err(Failure::unexpected("follow the events", &other)),
         }
     }
 

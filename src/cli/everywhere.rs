@@ -14,6 +14,7 @@ use super::node_command::NodeCommand;
 use super::output::Output;
 use super::session::Session;
 use crate::api::client::Client;
+use crate::api::vocabulary::TopologyNode;
 use crate::api::{Error, ErrorKind, PeerId, Request, Response};
 
 /// Reads the command anew: each node's run uses one up.
@@ -83,24 +84,14 @@ async fn nodes(session: &mut Session<'_>) -> Result<Vec<Node>, Failure> {
         let text = "--all is asked of the node in DIR, and --node of another one: give one of them";
         return Err(Failure::new(doing, Error::new(ErrorKind::InvalidInput, text)));
     }
-    let (mut nodes, mut after) = (Vec::new(), None);
-    loop {
-        match session.ask(doing, &Request::Topology { after }).await? {
-            Response::Topology(info) => {
-                after = info.nodes.last().map(|node| node.peer);
-                let me = info.me;
-                nodes.extend(info.nodes.into_iter().map(|n| Node {
-                    is_here: n.peer == me,
-                    peer: n.peer,
-                    name: n.name,
-                }));
-                if !info.more {
-                    break;
-                }
-            }
-            other => return Err(Failure::unexpected(doing, &other)),
+    let mut nodes: Vec<Node> = match session.ask(doing, &Request::Topology { after: None }).await? {
+        Response::Topology(info) => {
+            let me = info.me;
+            let node = |n: TopologyNode| Node { is_here: n.peer == me, peer: n.peer, name: n.name };
+            info.nodes.into_iter().map(node).collect()
         }
-    }
+        other => return Err(Failure::unexpected(doing, &other)),
+    };
     nodes.sort_by_key(|node| (node.called(), node.peer));
     Ok(nodes)
 }

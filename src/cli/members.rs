@@ -5,5 +5,5 @@ use super::session::Session;
 use crate::api::Request;
 
 pub(super) async fn run(session: &mut Session<'_>) -> Result<(), Failure> {
-    session.show("list the members", &Request::Members).await
+    session.show("list the members", &Request::Members { after: None }).await
 }

@@ -5,5 +5,5 @@ use super::session::Session;
 use crate::api::Request;
 
 pub(super) async fn run(session: &mut Session<'_>) -> Result<(), Failure> {
-    session.show("list the regions", &Request::Regions).await
+    session.show("list the regions", &Request::Regions { from: 0 }).await
 }

@@ -5,5 +5,5 @@ use super::session::Session;
 use crate::api::Request;
 
 pub(super) async fn run(session: &mut Session<'_>) -> Result<(), Failure> {
-    session.show("list the services", &Request::Services).await
+    session.show("list the services", &Request::Services { after: None, after_provider: None }).await
 }

@@ -18,7 +18,7 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Asks the node and shows its answer; `doing` fits "failed to ...".
+    /// Asks the node and shows its answer, a list with all of its pages; `doing` fits "failed to ...".
     pub(super) async fn show(&mut self, doing: &str, request: &Request) -> Result<(), Failure> {
         let response = self.ask(doing, request).await?;
         self.output.show(&response)
@@ -30,13 +30,13 @@ impl Session<'_> {
         if self.output.is_json() { self.output.show(&response) } else { self.output.write(done) }
     }
 
-    /// Asks the node; an error that it answers with is a failure.
+    /// Asks the node, for all pages of a list; an error that it answers with is a failure.
     pub(super) async fn ask(&mut self, doing: &str, request: &Request) -> Result<Response, Failure> {
         if let Some(deed) = request.deed().filter(|_| self.reads_only) {
             let text = format!("`{deed}` changes something: only what reads is repeated, or asked of every node");
             return Err(Failure::new(doing, Error::new(ErrorKind::InvalidInput, text)));
         }
-        match self.client.request(request).await {
+        match self.client.request_all(request).await {
             Ok(Response::Error { error }) | Err(error) => Err(Failure::new(doing, error)),
             Ok(response) => Ok(response),
         }

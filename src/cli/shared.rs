@@ -4,8 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::failure::Failure;
 use super::session::Session;
-use crate::api::vocabulary::SharedInfo;
-use crate::api::{Request, Response};
+use crate::api::Request;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -57,27 +56,10 @@ pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
             session.order(&doing, &Request::SharedSet { key, value }, &done).await
         }
         Action::Get { key } => session.show(&format!("get {key}"), &Request::SharedGet { key }).await,
-        Action::List => list(session).await,
+        Action::List => session.show("list the shared keys", &Request::SharedList { after: None }).await,
         Action::Remove { key } => {
             let (doing, done) = (format!("remove {key}"), format!("{key} is removed\n"));
             session.order(&doing, &Request::SharedRemove { key }, &done).await
-        }
-    }
-}
-
-/// A long list comes in several answers, and is shown as one.
-async fn list(session: &mut Session<'_>) -> Result<(), Failure> {
-    let mut all: Vec<SharedInfo> = Vec::new();
-    loop {
-        let after = all.last().map(|info| info.key.clone());
-        match session.ask("list the shared keys", &Request::SharedList { after }).await? {
-            Response::SharedList { shared, more } => {
-                all.extend(shared);
-                if !more {
-                    return session.output.show(&Response::SharedList { shared: all, more });
-                }
-            }
-            other => return session.output.show(&other),
         }
     }
 }

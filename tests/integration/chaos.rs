@@ -275,7 +275,11 @@ async fn a_store_that_stopped_is_rebuilt_by_a_plan_and_forgets_nothing() {
     for (key, value) in [("color", "red\n"), ("shape", "round\n"), ("size", "large\n")] {
         assert_eq!(node.run(&["shared", "get", key]).await.ok(), value);
     }
-    let Ok(Response::Services { services, .. }) = node.ask(&Request::Services).await else { panic!("no answer") };
+    let Ok(Response::Services { services, .. }) =
+        node.ask(&Request::Services { after: None, after_provider: None }).await
+    else {
+        panic!("no answer")
+    };
     assert!(services.iter().any(|service| service.name == "files"), "{services:?}");
     assert!(node.incidents().await.unwrap().iter().any(|told| told.kind == "store-failing"));
 }
@@ -303,7 +307,11 @@ async fn what_is_acknowledged_survives_a_killed_writer_and_a_killed_node() {
     node.kill();
     assert!(acknowledged.len() >= 4, "{acknowledged:?}");
     node.start().await;
-    let Ok(Response::Services { services, .. }) = node.ask(&Request::Services).await else { panic!("no answer") };
+    let Ok(Response::Services { services, .. }) =
+        node.ask(&Request::Services { after: None, after_provider: None }).await
+    else {
+        panic!("no answer")
+    };
     for name in acknowledged {
         assert!(services.iter().any(|service| service.name == name), "{name} is gone: {services:?}");
     }

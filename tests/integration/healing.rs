@@ -225,7 +225,7 @@ async fn link_state(node: &Node) -> Result<String, String> {
 }
 
 async fn services(node: &Node) -> Vec<String> {
-    match node.ask(&Request::Services).await {
+    match node.ask(&Request::Services { after: None, after_provider: None }).await {
         Ok(Response::Services { services, .. }) => services.into_iter().map(|service| service.name).collect(),
         other => panic!("{other:?}"),
     }

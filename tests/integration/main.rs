@@ -11,6 +11,8 @@ mod admission;
 mod bad_input;
 mod certificates;
 mod chaos;
+#[path = "../../benches/rig/crowd.rs"]
+mod crowd;
 mod dashboard;
 mod datapath;
 mod datapath_batches;
@@ -32,6 +34,7 @@ mod mesh;
 mod metrics;
 mod observability;
 mod outvoted;
+mod pages;
 mod policing;
 mod policy;
 #[path = "../../fuzz/bodies/policy.rs"]

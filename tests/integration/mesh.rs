@@ -288,8 +288,8 @@ impl Node {
     }
 
     pub(crate) async fn peers(&self) -> Result<Vec<PeerInfo>, String> {
-        match self.told(&Request::Peers).await? {
-            Response::Peers { peers } => Ok(peers),
+        match self.told(&Request::Peers { after: None }).await? {
+            Response::Peers { peers, .. } => Ok(peers),
             other => panic!("{other:?}"),
         }
     }
@@ -355,7 +355,7 @@ impl Node {
     /// Listens for a service once it is known here; where.
     pub(crate) async fn forward(&self, name: &str) -> SocketAddr {
         until(&format!("{name} known at {}", self.name), PATIENCE, async || {
-            match self.told(&Request::Services).await? {
+            match self.told(&Request::Services { after: None, after_provider: None }).await? {
                 Response::Services { services, .. } if services.iter().any(|service| service.name == name) => Ok(()),
                 other => Err(format!("{other:?}")),
             }

@@ -112,11 +112,11 @@ async fn a_shell_ends_when_it_is_denied_by_now_and_each_line_needs_its_own_right
     // Commands alone open no shell.
     decide(far, &lines).await;
     let mut client = Client::at(&socket, "n0", true);
-    let refused = denied(client.request(&Request::Peers).await);
+    let refused = denied(client.request(&Request::Peers { after: None }).await);
     assert!(refused.to_string().contains("n0 does not allow this node a shell: denied by default"), "{refused}");
     decide(far, &format!("{lines}{shell}")).await;
     for _ in 0..2 {
-        assert!(matches!(client.request(&Request::Peers).await.unwrap(), Response::Peers { .. }));
+        assert!(matches!(client.request(&Request::Peers { after: None }).await.unwrap(), Response::Peers { .. }));
         let refused = denied(client.request(&Request::Links).await);
         assert_eq!(refused.to_string(), "denied by default: no rule allows it: the command links");
     }
@@ -135,9 +135,9 @@ async fn a_shell_ends_when_it_is_denied_by_now_and_each_line_needs_its_own_right
     // While nothing is asked, and while something is.
     decide(far, &lines).await;
     ends(far).await;
-    let ended = denied(client.request(&Request::Peers).await).to_string();
+    let ended = denied(client.request(&Request::Peers { after: None }).await).to_string();
     assert!(ended.contains("n0 has ended the shell") && ended.ends_with("nothing was sent"), "{ended}");
-    denied(client.request(&Request::Peers).await);
+    denied(client.request(&Request::Peers { after: None }).await);
     let mut client = Client::at(&socket, "n0", false);
     let waits = tokio::spawn(async move { client.request(&ping_the_dead()).await });
     opens(far).await;
@@ -165,7 +165,7 @@ async fn a_lost_node_is_told_with_whether_the_command_may_have_been_done() {
     let socket = mesh.nodes[0].dir.join("control.sock");
     for (request, remains) in [
         (Request::Unexpose { name: "web".to_owned() }, "the command may have been done: the ledger of n1 says"),
-        (Request::Peers, "nothing was to be changed"),
+        (Request::Peers { after: None }, "nothing was to be changed"),
     ] {
         let mut client = Client::at(&socket, "n1", true);
         client.request(&Request::Status).await.unwrap();

@@ -8,6 +8,9 @@ use super::STATEMENT_BYTES_MAX;
 pub const CONTROL_CLIENTS_MAX: usize = 64;
 /// Longest line on the control socket, in bytes.
 pub const CONTROL_LINE_BYTES_MAX: usize = 256 * 1024;
+/// Most pages of one list that whoever asks a node puts together. The longest list is that of records, of which some two
+/// hundred fit a page at least.
+pub const PAGES_MAX: usize = 256;
 /// Newest events that a node keeps for those who follow them.
 pub const EVENTS_KEPT: usize = 4096;
 /// Most events in one answer.

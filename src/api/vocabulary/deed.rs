@@ -40,11 +40,11 @@ impl Request {
             Request::Shutdown => "down".to_owned(),
             Request::Status
             | Request::Vitals
-            | Request::Peers
-            | Request::Members
+            | Request::Peers { .. }
+            | Request::Members { .. }
             | Request::Reputation { .. }
             | Request::Links
-            | Request::Regions
+            | Request::Regions { .. }
             | Request::Configuration
             | Request::Log
             | Request::Topology { .. }
@@ -54,7 +54,7 @@ impl Request {
             | Request::Smoke { .. }
             | Request::Actors
             | Request::Actor { .. }
-            | Request::Services
+            | Request::Services { .. }
             | Request::Incidents
             | Request::Incident { .. }
             | Request::Ping { .. }

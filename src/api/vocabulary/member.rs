@@ -18,8 +18,11 @@ pub struct MemberCounts {
 /// How the mesh stands, as this node sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Standing {
-    /// Every member, ordered by id.
+    /// Members, ordered by id.
     pub members: Vec<MemberInfo>,
+    /// Whether there are more: ask again, after the last of these.
+    #[serde(default)]
+    pub more: bool,
     /// Members within reach, this node included.
     pub reachable: usize,
     /// Members that a quorum is counted of, this node included.

@@ -12,12 +12,15 @@ mod event;
 mod incident;
 mod ledger;
 mod member;
+mod pages;
 mod path;
+mod peer;
 mod policy;
 mod region;
 mod response;
 mod service;
 mod shared;
+mod status;
 mod topology;
 mod vitals;
 
@@ -41,13 +44,16 @@ pub use ledger::{
     LedgerReport, WatchedLedger,
 };
 pub use member::{BlameInfo, MemberCounts, MemberInfo, Standing};
+pub(in crate::api) use pages::Pages;
 pub use path::{LaneInfo, PathInfo, PathLinkInfo, PathWhy};
+pub use peer::{LinkInfo, PeerInfo, Reach};
 pub use policy::{PolicyAsked, PolicyInfo};
 pub use prunella_core::latency::LatencySummary;
 pub use region::{ClusterInfo, RegionHint, RegionsInfo};
 pub use response::Response;
 pub use service::{ForwardInfo, ServiceInfo};
 pub use shared::{SharedInfo, SharedValue};
+pub use status::Status;
 pub use topology::{TopologyInfo, TopologyLink, TopologyNode};
 pub use vitals::{ProcessInfo, VitalsInfo};
 
@@ -61,10 +67,19 @@ pub enum Request {
     Status,
     /// How the node's process is, answered whatever its actors do; [`Response::Vitals`].
     Vitals,
-    /// Every node that is known; [`Response::Peers`].
-    Peers,
-    /// Who belongs to the mesh and is well, and whether this node has what its neighbors have; [`Response::Members`].
-    Members,
+    /// The nodes that are known, as many as fit an answer; [`Response::Peers`].
+    Peers {
+        /// Only nodes after this one.
+        #[serde(default)]
+        after: Option<PeerId>,
+    },
+    /// Who belongs to the mesh and is well, as many as fit an answer, and whether this node has what its neighbors have;
+    /// [`Response::Members`].
+    Members {
+        /// Only members after this one.
+        #[serde(default)]
+        after: Option<PeerId>,
+    },
     /// How far this node believes another, and why not further; [`Response::Reputation`].
     Reputation {
         /// A peer id, a prefix of one, or a node's name.
@@ -72,8 +87,12 @@ pub enum Request {
     },
     /// Every neighbor's link; [`Response::Links`].
     Links,
-    /// Who stands close together, as far as latencies tell; [`Response::Regions`].
-    Regions,
+    /// Who stands close together, as far as latencies tell, as many as fit an answer; [`Response::Regions`].
+    Regions {
+        /// Only members of clusters from this one on, counted from 0 through all clusters.
+        #[serde(default)]
+        from: u64,
+    },
     /// Who is linked with whom, as far as this node knows, as many nodes as fit an answer; [`Response::Topology`].
     Topology {
         /// Only nodes after this one.
@@ -182,8 +201,15 @@ pub enum Request {
         /// For how long at most, in milliseconds.
         ms: u64,
     },
-    /// Services exposed anywhere in the mesh, and this node's forwards; [`Response::Services`].
-    Services,
+    /// Services exposed anywhere in the mesh, as many as fit an answer, and this node's forwards; [`Response::Services`].
+    Services {
+        /// Only services after those of this name.
+        #[serde(default)]
+        after: Option<String>,
+        /// Also those of that name, of providers after this one.
+        #[serde(default)]
+        after_provider: Option<PeerId>,
+    },
     /// Open and past incidents; [`Response::Incidents`].
     Incidents,
     /// The story of one incident; [`Response::Incident`].
@@ -320,113 +346,6 @@ pub enum Failure {
     Panic,
     /// It returns an error while handling a message.
     Error,
-}
-
-/// A node at a glance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Status {
-    /// The node's identity.
-    pub peer: PeerId,
-    /// Its name for people.
-    pub name: String,
-    /// The trust domain of its mesh.
-    pub trust_domain: String,
-    /// The version of the program.
-    pub version: String,
-    /// The process.
-    pub pid: u32,
-    /// Where it listens (UDP).
-    pub listen: SocketAddr,
-    /// Where its HTTP API is served over TCP, as a URL, if it is.
-    #[serde(default)]
-    pub http: Option<String>,
-    /// Its address in the overlay.
-    pub overlay_address: std::net::Ipv6Addr,
-    /// How long it has run, in milliseconds.
-    pub uptime_ms: u64,
-    /// Links that are up.
-    pub links_up: usize,
-    /// Nodes that are known, this one included.
-    pub peers_known: usize,
-    /// Nodes that can be reached, this one not counted.
-    pub peers_reachable: usize,
-    /// Members by status: alive, suspect, down.
-    pub members: MemberCounts,
-    /// Whether more than half of the members are within reach; without, governed state is read-only here.
-    pub has_quorum: bool,
-    /// Whether every neighbor has told that it holds the same records as this node.
-    pub converged: bool,
-    /// Incidents that are open.
-    pub incidents_open: usize,
-    /// This node's ledger.
-    #[serde(default)]
-    pub ledger: LedgerGlance,
-    /// A policy that was refused, and what was in force stays in force; `None`: all is well.
-    #[serde(default)]
-    pub policy_refused: Option<String>,
-    /// When the certificate expires, in seconds since the Unix epoch.
-    pub certificate_expires_unix: u64,
-    /// Frames and packets by what became of them, and rejections by reason; ordered by name.
-    pub counters: std::collections::BTreeMap<String, u64>,
-}
-
-/// A known node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PeerInfo {
-    /// Its identity.
-    pub peer: PeerId,
-    /// Its name for people.
-    pub name: String,
-    /// Where it can be dialed.
-    pub addresses: Vec<SocketAddr>,
-    /// How it can be reached.
-    pub state: Reach,
-    /// Relays on the best path; 0 for a neighbor.
-    pub relays: Option<usize>,
-}
-
-/// How a node can be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reach {
-    /// It is this node.
-    Myself,
-    /// Over a link.
-    Neighbor,
-    /// Over relays.
-    Relayed,
-    /// Not at all, as far as this node knows.
-    Unreachable,
-}
-
-/// A neighbor's link.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LinkInfo {
-    /// The neighbor.
-    pub peer: PeerId,
-    /// Its name for people, when known.
-    pub name: String,
-    /// Where it is.
-    pub address: Option<SocketAddr>,
-    /// `up`, `late`, `down` or `dialing`.
-    pub state: String,
-    /// Smoothed round trip, in microseconds.
-    pub rtt_us: u64,
-    /// Lost probes, in thousandths.
-    pub loss_permille: u16,
-    /// Frame bytes sent over the link.
-    pub sent_bytes: u64,
-    /// Frame bytes received over the link.
-    pub received_bytes: u64,
-    /// How often the link was established.
-    pub established: u64,
-    /// The time between two probes as it is now, in milliseconds: longer while the link is at rest; 0 without a link.
-    pub probed_every_ms: u64,
-    /// Whether more than 40 % of the last ten attempts to reach the neighbor failed.
-    pub failing: bool,
-    /// What the last round trips took.
-    #[serde(default)]
-    pub latency: LatencySummary,
 }
 
 /// An actor or a supervisor.

@@ -7,15 +7,21 @@ use serde::{Deserialize, Serialize};
 /// What latencies say about regions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionsInfo {
-    /// Every cluster, the one of this node first, then the largest.
+    /// Clusters, the one of this node first, then the largest. The last of an answer may go on in the next one.
     pub clusters: Vec<ClusterInfo>,
-    /// Nodes that should perhaps name another region.
+    /// Those of their members that should perhaps name another region.
     pub hints: Vec<RegionHint>,
+    /// Whether there are more members: ask again, from the number of those that were told on.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// Nodes that stand close together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterInfo {
+    /// Its number, from 1.
+    #[serde(default)]
+    pub number: usize,
     /// Who they are.
     pub members: Vec<PeerId>,
     /// Their names, in the same order.

@@ -38,6 +38,9 @@ pub enum Response {
     Peers {
         /// One entry per known node, this one included.
         peers: Vec<PeerInfo>,
+        /// Whether there are more: ask again, after the last of these.
+        #[serde(default)]
+        more: bool,
     },
     /// To [`Request::Links`](super::Request::Links), ordered by neighbor.
     Links {
@@ -92,10 +95,13 @@ pub enum Response {
     Tapped(TapInfo),
     /// To [`Request::Services`](super::Request::Services), ordered by name, then provider.
     Services {
-        /// Every service that is known.
+        /// Services that are known.
         services: Vec<ServiceInfo>,
-        /// This node's forwards.
+        /// This node's forwards, in the first of several answers.
         forwards: Vec<ForwardInfo>,
+        /// Whether there are more services: ask again, after the last of these.
+        #[serde(default)]
+        more: bool,
     },
     /// To [`Request::Incidents`](super::Request::Incidents), newest first.
     Incidents {

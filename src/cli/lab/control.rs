@@ -57,8 +57,8 @@ impl Control {
 
     /// Every node that this one knows.
     pub(super) async fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
-        match self.ask(&Request::Peers).await? {
-            Response::Peers { peers } => Ok(peers),
+        match self.ask(&Request::Peers { after: None }).await? {
+            Response::Peers { peers, .. } => Ok(peers),
             other => Err(unexpected(&other)),
         }
     }
@@ -81,7 +81,7 @@ impl Control {
 
     /// Every service that this node knows.
     pub(super) async fn services(&self) -> Result<Vec<ServiceInfo>, Error> {
-        match self.ask(&Request::Services).await? {
+        match self.ask(&Request::Services { after: None, after_provider: None }).await? {
             Response::Services { services, .. } => Ok(services),
             other => Err(unexpected(&other)),
         }

@@ -63,6 +63,7 @@ mod tests {
         };
         let standing = Standing {
             members: vec![member(1, "alive", vec![]), member(2, "down", vec![PeerId::from_public_key([1; 32])])],
+            more: false,
             reachable: 1,
             known: 2,
             has_quorum: false,

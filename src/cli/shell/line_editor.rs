@@ -35,9 +35,9 @@ impl<'a> LineHelper<'a> {
     fn candidates(&self, wanted: Wanted) -> Vec<String> {
         match wanted {
             Wanted::Words(words) => words,
-            Wanted::Node => names(self.ask(&Request::Peers)),
+            Wanted::Node => names(self.ask(&Request::Peers { after: None })),
             Wanted::Actor => names(self.ask(&Request::Actors)),
-            Wanted::Service => names(self.ask(&Request::Services)),
+            Wanted::Service => names(self.ask(&Request::Services { after: None, after_provider: None })),
             Wanted::Key => names(self.ask(&Request::SharedList { after: None })),
             Wanted::Anything => Vec::new(),
         }
@@ -46,7 +46,7 @@ impl<'a> LineHelper<'a> {
     /// Whoever presses Tab would rather have no completion than wait, or read an error in the middle of a line.
     fn ask(&self, request: &Request) -> Option<Response> {
         let mut client = self.client.borrow_mut();
-        let asked = async { tokio::time::timeout(PATIENCE, client.request(request)).await };
+        let asked = async { tokio::time::timeout(PATIENCE, client.request_all(request)).await };
         self.runtime.block_on(asked).ok()?.ok()
     }
 }
@@ -54,7 +54,7 @@ impl<'a> LineHelper<'a> {
 /// The names of what is listed, sorted; a node without a name goes by the beginning of its id.
 fn names(response: Option<Response>) -> Vec<String> {
     let mut names: Vec<String> = match response {
-        Some(Response::Peers { peers }) => {
+        Some(Response::Peers { peers, .. }) => {
             peers.into_iter().map(|peer| if peer.name.is_empty() { peer.peer.short() } else { peer.name }).collect()
         }
         Some(Response::Actors { actors }) => actors.into_iter().map(|actor| actor.name).collect(),
@@ -117,7 +117,7 @@ mod tests {
             relays: None,
         };
         let peers = vec![peer(1, "b"), peer(2, ""), peer(3, "a"), peer(4, "x; rm")];
-        assert_eq!(names(Some(Response::Peers { peers })), ["a", "aibaeaqcai", "b"]);
+        assert_eq!(names(Some(Response::Peers { peers, more: false })), ["a", "aibaeaqcai", "b"]);
         assert!(names(None).is_empty());
     }
 }

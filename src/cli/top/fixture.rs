@@ -189,7 +189,7 @@ pub(super) fn model() -> Model {
         actors[2].busy_us += round * 12_500;
         let incidents = vec![incident(2, None), incident(1, Some(400))];
         hear(&mut model, Part::Status, Ok(Response::Status(status())));
-        hear(&mut model, Part::Peers, Ok(Response::Peers { peers: peers(4) }));
+        hear(&mut model, Part::Peers, Ok(Response::Peers { peers: peers(4), more: false }));
         hear(&mut model, Part::Links, Ok(Response::Links { links }));
         hear(&mut model, Part::Topology, Ok(Response::Topology(topology())));
         hear(&mut model, Part::Actors, Ok(Response::Actors { actors }));

@@ -125,7 +125,7 @@ impl Part {
     fn request(self) -> Option<Request> {
         Some(match self {
             Part::Status => Request::Status,
-            Part::Peers => Request::Peers,
+            Part::Peers => Request::Peers { after: None },
             Part::Links => Request::Links,
             Part::Topology => Request::Topology { after: None },
             Part::Actors => Request::Actors,
@@ -172,7 +172,7 @@ impl Model {
             }
             Part::Peers => {
                 self.peers
-                    .hear(only(answer, |r| if let Response::Peers { peers } = r { Some(peers) } else { None }), at);
+                    .hear(only(answer, |r| if let Response::Peers { peers, .. } = r { Some(peers) } else { None }), at);
             }
             Part::Links => {
                 let links = only(answer, |r| if let Response::Links { links } = r { Some(links) } else { None });

@@ -78,7 +78,7 @@ impl Asker {
             let begun = Instant::now();
             // What is not wanted any more is not waited for: the connection is closed, and its answer goes nowhere.
             let answer = tokio::select! {
-                answer = timeout(PATIENCE, self.client.request(&request)) => match answer {
+                answer = timeout(PATIENCE, self.client.request_all(&request)) => match answer {
                     Ok(answer) => answer.map_err(|error| error.to_string()),
                     Err(_) => Err(format!("the node has not answered within {} s", PATIENCE.as_secs())),
                 },

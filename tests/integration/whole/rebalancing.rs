@@ -25,7 +25,7 @@ fn near_nodes_take_the_place_of_far_ones_and_no_request_is_lost() {
         println!("far ends before {}, after {}; {done} exchanges; {outcome:?}", far(&before), far(&after));
         assert!(done >= EXCHANGES && far(&after) < far(&before), "{before:?} {after:?}");
         assert!(outcome.gap < GAP_MAX, "{outcome:?}");
-        let Ok(Response::Regions(regions)) = world.nodes[0].handle().request(Request::Regions).await else {
+        let Ok(Response::Regions(regions)) = world.nodes[0].handle().request(Request::Regions { from: 0 }).await else {
             panic!("no regions are told")
         };
         let sites: Vec<Vec<String>> = regions.clusters.into_iter().map(|cluster| cluster.names).collect();

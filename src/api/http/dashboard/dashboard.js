@@ -141,7 +141,16 @@ const SHOW = {
   },
 
   async services() {
-    const { services, forwards } = await ask("/v1/services");
+    const services = [];
+    const forwards = [];
+    for (let after = "", more = true; more;) {
+      const page = await ask(`/v1/services${after}`);
+      services.push(...page.services);
+      forwards.push(...page.forwards);
+      more = page.more && page.services.length > 0;
+      const last = page.services.at(-1);
+      after = last ? `?after=${encodeURIComponent(last.name)}&after_provider=${last.provider}` : "";
+    }
     table("exposed", "Services of the mesh", [
       ["Service", (s) => s.name],
       ["Exposed by", (s) => s.provider_name || short(s.provider)],
