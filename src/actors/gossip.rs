@@ -18,6 +18,15 @@ impl Role for Gossip {
             GossipQuery::Score { peer, reply } => {
                 let _ = reply.send(self.score(&peer));
             }
+            GossipQuery::Progress(reply) => {
+                let _ = reply.send(self.progress());
+            }
+            GossipQuery::Records { wanted, reply } => {
+                let _ = reply.send(self.wanted(&wanted));
+            }
+            GossipQuery::Record { id, reply } => {
+                let _ = reply.send(self.record(&id));
+            }
             GossipQuery::Lasting(reply) => {
                 let lasts = self.proven().filter(|proven| proven.record.id.kind.outlives_processes());
                 let _ = reply.send(lasts.cloned().collect());

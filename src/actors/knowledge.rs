@@ -102,12 +102,14 @@ impl Running {
                 Ok(0) => return Ok(()),
                 Ok(_) => {
                     self.shell.tallies.store_writes.note(began.elapsed());
+                    self.shell.tallies.store_health.wrote(began.elapsed(), self.shell.clock.now());
                     let wrote = monitor::Input::StoreWrote { took: began.elapsed() };
                     self.shell.directory.deliver(Route::Monitor(wrote));
                     return Ok(());
                 }
                 Err(error) => {
                     self.shell.tallies.store_failures.fetch_add(1, Ordering::Relaxed);
+                    self.shell.tallies.store_health.failed(&error.to_string(), self.shell.clock.now());
                     let since = *failing_since.get_or_insert(began);
                     if since == began {
                         tracing::warn!(%error, "the store cannot be written; trying again");

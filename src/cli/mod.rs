@@ -17,6 +17,7 @@ mod explain;
 mod expose;
 mod failure;
 mod forward;
+mod gossip;
 mod inbox;
 mod incident;
 mod incidents;
@@ -24,6 +25,7 @@ mod init;
 mod interruption;
 mod invite;
 mod join;
+mod journal;
 mod key;
 mod kill;
 mod lab;
@@ -40,6 +42,7 @@ mod peers;
 mod ping;
 mod policy;
 mod progress;
+mod records;
 mod regions;
 mod render;
 mod replay;
@@ -54,6 +57,7 @@ mod sim_attacks;
 mod sim_gossip;
 mod sim_scenario;
 mod status;
+mod store;
 mod suspend;
 mod token;
 mod top;
@@ -389,6 +393,12 @@ mod tests {
         "prunella status --json",
         "prunella peers",
         "prunella links",
+        "prunella gossip",
+        "prunella records",
+        "prunella records n1 --kind service",
+        "prunella records n1/service/web --json",
+        "prunella store --json",
+        "prunella journal",
         "prunella paths b",
         "prunella actors",
         "prunella tree",
@@ -550,6 +560,7 @@ mod tests {
         "prunella trace b --max 7",
         "prunella actors --sort name",
         "prunella actors --most 5",
+        "prunella records --kind rumor",
         "prunella top --interval 0",
         "prunella watch",
         "prunella watch --count 0 links",

@@ -7,9 +7,9 @@ use clap::Subcommand;
 use super::failure::Failure;
 use super::session::Session;
 use super::{
-    actor, actors, cert, chaos, config, down, events, expose, forward, inbox, incident, incidents, kill, ledger, links,
-    log, members, paths, peers, ping, policy, regions, reputation, services, shared, status, suspend, top, topology,
-    trace, vitals, watch,
+    actor, actors, cert, chaos, config, down, events, expose, forward, gossip, inbox, incident, incidents, journal,
+    kill, ledger, links, log, members, paths, peers, ping, policy, records, regions, reputation, services, shared,
+    status, store, suspend, top, topology, trace, vitals, watch,
 };
 
 /// A command that asks a running node.
@@ -32,6 +32,19 @@ within reach there is a quorum; without one, shared values are read-only."
     Reputation(reputation::Arguments),
     /// List the links to neighbors, and what round trips over them took
     Links,
+    /// Show how the node's gossip goes: the tree's branches, what was exchanged with each neighbor, what was turned away
+    #[command(
+        after_help = "A neighbor that is eager is pushed what is new; one that is lazy is told that there is something, and asks for
+what does not come. Neighbors tell each other a hash over all that they hold: where it differs, a round over a sketch, or a
+full sync, finds out in what. MISSING are records that were announced and have not come."
+    )]
+    Gossip,
+    /// List the signed records that the node holds, or show the whole of one
+    Records(records::Arguments),
+    /// Show how the node's store does: its size, what waits, how long writes take, what was wrong with it
+    Store,
+    /// Show whether what roles hear is recorded for a replay, since when, and what is held
+    Journal,
     /// List who stands close together, as far as latencies tell, and which node should name another region
     #[command(
         after_help = "Nodes that a chain of short links joins are one cluster. What is short follows from the links: within
@@ -157,6 +170,10 @@ impl NodeCommand {
             NodeCommand::Members => members::run(session).await,
             NodeCommand::Reputation(arguments) => reputation::run(arguments, session).await,
             NodeCommand::Links => links::run(session).await,
+            NodeCommand::Gossip => gossip::run(session).await,
+            NodeCommand::Records(arguments) => records::run(arguments, session).await,
+            NodeCommand::Store => store::run(session).await,
+            NodeCommand::Journal => journal::run(session).await,
             NodeCommand::Regions => regions::run(session).await,
             NodeCommand::Topology => topology::run(session).await,
             NodeCommand::Events(arguments) => events::run(arguments, session).await,

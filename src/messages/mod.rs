@@ -4,7 +4,7 @@ use prunella_core::ledger::{Cosignature, Fault, Head, Inclusion, SignedHead};
 use prunella_core::pathfinder::{PathView, Why};
 use prunella_core::peer::LinkReport;
 use prunella_core::rebalancer::Regions;
-use prunella_core::record::ProvenRecord;
+use prunella_core::record::{ProvenRecord, RecordId};
 use prunella_core::reputation::Score;
 use prunella_core::{
     Instant, PeerId, Verified, executor, gossip, ledger, monitor, pathfinder, peer, planner, policy, rebalancer,
@@ -76,6 +76,22 @@ pub enum GossipQuery {
         peer: PeerId,
         /// The way back.
         reply: RpcReplyPort<Score>,
+    },
+    /// How does the role's work go?
+    Progress(RpcReplyPort<gossip::Progress>),
+    /// Which records are held, and is the second signature of each?
+    Records {
+        /// Which are asked for.
+        wanted: gossip::Wanted,
+        /// The way back.
+        reply: RpcReplyPort<Vec<(Verified<ProvenRecord>, bool)>>,
+    },
+    /// One record, as above.
+    Record {
+        /// Which.
+        id: RecordId,
+        /// The way back.
+        reply: RpcReplyPort<Option<(Verified<ProvenRecord>, bool)>>,
     },
     /// What is held that a later process should know?
     Lasting(RpcReplyPort<Vec<Verified<ProvenRecord>>>),

@@ -15,6 +15,11 @@ pub enum Command {
     Members,
     Reputation,
     Links,
+    Gossip,
+    Records,
+    Record,
+    Store,
+    Journal,
     Regions,
     Config,
     ConfigSet,
@@ -86,13 +91,18 @@ enum Reach {
 
 impl Command {
     /// All of them, in their order.
-    pub const ALL: [Command; 51] = [
+    pub const ALL: [Command; 56] = [
         Command::Status,
         Command::Vitals,
         Command::Peers,
         Command::Members,
         Command::Reputation,
         Command::Links,
+        Command::Gossip,
+        Command::Records,
+        Command::Record,
+        Command::Store,
+        Command::Journal,
         Command::Regions,
         Command::Config,
         Command::ConfigSet,
@@ -151,6 +161,11 @@ impl Command {
             Command::Members => ("members", Anywhere(Read)),
             Command::Reputation => ("reputation", Anywhere(Read)),
             Command::Links => ("links", Anywhere(Read)),
+            Command::Gossip => ("gossip", Anywhere(Read)),
+            Command::Records => ("records", Anywhere(Read)),
+            Command::Record => ("record", Anywhere(Read)),
+            Command::Store => ("store", Anywhere(Read)),
+            Command::Journal => ("journal", Anywhere(Read)),
             Command::Regions => ("regions", Anywhere(Read)),
             Command::Config => ("config", Anywhere(Read)),
             Command::ConfigSet => ("config-set", Anywhere(Change)),

@@ -58,6 +58,19 @@ impl Tree {
     pub const ALL: [Tree; 7] =
         [Tree::Records, Tree::Incidents, Tree::Outcomes, Tree::Neighbors, Tree::Services, Tree::UsedTokens, Tree::Meta];
 
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Tree::Records => "records",
+            Tree::Incidents => "incidents",
+            Tree::Outcomes => "outcomes",
+            Tree::Neighbors => "neighbors",
+            Tree::Services => "services",
+            Tree::UsedTokens => "used-tokens",
+            Tree::Meta => "meta",
+        }
+    }
+
     /// The tree's number on disk.
     pub(crate) fn number(self) -> u8 {
         self as u8

@@ -27,6 +27,7 @@ mod hostile;
 mod http;
 mod http_tls;
 mod impaired;
+mod inside;
 mod ledger;
 mod links;
 mod live;

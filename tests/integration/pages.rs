@@ -37,7 +37,7 @@ fn whole<T: Ord + Clone + std::fmt::Debug>(pages: &[Response], of: impl Fn(&Resp
 }
 
 /// Over HTTP, at the node's own socket.
-async fn get(node: &Node, path: &str) -> Value {
+pub(super) async fn get(node: &Node, path: &str) -> Value {
     let mut stream = UnixStream::connect(node.dir.join("http.sock")).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

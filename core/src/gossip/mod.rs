@@ -15,6 +15,7 @@ mod loaded;
 mod members;
 mod own_links;
 mod pace;
+mod progress;
 mod publish;
 mod repair;
 mod shared;
@@ -29,6 +30,7 @@ pub use gate::{Gate, Heard, Moment, Parting, Said, verify};
 pub use interface::{Effect, Input};
 pub use loaded::{Loaded, load};
 pub use members::{MemberView, Standing};
+pub use progress::{NeighborView, Progress, Talk, Wanted};
 
 use crate::broadcast::Broadcast;
 use crate::ledger::SignedHead;
@@ -42,6 +44,7 @@ use held::Held;
 use learn::{Subject, changed};
 use members::Members;
 use own_links::OwnLinks;
+use progress::Talks;
 use repair::Repair;
 use shared::SharedState;
 use spread::Outbox;
@@ -60,6 +63,7 @@ pub struct Gossip {
     tree: Broadcast<PeerId, ItemId>,
     outbox: Outbox,
     repair: Repair,
+    talks: Talks,
     members: Members,
     trust: Trust,
     own_links: OwnLinks,
@@ -107,6 +111,7 @@ impl Gossip {
             tree: Broadcast::new(),
             outbox: Outbox::default(),
             repair: Repair::new(begins, now),
+            talks: Talks::default(),
             trust: Trust::default(),
             own_links: OwnLinks::new(begins),
             node: None,

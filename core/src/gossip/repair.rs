@@ -109,6 +109,7 @@ impl Gossip {
 
     pub(super) fn greet(&mut self, peer: PeerId, now: Instant, effects: &mut Vec<Effect>) {
         if let Some(message) = self.repair.reconciler.greet(peer, now) {
+            self.talks.with(peer).greeted = Some(now);
             effects.push(Effect::Send { to: peer, control: Control::Reconcile(message) });
         }
     }
@@ -140,19 +141,37 @@ impl Gossip {
         effects: &mut Vec<Effect>,
     ) {
         let mut outcomes = Vec::new();
+        let is_neighbor = self.repair.is_neighbor(&from);
+        if is_neighbor {
+            let talk = self.talks.with(from);
+            talk.heard = Some(now);
+            talk.note(&message);
+            if let reconcile::Message::Summary { items, .. } = message {
+                talk.held_there = Some(items);
+            }
+        }
         // An answer that came too late, or more than is allowed, can be an honest neighbor's; nonsense cannot.
         if self.repair.reconciler.on_message(from, message, now, &mut outcomes) == Err(Rejected::Malformed) {
             self.on_rejected(from, Rejected::Inconsistent, now, effects);
         }
         if self.repair.holds_what(&from) {
             self.members.inform(now);
+            if is_neighbor {
+                self.talks.with(from).agreed = Some(now);
+            }
         }
         for outcome in outcomes {
             match outcome {
                 Outcome::Send { to, message } => {
+                    if is_neighbor {
+                        self.talks.with(from).note(&message);
+                    }
                     effects.push(Effect::Send { to, control: Control::Reconcile(message) });
                 }
                 Outcome::Give { to, items } => {
+                    if is_neighbor {
+                        self.talks.with(from).given += items.len() as u64;
+                    }
                     for part in self.in_messages(&items) {
                         effects.push(Effect::Send { to, control: Control::Give(part) });
                     }
@@ -172,6 +191,9 @@ impl Gossip {
         for record in records {
             let item = record.item;
             if self.learn(record, now, effects) {
+                if self.repair.is_neighbor(&from) {
+                    self.talks.with(from).taken += 1;
+                }
                 self.tree.obtained(from, item, now, &mut self.outbox.effects);
             }
         }

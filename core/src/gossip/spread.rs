@@ -37,6 +37,7 @@ impl Gossip {
 
     pub(super) fn on_link_unusable(&mut self, peer: PeerId, now: Instant) {
         self.repair.neighbor_down(&peer);
+        self.talks.forget(&peer);
         self.tree.neighbor_down(peer, now, &mut self.outbox.effects);
     }
 

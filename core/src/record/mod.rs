@@ -61,6 +61,41 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, in their order.
+    pub const ALL: [Kind; 10] = [
+        Kind::Node,
+        Kind::Links,
+        Kind::Service,
+        Kind::Equivocation,
+        Kind::Shared,
+        Kind::Judgments,
+        Kind::Statement,
+        Kind::LedgerHead,
+        Kind::Place,
+        Kind::Endorsement,
+    ];
+
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Node => "node",
+            Kind::Links => "links",
+            Kind::Service => "service",
+            Kind::Equivocation => "equivocation",
+            Kind::Shared => "shared",
+            Kind::Judgments => "judgments",
+            Kind::Statement => "statement",
+            Kind::LedgerHead => "ledger-head",
+            Kind::Place => "place",
+            Kind::Endorsement => "endorsement",
+        }
+    }
+
+    /// The kind with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// Whether such a record is worth keeping through the end of a process: links, and what is made of neighbors, are told
     /// anew by then.
     pub const fn outlives_processes(self) -> bool {
@@ -284,6 +319,15 @@ fn is_subject(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_is_listed_once_and_found_by_its_name() {
+        for (i, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!((kind as usize, Kind::named(kind.name())), (i, Some(kind)));
+        }
+        assert_eq!(Kind::Endorsement as usize + 1, Kind::ALL.len(), "the last one is listed");
+        assert_eq!(Kind::named("rumor"), None);
+    }
 
     #[test]
     fn names_of_services_are_plain() {

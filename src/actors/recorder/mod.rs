@@ -76,6 +76,20 @@ impl Recorder {
         self.queue.dropped.load(Ordering::Relaxed)
     }
 
+    /// What was recorded of a role since the node started.
+    pub fn counts(&self, role: RoleName) -> RoleCounts {
+        let counts = &self.queue.counts[role as usize];
+        let [entries, dropped, gaps] =
+            [&counts.entries, &counts.dropped, &counts.gaps].map(|count| count.load(Ordering::Relaxed));
+        RoleCounts { entries, dropped, gaps }
+    }
+
+    /// Whether entries are still written: a disk that takes none ends the recording, and the node goes on.
+    pub fn writes(&self) -> bool {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Waits until everything is written that was recorded so far; then nothing is recorded any more. It blocks.
     pub fn finish(&self) {
         let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -85,6 +99,24 @@ impl Recorder {
             let _ = thread.join();
         }
     }
+}
+
+/// What was recorded of one role, over all of its lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoleCounts {
+    /// Entries that were handed to the writer.
+    pub entries: u64,
+    /// Entries that were dropped because the queue was full or they were too long.
+    pub dropped: u64,
+    /// Lives that are recorded no further because of that.
+    pub gaps: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    entries: AtomicU64,
+    dropped: AtomicU64,
+    gaps: AtomicU64,
 }
 
 /// What the writer is told.
@@ -102,6 +134,7 @@ struct Queue {
     sender: SyncSender<Told>,
     waiting_bytes: Arc<AtomicUsize>,
     dropped: Arc<AtomicU64>,
+    counts: Arc<[Counts; RoleName::ALL.len()]>,
 }
 
 /// The writer's end of the queue.
@@ -126,7 +159,8 @@ impl Queue {
     fn with_room_for(entries: usize) -> (Self, Entries) {
         let (sender, receiver) = sync_channel(entries);
         let waiting_bytes = Arc::<AtomicUsize>::default();
-        let queue = Self { sender, waiting_bytes: Arc::clone(&waiting_bytes), dropped: Arc::default() };
+        let queue =
+            Self { sender, waiting_bytes: Arc::clone(&waiting_bytes), dropped: Arc::default(), counts: Arc::default() };
         (queue, Entries { receiver, waiting_bytes })
     }
 
@@ -137,7 +171,10 @@ impl Queue {
         let fits = bytes <= RECORDING_ENTRY_BYTES_MAX && before + bytes <= RECORDING_QUEUE_BYTES_MAX;
         let queued = if fits {
             match self.sender.try_send(Told::Entry(role, entry, bytes)) {
-                Ok(()) => return Queued::Taken,
+                Ok(()) => {
+                    self.counts[role as usize].entries.fetch_add(1, Ordering::Relaxed);
+                    return Queued::Taken;
+                }
                 Err(TrySendError::Full(_)) => Queued::Dropped,
                 Err(TrySendError::Disconnected(_)) => Queued::Nobody,
             }
@@ -145,6 +182,10 @@ impl Queue {
             Queued::Dropped
         };
         self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if queued == Queued::Dropped {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.counts[role as usize].dropped.fetch_add(1, Ordering::Relaxed);
+        }
         queued
     }
 }

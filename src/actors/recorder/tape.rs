@@ -72,7 +72,7 @@ impl Tape {
                 let (role, life) = (self.role.name(), self.life);
                 tracing::warn!(role, life, "the recorder cannot keep up: this life is recorded no further");
                 self.state = State::Lossy { dropped: 1 };
-                self.queue.dropped.fetch_add(1, Ordering::Relaxed);
+                self.queue.counts[self.role as usize].gaps.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -83,10 +83,7 @@ impl Tape {
         let lost = Entry::Lost { life: self.life, dropped };
         self.state = match self.queue.put(self.role, lost) {
             Queued::Taken | Queued::Nobody => State::Over,
-            Queued::Dropped => {
-                self.queue.dropped.fetch_add(1, Ordering::Relaxed);
-                State::Lossy { dropped: dropped + 1 }
-            }
+            Queued::Dropped => State::Lossy { dropped: dropped + 1 },
         };
     }
 }

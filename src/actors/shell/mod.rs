@@ -52,7 +52,7 @@ pub use rebuild::RebuildWanted;
 pub use roster::Roster;
 pub use routes::Routes;
 pub use statements::Heard;
-pub use tallies::{Tallies, keep_weighing};
+pub use tallies::{StoreHealth, StoreTold, Tallies, TreeSizes, keep_weighing};
 pub use traces::Traces;
 pub use writes::{NotDurable, Writes, Written};
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prunella_core::Instant;
+use prunella_storage::{Store, Tree};
 
 use super::Shell;
 use crate::actors::tally::Durations;
@@ -24,11 +25,65 @@ pub struct Tallies {
     pub lateness: Lateness,
     /// How renewals of the certificate ended.
     pub renewals: Renewals,
+    /// When the store was last written, and what was wrong with it last.
+    pub store_health: StoreHealth,
+    /// Entries of each tree of the store, and bytes of their keys and values, as they were last weighed, and when.
+    trees: Mutex<Option<(Instant, TreeSizes)>>,
     /// Bytes of the store on disk, and of the ledger and its copies; 0 before they were weighed.
     sizes: [AtomicU64; 2],
 }
 
+/// Entries and bytes of each tree, in the order of [`Tree::ALL`]; `None` for one that could not be read.
+pub type TreeSizes = [Option<(u64, u64)>; Tree::ALL.len()];
+
+/// When the store was last written, and what was wrong with it last.
+#[derive(Debug, Default)]
+pub struct StoreHealth(Mutex<StoreTold>);
+
+/// What is known of the store's writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreTold {
+    /// When something was durable last.
+    pub wrote: Option<Instant>,
+    /// How long that took.
+    pub took: Duration,
+    /// The longest that any took.
+    pub longest: Duration,
+    /// When it failed last, and why.
+    pub failed: Option<(Instant, String)>,
+}
+
+impl StoreTold {
+    /// Whether the last attempt failed.
+    pub fn fails(&self) -> bool {
+        self.failed.as_ref().is_some_and(|(at, _)| self.wrote.is_none_or(|wrote| wrote < *at))
+    }
+}
+
+impl StoreHealth {
+    /// What was handed over is durable.
+    pub fn wrote(&self, took: Duration, now: Instant) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (told.wrote, told.took, told.longest) = (Some(now), took, told.longest.max(took));
+    }
+
+    /// The store has failed.
+    pub fn failed(&self, reason: &str, now: Instant) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).failed = Some((now, reason.to_owned()));
+    }
+
+    /// What is known.
+    pub fn read(&self) -> StoreTold {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl Tallies {
+    /// What each tree of the store holds, and when that was found; `None` before it was.
+    pub fn trees(&self) -> Option<(Instant, TreeSizes)> {
+        *self.trees.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Bytes on disk: of the store, and of the ledger with its copies.
     pub fn sizes(&self) -> [u64; 2] {
         [0, 1].map(|i| self.sizes[i].load(Ordering::Relaxed))
@@ -108,10 +163,15 @@ impl Renewals {
 pub async fn keep_weighing(shell: Arc<Shell>) {
     loop {
         let (store, ledger) = (shell.config.store.directory.clone(), shell.ledger.place().to_owned());
-        let copies = shell.ledger.copies_place();
-        let weigh = move || [weight(&store, DEPTH_MAX), weight(&ledger, DEPTH_MAX) + weight(&copies, DEPTH_MAX)];
+        let (copies, opened) = (shell.ledger.copies_place(), Arc::clone(&shell.store));
+        let weigh = move || {
+            let sizes = [weight(&store, DEPTH_MAX), weight(&ledger, DEPTH_MAX) + weight(&copies, DEPTH_MAX)];
+            (sizes, Tree::ALL.map(|tree| tree_size(&*opened, tree)))
+        };
         // That it panics is as good as that it finds nothing.
-        if let Ok(sizes) = unblocked(&*shell.host, weigh).await {
+        if let Ok((sizes, trees)) = unblocked(&*shell.host, weigh).await {
+            let found = (shell.clock.now(), trees);
+            *shell.tallies.trees.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
             sizes.iter().zip(&shell.tallies.sizes).for_each(|(size, place)| place.store(*size, Ordering::Relaxed));
         }
         tokio::time::sleep(WEIGHED_EVERY).await;
@@ -126,6 +186,13 @@ fn weight(directory: &Path, depth: usize) -> u64 {
         Some(if about.is_dir() && depth > 0 { weight(&entry.path(), depth - 1) } else { about.len() })
     });
     sizes.sum()
+}
+
+/// Entries of a tree, and bytes of their keys and values.
+fn tree_size(store: &dyn Store, tree: Tree) -> Option<(u64, u64)> {
+    let entries = store.scan(tree).ok()?;
+    let bytes: usize = entries.iter().map(|(key, value)| key.len() + value.len()).sum();
+    Some((entries.len() as u64, bytes as u64))
 }
 
 /// A minute, for which the longest lateness is remembered.
@@ -162,6 +229,20 @@ mod tests {
         fs::write(home.path().join("blobs/one"), [0; 11]).unwrap();
         assert_eq!(weight(home.path(), DEPTH_MAX), 111);
         assert_eq!(weight(&home.path().join("gone"), DEPTH_MAX), 0);
+    }
+
+    #[test]
+    fn a_store_fails_until_it_is_written_again() {
+        let (health, at) = (StoreHealth::default(), |ms: u64| Instant::from_millis(ms));
+        assert!(!health.read().fails());
+        health.failed("no space left on device", at(5));
+        assert!(health.read().fails());
+        health.wrote(Duration::from_millis(9), at(7));
+        health.wrote(Duration::from_millis(1), at(8));
+        let told = health.read();
+        assert!(!told.fails());
+        assert_eq!((told.took, told.longest), (Duration::from_millis(1), Duration::from_millis(9)));
+        assert_eq!(told.failed, Some((at(5), "no space left on device".to_owned())));
     }
 
     #[test]

@@ -44,6 +44,11 @@ impl Request {
             | Request::Members { .. }
             | Request::Reputation { .. }
             | Request::Links
+            | Request::Gossip
+            | Request::Records { .. }
+            | Request::Record { .. }
+            | Request::Store
+            | Request::Journal
             | Request::Regions { .. }
             | Request::Configuration
             | Request::Log

@@ -9,18 +9,22 @@ mod command;
 mod configuration;
 mod deed;
 mod event;
+mod gossip;
 mod incident;
+mod journal;
 mod ledger;
 mod member;
 mod pages;
 mod path;
 mod peer;
 mod policy;
+mod record;
 mod region;
 mod response;
 mod service;
 mod shared;
 mod status;
+mod store;
 mod topology;
 mod vitals;
 
@@ -38,7 +42,9 @@ pub use certificate::{CertificateInfo, CertificatesInfo, HandshakeInfo, SmokeInf
 pub use command::NotFromAfar;
 pub use configuration::SettingInfo;
 pub use event::{Cursor, EventInfo, EventsInfo};
+pub use gossip::{ControlInfo, GossipInfo, GossipNeighbor, GossipTold};
 pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
+pub use journal::{JournalInfo, JournalRole};
 pub use ledger::{
     CopiedLedger, LedgerFinding, LedgerGlance, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerRepair,
     LedgerReport, WatchedLedger,
@@ -49,11 +55,13 @@ pub use path::{LaneInfo, PathInfo, PathLinkInfo, PathWhy};
 pub use peer::{LinkInfo, PeerInfo, Reach};
 pub use policy::{PolicyAsked, PolicyInfo};
 pub use prunella_core::latency::LatencySummary;
+pub use record::{RECORD_KINDS, RecordDetail, RecordInfo, RecordName};
 pub use region::{ClusterInfo, RegionHint, RegionsInfo};
 pub use response::Response;
 pub use service::{ForwardInfo, ServiceInfo};
 pub use shared::{SharedInfo, SharedValue};
 pub use status::Status;
+pub use store::{StoreInfo, TreeInfo};
 pub use topology::{TopologyInfo, TopologyLink, TopologyNode};
 pub use vitals::{ProcessInfo, VitalsInfo};
 
@@ -87,6 +95,30 @@ pub enum Request {
     },
     /// Every neighbor's link; [`Response::Links`].
     Links,
+    /// How the node's gossip goes; [`Response::Gossip`].
+    Gossip,
+    /// The signed records that the node holds, as many as fit an answer; [`Response::Records`].
+    Records {
+        /// Only those of this node: a peer id, a prefix of one, or a node's name.
+        #[serde(default)]
+        node: Option<String>,
+        /// Only those of this kind: node, links, service, equivocation, shared, judgments, statement, ledger-head, place,
+        /// endorsement.
+        #[serde(default)]
+        kind: Option<String>,
+        /// Only those after this one.
+        #[serde(default)]
+        after: Option<RecordName>,
+    },
+    /// The whole of a record; [`Response::Record`].
+    Record {
+        /// Its id, `NODE/KIND` or `NODE/KIND/KEY`; the node by its peer id, a prefix of that, or its name.
+        id: String,
+    },
+    /// How the node's store does; [`Response::Store`].
+    Store,
+    /// Whether what roles hear is recorded, and what is held of that; [`Response::Journal`].
+    Journal,
     /// Who stands close together, as far as latencies tell, as many as fit an answer; [`Response::Regions`].
     Regions {
         /// Only members of clusters from this one on, counted from 0 through all clusters.

@@ -26,6 +26,9 @@ impl Request {
                 let last = services.last()?;
                 Request::Services { after: Some(last.name.clone()), after_provider: Some(last.provider) }
             }
+            (Request::Records { node, kind, .. }, Response::Records { records, more: true }) => {
+                Request::Records { node: node.clone(), kind: kind.clone(), after: Some(records.last()?.id.clone()) }
+            }
             (Request::SharedList { .. }, Response::SharedList { shared, more: true }) => {
                 Request::SharedList { after: Some(shared.last()?.key.clone()) }
             }
@@ -56,6 +59,10 @@ impl Response {
             (Response::Regions(told), Response::Regions(rest)) => told.append(rest),
             (Response::Services { services, more, .. }, Response::Services { services: rest, more: now, .. }) => {
                 services.extend(rest);
+                *more = now;
+            }
+            (Response::Records { records, more }, Response::Records { records: rest, more: now }) => {
+                records.extend(rest);
                 *more = now;
             }
             (Response::SharedList { shared, more }, Response::SharedList { shared: rest, more: now }) => {

@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActorDetail, ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, EventsInfo, ForwardInfo, HopInfo,
-    IncidentInfo, LedgerInfo, LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo, PeerInfo, PolicyInfo,
-    RegionsInfo, ServiceInfo, SettingInfo, SharedInfo, SmokeInfo, Standing, Status, TapInfo, TopologyInfo, VitalsInfo,
+    ActorDetail, ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, EventsInfo, ForwardInfo, GossipInfo, HopInfo,
+    IncidentInfo, JournalInfo, LedgerInfo, LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo, PeerInfo,
+    PolicyInfo, RecordDetail, RecordInfo, RegionsInfo, ServiceInfo, SettingInfo, SharedInfo, SmokeInfo, Standing,
+    Status, StoreInfo, TapInfo, TopologyInfo, VitalsInfo,
 };
 use crate::api::chaos;
 use crate::api::error::Error;
@@ -47,6 +48,22 @@ pub enum Response {
         /// One entry per neighbor.
         links: Vec<LinkInfo>,
     },
+    /// To [`Request::Gossip`](super::Request::Gossip).
+    Gossip(GossipInfo),
+    /// To [`Request::Records`](super::Request::Records), ordered by id.
+    Records {
+        /// One entry per record.
+        records: Vec<RecordInfo>,
+        /// Whether there are more: ask again, after the last of these.
+        #[serde(default)]
+        more: bool,
+    },
+    /// To [`Request::Record`](super::Request::Record).
+    Record(Box<RecordDetail>),
+    /// To [`Request::Store`](super::Request::Store).
+    Store(StoreInfo),
+    /// To [`Request::Journal`](super::Request::Journal).
+    Journal(JournalInfo),
     /// To [`Request::Regions`](super::Request::Regions).
     Regions(RegionsInfo),
     /// To [`Request::Topology`](super::Request::Topology).

@@ -7,18 +7,22 @@ mod chaos;
 mod configuration;
 mod event;
 mod explanation;
+mod gossip;
 mod healing;
+mod journal;
 mod ledger;
 mod membership;
 mod page;
 mod policy;
 pub(super) mod quantity;
+mod record;
 mod region;
 mod replay;
 mod routing;
 mod service;
 mod shared;
 mod status;
+mod store;
 mod table;
 mod token;
 mod topology;
@@ -67,6 +71,11 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Smoke(info) => certificate::smoke(info, &mut page),
         Response::Certificate { certificates } => certificates.iter().for_each(|one| certificate::one(one, &mut page)),
         Response::Problems { problems } => certificate::problems(problems, &mut page),
+        Response::Gossip(info) => gossip::gossip(info, &mut page),
+        Response::Records { records, .. } => record::list(records, now_unix_ms, &mut page),
+        Response::Record(detail) => record::one(detail, now_unix_ms, &mut page),
+        Response::Store(info) => store::store(info, &mut page),
+        Response::Journal(info) => journal::journal(info, now_unix_ms, &mut page),
         Response::Regions(info) => region::regions(info, &mut page),
         Response::Configuration { settings } => configuration::settings(settings, &mut page),
         Response::Log { filter } => page.line(filter),
