@@ -23,7 +23,7 @@ pub const LINKS: usize = 6;
 pub fn settle(dir: &Path, count: usize) {
     let nodes: Vec<Identity> =
         (0..count).map(|i| Identity::from_secret(blake3::hash(&i.to_le_bytes()).as_bytes())).collect();
-    let store = SledStore::open(&dir.join("store")).unwrap();
+    let store = SledStore::open(dir.join("store")).unwrap();
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
     let mut said = Vec::new();
     for (i, node) in nodes.iter().enumerate() {

@@ -181,10 +181,14 @@ impl<R: Role, const SEEN: bool> Actor for Driver<R, SEEN> {
         for effect in running.effects.drain(..) {
             effect.wire(&mut running.routes);
         }
+        if SEEN {
+            running.mailbox.insight().sent.note(&running.routes);
+        }
         running.ground.dispatch(running.routes.drain(..));
         running.set_timer(&myself);
         if let Some(begun) = begun {
-            running.mailbox.insight().end(begun);
+            // Where the message began is known already: this is the only time that is read for the sake of being seen.
+            running.mailbox.insight().end(begun, running.ground.clock.uptime());
         }
         Ok(())
     }

@@ -73,7 +73,7 @@ impl Actor for Knowledge {
                 let kept = running.keep().await;
                 // What is being written is still waiting, for whoever looks.
                 running.mailbox.handled();
-                running.mailbox.insight().end(begun);
+                running.mailbox.insight().end(begun, running.shell.clock.uptime());
                 kept
             }
             KnowledgeMsg::Fail(Failure::Panic) => panic!("chaos asked knowledge to panic"),

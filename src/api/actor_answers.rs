@@ -1,5 +1,6 @@
 //! Questions about this node's actors.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use prunella_core::limits::{TAPPED_MAX, TAPPED_TIME_MAX};
 use super::answers::Answers;
 use super::error::{Error, ErrorKind};
 use super::vocabulary::{
-    ActorDetail, ActorInfo, AtInfo, FailureInfo, HandledInfo, KindInfo, Response, TapInfo, TappedInfo, TookInfo,
+    ActorDetail, ActorInfo, ActorLink, AtInfo, FailureInfo, HandledInfo, KindInfo, Response, TapInfo, TappedInfo,
+    TookInfo,
 };
+use crate::actors::insight::sent::RECEIVERS;
 use crate::actors::stats::{Pace, Place, Stats};
 
 impl Answers {
@@ -66,6 +69,7 @@ impl Answers {
             }),
             took_p50_us: handling.quantile(500).map(micros),
             took: handling.took().map(|(at_most, count)| TookInfo { at_most_us: micros(at_most), count }).collect(),
+            links: links(name, &directory.register.all()),
             kinds: handling.kinds().into_iter().map(kind).collect(),
             last: handling.last().into_iter().map(handled).collect(),
             failures: failures.map(|f| FailureInfo { ago_ms: ago_ms(f.at), reason: f.reason }).collect(),
@@ -127,6 +131,24 @@ fn info(place: &Place, depth: usize, stats: &Stats, now: Instant) -> ActorInfo {
     }
 }
 
+/// Whom the actor sends something, and who sends it something.
+fn links(name: &str, all: &[(Place, Arc<Stats>)]) -> Vec<ActorLink> {
+    let role = |name: &str| RECEIVERS.iter().position(|role| *role == name.split('/').next().unwrap_or_default());
+    let Some(own) = role(name) else { return Vec::new() };
+    let mut links = RECEIVERS.map(|actor| ActorLink { actor: actor.to_owned(), sent: 0, heard: None });
+    let is_one_of_many = name.contains('/');
+    for (place, stats) in all {
+        let sent = stats.insight.sent.read();
+        if place.name == name {
+            links.iter_mut().zip(sent).for_each(|(link, sent)| link.sent = sent);
+        }
+        if let Some(from) = role(&place.name).filter(|_| !is_one_of_many) {
+            *links[from].heard.get_or_insert(0) += sent[own];
+        }
+    }
+    links.into_iter().filter(|link| link.sent > 0 || link.heard.is_some_and(|heard| heard > 0)).collect()
+}
+
 fn unknown(name: &str) -> Error {
     Error::new(ErrorKind::InvalidInput, format!("no actor is named {name}; `prunella actors` lists them"))
 }
@@ -166,3 +188,30 @@ const TREE_ORDER: [&str; 13] = [
     "surfaces",
     "ledger",
 ];
+
+#[cfg(test)]
+mod tests {
+    use prunella_core::gossip;
+    use prunella_core::wiring::Route;
+
+    use super::*;
+    use crate::actors::stats::Register;
+
+    #[test]
+    fn who_sends_whom_how_much_is_told_at_both_ends() {
+        let register = Register::default();
+        let at = |name: &str| register.at(&Place { name: name.to_owned(), parent: None });
+        let to_gossip = || Route::Gossip(gossip::Input::ResyncRequested);
+        at("peer/a").insight.sent.note(&[to_gossip()]);
+        at("peer/b").insight.sent.note(&[to_gossip(), to_gossip()]);
+        at("monitor").insight.sent.note(&[to_gossip()]);
+        let told = |name: &str| -> Vec<(String, u64, Option<u64>)> {
+            links(name, &register.all()).into_iter().map(|link| (link.actor, link.sent, link.heard)).collect()
+        };
+        at("gossip");
+        assert_eq!(told("gossip"), [("peer".to_owned(), 0, Some(3)), ("monitor".to_owned(), 0, Some(1))]);
+        assert_eq!(told("peer/b"), [("gossip".to_owned(), 2, None)]);
+        assert_eq!(told("monitor"), [("gossip".to_owned(), 1, Some(0))]);
+        assert_eq!(told("knowledge"), []);
+    }
+}

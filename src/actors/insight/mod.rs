@@ -1,10 +1,11 @@
 //! What can be seen of an actor while it runs: what it was sent and how long that took ([`handling`]), each message as it
-//! comes when somebody asks for that ([`tap`]), and what its machine knows ([`snapshot`]).
+//! comes when somebody asks for that ([`tap`]), and what its machine knows ([`snapshot`]), and whom it sends what comes of it ([`sent`]).
 //!
 //! All of it is always there: nobody finds out what is wrong from a node that has to be started anew to tell.
 
 pub mod handling;
 pub mod kind;
+pub mod sent;
 pub mod snapshot;
 pub mod tap;
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use handling::Handling;
 use kind::Kind;
+use sent::Sent;
 use tap::Tap;
 
 /// What can be seen of one actor. It belongs to the actor's name, and outlives its restarts.
@@ -24,6 +26,8 @@ pub struct Insight {
     pub handling: Handling,
     /// Shows messages to whoever looks on.
     pub tap: Tap,
+    /// Whom it has sent how much.
+    pub sent: Sent,
 }
 
 /// A message that is being handled.
@@ -31,7 +35,6 @@ pub struct Insight {
 pub struct Begun {
     kind: Kind,
     at: Duration,
-    since: std::time::Instant,
 }
 
 impl Insight {
@@ -45,12 +48,12 @@ impl Insight {
     /// As [`Insight::begin`], for what is shown to nobody.
     pub fn begin_unseen(&self, kind: Kind, at: Duration) -> Begun {
         self.handling.begin(kind, at);
-        Begun { kind, at, since: std::time::Instant::now() }
+        Begun { kind, at }
     }
 
-    /// It is handled.
-    pub fn end(&self, begun: Begun) {
-        self.handling.note(begun.kind, begun.at, begun.since.elapsed());
+    /// It is handled, `now`: what it took has in it what it cost to be seen.
+    pub fn end(&self, begun: Begun, now: Duration) {
+        self.handling.note(begun.kind, begun.at, now.saturating_sub(begun.at));
     }
 }
 

@@ -19,6 +19,14 @@ use super::kind::Kind;
 #[derive(Debug, Default)]
 pub struct Tap {
     is_open: AtomicBool,
+    /// Until then nothing more is shown, in nanoseconds of the node's clock: a flood costs its actor two loads a message,
+    /// and not a lock.
+    shut_until: AtomicU64,
+    /// Kinds of which it is known whether they are to be shown, a bit each, and those of them that are.
+    judged: AtomicU64,
+    wanted: AtomicU64,
+    /// Messages that were not shown. It never begins anew: whoever looks on counts from where it began.
+    missed: Arc<AtomicU64>,
     onlooker: Mutex<Option<Onlooker>>,
 }
 
@@ -28,7 +36,6 @@ struct Onlooker {
     kind: Option<String>,
     bucket: TokenBucket,
     lines: mpsc::Sender<Tapped>,
-    missed: Arc<AtomicU64>,
 }
 
 /// A message as it is shown.
@@ -47,6 +54,8 @@ pub struct Tapped {
 pub struct Looking {
     lines: mpsc::Receiver<Tapped>,
     missed: Arc<AtomicU64>,
+    /// How many were missed before it began.
+    before: u64,
 }
 
 /// Somebody looks on already.
@@ -65,22 +74,39 @@ impl Tap {
             return Err(Taken);
         }
         let (sender, lines) = mpsc::channel(TAPPED_QUEUE_MAX);
-        let missed = Arc::<AtomicU64>::default();
+        let (missed, before) = (Arc::clone(&self.missed), self.missed.load(Ordering::Relaxed));
+        for state in [&self.shut_until, &self.judged, &self.wanted] {
+            state.store(0, Ordering::Relaxed);
+        }
         *onlooker = Some(Onlooker {
             kind: kind.map(plain),
             bucket: TokenBucket::full(TAPPED_PER_SECOND_MAX, now),
             lines: sender,
-            missed: Arc::clone(&missed),
         });
         self.is_open.store(true, Ordering::Relaxed);
-        Ok(Looking { lines, missed })
+        Ok(Looking { lines, missed, before })
     }
 
     /// Shows a message, if somebody looks on and has room for it.
     pub fn show<M: Debug>(&self, kind: Kind, message: &M, at: Duration) {
-        if self.is_open.load(Ordering::Relaxed) {
-            self.show_now(kind, message, at);
+        if !self.is_open.load(Ordering::Relaxed) {
+            return;
         }
+        let bit = bit(kind);
+        if self.judged.load(Ordering::Relaxed) & bit != 0 {
+            if self.wanted.load(Ordering::Relaxed) & bit == 0 {
+                return;
+            }
+            if (at.as_nanos() as u64) < self.shut_until.load(Ordering::Relaxed) {
+                return self.pass_over();
+            }
+        }
+        self.show_now(kind, message, at);
+    }
+
+    /// Counts a message that is not shown. The actor alone does, so it is a load and a store.
+    fn pass_over(&self) {
+        self.missed.store(self.missed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     fn show_now<M: Debug>(&self, kind: Kind, message: &M, at: Duration) {
@@ -90,15 +116,21 @@ impl Tap {
             self.is_open.store(false, Ordering::Relaxed);
             return;
         };
-        if onlooker.kind.as_ref().is_some_and(|wanted| *wanted != plain(kind.name)) {
+        let is_wanted = onlooker.kind.as_ref().is_none_or(|wanted| *wanted == plain(kind.name));
+        self.judged.fetch_or(bit(kind), Ordering::Relaxed);
+        if !is_wanted {
             return;
         }
+        self.wanted.fetch_or(bit(kind), Ordering::Relaxed);
         let has_room = onlooker.bucket.take(Instant::BOOT + at);
         // Text is made only for what will be shown.
         let place = onlooker.lines.try_reserve().ok().filter(|_| has_room);
         match place {
             Some(place) => place.send(Tapped { at, kind: kind.name, text: beginning(message) }),
-            None => _ = onlooker.missed.fetch_add(1, Ordering::Relaxed),
+            None => {
+                self.shut_until.store((at + SHUT_FOR).as_nanos() as u64, Ordering::Relaxed);
+                self.pass_over();
+            }
         }
     }
 }
@@ -111,14 +143,23 @@ impl Looking {
 
     /// How many were not shown so far, because there were too many.
     pub fn missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
+        self.missed.load(Ordering::Relaxed) - self.before
     }
+}
+
+/// A kind's bit among those that are judged: those that no role has as many of share one.
+fn bit(kind: Kind) -> u64 {
+    1 << kind.index.min(63)
 }
 
 /// A kind's name as people may write it: `LinkReported`, `link-reported` and `link_reported` are one.
 fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect()
 }
+
+/// How long nothing is shown after there was no room for something: a fifth of the time in which room for one more comes.
+const SHUT_FOR: Duration = Duration::from_millis(1);
+const _: () = assert!(5 * TAPPED_PER_SECOND_MAX <= 1000, "what is shown comes no later for that");
 
 /// A value as text, cut off where it becomes too long; what would follow is not even made.
 pub(super) fn beginning(value: &dyn Debug) -> String {
@@ -187,5 +228,28 @@ mod tests {
         assert_eq!((shown, looks.missed()), (u64::from(TAPPED_PER_SECOND_MAX), all - shown));
         tap.show(PING, &"a second later", Duration::from_secs(1));
         assert_eq!(looks.lines.try_recv().unwrap().text, "\"a second later\"");
+        drop(looks);
+        let mut again = looking(&tap, Some("pong-heard"));
+        tap.show(PING, &"another kind now", Duration::from_secs(1));
+        tap.show(PING, &"and again", Duration::from_secs(1));
+        tap.show(PONG, &"this one", Duration::from_secs(1));
+        assert_eq!((again.lines.try_recv().unwrap().text.as_str(), again.missed()), ("\"this one\"", 0));
+        assert!(again.lines.try_recv().is_err());
+    }
+
+    #[test]
+    fn of_a_steady_flood_as_much_is_shown_as_may_be() {
+        let tap = Tap::default();
+        let mut looks = looking(&tap, None);
+        let mut shown = 0;
+        for ms in 0..3000 {
+            for number in 0..20 {
+                tap.show(PING, &number, Duration::from_micros(1000 * ms + 50 * number));
+            }
+            shown += std::iter::from_fn(|| looks.lines.try_recv().ok()).count() as u64;
+        }
+        let most = 4 * u64::from(TAPPED_PER_SECOND_MAX);
+        assert!((most * 9 / 10..=most).contains(&shown), "{shown} of {most}");
+        assert_eq!(shown + looks.missed(), 60_000);
     }
 }

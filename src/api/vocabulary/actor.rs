@@ -24,6 +24,9 @@ pub struct ActorDetail {
     /// How many took how long, the shortest first: only those steps at which there were any.
     #[serde(default)]
     pub took: Vec<TookInfo>,
+    /// Whom it sends something, and who sends it something, in the order of the roles; empty for one that has no role.
+    #[serde(default)]
+    pub links: Vec<ActorLink>,
     /// By kind of message, the one that took longest in all first.
     pub kinds: Vec<KindInfo>,
     /// The last messages, the newest first.
@@ -34,6 +37,19 @@ pub struct ActorDetail {
     pub knows: String,
     /// Whether that is all of it.
     pub knows_is_whole: bool,
+}
+
+/// What passed between two actors since the node started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActorLink {
+    /// The other one: a role's actor; `peer`: the actors of all neighbors together; `shell`: what is no actor, and performs
+    /// commands.
+    pub actor: String,
+    /// What went there.
+    pub sent: u64,
+    /// What came from there; `None` of an actor of a neighbor, for what others send is counted for all neighbors
+    /// together, and of the shell, which does not count.
+    pub heard: Option<u64>,
 }
 
 /// A message that is being handled.

@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::actors::event_log::Event;
 pub use crate::config::LogLevel;
-pub use actor::{ActorDetail, AtInfo, FailureInfo, HandledInfo, KindInfo, TapInfo, TappedInfo, TookInfo};
+pub use actor::{ActorDetail, ActorLink, AtInfo, FailureInfo, HandledInfo, KindInfo, TapInfo, TappedInfo, TookInfo};
 pub use certificate::{CertificateInfo, CertificatesInfo, HandshakeInfo, SmokeInfo, StatementInfo};
 pub use command::NotFromAfar;
 pub use configuration::SettingInfo;

@@ -4,7 +4,7 @@ use super::page::Page;
 use super::quantity::{percent, round_trip, span};
 use super::table::{Column, Table};
 use super::tree::branches;
-use crate::api::vocabulary::{ActorDetail, ActorInfo, HandledInfo, TapInfo, TookInfo};
+use crate::api::vocabulary::{ActorDetail, ActorInfo, ActorLink, HandledInfo, TapInfo, TookInfo};
 
 pub(super) fn tree(actors: &[ActorInfo], page: &mut Page) {
     let mut table = Table::new([
@@ -88,6 +88,15 @@ fn last(handled: &[HandledInfo], page: &mut Page) {
     last.write(page, "");
 }
 
+/// Whom it sends something, and who sends it something.
+fn links(links: &[ActorLink], page: &mut Page) {
+    let mut table = Table::new([Column::Left("WITH"), Column::Right("SENT"), Column::Right("HEARD")]);
+    for ActorLink { actor, sent, heard } in links {
+        table.row([actor.clone(), sent.to_string(), heard.map(|heard| heard.to_string()).unwrap_or_default()]);
+    }
+    table.write(page, "");
+}
+
 pub(super) fn one(actor: &ActorDetail, page: &mut Page) {
     let ActorDetail { info, .. } = actor;
     let under = info.parent.as_ref().map_or(String::new(), |parent| format!("  under {parent}"));
@@ -102,6 +111,10 @@ pub(super) fn one(actor: &ActorDetail, page: &mut Page) {
     page.line(&format!("restarts  {}", info.restarts));
     for failure in &actor.failures {
         page.line(&format!("          {} ago: {}", span(failure.ago_ms), failure.reason));
+    }
+    if !actor.links.is_empty() {
+        page.line("");
+        links(&actor.links, page);
     }
     if !actor.took.is_empty() {
         page.line("");
@@ -225,6 +238,7 @@ peers   running        0       12  0 ms        -         2
         let info =
             ActorInfo { parent: Some("root".into()), mailbox: 3, ..actor("gossip", 1, 1, Some("it was told to")) };
         let detail = ActorDetail {
+            links: vec![ActorLink { actor: "monitor".to_owned(), sent: 7, heard: Some(2) }],
             info,
             dropped: 0,
             at: Some(AtInfo { kind: "Heard".into(), for_ms: 1500 }),
@@ -251,6 +265,9 @@ mailbox   3 waiting, 12 handled, 0 dropped
 busy      2 ms in all; a message takes p50 2.0 µs, p99 1.05 ms
 restarts  1
           1 min 1 s ago: it was told to
+
+WITH     SENT  HEARD
+monitor     7      2
 
 TOOK AT MOST  MESSAGES
       2.0 µs      1000  ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇

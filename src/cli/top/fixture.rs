@@ -2,8 +2,9 @@
 
 use super::model::{Heard, Model, Part};
 use crate::api::vocabulary::{
-    ActionInfo, ActorDetail, ActorInfo, HandledInfo, IncidentInfo, KindInfo, LatencySummary, LedgerGlance, LinkInfo,
-    MemberCounts, PathInfo, PeerInfo, PhaseInfo, Reach, Status, TookInfo, TopologyInfo, TopologyLink, TopologyNode,
+    ActionInfo, ActorDetail, ActorInfo, ActorLink, HandledInfo, IncidentInfo, KindInfo, LatencySummary, LedgerGlance,
+    LinkInfo, MemberCounts, PathInfo, PeerInfo, PhaseInfo, Reach, Status, TookInfo, TopologyInfo, TopologyLink,
+    TopologyNode,
 };
 use crate::api::{PeerId, Request, Response};
 
@@ -135,6 +136,7 @@ pub(super) fn status() -> Status {
 
 pub(in crate::cli) fn actor_detail() -> ActorDetail {
     ActorDetail {
+        links: vec![ActorLink { actor: "monitor".to_owned(), sent: 7, heard: Some(2) }],
         info: actors()[2].clone(),
         dropped: 0,
         at: None,
