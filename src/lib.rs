@@ -10,6 +10,7 @@ pub mod messages;
 pub mod metrics;
 pub mod policy;
 pub mod security;
+pub mod spans;
 pub mod supervision;
 pub mod transport;
 

@@ -15,6 +15,7 @@
 //! - [`latency`] is how far a neighbor is, [`clusters`] who stands close together.
 //! - [`incident`] has the words of the healing loop, [`analysis`] finds what incidents have in common.
 //! - [`ledger`] is what a node must not be able to deny later: its log, and who watches it.
+//! - [`trace_context`] is which trace a request belongs to.
 //! - [`rejected`] names why something was turned away, [`reputation`] what that means for whoever sent it.
 //! - [`limits`] bounds everything.
 
@@ -54,6 +55,7 @@ pub mod selection;
 pub mod shared;
 pub mod signer;
 pub mod token_bucket;
+pub mod trace_context;
 pub mod verified;
 pub mod wire;
 pub mod wiring;
@@ -63,4 +65,5 @@ pub use instant::Instant;
 pub use machine::Machine;
 pub use rejected::Rejected;
 pub use token_bucket::TokenBucket;
+pub use trace_context::TraceContext;
 pub use verified::Verified;

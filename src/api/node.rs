@@ -31,6 +31,7 @@ use crate::actors::surfaces;
 use crate::datapath::Port;
 use crate::host::{Host, Machine, Vault, WallClock, unblocked};
 use crate::security::{Credentials, Federation, Issuer, postquantum};
+use crate::spans::{Exporter, Tracer, TracerSetup};
 use crate::supervision::supervisor::SupervisorMsg;
 use crate::supervision::tending::tend;
 use crate::supervision::tree::{self, ROOT, Seed};
@@ -50,6 +51,8 @@ pub struct Running {
     /// Performs the commands of other nodes.
     serving: JoinHandle<()>,
     bundles: JoinHandle<()>,
+    /// Exports spans, if that is wanted.
+    exporter: Option<Exporter>,
     stop_wanted: watch::Receiver<bool>,
 }
 
@@ -99,7 +102,8 @@ pub(super) async fn start_on(
         .map_err(|error| Error::new(ErrorKind::System, format!("cannot use the socket: {error}")))?;
     let recorder = recorder(&*host, dir, &config, credentials.peer())?;
     let ledger = dir.join(super::ledger::LEDGER_NAME);
-    let shell = Arc::new(Shell::new(parts(config, credentials, host, store, port, (ledger, recorder)).await?));
+    let (tracer, exporter) = tracer(&config, credentials.peer(), &host)?;
+    let shell = Arc::new(Shell::new(parts(config, credentials, host, store, port, (ledger, recorder, tracer)).await?));
     let federation = federation::of(&shell.config.federation)?;
     let (sessions, events, inboxes) = open_transport(dir, &shell, Arc::clone(&federation), port_events)?;
     let Inboxes { inbound, commands } = inboxes;
@@ -126,7 +130,7 @@ pub(super) async fn start_on(
     let pump = tokio::spawn(pump(shell, events));
     let serving = tokio::spawn(remote::serve(Arc::clone(&answers), commands));
     let inbound = Some(inbound);
-    Ok(Running { answers, inbound, root, pump, renewal, judging, weighing, serving, bundles, stop_wanted })
+    Ok(Running { answers, inbound, root, pump, renewal, judging, weighing, serving, bundles, exporter, stop_wanted })
 }
 
 impl Running {
@@ -176,6 +180,9 @@ impl Running {
             if let Err(error) = finished {
                 tracing::error!(%error, "the recording could not be finished");
             }
+        }
+        if let Some(exporter) = self.exporter {
+            exporter.finish().await;
         }
         let ledger = Arc::clone(&shell.ledger);
         // Nobody writes into it any more.
@@ -253,13 +260,31 @@ fn recorder(host: &dyn Host, dir: &Path, config: &MeshConfig, node: PeerId) -> R
     Ok(Some(Arc::new(recorder)))
 }
 
+/// What tells of requests and incidents, and what exports that.
+fn tracer(config: &MeshConfig, node: PeerId, host: &Arc<dyn Host>) -> Result<(Tracer, Option<Exporter>), Error> {
+    let traces = &config.traces;
+    if traces.endpoint.is_empty() {
+        return Ok((Tracer::off(), None));
+    }
+    let setup = TracerSetup {
+        endpoint: traces.endpoint.clone(),
+        millionths: traces.sample.millionths,
+        peer: node.to_string(),
+        name: config.name.clone(),
+        host: Arc::clone(host),
+    };
+    let (tracer, exporter) =
+        Tracer::start(setup).map_err(|error| Error::new(ErrorKind::Configuration, error.to_string()))?;
+    Ok((tracer, Some(exporter)))
+}
+
 async fn parts(
     mut config: MeshConfig,
     credentials: Credentials,
     host: Arc<dyn Host>,
     store: Arc<Vault>,
     port: Arc<Port>,
-    (ledger, recorder): (PathBuf, Option<Arc<Recorder>>),
+    (ledger, recorder, tracer): (PathBuf, Option<Arc<Recorder>>, Tracer),
 ) -> Result<Parts, Error> {
     config.listen = port.local_addr();
     let advertised = advertised(&config);
@@ -285,7 +310,7 @@ async fn parts(
     roster.retain(|peer, _| *peer != credentials.peer() && !credentials.is_revoked(peer));
     let journal = Journal::load(&*store)?;
     let clock = Clock::start();
-    Ok(Parts { config, credentials, host, clock, store, port, advertised, roster, journal, ledger, recorder })
+    Ok(Parts { config, credentials, host, clock, store, port, advertised, roster, journal, ledger, recorder, tracer })
 }
 
 type Transport = (Sessions, Events, Inboxes);

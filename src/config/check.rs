@@ -40,6 +40,7 @@ pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
     http(&config.http)?;
     let sizes = (RECORDING_FILE_MIB_MIN, RECORDING_FILE_MIB_MAX);
     between("journal.file_mib", config.journal.file_mib, sizes.0, sizes.1)?;
+    endpoint(&config.traces.endpoint)?;
     path("store.directory", config.store.directory.as_os_str().is_empty())?;
     path("policy.file", config.policy.file.as_os_str().is_empty())
 }
@@ -155,6 +156,23 @@ fn http(http: &Http) -> Result<(), Broken> {
     }
 }
 
+fn endpoint(endpoint: &str) -> Result<(), Broken> {
+    if endpoint.is_empty() || is_collector(endpoint) {
+        return Ok(());
+    }
+    let allowed = "http://HOST:PORT, or nothing".to_owned();
+    Err(Broken { keys: vec!["traces.endpoint"], found: format!("{endpoint:?}"), allowed })
+}
+
+/// Whether a text is a collector's address, and nothing more.
+fn is_collector(text: &str) -> bool {
+    let Some((host, port)) = text.strip_prefix("http://").and_then(|rest| rest.rsplit_once(':')) else { return false };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let is_name = !host.is_empty() && host.bytes().all(allowed);
+    let is_address = || format!("{host}:{port}").parse::<SocketAddr>().is_ok();
+    port.parse::<u16>().is_ok_and(|port| port > 0) && (is_name || is_address())
+}
+
 /// As a browser sends it (RFC 6454, section 6.2): scheme, host, and the port unless it is the scheme's own.
 fn is_origin(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
@@ -237,6 +255,14 @@ mod tests {
         assert_eq!(broken_key(|config| config.http.listen = "0.0.0.0:9090".parse().ok()), Some("http.listen"));
         assert_eq!(broken_key(|config| config.http.key = "key.pem".into()), Some("http.certificate"));
         assert_eq!(broken_key(|config| config.http.client_authority = "ca.pem".into()), Some("http.certificate"));
+        for good in ["http://127.0.0.1:4317", "http://[::1]:4317", "http://collector.local:4317"] {
+            assert_eq!(broken_key(|config| config.traces.endpoint = good.to_owned()), None, "{good}");
+        }
+        for bad in
+            ["127.0.0.1:4317", "https://a:4317", "http://a", "http://:1", "http://a:0", "http://a:1/x", "http://a b:1"]
+        {
+            assert_eq!(broken_key(|config| config.traces.endpoint = bad.to_owned()), Some("traces.endpoint"), "{bad}");
+        }
         for (origin, broken) in [("https://ops.example:8443", None), ("ops.example", Some("http.origins"))] {
             assert_eq!(broken_key(|config| config.http.origins = vec![origin.to_owned()]), broken, "{origin}");
         }

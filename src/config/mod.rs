@@ -70,6 +70,8 @@ pub struct MeshConfig {
     pub journal: Journal,
     /// Whether faults may be injected.
     pub chaos: Chaos,
+    /// Where distributed traces are exported to.
+    pub traces: Traces,
     /// What is logged.
     pub log: Log,
 }
@@ -216,6 +218,44 @@ pub struct Journal {
 pub struct Chaos {
     /// Whether this node consents.
     pub allow: bool,
+}
+
+/// Where distributed traces are exported to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// The collector, `http://HOST:PORT`; empty: nowhere.
+    pub endpoint: String,
+    /// Which share of the requests that begin a trace here is told.
+    pub sample: Share,
+}
+
+/// A share, written as a number from 0 to 1; kept in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "f64", try_from = "f64")]
+pub struct Share {
+    /// How many of a million.
+    pub millionths: u32,
+}
+
+impl TryFrom<f64> for Share {
+    type Error = &'static str;
+
+    fn try_from(share: f64) -> Result<Self, Self::Error> {
+        let millionths = (share * 1e6).round();
+        // Not a number is not in the range either.
+        if (0.0..=1e6).contains(&millionths) {
+            Ok(Self { millionths: millionths as u32 })
+        } else {
+            Err("a share is 0 to 1")
+        }
+    }
+}
+
+impl From<Share> for f64 {
+    fn from(share: Share) -> Self {
+        Self::from(share.millionths) / 1e6
+    }
 }
 
 /// What is logged.

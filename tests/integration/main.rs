@@ -11,6 +11,7 @@ mod admission;
 mod bad_input;
 mod certificates;
 mod chaos;
+mod collector;
 #[path = "../../benches/rig/crowd.rs"]
 mod crowd;
 mod dashboard;
@@ -57,5 +58,6 @@ mod spread;
 mod steering;
 mod terminal;
 mod texts;
+mod traces;
 mod whole;
 mod workload_api;

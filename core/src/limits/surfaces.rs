@@ -60,3 +60,19 @@ pub const REMOTE_SHELL_SILENCE_MAX: Duration = Duration::from_secs(600);
 const _: () = assert!(STATEMENT_BYTES_MAX * 2 + 1024 < REMOTE_REQUEST_BYTES_MAX, "a statement can be told from afar");
 const _: () = assert!(REMOTE_REQUEST_BYTES_MAX < CONTROL_LINE_BYTES_MAX, "what is sent on was read whole");
 const _: () = assert!(REMOTE_CONVERSATIONS_PER_PEER_MAX * 4 < REMOTE_CONVERSATIONS_MAX, "no peer takes all places");
+
+/// Most spans that wait to be exported; further ones are dropped and counted.
+pub const SPANS_QUEUED_MAX: usize = 4096;
+/// Most spans in one message to the collector.
+pub const SPANS_PER_EXPORT_MAX: usize = 512;
+/// Longest time that one message to the collector may take, with all that is tried again.
+pub const SPANS_EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time that a node that stops waits for the collector to take the last of its spans.
+pub const SPANS_FAREWELL: Duration = Duration::from_secs(1);
+/// Most attributes of a span; further ones are left out and counted in it.
+pub const SPAN_ATTRIBUTES_MAX: usize = 32;
+/// Longest text in a span, in bytes; longer ones are cut.
+pub const SPAN_TEXT_BYTES_MAX: usize = 256;
+/// Traces of others that a node joins a second, with as much burst: what it says in them is decided elsewhere, and must not
+/// cost more than this.
+pub const TRACES_JOINED_PER_SECOND: u32 = 100;

@@ -160,6 +160,11 @@ impl Journal {
         self.pages().entries.values().rev().cloned().collect()
     }
 
+    /// One incident.
+    pub(super) fn entry(&self, incident: u64) -> Option<Entry> {
+        self.pages().entries.get(&incident).cloned()
+    }
+
     /// How many incidents are open.
     pub fn open_count(&self) -> usize {
         self.pages().open.len()

@@ -22,6 +22,7 @@ mod sampler;
 mod statements;
 mod tallies;
 mod telling;
+mod traced;
 mod traces;
 mod writes;
 
@@ -65,6 +66,7 @@ use crate::config::MeshConfig;
 use crate::datapath::{self, LaneRoute, Port};
 use crate::host::{Host, Vault};
 use crate::security::Credentials;
+use crate::spans::Tracer;
 use crate::transport::{Links, Services, Sessions};
 
 /// What performs the commands of one node.
@@ -121,6 +123,8 @@ pub struct Shell {
     pub services: OnceLock<Services>,
     /// Probes that somebody waits for.
     pub traces: Traces,
+    /// What tells of requests and incidents.
+    pub tracer: Tracer,
     /// Shared values that somebody waits for to be written.
     pub writes: Writes,
     /// Records for a later GossipActor of this process only. Bounded by what gossip holds.
@@ -157,13 +161,27 @@ pub struct Parts {
     pub ledger: PathBuf,
     /// What records the roles, if anything does.
     pub recorder: Option<Arc<Recorder>>,
+    /// What tells of requests and incidents.
+    pub tracer: Tracer,
 }
 
 impl Shell {
     /// The shell of a node that is about to start.
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, credentials, host, clock, store, port, advertised, roster, journal, ledger, recorder } =
-            parts;
+        let Parts {
+            config,
+            credentials,
+            host,
+            clock,
+            store,
+            port,
+            advertised,
+            roster,
+            journal,
+            ledger,
+            recorder,
+            tracer,
+        } = parts;
         Self {
             roster: Roster::new(&config, credentials.peer(), roster, host.random_u64()),
             policing: Policing::new(credentials.peer(), clock),
@@ -194,6 +212,7 @@ impl Shell {
             owners: Mutex::default(),
             dial_failures: Mutex::default(),
             traces: Traces::default(),
+            tracer,
             writes: Writes::default(),
             rejected: Default::default(),
             blame: Mutex::new(TokenBucket::full(BLAME_PER_SECOND, clock.now())),

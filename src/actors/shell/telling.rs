@@ -95,6 +95,7 @@ impl Shell {
             Command::CloseIncident { incident } => {
                 if let Some((lasted_ms, batch)) = self.journal.close(incident, now) {
                     self.directory.keep(batch);
+                    self.trace_incident(incident);
                     self.tell(Event::IncidentClosed { id: incident, lasted_ms });
                 }
                 return self.facts_changed();
