@@ -15,8 +15,9 @@ mod wire;
 
 use std::path::{Path, PathBuf};
 
+use prunella_core::TraceContext;
 use prunella_core::rng::Rng;
-use prunella_core::wire::StreamOpen;
+use prunella_core::wire::{Opening, StreamOpen};
 
 #[test]
 fn every_decoder_answers_to_the_whole_corpus() {
@@ -52,13 +53,16 @@ fn the_pushes_in_the_corpus_are_what_this_build_sends() {
 #[test]
 fn the_openings_of_streams_in_the_corpus_are_what_this_build_sends() {
     let command = |command: &str| StreamOpen::Command { command: command.to_owned(), uid: 1000 };
-    for (name, open, is_good) in [
-        ("open-service", StreamOpen::Service { name: "web".to_owned() }, true),
-        ("open-command", command("shared-list"), true),
-        ("open-command-bad-name", command("shared list"), false),
-        ("open-shell", StreamOpen::Shell { uid: u32::MAX }, true),
+    let trace = |span| Some(TraceContext { trace: [0xab; 16], span, sampled: true });
+    for (name, purpose, trace, is_good) in [
+        ("open-service", StreamOpen::Service { name: "web".to_owned() }, None, true),
+        ("open-service-traced", StreamOpen::Service { name: "web".to_owned() }, trace([0xcd; 8]), true),
+        ("open-ping-of-no-span", StreamOpen::Ping, trace([0; 8]), false),
+        ("open-command", command("shared-list"), None, true),
+        ("open-command-bad-name", command("shared list"), None, false),
+        ("open-shell", StreamOpen::Shell { uid: u32::MAX }, None, true),
     ] {
-        let (path, bytes) = (folder("wire").join(name), open.encode());
+        let (path, bytes) = (folder("wire").join(name), Opening { purpose, trace }.encode());
         if std::env::var_os("REWRITE").is_some() {
             std::fs::write(&path, &bytes).expect("the corpus can be written to");
         }

@@ -4,9 +4,9 @@ use prunella_core::frame::{Frame, FrameKey, Labels};
 use prunella_core::gossip::{self, Gate, Moment};
 use prunella_core::record::{SignedRecord, VerifiedCache};
 use prunella_core::recording::{Entry, Header};
-use prunella_core::wire::stream::{StreamOpen, StreamReply};
+use prunella_core::wire::stream::{Opening, StreamReply};
 use prunella_core::wire::{Admission, AdmissionReply, Control, codec};
-use prunella_core::{Instant, Label, monitor};
+use prunella_core::{Instant, Label, TraceContext, monitor};
 
 const UNIX_MS: u64 = 1_800_000_000_000;
 
@@ -36,8 +36,11 @@ pub(crate) fn read(bytes: &[u8]) -> Read {
     round_trip::<Admission>(bytes);
     round_trip::<AdmissionReply>(bytes);
     let _ = codec::decode::<SignedRecord>(bytes).map(|claim| claim.verify(UNIX_MS));
-    let opening =
-        StreamOpen::decode(bytes).map(|open| assert_eq!(StreamOpen::decode(&open.encode()), Ok(open))).is_ok();
+    let opening = Opening::decode(bytes).map(|open| assert_eq!(Opening::decode(&open.encode()), Ok(open))).is_ok();
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ =
+            TraceContext::parse(text).map(|context| assert_eq!(TraceContext::parse(&context.to_string()), Ok(context)));
+    }
     // Encoding shortens a long reason, so that only the second round is the same again.
     let _ = StreamReply::decode(bytes).map(|reply| StreamReply::decode(&reply.encode()));
     recording(bytes);

@@ -144,6 +144,8 @@ impl World {
             }
             Kind::PathError => self.tell(at, Route::Pathfinder(pathfinder::Input::PathBroken { path })),
             Kind::Data | Kind::Copy => self.on_data(at, frame.payload()),
+            // Nobody in the simulator asks for one.
+            Kind::Trace => {}
         }
     }
 

@@ -19,9 +19,11 @@ use super::error::{Error, ErrorKind};
 use super::policy_answers::told_refused;
 use super::remote::{FarNode, Remote};
 use super::server::{Answer, Caller, Connecting, Handler, User, stopped};
+use super::traced::{describe, note_error};
 use super::vocabulary::{Failure, MemberCounts, Request, Response, Status};
 use crate::actors::shell::{NotDurable, Shell};
 use crate::messages;
+use crate::spans::{self, Kind};
 use crate::transport::{ExposeError, ForwardError, SessionError, Sessions};
 
 /// Answers requests about one node.
@@ -45,10 +47,17 @@ pub(super) struct Answers {
 impl Handler for Answers {
     fn handle(&self, request: Request, caller: Caller) -> Answer<'_> {
         Box::pin(async move {
-            if let Some(command) = request.deed() {
-                self.shell.write_down_command(command, caller.who(), caller.from()).await;
-            }
-            self.answer(request).await.unwrap_or_else(|error| Response::Error { error })
+            let mut span = self.shell.tracer.request("request", Kind::Server);
+            describe(&mut span, &request);
+            let work = async {
+                if let Some(command) = request.deed() {
+                    self.shell.write_down_command(command, caller.who(), caller.from()).await;
+                }
+                self.answer(request).await.unwrap_or_else(|error| Response::Error { error })
+            };
+            let response = spans::under(span.context(), work).await;
+            note_error(&mut span, &response);
+            response
         })
     }
 

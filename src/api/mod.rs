@@ -47,6 +47,7 @@ mod shared_answers;
 mod store_answers;
 pub mod tokens;
 mod topology_answers;
+mod traced;
 mod vitals_answers;
 pub mod vocabulary;
 

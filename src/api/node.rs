@@ -347,7 +347,7 @@ fn open_transport(
         events,
     });
     let _ = shell.links.set(links.map_err(system)?);
-    let routing = Arc::downgrade(shell);
+    let (routing, traced) = (Arc::downgrade(shell), Arc::downgrade(shell));
     let (sessions, inbox) = Sessions::start(SessionSetup {
         credentials: shell.credentials.clone(),
         host: Arc::clone(&shell.host),
@@ -363,6 +363,12 @@ fn open_transport(
             })
         }),
         gate: Arc::new(PolicyGate { shell: Arc::downgrade(shell) }),
+        tracer: shell.tracer.clone(),
+        traced: Arc::new(move |peer, context| {
+            if let Some(shell) = traced.upgrade() {
+                shell.tell_relays(peer, context);
+            }
+        }),
         sheds: Arc::clone(&shell.sheds),
     })
     .map_err(system)?;

@@ -1,8 +1,9 @@
 //! What the node answers about its process. No actor is asked: it is answered while all of them are stuck.
 
 use super::answers::Answers;
-use super::vocabulary::{ProcessInfo, VitalsInfo};
+use super::vocabulary::{ProcessInfo, TracesInfo, VitalsInfo};
 use crate::host::Process;
+use crate::spans::SpanCounts;
 
 impl Answers {
     pub(super) fn vitals(&self) -> VitalsInfo {
@@ -20,9 +21,15 @@ impl Answers {
             mailbox: waiting.iter().sum(),
             mailbox_max: waiting.into_iter().max().unwrap_or_default(),
             store_backlog: shell.directory.backlog.len(),
+            traces: shell.tracer.counts().map(traces),
             process: shell.host.process().map(told),
         }
     }
+}
+
+fn traces(counts: SpanCounts) -> TracesInfo {
+    let SpanCounts { exported, dropped, failed, queued, not_joined, failure } = counts;
+    TracesInfo { exported, queued, dropped, failed, not_joined, failing: failure.is_some() }
 }
 
 fn told(process: Process) -> ProcessInfo {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prunella_core::{Label, LinkId, Tag};
+use prunella_core::{Label, LinkId, Tag, TraceContext};
 
 /// Something that an actor may want to know. Sent without waiting: when the queue is full, it is dropped and counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,17 @@ pub enum Event {
         label: Label,
         /// The link on which the report came.
         reported_by_link: LinkId,
+    },
+    /// A stream is opened over this node, within a span that its opener tells of. Authentic hop by hop only.
+    TracePassed {
+        /// The link on which the frame came.
+        link: LinkId,
+        /// Who opens the stream, as it says.
+        source: Tag,
+        /// The span, as it says.
+        context: TraceContext,
+        /// The label that the stream's frames will follow from here.
+        next: Label,
     },
     /// There is traffic for, or from, a node to which no route is installed.
     RouteWanted {

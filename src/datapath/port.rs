@@ -13,9 +13,11 @@ use quinn_udp::Transmit;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use prunella_core::frame::{Frame, HEADER_BYTES, Header, Kind, Labels, PATH_ERROR_BYTES, PROBE_BYTES, stamp};
+use prunella_core::frame::{
+    Frame, HEADER_BYTES, Header, Kind, Labels, PATH_ERROR_BYTES, PROBE_BYTES, TRACE_BYTES, stamp,
+};
 use prunella_core::limits::{DATAPATH_EVENTS_MAX, DESTINATIONS_MAX, LANES_MAX};
-use prunella_core::{Label, LinkId, PeerId, Rejected, Tag};
+use prunella_core::{Label, LinkId, PeerId, Rejected, Tag, TraceContext};
 
 use super::counters::{Counters, LinkStats, PortCounts};
 use super::error::DatapathError;
@@ -193,6 +195,24 @@ impl Port {
         }
     }
 
+    /// Tells the relays of a path, which begins with this link and follows these labels, that a stream is opened over them
+    /// within this span.
+    pub fn send_traces(&self, first: LinkId, labels: &[Label], path: u32, context: TraceContext) {
+        let Some(link) = self.tables.load().link(first).cloned() else { return };
+        for (relay, next) in labels.iter().enumerate() {
+            let to = Labels::new(&labels[..relay]).expect("BUG: a path has at most PATH_LABELS_MAX labels");
+            let mut payload = [0; TRACE_BYTES];
+            payload[..TRACE_BYTES - 2].copy_from_slice(&context.to_bytes());
+            payload[TRACE_BYTES - 2..].copy_from_slice(&next.0.to_be_bytes());
+            self.send_own(&link, Kind::Trace, to, path, &payload);
+        }
+    }
+
+    /// The neighbor to which a label of this node leads.
+    pub fn neighbor_at(&self, label: Label) -> Option<PeerId> {
+        self.tables.load().usable_link(label).map(|link| link.peer)
+    }
+
     /// The nodes to which data was sent, or from which it came, `within` the last while. At most
     /// [`DESTINATIONS_MAX`], in the order of their tags.
     pub fn active_destinations(&self, within: Duration) -> Vec<Tag> {
@@ -342,12 +362,26 @@ impl Port {
         self.emit(Event::PathBroken { path: error.path(), at: payload[0], label, reported_by_link: link.id });
     }
 
+    pub(super) fn take_trace(&self, link: &Link, frame: &Frame<'_>, now: u64) -> Result<(), Rejected> {
+        if !link.state.may_relay.load(Ordering::Relaxed) {
+            return Err(Rejected::Unauthorized);
+        }
+        if !link.state.traces.allows(now) {
+            return Err(Rejected::OverLimit);
+        }
+        let (context, next) = frame.payload().split_first_chunk().expect("BUG: the length was checked");
+        let context = TraceContext::from_bytes(context)?;
+        let next = Label(u16::from_be_bytes([next[0], next[1]]));
+        self.emit(Event::TracePassed { link: link.id, source: frame.source(), context, next });
+        Ok(())
+    }
+
     fn send_own(&self, link: &Link, kind: Kind, labels: Labels, path: u32, payload: &[u8]) {
         let header = Header { kind, lane: 0, labels, source: self.me, path, sequence: 0 };
         if !header.is_link_probe() {
             link.carry();
         }
-        let mut buffer = [0; HEADER_BYTES + PROBE_BYTES];
+        let mut buffer = [0; HEADER_BYTES + OWN_PAYLOAD_BYTES_MAX];
         let frame = &mut buffer[..HEADER_BYTES + payload.len()];
         frame[..HEADER_BYTES].copy_from_slice(&header.encode());
         frame[HEADER_BYTES..].copy_from_slice(payload);
@@ -372,6 +406,11 @@ impl fmt::Debug for Port {
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// The longest payload of a frame that a port sends by itself.
+const OWN_PAYLOAD_BYTES_MAX: usize = TRACE_BYTES;
+const _: () =
+    assert!(PROBE_BYTES <= OWN_PAYLOAD_BYTES_MAX && PATH_ERROR_BYTES <= OWN_PAYLOAD_BYTES_MAX, "each one fits");
 
 /// Unannounced destinations taken up per second, each of which costs a copy of the tables.
 const NEWCOMERS_PER_SECOND: u32 = 500;

@@ -271,6 +271,7 @@ impl<'a> Sorting<'a> {
             Kind::Probe => self.port.answer_probe(link, frame, self.now)?,
             Kind::Echo => self.port.take_echo(link, frame)?,
             Kind::PathError => self.port.take_path_error(link, frame),
+            Kind::Trace => self.port.take_trace(link, frame, self.now)?,
         }
         Ok(Fate::Done)
     }

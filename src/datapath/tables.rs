@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prunella_core::frame::{FrameKey, Labels, ReplayWindow};
-use prunella_core::limits::{COPIES_BURST_BYTES, COPIES_ONE_IN, LANES_MAX, REPLY_RATE_PER_SECOND};
+use prunella_core::limits::{
+    COPIES_BURST_BYTES, COPIES_ONE_IN, LANES_MAX, REPLY_RATE_PER_SECOND, TRACES_JOINED_PER_SECOND,
+};
 use prunella_core::{Label, LinkId, PeerId, Tag};
 
 use super::counters::{LinkCounts, LinkStats};
@@ -98,6 +100,8 @@ pub(super) struct LinkState {
     pub(super) may_relay: AtomicBool,
     /// Probes answered and path errors sent to this neighbor.
     pub(super) replies: Limiter,
+    /// How many traces are joined that the neighbor tells of.
+    pub(super) traces: Limiter,
     pub(super) counts: LinkCounts,
     /// When the last authentic frame came, in nanoseconds of the port's clock; zero before the first.
     pub(super) heard_at: AtomicU64,
@@ -111,6 +115,7 @@ impl Link {
             usable: AtomicBool::new(true),
             may_relay: AtomicBool::new(install.may_relay),
             replies: Limiter::new(REPLY_RATE_PER_SECOND, REPLY_RATE_PER_SECOND),
+            traces: Limiter::new(TRACES_JOINED_PER_SECOND, TRACES_JOINED_PER_SECOND),
             counts: LinkCounts::default(),
             heard_at: AtomicU64::new(0),
         };

@@ -30,6 +30,7 @@ pub fn write(shell: &Shell, told: &Told, sheet: &mut Sheet) {
     policy(shell, sheet);
     ledger(shell, told.ledger.as_ref(), sheet);
     store(shell, sheet);
+    traces(shell, sheet);
     process(shell, sheet);
     runtime(shell, sheet);
     let unanswered = [
@@ -243,6 +244,16 @@ fn store(shell: &Shell, sheet: &mut Sheet) {
     sheet.spread("prunella_store_write_seconds", None, &shell.tallies.store_writes.spread(), &QUICK);
     sheet.count("prunella_store_failures_total", &[], shell.tallies.store_failures.load(Ordering::Relaxed));
     sheet.show_count("prunella_store_backlog", &[], shell.directory.backlog.len());
+}
+
+fn traces(shell: &Shell, sheet: &mut Sheet) {
+    let counts = shell.tracer.counts().unwrap_or_default();
+    sheet.show_whether("prunella_trace_exported", &[], shell.tracer.endpoint().is_some());
+    sheet.show("prunella_trace_spans_queued", &[], counts.queued as f64);
+    for (fate, count) in [("exported", counts.exported), ("dropped", counts.dropped), ("failed", counts.failed)] {
+        sheet.count("prunella_trace_spans_total", &[("fate", fate)], count);
+    }
+    sheet.count("prunella_trace_not_joined_total", &[], counts.not_joined);
 }
 
 fn process(shell: &Shell, sheet: &mut Sheet) {

@@ -145,7 +145,13 @@ impl Tracer {
     pub fn root(&self, name: impl Into<String>, kind: Kind) -> Span {
         let Some(shared) = &self.shared else { return Span::none() };
         let trace = shared.trace_id();
-        if !is_chosen(&trace, shared.millionths) { Span::none() } else { shared.begin(trace, None, name.into(), kind) }
+        if is_chosen(&trace, shared.millionths) { shared.begin(trace, None, name.into(), kind) } else { Span::none() }
+    }
+
+    /// The root of a trace that is told when it is over, for a share of all.
+    pub fn choose(&self) -> Option<TraceContext> {
+        let shared = self.shared.as_ref()?;
+        self.always().filter(|context| is_chosen(&context.trace, shared.millionths))
     }
 
     /// Begins a span within the current one; none if there is none.
@@ -171,6 +177,29 @@ impl Tracer {
             }
             _ => Span::none(),
         }
+    }
+
+    /// Begins a span of what is asked of this node by somebody who may name a trace; and within what the work is to be done,
+    /// so that what is not told as a part of that trace is not told as another one either.
+    pub fn enter(
+        &self,
+        theirs: Option<TraceContext>,
+        name: impl Into<String>,
+        kind: Kind,
+    ) -> (Span, Option<TraceContext>) {
+        let Some(theirs) = theirs else {
+            let span = self.root(name, kind);
+            let within = span.context().or_else(|| self.untold());
+            return (span, within);
+        };
+        let span = self.join(Some(theirs), name, kind);
+        let within = span.context().unwrap_or(TraceContext { sampled: false, ..theirs });
+        (span, Some(within))
+    }
+
+    /// A context of which nobody is told.
+    fn untold(&self) -> Option<TraceContext> {
+        self.always().map(|context| TraceContext { sampled: false, ..context })
     }
 
     /// Begins a trace whatever the share: of what is seldom and always worth telling.

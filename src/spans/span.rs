@@ -182,7 +182,7 @@ impl Told {
             dropped_attributes_count: self.left_out,
             events: SpanEvents::default(),
             links: SpanLinks::default(),
-            status: self.error.map_or(Status::Unset, |text| Status::error(text)),
+            status: self.error.map_or(Status::Unset, Status::error),
             instrumentation_scope: InstrumentationScope::builder("prunella")
                 .with_version(env!("CARGO_PKG_VERSION"))
                 .build(),

@@ -44,7 +44,7 @@ pub use pass::{Ending, Meter, Pass};
 pub use services::{ExposeError, ForwardError, ForwardState, ProviderPick, ServiceError, Services};
 pub use session::{
     Awaited, Gate, Inbound, Inbox, LaneLoad, Overdue, Place, RouteHook, Routing, Sent, SessionError, SessionSetup,
-    Sessions, Unanswered,
+    Sessions, TraceHook, Unanswered,
 };
 pub use smoke::{Handshake, Smoked, smoke};
 pub use table::LinkSnapshot;

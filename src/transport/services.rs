@@ -23,7 +23,8 @@ use prunella_core::wire::{StreamOpen, StreamRefusal};
 
 use super::carry::{Aborted, abort, carry, carry_locally};
 use super::pass::Pass;
-use super::session::{Inbound, Place, SessionError, Sessions};
+use super::session::{Inbound, Place, SessionError, Sessions, describe};
+use crate::spans::{self, Kind, Span};
 
 /// Names the nodes that expose a service, best first. Asked for every connection.
 pub type ProviderPick = Arc<dyn Fn(&str) -> Vec<PeerId> + Send + Sync>;
@@ -344,22 +345,30 @@ async fn listen_for(services: Services, forward: Arc<Forward>, listener: TcpList
         forward.open.fetch_add(1, Ordering::Relaxed);
         let (services, forward, pick) = (services.clone(), forward.clone(), pick.clone());
         tokio::spawn(async move {
-            serve_user(&services, &forward, tcp, &pick).await;
+            let mut span = services.shared.sessions.tracer().root("forward", Kind::Server);
+            span.text("prunella.service", || forward.name.clone());
+            let context = span.context();
+            spans::under(context, serve_user(&services, &forward, tcp, (&pick, &mut span))).await;
             forward.open.fetch_sub(1, Ordering::Relaxed);
             drop(place);
         });
     }
 }
 
-async fn serve_user(services: &Services, forward: &Forward, tcp: TcpStream, pick: &ProviderPick) {
+async fn serve_user(services: &Services, forward: &Forward, tcp: TcpStream, how: (&ProviderPick, &mut Span)) {
+    let (pick, span) = how;
     let carried = match services.reach(&forward.name, &pick(&forward.name)).await {
         Ok(Reached::Session(send, recv, _place)) => carry(tcp, send, recv, &Pass::free()).await,
         Ok(Reached::Target(target)) => carry_locally(tcp, target).await.map_err(Aborted::Broken),
         Err(error) => {
             abort(tcp);
+            span.fail_as("unreachable", &error);
             return forward.note(error);
         }
     };
+    if let Err(error) = &carried {
+        span.fail_as("aborted", error);
+    }
     match carried {
         Ok(()) => {}
         Err(Aborted::EndedByPeer(ending)) => {
@@ -388,15 +397,21 @@ async fn serve(shared: &Shared, inbound: Inbound) {
         StreamOpen::Service { name } => shared.exposed().get(name).cloned(),
         _ => None,
     };
+    let mut span = shared.sessions.tracer().join(inbound.trace(), "serve", Kind::Server);
+    describe(&mut span, inbound.from(), inbound.request());
     let Some(target) = target else { return inbound.refuse(StreamRefusal::NoSuchService).await };
     let tcp = match dial(&target).await {
         Ok(tcp) => tcp,
-        Err(reason) => return inbound.refuse(StreamRefusal::TargetFailed { reason }).await,
+        Err(reason) => {
+            span.fail_as("target", &reason);
+            return inbound.refuse(StreamRefusal::TargetFailed { reason }).await;
+        }
     };
     let from = inbound.from();
     match inbound.accept().await {
         Some((send, recv, pass)) => {
             if let Err(error) = carry(tcp, send, recv, &pass).await {
+                span.fail_as("aborted", &error);
                 tracing::debug!(%from, %error, "a served connection was aborted");
             }
         }

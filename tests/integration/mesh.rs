@@ -44,6 +44,11 @@ impl Plan {
         Self::of(5, &[(0, 1), (1, 2), (2, 3), (3, 4), (4, 0)])
     }
 
+    /// Four nodes in a line.
+    pub(crate) fn chain() -> Self {
+        Self::of(4, &[(0, 1), (1, 2), (2, 3)])
+    }
+
     /// Two nodes and their link.
     pub(crate) fn pair() -> Self {
         Self::of(2, &[(0, 1)])

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use prunella::datapath::{Port, Route};
 use prunella::host::Machine;
 use prunella::security::Credentials;
+use prunella::spans::Tracer;
 use prunella::transport::{Gate, LinkEvent, LinkSetup, Links, Pass, SessionError, SessionSetup, Sessions};
 use prunella_core::PeerId;
 use prunella_core::record::{Body, Kind, NodeBody, Record, RecordId, SignedRecord};
@@ -74,6 +75,8 @@ impl Odd {
             port: Arc::clone(&port),
             route: Arc::new(|_| Box::pin(async { Ok(()) })),
             gate: Arc::new(Closed),
+            tracer: Tracer::off(),
+            traced: Arc::new(|_, _| {}),
             sheds: Arc::default(),
         };
         let (sessions, _) = Sessions::start(setup).unwrap();

@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 
 use crate::functions::function_names;
 use crate::rules::{
-    another_test_binary, banned_words, dead_links, empty_name, headless, layering, long_file, long_functions, named_in,
-    named_tests, undocumented,
+    another_test_binary, banned_words, dead_links, empty_name, headless, layering, long_file, long_functions,
+    loud_frames, named_in, named_tests, undocumented,
 };
 use crate::tree::{Source, files, report, root, tree};
 
@@ -38,6 +38,11 @@ fn files_are_short() {
 fn banned_words_stand_nowhere() {
     let documents = files("md").into_iter().map(|path| Source::read(&path));
     report(tree().into_iter().chain(documents).flat_map(|source| banned_words(&source)));
+}
+
+#[test]
+fn nothing_is_logged_for_a_frame_above_trace() {
+    report(tree().iter().flat_map(loud_frames));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::rules::{
     BANNED_WORDS, another_test_binary, banned_words, dead_links, empty_name, headless, layering, long_file,
-    long_functions, named_tests, undocumented,
+    long_functions, loud_frames, named_tests, undocumented,
 };
 use crate::tree::{Finding, Source};
 
@@ -126,6 +126,17 @@ fn banned_words_are_found_in_code_and_prose_but_not_inside_other_words() {
     }
     assert_eq!(found(&format!("{}, it works", concat!("Sim", "ply"))), 1);
     assert_eq!(found(&format!("{}(value)", concat!("db", "g!"))), 1);
+}
+
+#[test]
+fn a_message_above_trace_is_found_where_frames_pass() {
+    let found = |path: &str, text: &str| loud_frames(&Source::new(path, text)).len();
+    assert_eq!(
+        found("src/datapath/reader.rs", "tracing::trace!(at, \"a frame\");\ntracing::debug!(at, \"a frame\");"),
+        1
+    );
+    assert_eq!(found("core/src/frame/view.rs", "tracing::warn!(at, \"a frame\");"), 1);
+    assert_eq!(found("src/actors/shell/pump.rs", "tracing::info!(at, \"a link\");"), 0);
 }
 
 #[test]

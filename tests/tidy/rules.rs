@@ -142,6 +142,15 @@ pub(crate) fn banned_words(source: &Source) -> Vec<Finding> {
     findings
 }
 
+/// Log messages above the level TRACE where code runs for each frame.
+pub(crate) fn loud_frames(source: &Source) -> Vec<Finding> {
+    let is_quiet = ["src/datapath/", "core/src/"].iter().any(|folder| source.path.starts_with(folder));
+    let loud = |line: &str| ["error!", "warn!", "info!", "debug!"].into_iter().find(|word| contains_word(line, word));
+    let lines = source.text.lines().enumerate().filter(|_| is_quiet);
+    let found = lines.filter_map(|(number, line)| Some((number + 1, loud(line)?)));
+    found.map(|(line, word)| source.finding(line, "logging", format!("`{word}` where frames pass"))).collect()
+}
+
 pub(crate) fn empty_name(source: &Source) -> Option<Finding> {
     let path = EMPTY_NAMES_ALLOWED.iter().fold(source.path.clone(), |path, (allowed, _)| path.replace(allowed, ""));
     let word = path.split(['/', '.', '_', '-']).find(|word| EMPTY_NAMES.contains(word))?;

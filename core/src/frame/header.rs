@@ -18,6 +18,8 @@ pub enum Kind {
     PathError = 4,
     /// As [`Kind::Data`]: a packet that was sent on another path as well, while the sender doubts that one.
     Copy = 5,
+    /// Tells the relay at the end of its labels that a stream is opened over it within a span, which is told of.
+    Trace = 6,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl TryFrom<u8> for Kind {
             3 => Ok(Kind::Echo),
             4 => Ok(Kind::PathError),
             5 => Ok(Kind::Copy),
+            6 => Ok(Kind::Trace),
             _ => Err(Rejected::Malformed),
         }
     }

@@ -37,6 +37,8 @@ pub const HEADER_BYTES: usize = 48;
 pub const PROBE_BYTES: usize = 16;
 /// The length of a path error's payload, in bytes: cursor and failed label.
 pub const PATH_ERROR_BYTES: usize = 3;
+/// The length of a trace's payload, in bytes: the context of a span, and the label that the relay will follow.
+pub const TRACE_BYTES: usize = crate::trace_context::TRACE_CONTEXT_BYTES + 2;
 
 /// Where each field of the header begins.
 mod at {

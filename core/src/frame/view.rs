@@ -1,6 +1,6 @@
 //! A frame where it lies: checked, read and rewritten in the buffer that it was received in.
 
-use super::{FrameKey, HEADER_BYTES, Kind, Labels, PATH_ERROR_BYTES, PROBE_BYTES, at};
+use super::{FrameKey, HEADER_BYTES, Kind, Labels, PATH_ERROR_BYTES, PROBE_BYTES, TRACE_BYTES, at};
 use crate::ids::{Label, Tag};
 use crate::limits::{LANES_MAX, PATH_LABELS_MAX};
 use crate::rejected::Rejected;
@@ -41,6 +41,7 @@ impl<'a> Frame<'a> {
             Kind::Data | Kind::Copy => payload > 0,
             Kind::Probe | Kind::Echo => payload == PROBE_BYTES,
             Kind::PathError => payload == PATH_ERROR_BYTES,
+            Kind::Trace => payload == TRACE_BYTES,
         };
         let lanes = if kind.is_payload() { LANES_MAX } else { 1 };
         let fits = fits && usize::from(header[at::LANE]) < lanes && header[at::RESERVED] == 0;
@@ -186,9 +187,10 @@ mod tests {
             Frame::parse(&mut bytes).err()
         };
         assert_eq!(broken(at::KIND, 0), Some(Rejected::Malformed), "no such kind");
-        assert_eq!(broken(at::KIND, 6), Some(Rejected::Malformed), "no such kind");
+        assert_eq!(broken(at::KIND, 7), Some(Rejected::Malformed), "no such kind");
         assert_eq!(broken(at::KIND, Kind::Probe as u8), Some(Rejected::Malformed), "a probe of one byte");
         assert_eq!(broken(at::KIND, Kind::PathError as u8), Some(Rejected::Malformed), "a path error of one byte");
+        assert_eq!(broken(at::KIND, Kind::Trace as u8), Some(Rejected::Malformed), "a trace of one byte");
         assert_eq!(broken(at::CURSOR, 0x21), Some(Rejected::Malformed), "cursor beyond the labels");
         assert_eq!(broken(at::CURSOR, 0x09), Some(Rejected::Malformed), "nine labels");
         assert_eq!(broken(at::LANE, LANES_MAX as u8 - 1), None, "the last lane");
@@ -201,7 +203,7 @@ mod tests {
 
     #[test]
     fn quic_and_frames_are_told_apart_by_the_first_byte() {
-        for kind in [Kind::Data, Kind::Probe, Kind::Echo, Kind::PathError, Kind::Copy] {
+        for kind in [Kind::Data, Kind::Probe, Kind::Echo, Kind::PathError, Kind::Copy, Kind::Trace] {
             assert!(!is_quic(kind as u8), "{kind:?}");
         }
         assert!(is_quic(0x40), "short header");

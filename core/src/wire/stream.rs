@@ -3,17 +3,26 @@
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::Rejected;
 use crate::limits::COMMAND_NAME_BYTES_MAX;
 use crate::record::is_service_name;
 use crate::wire::codec;
+use crate::{Rejected, TraceContext};
 
 /// Longest opening or reply, in bytes, without its four-byte length prefix.
 pub const STREAM_HEADER_BYTES_MAX: usize = 1024;
 /// Longest reason in a refusal, in bytes; what is longer is cut.
 pub const STREAM_REASON_BYTES_MAX: usize = 512;
 
-/// What the opener wants of the stream; sent by the opener before anything else.
+/// What is sent on a stream before anything else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct Opening {
+    /// What the opener wants of the stream.
+    pub purpose: StreamOpen,
+    /// The span within which it does, if that is told: so the receiver's spans belong to the same trace.
+    pub trace: Option<TraceContext>,
+}
+
+/// What the opener wants of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub enum StreamOpen {
     /// To be carried to a service that the receiver exposes.
@@ -39,7 +48,7 @@ pub enum StreamOpen {
     },
 }
 
-/// The answer to a [`StreamOpen`]; what follows it belongs to the stream's purpose.
+/// The answer to an [`Opening`]; what follows it belongs to the stream's purpose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub enum StreamReply {
     /// Go ahead.
@@ -77,7 +86,7 @@ pub enum StreamRefusal {
     },
 }
 
-impl StreamOpen {
+impl Opening {
     /// Encodes the opening, with its version byte.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode_message(self)
@@ -87,13 +96,13 @@ impl StreamOpen {
     ///
     /// # Errors
     /// [`Rejected::OverLimit`], [`Rejected::UnknownVersion`] or [`Rejected::Malformed`] for its form, the latter also
-    /// for something that cannot be a service's or a command's name.
+    /// for something that cannot be a service's or a command's name, and for a context that names no trace.
     pub fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
-        let open = decode_bounded(bytes)?;
-        match &open {
+        let Self { purpose, trace } = decode_bounded(bytes)?;
+        match &purpose {
             StreamOpen::Service { name } if !is_service_name(name) => Err(Rejected::Malformed),
             StreamOpen::Command { command, .. } if !is_command_name(command) => Err(Rejected::Malformed),
-            _ => Ok(open),
+            _ => Ok(Self { purpose, trace: trace.map(TraceContext::checked).transpose()? }),
         }
     }
 }
@@ -142,7 +151,18 @@ mod tests {
 
     use super::*;
 
-    fn open() -> impl Strategy<Value = StreamOpen> {
+    fn open() -> impl Strategy<Value = Opening> {
+        let trace = (any::<[u8; 16]>(), any::<[u8; 8]>(), any::<bool>())
+            .prop_map(|(trace, span, sampled)| TraceContext { trace, span, sampled })
+            .prop_filter("named", |context| context.checked().is_ok());
+        (purpose(), proptest::option::of(trace)).prop_map(|(purpose, trace)| Opening { purpose, trace })
+    }
+
+    fn plain(purpose: StreamOpen) -> Opening {
+        Opening { purpose, trace: None }
+    }
+
+    fn purpose() -> impl Strategy<Value = StreamOpen> {
         prop_oneof![
             "[a-z0-9-]{1,63}".prop_map(|name| StreamOpen::Service { name }),
             Just(StreamOpen::Message),
@@ -165,7 +185,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_opening_survives_the_wire(open in open()) {
-            prop_assert_eq!(StreamOpen::decode(&open.encode()), Ok(open));
+            prop_assert_eq!(Opening::decode(&open.encode()), Ok(open));
         }
 
         #[test]
@@ -176,7 +196,7 @@ mod tests {
 
         #[test]
         fn garbage_is_rejected_or_decodes_but_never_panics(bytes: Vec<u8>) {
-            let _ = StreamOpen::decode(&bytes);
+            let _ = Opening::decode(&bytes);
             let _ = StreamReply::decode(&bytes);
         }
     }
@@ -189,23 +209,32 @@ mod tests {
     #[test]
     fn a_name_that_no_service_can_have_is_malformed() {
         for name in ["", "Web", "a/b", &"x".repeat(64)] {
-            let bytes = StreamOpen::Service { name: name.to_owned() }.encode();
-            assert_eq!(StreamOpen::decode(&bytes), Err(Rejected::Malformed), "{name:?}");
+            let bytes = plain(StreamOpen::Service { name: name.to_owned() }).encode();
+            assert_eq!(Opening::decode(&bytes), Err(Rejected::Malformed), "{name:?}");
         }
     }
 
     #[test]
     fn a_name_that_no_command_can_have_is_malformed() {
         for name in ["", "Status", "a/b", "a b", &"x".repeat(33)] {
-            let bytes = StreamOpen::Command { command: name.to_owned(), uid: 0 }.encode();
-            assert_eq!(StreamOpen::decode(&bytes), Err(Rejected::Malformed), "{name:?}");
+            let bytes = plain(StreamOpen::Command { command: name.to_owned(), uid: 0 }).encode();
+            assert_eq!(Opening::decode(&bytes), Err(Rejected::Malformed), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_context_that_names_no_trace_is_malformed() {
+        let context = TraceContext { trace: [7; 16], span: [7; 8], sampled: true };
+        for bad in [TraceContext { trace: [0; 16], ..context }, TraceContext { span: [0; 8], ..context }] {
+            let bytes = Opening { purpose: StreamOpen::Ping, trace: Some(bad) }.encode();
+            assert_eq!(Opening::decode(&bytes), Err(Rejected::Malformed), "{bad}");
         }
     }
 
     #[test]
     fn an_overlong_opening_is_over_the_limit() {
-        let bytes = StreamOpen::Service { name: "x".repeat(2000) }.encode();
-        assert_eq!(StreamOpen::decode(&bytes), Err(Rejected::OverLimit));
+        let bytes = plain(StreamOpen::Service { name: "x".repeat(2000) }).encode();
+        assert_eq!(Opening::decode(&bytes), Err(Rejected::OverLimit));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod quarantine;
 mod rebuild;
 mod repair;
 mod roster;
+mod rounds;
 mod routes;
 mod sampler;
 mod statements;
@@ -51,6 +52,7 @@ pub use pump::{Events, pump};
 pub use quarantine::Quarantine;
 pub use rebuild::RebuildWanted;
 pub use roster::Roster;
+pub use rounds::Rounds;
 pub use routes::Routes;
 pub use statements::Heard;
 pub use tallies::{StoreHealth, StoreTold, Tallies, TreeSizes, keep_weighing};
@@ -125,6 +127,8 @@ pub struct Shell {
     pub traces: Traces,
     /// What tells of requests and incidents.
     pub tracer: Tracer,
+    /// Rounds of gossip that are under way.
+    pub rounds: Rounds,
     /// Shared values that somebody waits for to be written.
     pub writes: Writes,
     /// Records for a later GossipActor of this process only. Bounded by what gossip holds.
@@ -212,6 +216,7 @@ impl Shell {
             owners: Mutex::default(),
             dial_failures: Mutex::default(),
             traces: Traces::default(),
+            rounds: Rounds::default(),
             tracer,
             writes: Writes::default(),
             rejected: Default::default(),
@@ -326,8 +331,9 @@ impl Perform for Shell {
             Command::SetUsable { link, usable } => self.port.set_usable(link, usable),
             Command::SendControl { to, control } => {
                 // A neighbor that is gone, or whose queue is full, gets what it missed by anti-entropy.
-                if let Err(error) = self.links().send(to, &control) {
-                    tracing::debug!(peer = %to.short(), %error, "a control message was not sent");
+                match self.links().send(to, &control) {
+                    Ok(()) => self.note_sent(to, &control),
+                    Err(error) => tracing::debug!(peer = %to.short(), %error, "a control message was not sent"),
                 }
             }
             Command::PersistRecord(record) => self.keep_record(record),

@@ -60,7 +60,10 @@ async fn carry(shell: &Shell, mut events: Events) {
                 }
                 None => return,
             },
-            _ = activity.tick() => shell.tell_activity(&mut carried),
+            _ = activity.tick() => {
+                shell.tell_activity(&mut carried);
+                shell.tell_rounds();
+            }
             _ = clock.tick() => {
                 let unix_ms = shell.unix_ms();
                 shell.directory.deliver(Route::Gossip(gossip::Input::Clock { unix_ms }));
@@ -87,6 +90,7 @@ impl Shell {
             Event::PathBroken { path, .. } => {
                 self.directory.deliver(Route::Pathfinder(pathfinder::Input::PathBroken { path }));
             }
+            Event::TracePassed { link, source, context, next } => self.tell_relayed(link, source, context, next),
             Event::RouteWanted { destination } => {
                 let wanted = pathfinder::Input::TagWanted { tag: destination };
                 self.directory.deliver(Route::Pathfinder(wanted));
@@ -124,6 +128,7 @@ impl Shell {
                 self.directory.deliver(Route::Peer(peer, peer::Input::DialFailed));
             }
             LinkEvent::Received { peer: from, message, .. } => {
+                self.note_heard(from, &message);
                 self.directory.deliver(Route::Gossip(gossip::Input::Heard { from, message }));
             }
             LinkEvent::Parting { peer, parting } => {

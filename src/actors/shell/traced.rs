@@ -1,12 +1,46 @@
-//! What distributed traces tell of the node's own doings: incidents.
+//! What distributed traces tell of the node's own doings: incidents, and streams that it relays.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prunella_core::pathfinder::PathState;
+use prunella_core::{Label, LinkId, PeerId, Tag, TraceContext};
+use ractor::rpc::CallResult;
 
 use super::Shell;
 use super::journal::{Entry, Phase};
-use crate::spans::Told;
+use crate::messages::{Mail, PathfinderQuery};
+use crate::spans::{Kind, Told};
 
 impl Shell {
+    /// Tells the relays on the way to `destination` that a stream is opened over them within this span. Nobody waits for it.
+    pub fn tell_relays(self: &Arc<Self>, destination: PeerId, context: TraceContext) {
+        let Some(actor) = self.directory.pathfinder() else { return };
+        let shell = Arc::clone(self);
+        tokio::spawn(async move {
+            let query = |reply| Mail::Query(PathfinderQuery::Paths { destination, reply });
+            let Ok(CallResult::Success(paths)) = actor.call(query, Some(PATHS_PATIENCE)).await else { return };
+            let way = paths.into_iter().find(|view| view.state == PathState::InUse).and_then(|view| view.way);
+            if let Some(way) = way {
+                shell.port.send_traces(way.first, &way.labels, way.path, context);
+            }
+        });
+    }
+
+    /// A stream is opened over this node. Its frames are not looked at: the span says who is before and behind this node.
+    pub(super) fn tell_relayed(&self, link: LinkId, source: Tag, context: TraceContext, next: Label) {
+        let mut span = self.tracer.join(Some(context), "relay", Kind::Internal);
+        span.text("network.protocol.name", || "prunella");
+        span.text("prunella.source", || format!("{:016x}", source.0));
+        if let Some(from) = self.owner(link) {
+            span.text("prunella.relay.from", || from.to_string());
+        }
+        match self.port.neighbor_at(next) {
+            Some(to) => span.text("prunella.relay.to", || to.to_string()),
+            None => span.fail_as("no-link", &"no usable link leads on"),
+        }
+    }
+
     /// Tells of an incident that is over: one trace, whose spans are the incident and its phases.
     pub(super) fn trace_incident(&self, incident: u64) {
         let Some(context) = self.tracer.always() else { return };
@@ -75,3 +109,6 @@ impl Times {
         all.into_iter().filter_map(|(name, start, took)| Some((name, start, us(took?)))).collect()
     }
 }
+
+/// How long the way to a destination may take to be told, before its relays are not.
+const PATHS_PATIENCE: Duration = Duration::from_secs(1);

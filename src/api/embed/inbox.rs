@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::connection::Connection;
+use crate::spans::{self, Kind, Tracer};
 use crate::transport::{Inbound, MessageChannel};
 
 /// What an embedder does with a connection; boxed.
@@ -27,7 +28,7 @@ pub(super) type Adopt = Arc<dyn Fn(MessageChannel) -> Connection + Send + Sync>;
 pub(super) async fn serve(
     mut inbound: mpsc::Receiver<Inbound>,
     handler: watch::Receiver<Option<Handler>>,
-    adopt: Adopt,
+    (adopt, tracer): (Adopt, Tracer),
 ) {
     let mut at_work = JoinSet::new();
     loop {
@@ -44,7 +45,7 @@ pub(super) async fn serve(
                     at_work.spawn(inbound.refuse(StreamRefusal::Busy));
                 }
                 Some(inbound) => {
-                    at_work.spawn(handle(inbound, handler.clone(), Arc::clone(&adopt)));
+                    at_work.spawn(handle(inbound, handler.clone(), (Arc::clone(&adopt), tracer.clone())));
                 }
                 None => return,
             },
@@ -52,15 +53,18 @@ pub(super) async fn serve(
     }
 }
 
-async fn handle(inbound: Inbound, mut handler: watch::Receiver<Option<Handler>>, adopt: Adopt) {
+async fn handle(inbound: Inbound, mut handler: watch::Receiver<Option<Handler>>, (adopt, tracer): (Adopt, Tracer)) {
     // A node is up before its program has set the handler: that moment should fail nobody.
     let handler = match timeout(HANDLER_PATIENCE, handler.wait_for(Option::is_some)).await {
         Ok(Ok(handler)) => handler.clone(),
         Ok(Err(_)) | Err(_) => None,
     };
     let Some(handler) = handler else { return inbound.refuse(StreamRefusal::NoSuchService).await };
+    let mut span = tracer.join(inbound.trace(), "serve", Kind::Server);
+    span.text("network.peer.address", || inbound.from().to_string());
+    span.text("prunella.stream.purpose", || "message");
     if let Some(channel) = MessageChannel::accept(inbound).await {
-        handler(adopt(channel)).await;
+        spans::under(span.context(), handler(adopt(channel))).await;
     }
 }
 

@@ -44,7 +44,7 @@ impl Life {
         let adopt = adopt(Arc::clone(&opened), Arc::downgrade(shell));
         let peer = shell.credentials.peer();
         if let Some(inbound) = running.inbound.take() {
-            tasks.spawn(inbox::serve(inbound, handler.subscribe(), adopt));
+            tasks.spawn(inbox::serve(inbound, handler.subscribe(), (adopt, shell.tracer.clone())));
         }
         let life = Arc::new(Self {
             peer,

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::actors::shell::Shell;
 use crate::api::answers::session_error;
 use crate::api::error::{Error, ErrorKind};
+use crate::spans::{self, Kind};
 use crate::transport::{MessageChannel, SessionError, Sessions};
 
 /// Opens a channel to `peer`, once there is a path.
@@ -25,7 +26,9 @@ pub(super) async fn open(shell: &Shell, sessions: &Sessions, peer: PeerId) -> Re
     }
     path_to(shell, peer, PATH_PATIENCE).await?;
     let name = shell.known.name(&peer);
-    MessageChannel::open(sessions, peer).await.map_err(|error| match error {
+    let mut span = shell.tracer.request("connect", Kind::Internal);
+    let opened = spans::under(span.context(), MessageChannel::open(sessions, peer)).await;
+    opened.inspect_err(|error| span.fail_as(error.name(), error)).map_err(|error| match error {
         SessionError::Refused(StreamRefusal::NoSuchService) => {
             let text = format!("{name}: nothing receives messages there; its program must set `on_connection`");
             Error::new(ErrorKind::ServiceNotFound, text)

@@ -10,6 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use axum::{Extension, Json, Router};
+use prunella_core::TraceContext;
 use prunella_core::limits::{HTTP_BODY_BYTES_MAX, HTTP_HEAD_TIMEOUT};
 use serde_json::{Map, Value};
 
@@ -21,6 +22,7 @@ use super::{Api, health, pages, stream};
 use crate::api::server::Handler;
 use crate::api::{self, ErrorKind};
 use crate::policy::Command;
+use crate::spans;
 
 /// All paths.
 pub(super) fn router(api: &Arc<Api>) -> Router {
@@ -69,10 +71,20 @@ async fn operate(
     let request = operation.request(&path, &query, body)?;
     // The request is what is performed: whatever the table says, its own command decides.
     guest.may(request.command())?;
-    match api.answers.handle(request, guest.caller).await {
+    let theirs = traceparent(&headers);
+    let (mut span, within) = api.answers.shell().tracer.enter(theirs, "http", spans::Kind::Server);
+    span.text("http.request.method", || operation.route.method.name().to_uppercase());
+    span.text("http.route", || operation.route.path);
+    match spans::under(within, api.answers.handle(request, guest.caller)).await {
         api::Response::Error { error } => Err(error.into()),
         response => Ok(Json(response).into_response()),
     }
+}
+
+/// The trace to which a request belongs, as its caller says. What is no context is as none (W3C Trace Context, 4.3).
+fn traceparent(headers: &HeaderMap) -> Option<TraceContext> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    TraceContext::parse(text).inspect_err(|reason| tracing::debug!(%reason, "a traceparent was ignored")).ok()
 }
 
 /// The fields in a request's body; none where there is no body.

@@ -17,7 +17,9 @@ use crate::api::answers::{Answers, session_error};
 use crate::api::error::{Error, ErrorKind};
 use crate::api::line;
 use crate::api::server::{Answer, Caller, Handler, User};
+use crate::api::traced::{describe, note_error};
 use crate::api::vocabulary::{Request, Response};
+use crate::spans::{self, Kind};
 use crate::transport::{Conversation, ConversationError, SessionError, Sessions};
 
 /// Another node, as the user of this one sees it.
@@ -66,6 +68,13 @@ impl FarNode {
     /// asked, or what became of the answer: the text says whether something may have been done. What the other node
     /// answers with, an error included, is no error here.
     pub(in crate::api) async fn ask(&self, request: &Request) -> Result<Response, Error> {
+        let mut span = self.shell.tracer.request("request", Kind::Server);
+        describe(&mut span, request);
+        let asked = spans::under(span.context(), self.ask_now(request)).await;
+        asked.inspect(|response| note_error(&mut span, response)).inspect_err(|error| span.fail(error))
+    }
+
+    async fn ask_now(&self, request: &Request) -> Result<Response, Error> {
         let command = request.command();
         // The other node says the same, a round trip later.
         command.from_afar().map_err(|reason| Error::new(ErrorKind::Denied, reason))?;

@@ -20,6 +20,7 @@ use crate::api::error::{Error, ErrorKind};
 use crate::api::server;
 use crate::api::vocabulary::{NotFromAfar, Request, Response};
 use crate::policy::Command;
+use crate::spans::{self, Kind};
 use crate::transport::{Conversation, ConversationError, Ending, Inbound, Pass};
 
 /// Serves every conversation that comes out of `commands`, until the node stops.
@@ -72,13 +73,20 @@ async fn converse(answers: Arc<Answers>, inbound: Inbound, place: Place) {
         _ => return inbound.refuse(StreamRefusal::NoSuchService).await,
     };
     let is_shell = matches!(inbound.request(), StreamOpen::Shell { .. });
+    let mut span = answers.shell().tracer.join(inbound.trace(), "serve", Kind::Server);
+    span.text("network.peer.address", || from.to_string());
+    span.text("rpc.system", || "prunella");
+    span.text("rpc.method", || opened_for.map_or("shell", Command::name));
     let Some(talk) = Conversation::accept(inbound).await else { return };
     let served = Served { answers, from, uid, talk, place: Arc::new(place) };
-    match opened_for {
-        Some(command) => served.one(command).await,
-        None if is_shell => served.shell().await,
-        None => {}
-    }
+    let work = async {
+        match opened_for {
+            Some(command) => served.one(command).await,
+            None if is_shell => served.shell().await,
+            None => {}
+        }
+    };
+    spans::under(span.context(), work).await;
 }
 
 impl Served {
@@ -194,13 +202,13 @@ impl Served {
             }
             answers.answer(request).await.unwrap_or_else(|error| Response::Error { error })
         };
-        let place = Arc::clone(&self.place);
+        let (place, span) = (Arc::clone(&self.place), spans::current());
         let work = async move {
             if !changes {
                 return work.await;
             }
             let performed = tokio::spawn(async move {
-                let response = work.await;
+                let response = spans::under(span, work).await;
                 drop(place);
                 response
             });

@@ -63,7 +63,7 @@ pub use shared::{SharedInfo, SharedValue};
 pub use status::Status;
 pub use store::{StoreInfo, TreeInfo};
 pub use topology::{TopologyInfo, TopologyLink, TopologyNode};
-pub use vitals::{ProcessInfo, VitalsInfo};
+pub use vitals::{ProcessInfo, TracesInfo, VitalsInfo};
 
 use super::chaos;
 

@@ -24,8 +24,28 @@ pub struct VitalsInfo {
     pub mailbox_max: u64,
     /// Changes that wait for the store.
     pub store_backlog: usize,
+    /// What became of distributed traces; `None`: they are not exported.
+    #[serde(default)]
+    pub traces: Option<TracesInfo>,
     /// What the operating system knows; `None` where it does not tell.
     pub process: Option<ProcessInfo>,
+}
+
+/// What became of the spans of distributed traces since the node started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TracesInfo {
+    /// Spans that the collector has taken.
+    pub exported: u64,
+    /// Spans that wait for it.
+    pub queued: u64,
+    /// Spans that were dropped because too many waited.
+    pub dropped: u64,
+    /// Spans that were sent in vain.
+    pub failed: u64,
+    /// Spans of other nodes' traces that were not begun, because there were too many.
+    pub not_joined: u64,
+    /// Whether the collector takes none now; the log says why.
+    pub failing: bool,
 }
 
 /// What the operating system knows of a process.

@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use super::quantity::{bytes, span};
-use crate::api::vocabulary::{ProcessInfo, VitalsInfo};
+use crate::api::vocabulary::{ProcessInfo, TracesInfo, VitalsInfo};
 
 pub(super) fn vitals(info: &VitalsInfo, now_unix_ms: u64, page: &mut Page) {
     let fact = |page: &mut Page, title: &str, fact: String| page.line(&format!("{title:<12} {fact}"));
@@ -22,6 +22,16 @@ pub(super) fn vitals(info: &VitalsInfo, now_unix_ms: u64, page: &mut Page) {
     fact(page, "late", format!("{}, {} at most in a minute", late(info.late_us), late(info.late_max_us)));
     fact(page, "mailboxes", format!("{} waiting, {} in the longest", info.mailbox, info.mailbox_max));
     fact(page, "store", format!("{} changes waiting", info.store_backlog));
+    fact(page, "traces", info.traces.map_or("not exported".to_owned(), traces));
+}
+
+fn traces(info: TracesInfo) -> String {
+    let TracesInfo { exported, queued, dropped, failed, not_joined, failing } = info;
+    let mut text = format!("{exported} spans exported, {queued} waiting, {} lost", dropped + failed);
+    if not_joined > 0 {
+        text += &format!(", {not_joined} not begun for others");
+    }
+    text + if failing { "; THE COLLECTOR TAKES NONE" } else { "" }
 }
 
 /// How late something was, in microseconds.
@@ -57,6 +67,7 @@ mod tests {
             mailbox: 9,
             mailbox_max: 8,
             store_backlog: 0,
+            traces: None,
             process: Some(process),
         };
         let text = |info: &VitalsInfo| {
@@ -73,8 +84,15 @@ tasks        40 alive on 2 threads, 1 queued
 late         310 µs, 12.3 ms at most in a minute
 mailboxes    9 waiting, 8 in the longest
 store        0 changes waiting
+traces       not exported
 ";
         assert_eq!(text(&info), expected);
+        let traces = TracesInfo { exported: 70, queued: 2, dropped: 3, failed: 4, not_joined: 0, failing: true };
+        let told = text(&VitalsInfo { traces: Some(traces), ..info });
+        assert!(
+            told.ends_with("traces       70 spans exported, 2 waiting, 7 lost; THE COLLECTOR TAKES NONE\n"),
+            "{told}"
+        );
         assert!(text(&VitalsInfo { process: None, ..info }).starts_with("process      7\ntasks        40 alive"));
     }
 }

@@ -8,7 +8,8 @@ use crate::datapath::SessionName;
 use crate::security::{Refused, authenticated_peer, explain, server_name};
 use crate::transport::closing::told;
 
-use super::endpoint::{RouteHook, SessionError};
+use super::endpoint::RouteHook;
+use super::error::SessionError;
 
 /// Dials one session with a peer; whoever answers is the peer.
 pub(super) async fn dial(

@@ -15,32 +15,38 @@ use tokio::time::{Instant, timeout};
 
 use prunella_core::limits::{SESSION_STREAMS_MAX, SESSION_TIMEOUT, SESSIONS_AWAITED_MAX, SESSIONS_MAX};
 use prunella_core::wire::notice::SESSION_NOTICE_BYTES_MAX;
-use prunella_core::wire::{SessionNotice, StreamOpen, StreamRefusal};
-use prunella_core::{PeerId, Rejected};
+use prunella_core::wire::{Opening, SessionNotice, StreamOpen, StreamRefusal};
+use prunella_core::{PeerId, Rejected, TraceContext};
 
 use crate::datapath::{Port, SESSION_INITIAL_MTU, SESSION_MTU_MAX, SESSION_RECEIVE_BYTES, SessionName};
 use crate::host::{Host, WallClock};
 use crate::security::{
     Credentials, Refused, SESSION_ALPN, authenticated_peer, presented_chain, quinn_client, quinn_server,
 };
+use crate::spans::{Kind, Tracer};
 use crate::transport::closing::Closing;
 use crate::transport::pass::Pass;
 use crate::transport::quic::{self, Door};
 
 use super::awaited::{Awaited, Overdue};
 use super::dialing::{comes_from, dial, lost};
+use super::error::SessionError;
 use super::guests::Guests;
 use super::lanes::{LaneLoad, Lanes, Place, lane_of};
 use super::notices::{Notices, Unanswered, tell};
 use super::pool::{Dialed, Pool};
 use super::reroute::{Reroute, Reroutes};
 use super::stream::{self, Inbound, NotOpened};
+use super::traced::describe;
 
 /// The answer of a [`RouteHook`]: a route is installed now, or why there is none.
 pub type Routing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// Asked before a peer is dialed: has a route installed, and waits until it is.
 pub type RouteHook = Arc<dyn Fn(PeerId) -> Routing + Send + Sync>;
+
+/// Called when a stream to a peer is about to be opened within this span.
+pub type TraceHook = Arc<dyn Fn(PeerId, TraceContext) + Send + Sync>;
 
 /// Decides whether a peer may have a stream. Asked for every stream.
 pub trait Gate: Send + Sync + 'static {
@@ -68,6 +74,10 @@ pub struct SessionSetup {
     pub route: RouteHook,
     /// Called for each stream that a peer opens.
     pub gate: Arc<dyn Gate>,
+    /// What tells of streams.
+    pub tracer: Tracer,
+    /// Called for each stream that is told of.
+    pub traced: TraceHook,
     /// While this is set, peers get no new sessions; those that they have go on.
     pub sheds: Arc<AtomicBool>,
 }
@@ -84,45 +94,6 @@ pub struct Inbox {
     pub commands: mpsc::Receiver<Inbound>,
     /// What peers say of paths on which they hear no acknowledgments.
     pub unanswered: mpsc::Receiver<Unanswered>,
-}
-
-/// Why a stream to a peer could not be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SessionError {
-    /// No path leads to the peer now.
-    #[error("no route to the peer: {reason}")]
-    NoRoute {
-        /// What the path search says.
-        reason: String,
-    },
-    /// The peer did not answer in time. Whether it acted is unknown.
-    #[error("the peer did not answer in time")]
-    TimedOut,
-    /// One of the two could not prove who it is.
-    #[error("authentication failed: {reason}")]
-    Authentication {
-        /// What is wrong.
-        reason: String,
-    },
-    /// The peer said no.
-    #[error("refused by the peer: {0}")]
-    Refused(StreamRefusal),
-    /// The connection was lost. Whether the peer acted is unknown.
-    #[error("the session was lost: {reason}")]
-    Lost {
-        /// What was seen.
-        reason: String,
-    },
-    /// The peer takes on no new sessions now; another may.
-    #[error("overloaded: the peer takes on no new sessions now")]
-    Overloaded,
-    /// There are as many sessions as there may be.
-    #[error("this node has as many sessions as it may have ({SESSIONS_MAX})")]
-    OverLimit,
-    /// The endpoint is closed.
-    #[error("the node is shutting down")]
-    NotRunning,
 }
 
 /// What the sessions with one peer have sent since they were opened.
@@ -151,6 +122,8 @@ pub struct Sessions {
     notices: Notices,
     lanes: Arc<Lanes>,
     route: RouteHook,
+    tracer: Tracer,
+    traced: TraceHook,
 }
 
 impl Sessions {
@@ -160,7 +133,7 @@ impl Sessions {
     /// # Errors
     /// If the endpoint cannot be built on the socket.
     pub fn start(setup: SessionSetup) -> io::Result<(Self, Inbox)> {
-        let SessionSetup { credentials, host, port, lanes, route, gate, sheds } = setup;
+        let SessionSetup { credentials, host, port, lanes, route, gate, tracer, traced, sheds } = setup;
         let mut config = quic::endpoint_config(credentials.identity(), "prunella 2026 session stateless reset", &host);
         config.max_udp_payload_size(SESSION_RECEIVE_BYTES).expect("BUG: it is more than QUIC's minimum");
         let mut server = quinn_server(credentials.session_server());
@@ -174,6 +147,7 @@ impl Sessions {
         let (notices, unanswered) = Notices::new();
         let front = Front {
             gate,
+            tracer: tracer.clone(),
             sheds,
             server,
             guests: guests.clone(),
@@ -186,7 +160,8 @@ impl Sessions {
         tokio::spawn(accept(endpoint.clone(), Arc::new(front)));
         let client = quinn_client(credentials.client(SESSION_ALPN));
         let lanes = Arc::new(Lanes::new(port, lanes));
-        let sessions = Self { endpoint, client, pool: Pool::new(), guests, reroutes, notices, lanes, route };
+        let sessions =
+            Self { endpoint, client, pool: Pool::new(), guests, reroutes, notices, lanes, route, tracer, traced };
         Ok((sessions, Inbox { services, messages, commands, unanswered }))
     }
 
@@ -213,6 +188,11 @@ impl Sessions {
         let (send, recv, lane) = self.open_on(peer, place.lane(), request).await?;
         place.move_to(lane);
         Ok((send, recv, place))
+    }
+
+    /// What tells of streams.
+    pub fn tracer(&self) -> &Tracer {
+        &self.tracer
     }
 
     /// What the lanes to `peer` carry, in ascending order; only the first unless traffic is spread.
@@ -321,13 +301,22 @@ impl Sessions {
     }
 
     async fn open_on(&self, peer: PeerId, lane: u8, request: &StreamOpen) -> Result<Opened, SessionError> {
-        timeout(SESSION_TIMEOUT, self.try_open(peer, lane, request)).await.unwrap_or(Err(SessionError::TimedOut))
+        let mut span = self.tracer.child("open", Kind::Client);
+        describe(&mut span, peer, request);
+        let opening = Opening { purpose: request.clone(), trace: span.context() };
+        let opened = timeout(SESSION_TIMEOUT, self.try_open(peer, lane, &opening)).await;
+        let opened = opened.unwrap_or(Err(SessionError::TimedOut));
+        opened.inspect_err(|error| span.fail_as(error.name(), error))
     }
 
-    async fn try_open(&self, peer: PeerId, lane: u8, request: &StreamOpen) -> Result<Opened, SessionError> {
+    async fn try_open(&self, peer: PeerId, lane: u8, opening: &Opening) -> Result<Opened, SessionError> {
+        let mut trace = opening.trace;
         loop {
             let (connection, fresh) = self.connection(peer, lane).await?;
-            match stream::open(&connection, request).await {
+            if let Some(context) = trace.take() {
+                (self.traced)(peer, context);
+            }
+            match stream::open(&connection, opening).await {
                 Ok((send, recv)) => return Ok((send, recv, lane_of(&connection))),
                 Err(NotOpened::Refused(refusal)) => return Err(SessionError::Refused(refusal)),
                 Err(NotOpened::BadReply(rejected)) => {
@@ -374,6 +363,7 @@ impl Sessions {
 /// Where inbound streams are judged and sorted.
 struct Front {
     gate: Arc<dyn Gate>,
+    tracer: Tracer,
     sheds: Arc<AtomicBool>,
     server: quinn::ServerConfig,
     guests: Arc<Guests>,
@@ -443,6 +433,8 @@ impl Front {
             StreamOpen::Message => &self.messages,
             StreamOpen::Command { .. } | StreamOpen::Shell { .. } => &self.commands,
             StreamOpen::Ping => {
+                let mut span = self.tracer.join(inbound.trace(), "serve", Kind::Server);
+                describe(&mut span, from, inbound.request());
                 if let Some((mut send, ..)) = inbound.accept().await {
                     let _ = send.finish();
                 }

@@ -6,15 +6,19 @@
 mod awaited;
 mod dialing;
 mod endpoint;
+mod error;
 mod guests;
 mod lanes;
 mod notices;
 mod pool;
 mod reroute;
 mod stream;
+mod traced;
 
 pub use awaited::{Awaited, Overdue};
-pub use endpoint::{Gate, Inbox, RouteHook, Routing, Sent, SessionError, SessionSetup, Sessions};
+pub use endpoint::{Gate, Inbox, RouteHook, Routing, Sent, SessionSetup, Sessions, TraceHook};
+pub use error::SessionError;
 pub use lanes::{LaneLoad, Place};
 pub use notices::Unanswered;
 pub use stream::Inbound;
+pub(in crate::transport) use traced::describe;

@@ -13,7 +13,7 @@ use prunella_core::limits::SESSIONS_MAX;
 
 use crate::transport::closing::Closing;
 
-use super::endpoint::SessionError;
+use super::error::SessionError;
 use super::lanes::lane_of;
 use super::notices::Hearing;
 

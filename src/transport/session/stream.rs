@@ -3,8 +3,8 @@
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 
 use prunella_core::wire::stream::STREAM_HEADER_BYTES_MAX;
-use prunella_core::wire::{StreamOpen, StreamRefusal, StreamReply};
-use prunella_core::{PeerId, Rejected};
+use prunella_core::wire::{Opening, StreamOpen, StreamRefusal, StreamReply};
+use prunella_core::{PeerId, Rejected, TraceContext};
 
 use crate::transport::closing::told;
 use crate::transport::framing::{FramingError, MessageReader, framed};
@@ -15,6 +15,7 @@ use crate::transport::pass::Pass;
 pub struct Inbound {
     from: PeerId,
     request: StreamOpen,
+    trace: Option<TraceContext>,
     send: SendStream,
     recv: RecvStream,
     pass: Pass,
@@ -32,7 +33,7 @@ pub(super) enum NotOpened {
 }
 
 /// Opens a stream on `connection` and waits for the answer.
-pub(super) async fn open(connection: &Connection, request: &StreamOpen) -> Result<(SendStream, RecvStream), NotOpened> {
+pub(super) async fn open(connection: &Connection, request: &Opening) -> Result<(SendStream, RecvStream), NotOpened> {
     let lost = |reason: String| NotOpened::Lost(connection.close_reason().map_or(reason, |error| told(&error)));
     let (mut send, mut recv) = connection.open_bi().await.map_err(|error| NotOpened::Lost(told(&error)))?;
     send.write_all(&framed(&request.encode())).await.map_err(|error| lost(error.to_string()))?;
@@ -54,12 +55,14 @@ impl Inbound {
     pub(super) async fn read(from: PeerId, send: SendStream, mut recv: RecvStream) -> Result<Self, Rejected> {
         let header = MessageReader::new(STREAM_HEADER_BYTES_MAX).read(&mut recv).await;
         let request = match header {
-            Ok(Some(header)) => StreamOpen::decode(&header),
+            Ok(Some(header)) => Opening::decode(&header),
             Err(FramingError::OverLimit { .. }) => Err(Rejected::OverLimit),
             Ok(None) | Err(_) => Err(Rejected::Malformed),
         };
         match request {
-            Ok(request) => Ok(Self { from, request, send, recv, pass: Pass::free() }),
+            Ok(Opening { purpose: request, trace }) => {
+                Ok(Self { from, request, trace, send, recv, pass: Pass::free() })
+            }
             Err(reason) => {
                 refuse(send, recv, StreamRefusal::Rejected { reason: reason.to_string() }).await;
                 Err(reason)
@@ -75,6 +78,11 @@ impl Inbound {
     /// What it is for.
     pub fn request(&self) -> &StreamOpen {
         &self.request
+    }
+
+    /// The span within which it was opened, as the opener says.
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.trace
     }
 
     /// Lets it in with this pass.

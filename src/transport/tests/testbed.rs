@@ -16,6 +16,7 @@ use prunella_core::{Label, LinkId, PeerId};
 use crate::datapath::{Event, Port, Route};
 use crate::host::Machine;
 use crate::security::{Authority, Credentials, Issuer, IssuingKey, Member, Token};
+use crate::spans::Tracer;
 use crate::transport::{
     Admitter, Gate, Inbound, LinkEvent, LinkSetup, Links, Pass, RouteHook, Services, SessionSetup, Sessions,
 };
@@ -156,6 +157,8 @@ impl Node {
             lanes,
             route,
             gate,
+            tracer: Tracer::off(),
+            traced: Arc::new(|_, _| {}),
             sheds: sheds.clone(),
         };
         let (sessions, inbox) = Sessions::start(setup).unwrap();
