@@ -1,6 +1,7 @@
 //! Running a node: everything is opened in order, the tree is grown, and the node stops as a whole.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +45,16 @@ pub struct Running {
     /// Message streams that peers opened.
     pub(super) inbound: Option<mpsc::Receiver<Inbound>>,
     root: ActorRef<SupervisorMsg>,
+    /// Closed when no surface is open any more, and no socket of one left.
+    surfaces_closed: mpsc::Receiver<Infallible>,
+    tasks: Tasks,
+    /// Exports spans, if that is wanted.
+    exporter: Option<Exporter>,
+    stop_wanted: watch::Receiver<bool>,
+}
+
+/// What runs beside the actors.
+struct Tasks {
     pump: JoinHandle<()>,
     renewal: JoinHandle<()>,
     judging: JoinHandle<()>,
@@ -51,9 +62,6 @@ pub struct Running {
     /// Performs the commands of other nodes.
     serving: JoinHandle<()>,
     bundles: JoinHandle<()>,
-    /// Exports spans, if that is wanted.
-    exporter: Option<Exporter>,
-    stop_wanted: watch::Receiver<bool>,
 }
 
 /// Starts the node that lives in `dir`.
@@ -120,7 +128,9 @@ pub(super) async fn start_on(
     };
     let answers =
         Arc::new(Answers::new((Arc::clone(&shell), dir.to_path_buf(), config_file), sessions, stop, breakable));
-    let seed = Seed { shell: Arc::clone(&shell), surfaces: surfaces_of(dir.to_path_buf(), Arc::clone(&answers)) };
+    let (closing, surfaces_closed) = mpsc::channel(1);
+    let surfaces = surfaces_of(dir.to_path_buf(), Arc::clone(&answers), closing);
+    let seed = Seed { shell: Arc::clone(&shell), surfaces };
     let root = tree::grow(seed).await.map_err(|reason| Error::new(ErrorKind::System, reason))?;
     let (home, certified, judge) = (dir.to_path_buf(), Arc::clone(&shell), Arc::clone(&shell));
     let renewal = tend("renewal", move || renewal::keep_certified(home.clone(), Arc::clone(&certified)));
@@ -130,7 +140,8 @@ pub(super) async fn start_on(
     let pump = tokio::spawn(pump(shell, events));
     let serving = tokio::spawn(remote::serve(Arc::clone(&answers), commands));
     let inbound = Some(inbound);
-    Ok(Running { answers, inbound, root, pump, renewal, judging, weighing, serving, bundles, exporter, stop_wanted })
+    let tasks = Tasks { pump, renewal, judging, weighing, serving, bundles };
+    Ok(Running { answers, inbound, root, surfaces_closed, tasks, exporter, stop_wanted })
 }
 
 impl Running {
@@ -150,26 +161,25 @@ impl Running {
                 let reason = reason.unwrap_or_else(|| "the root supervisor stopped".to_owned());
                 Err(Error::new(ErrorKind::Internal, format!("the node cannot go on: {reason}")))
             }
-            ended = &mut self.pump => {
+            ended = &mut self.tasks.pump => {
                 Err(Error::new(ErrorKind::Internal, format!("the node cannot go on: its event pump ended ({ended:?})")))
             }
         }
     }
 
     /// Stops the node: actors first, then sessions and links, so that neighbors hear it at once.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.answers.stop();
         let _ = self.root.get_cell().stop_and_wait(Some("the node stops".to_owned()), Some(STOP_PATIENCE)).await;
-        self.pump.abort();
-        self.renewal.abort();
-        self.judging.abort();
-        self.weighing.abort();
+        // What would start actors anew keeps what serves the surfaces.
+        self.answers.shell().roster.start_nobody();
+        // Whoever asked for it has the answer, and the next node finds no socket of this one.
+        let _ = tokio::time::timeout(SURFACES_PATIENCE, self.surfaces_closed.recv()).await;
+        let Tasks { pump, renewal, judging, weighing, serving, bundles } = self.tasks;
         // Whoever had it stopped from afar has been answered by now.
-        self.serving.abort();
-        self.bundles.abort();
+        [pump, renewal, judging, weighing, serving, bundles].iter().for_each(JoinHandle::abort);
         let shell = self.answers.shell();
         self.answers.breakable.mend();
-        shell.roster.start_nobody();
         shell.services().shut_down();
         // Sessions first: their farewell travels over the links. The socket is read until both have ended. A neighbor that
         // is being dialed in vain keeps either waiting; those that do not hear the farewell notice the silence.
@@ -390,9 +400,9 @@ fn restore_services(shell: &Shell) -> Result<(), Error> {
     Ok(())
 }
 
-/// The control socket, and the HTTP API of a node in a process of its own.
-fn surfaces_of(dir: PathBuf, answers: Arc<Answers>) -> surfaces::Open {
-    let listeners = Arc::<http::Listeners>::default();
+/// The control socket, and the HTTP API of a node in a process of its own. `closed` is dropped when both are gone for good.
+fn surfaces_of(dir: PathBuf, answers: Arc<Answers>, closed: mpsc::Sender<Infallible>) -> surfaces::Open {
+    let listeners = Arc::new(http::Listeners::new(closed));
     Arc::new(move |stop| {
         let (path, answers, listeners) = (dir.join(SOCKET_NAME), Arc::clone(&answers), Arc::clone(&listeners));
         Box::pin(async move {
@@ -406,7 +416,12 @@ fn surfaces_of(dir: PathBuf, answers: Arc<Answers>) -> surfaces::Open {
                 bound = Server::bind(&path).await;
             }
             let server = bound.map_err(|error| error.to_string())?;
-            let control = server.run(Arc::clone(&answers) as Arc<dyn Handler>, stop.clone());
+            let (handler, stopping, open) =
+                (Arc::clone(&answers) as Arc<dyn Handler>, stop.clone(), Arc::clone(&listeners));
+            let control = async move {
+                server.run(handler, stopping).await;
+                drop(open);
+            };
             Ok(if answers.config_file().is_some() {
                 Box::pin(async { _ = tokio::join!(control, http::serve(answers, listeners, stop)) })
             } else {
@@ -448,6 +463,8 @@ impl From<StoreError> for Error {
 pub const JOURNAL_NAME: &str = "journal";
 /// How long actors get to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long surfaces get to answer what is under way and to close: more than they take themselves.
+const SURFACES_PATIENCE: Duration = Duration::from_millis(2500);
 /// How long sessions, and then links, get to say farewell.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 /// How often a taken control socket is tried again, and how long between.

@@ -20,6 +20,7 @@ mod stream;
 mod table;
 mod tls;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 use prunella_core::limits::HTTP_STREAMS_MAX;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 
 use self::door::Door;
 use self::operation::Operation;
@@ -50,10 +51,18 @@ pub(super) struct Api {
 
 /// The open sockets. They outlive the actor that serves them: whoever connects while it is restarted waits, and is not
 /// turned away, and a port that the system chose stays the same.
-#[derive(Default)]
 pub(super) struct Listeners {
     tcp: OnceCell<Arc<TcpListener>>,
     unix: OnceCell<(Arc<UnixListener>, PathBuf)>,
+    /// Whoever waits for its other end is told when all is closed and removed.
+    _closed: mpsc::Sender<Infallible>,
+}
+
+impl Listeners {
+    /// Nothing is open yet; `closed` is dropped when nothing is open any more.
+    pub(super) fn new(closed: mpsc::Sender<Infallible>) -> Self {
+        Self { tcp: OnceCell::new(), unix: OnceCell::new(), _closed: closed }
+    }
 }
 
 /// Serves as the configuration says until `stop` turns true or is dropped. What cannot be served is told and tried again:
