@@ -143,7 +143,7 @@ impl Answers {
             Request::Reputation { peer } => self.reputation(&peer).await,
             Request::Regions { from } => self.regions(from).await.map(Response::Regions),
             Request::Topology { after } => Ok(Response::Topology(self.topology(after))),
-            Request::Events { after, wait_ms } => Ok(Response::Events(self.events(after, wait_ms).await)),
+            Request::Events { after, last, wait_ms } => Ok(Response::Events(self.events(after, last, wait_ms).await)),
             Request::Configuration => Ok(Response::Configuration { settings: self.configuration() }),
             Request::Configure { key, value } => self.configure(&key, &value),
             Request::Log => self.log(),

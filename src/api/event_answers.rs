@@ -9,14 +9,14 @@ use super::vocabulary::{Cursor, EventInfo, EventsInfo};
 use crate::actors::event_log::Numbered;
 
 impl Answers {
-    /// What came after `after`; if nothing has come yet, what comes within `wait_ms`.
-    pub(super) async fn events(&self, after: Option<Cursor>, wait_ms: u64) -> EventsInfo {
+    /// What came after `after`, or the newest `last`; if nothing has come yet, what comes within `wait_ms`.
+    pub(super) async fn events(&self, after: Option<Cursor>, last: Option<u64>, wait_ms: u64) -> EventsInfo {
         let (log, run) = (&self.shell().directory.events, self.run());
         // A number of another run, or one that this run has not reached, says nothing about this one.
         let (from, missed) = match after {
             Some(cursor) if cursor.run == run && cursor.number <= log.newest() => (cursor.number, false),
             Some(_) => (0, true),
-            None => (0, false),
+            None => (last.map_or(0, |last| log.newest().saturating_sub(last)), false),
         };
         tokio::select! {
             () = log.wait(from, Duration::from_millis(wait_ms).min(EVENTS_WAIT_MAX)) => {}

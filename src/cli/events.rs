@@ -1,6 +1,6 @@
 //! `prunella events`: what has happened, and what happens.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use clap::Args;
 
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     follow: bool,
     /// How many of the past events to show at most
     #[arg(long, default_value_t = 50, value_name = "N", conflicts_with = "after")]
-    last: usize,
+    last: u64,
     /// Show all that came after this place, as the cursor of an event says
     #[arg(long, value_name = "CURSOR")]
     after: Option<Cursor>,
@@ -34,46 +34,42 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(), Failure> {
     let Arguments { follow, last, after } = arguments;
     let mut names = Names::ask(session).await?;
-    let keep = if after.is_some() { usize::MAX } else { last };
-    let (mut past, mut cursor) = (VecDeque::new(), after);
+    let mut cursor = after;
     loop {
-        let info = next(session, cursor, 0).await?;
-        tell_missed(session, &info)?;
-        cursor = Some(info.cursor);
-        for event in info.events {
-            names.learn(&event);
-            past.push_back(event);
-            if past.len() > keep {
-                past.pop_front();
-            }
-        }
-        if !info.more {
+        let asked = Request::Events { after: cursor, last: Some(last), wait_ms: 0 };
+        let more = tell(session, &asked, &mut names, &mut cursor).await?;
+        if !more {
             break;
         }
-    }
-    for event in past {
-        names.show(session, &event)?;
     }
     if !follow {
         return Ok(());
     }
     loop {
         session.output.flush()?;
-        let info = next(session, cursor, WAIT_MS).await?;
-        tell_missed(session, &info)?;
-        cursor = Some(info.cursor);
-        for event in info.events {
-            names.learn(&event);
-            names.show(session, &event)?;
-        }
+        let asked = Request::Events { after: cursor, last: None, wait_ms: WAIT_MS };
+        tell(session, &asked, &mut names, &mut cursor).await?;
     }
 }
 
-async fn next(session: &mut Session<'_>, after: Option<Cursor>, wait_ms: u64) -> Result<EventsInfo, Failure> {
-    match session.ask("follow the events", &Request::Events { after, wait_ms }).await? {
-        Response::Events(info) => Ok(info),
-        other => Err(Failure::unexpected("follow the events", &other)),
+/// Asks for events, shows them, and moves on to where the next ones begin; whether there are more already.
+async fn tell(
+    session: &mut Session<'_>,
+    asked: &Request,
+    names: &mut Names,
+    cursor: &mut Option<Cursor>,
+) -> Result<bool, Failure> {
+    let info = match session.ask("follow the events", asked).await? {
+        Response::Events(info) => info,
+        other => return Err(Failure::unexpected("follow the events", &other)),
+    };
+    tell_missed(session, &info)?;
+    *cursor = Some(info.cursor);
+    for event in info.events {
+        names.learn(&event);
+        names.show(session, &event)?;
     }
+    Ok(info.more)
 }
 
 fn tell_missed(session: &mut Session<'_>, info: &EventsInfo) -> Result<(), Failure> {
@@ -89,6 +85,10 @@ struct Names(BTreeMap<PeerId, String>);
 
 impl Names {
     async fn ask(session: &mut Session<'_>) -> Result<Self, Failure> {
+        if session.output.is_json() {
+            // Programs are told peer ids.
+            return Ok(Self(BTreeMap::new()));
+        }
         match session.ask("follow the events", &Request::Topology { after: None }).await? {
             Response::Topology(info) => Ok(Self(info.nodes.into_iter().map(|node| (node.peer, node.name)).collect())),
             other => Err(Failure::unexpected("follow the events", &other)),

@@ -47,6 +47,15 @@ async fn what_happens_is_told_in_its_order_and_goes_on_where_it_was_left() {
     let lines = node.run(&["--json", "events", "--after", &so_far.cursor.to_string()]).await.ok();
     let first = lines.lines().find(|line| line.contains("service-changed")).unwrap_or_else(|| panic!("{lines}"));
     assert!(first.starts_with("{\"cursor\":"), "{first}");
+    let newest = node.run(&["--json", "events", "--last", "2"]).await.ok();
+    let number = |line: &str| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        event["cursor"].as_str().and_then(|cursor| cursor.split_once('-')?.1.parse::<u64>().ok()).unwrap()
+    };
+    let numbers: Vec<_> = newest.lines().map(number).collect();
+    let so_far = number(lines.lines().last().unwrap());
+    assert!(numbers.len() == 2 && numbers[0] + 1 == numbers[1] && numbers[1] >= so_far, "{numbers:?}, {so_far}");
+    assert_eq!(node.run(&["--json", "events", "--last", "0"]).await.ok(), "");
     let text = node.run(&["events", "--last", "1000"]).await.ok();
     assert!(text.contains("service   web exposed by n0") && text.contains("actor     planner runs again"), "{text}");
     let elsewhere = "0000000000000000-1";
@@ -75,7 +84,7 @@ async fn the_topology_is_told_and_followed_while_gossip_is_stuck() {
 }
 
 async fn events(node: &Node, after: Option<prunella::api::vocabulary::Cursor>) -> EventsInfo {
-    match node.ask(&Request::Events { after, wait_ms: 100 }).await {
+    match node.ask(&Request::Events { after, last: None, wait_ms: 100 }).await {
         Ok(Response::Events(info)) => info,
         other => panic!("no events: {other:?}"),
     }

@@ -74,7 +74,7 @@ async fn tell(
                 Some(Ok(Message::Close(_))) | Some(Err(_)) | None => return,
                 Some(Ok(_)) => continue,
             },
-            info = api.answers.events(Some(cursor), PING_EVERY.as_millis() as u64) => info,
+            info = api.answers.events(Some(cursor), None, PING_EVERY.as_millis() as u64) => info,
         };
         // A token that was revoked meanwhile opens nothing any more.
         if api.door.guest(&peer, &headers).and_then(|guest| guest.may(Command::Events)).is_err() {

@@ -136,6 +136,9 @@ pub enum Request {
         /// Where to go on, as an earlier answer said; `None`: from the oldest event that is kept.
         #[serde(default)]
         after: Option<Cursor>,
+        /// Without `after`: only so many, the newest.
+        #[serde(default)]
+        last: Option<u64>,
         /// How long to wait for an event if there is none yet, in milliseconds, at most 30,000.
         #[serde(default)]
         wait_ms: u64,
