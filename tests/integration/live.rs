@@ -5,8 +5,9 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use super::mesh::{Mesh, Plan};
+use super::mesh::{Mesh, PATIENCE, Plan, until};
 use super::process::program;
+use super::remote::everything;
 use super::terminal::Terminal;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,6 +78,40 @@ async fn the_shell_opens_the_live_view_and_has_its_prompt_back_after_it() {
     shell.shows(&["paged:  rejected_unauthorized"]).await;
     shell.press("exit\r");
     assert_eq!(shell.ended_in_order().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_node_is_watched_and_its_actors_are_steered_from_here() {
+    let mesh = Mesh::found(Plan { policy: everything(), ..Plan::pair() }).await;
+    let (here, far) = (&mesh.nodes[0], &mesh.nodes[1]);
+    let mut top = Terminal::run(&here.dir, &["--node", "n1", "top", "--interval", "0.5"]);
+    top.shows(&["n1  up", "1 links", "[n1]", "n0"]).await;
+    top.press("3/goss\r");
+    top.shows(&["1 rows as in the tree", "with \"goss\""]).await;
+
+    here.run(&["--node", "n1", "suspend", "executor", "--seconds", "30"]).await.ok();
+    let inbox = far.run(&["inbox", "executor"]).await.ok();
+    assert!(inbox.contains("held up"), "{inbox}");
+    assert!(!here.run(&["inbox", "executor"]).await.ok().contains("held up"), "only the other one");
+    here.run(&["--node", "n1", "resume", "executor"]).await.ok();
+    until("a executor that goes on", PATIENCE, async || {
+        let inbox = far.run(&["inbox", "executor"]).await.ok();
+        if inbox.contains("held up") { Err(inbox) } else { Ok(()) }
+    })
+    .await;
+    here.run(&["--node", "n1", "restart", "executor"]).await.ok();
+    until("a executor that began anew", PATIENCE, async || match far.actor("executor").await? {
+        executor if executor.restarts > 0 => Ok(()),
+        executor => Err(format!("{executor:?}")),
+    })
+    .await;
+    assert_eq!(here.actor("executor").await.unwrap().restarts, 0);
+    let ledger = far.run(&["ledger", "show", "--last", "50"]).await.ok();
+    for command in ["suspend executor", "resume executor", "restart executor"] {
+        assert!(ledger.contains(command), "{command} is not in {ledger}");
+    }
+    top.press("q");
+    assert_eq!(top.ended_in_order().await.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -287,7 +287,7 @@ fn rule(name: &str, from: &str) -> String {
 }
 
 /// Everything is allowed to everybody.
-fn everything() -> String {
+pub(crate) fn everything() -> String {
     "cedar = '''\n@name(\"all\")\npermit (principal, action, resource);\n'''\n".to_owned()
 }
 

@@ -5,6 +5,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::mesh::{Mesh, PATIENCE, Plan, until};
+use super::remote::everything;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_configuration_is_told_with_its_origin_and_what_is_logged_changes_live() {
@@ -53,7 +54,7 @@ async fn the_configuration_is_told_with_its_origin_and_what_is_logged_changes_li
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_node_is_asked_and_who_does_not_answer_is_told() {
-    let mesh = Mesh::found(Plan { policy: POLICY.to_owned(), ..Plan::diamond() }).await;
+    let mesh = Mesh::found(Plan { policy: everything(), ..Plan::diamond() }).await;
     let node = &mesh.nodes[0];
     let text = node.run(&["--all", "status"]).await.ok();
     for name in ["--- n0\n", "--- n1\n", "--- n2\n", "--- n3\n", "--- 4 of 4 nodes answered\n"] {
@@ -81,21 +82,3 @@ async fn every_node_is_asked_and_who_does_not_answer_is_told() {
     assert!(!node.run(&["services"]).await.ok().contains("web"));
     node.run(&["--all", "token", "list"]).await.fails(2, &["--all is for what running nodes are asked"]);
 }
-
-const POLICY: &str = r#"
-[[rule]]
-effect = "allow"
-from = ["*"]
-action = "ping"
-
-[[rule]]
-effect = "allow"
-from = ["*"]
-action = "relay"
-
-[[rule]]
-effect = "allow"
-from = ["*"]
-action = "command"
-kind = ["read"]
-"#;
