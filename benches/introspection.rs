@@ -36,6 +36,10 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const ROUND: usize = 2000;
 const ROUNDS: usize = 200;
 const NODES: usize = 200;
+/// Messages of a slice of a steady flood, and how long it lasts: a hundred thousand a second.
+const SLICE: usize = 2000;
+const SLICE_MS: u64 = 20;
+const SLICES: usize = 150;
 const UNIX_MS: u64 = 1_800_000_000_000;
 
 fn main() -> io::Result<()> {
@@ -58,7 +62,32 @@ fn main() -> io::Result<()> {
             ROUND * ROUNDS - shown.min(ROUND * ROUNDS)
         )?;
     }
-    Ok(())
+    let (times, shown) = runtime.block_on(pace(&nodes));
+    writeln!(out, "records at {} a second, as the actor itself counts its time", SLICE * 1000 / SLICE_MS as usize)?;
+    show_paced(&mut out, &times)?;
+    writeln!(out, "{:<34} {shown:?} messages were shown and were not", "")
+}
+
+/// Times of slices of a steady flood through the actor as all are, and the one that is looked on, per message, as each
+/// actor counts its own handling, which has in it what it cost to show a message; and how many were shown and were not.
+async fn pace(nodes: &[Identity]) -> ([Vec<Duration>; 2], (usize, u64)) {
+    let (supervisor, _) = Actor::spawn(None, Supervisor, ()).await.unwrap();
+    let rigs = [Rig::start(supervisor.get_cell(), true).await, Rig::start(supervisor.get_cell(), true).await];
+    let mut looking = rigs[1].stats.insight.tap.open(None, Moment::BOOT).unwrap();
+    let (mut times, mut shown): ([Vec<Duration>; 2], usize) = Default::default();
+    for slice in 0..SLICES {
+        let messages: Vec<Input> = (0..SLICE).map(|i| record(nodes, slice * SLICE + i)).collect();
+        for turn in 0..2 {
+            let which = (slice + turn) % 2;
+            times[which].push(rigs[which].paced(messages.clone()).await);
+            while tokio::time::timeout(Duration::from_micros(1), looking.next()).await.is_ok() {
+                shown += 1;
+            }
+        }
+    }
+    let missed = looking.missed();
+    rigs.iter().for_each(|rig| rig.actor.stop(None));
+    (times, (shown, missed))
 }
 
 /// Times of rounds through the actor of which nothing can be seen, the one as all are, and the one that is looked on; and
@@ -119,6 +148,25 @@ impl Rig {
         Self { directory, performed, stats, actor }
     }
 
+    /// How long the actor was busy with each of these, which come one hundred every millisecond.
+    async fn paced(&self, messages: Vec<Input>) -> Duration {
+        let handling = &self.stats.insight.handling;
+        let (busy, handled, count) = (handling.busy(), handling.spread().count(), messages.len() as u64);
+        let mut tick = tokio::time::interval(Duration::from_millis(1));
+        let mut messages = messages.into_iter();
+        while messages.len() > 0 {
+            tick.tick().await;
+            messages
+                .by_ref()
+                .take(SLICE / SLICE_MS as usize)
+                .for_each(|input| self.directory.deliver(Route::Gossip(input)));
+        }
+        while handling.spread().count() < handled + count {
+            tokio::task::yield_now().await;
+        }
+        (handling.busy() - busy) / (handling.spread().count() - handled) as u32
+    }
+
     /// How long it takes to handle these, which wait until all of them are there.
     async fn round(&self, messages: Vec<Input>, by: &Identity, round: usize) -> Duration {
         // A service ends in the shell, so the last record is one.
@@ -137,13 +185,15 @@ impl Rig {
 }
 
 fn messages(nodes: &[Identity], round: usize, is_record: bool) -> Vec<Input> {
-    let record = |i: usize| {
-        let (me, version) = (&nodes[i % nodes.len()], (round * ROUND + i) as u64 + 1);
-        let body = NodeBody { name: format!("n{version}"), ..NodeBody::default() };
-        heard(say(me, Kind::Node, "", Body::Node(body), version))
-    };
     let clock = |i: usize| Input::Clock { unix_ms: UNIX_MS + i as u64 };
-    (0..ROUND).map(|i| if is_record { record(i) } else { clock(i) }).collect()
+    (0..ROUND).map(|i| if is_record { record(nodes, round * ROUND + i) } else { clock(i) }).collect()
+}
+
+/// A record that is news, whoever has heard those with smaller numbers.
+fn record(nodes: &[Identity], number: usize) -> Input {
+    let (me, version) = (&nodes[number % nodes.len()], number as u64 + 1);
+    let body = NodeBody { name: format!("n{version}"), ..NodeBody::default() };
+    heard(say(me, Kind::Node, "", Body::Node(body), version))
 }
 
 fn heard(record: Verified<ProvenRecord>) -> Input {
@@ -187,6 +237,18 @@ fn show(out: &mut impl Write, what: &str, times: &[Vec<Duration>; 3]) -> io::Res
         let [p10, median, p90] = quantiles(of.iter().map(us));
         write!(out, "{:<34} {p10:>9.3} {median:>9.3} {p90:>9.3}", format!("{what}, {who}"))?;
         let more = of.iter().zip(&times[0]).map(|(of, unseen)| 100.0 * (us(of) / us(unseen) - 1.0));
+        let [p10, median, p90] = quantiles(more);
+        writeln!(out, "   {p10:>9.1} {median:>9.1} {p90:>9.1}")?;
+    }
+    Ok(())
+}
+
+fn show_paced(out: &mut impl Write, times: &[Vec<Duration>; 2]) -> io::Result<()> {
+    let us = |time: &Duration| time.as_nanos() as f64 / 1000.0;
+    for (who, of) in ["as all actors are", "with somebody who looks on"].iter().zip(times) {
+        let [p10, median, p90] = quantiles(of.iter().map(us));
+        write!(out, "{:<34} {p10:>9.3} {median:>9.3} {p90:>9.3}", format!("paced, {who}"))?;
+        let more = of.iter().zip(&times[0]).map(|(of, alone)| 100.0 * (us(of) / us(alone) - 1.0));
         let [p10, median, p90] = quantiles(more);
         writeln!(out, "   {p10:>9.1} {median:>9.1} {p90:>9.1}")?;
     }
