@@ -96,8 +96,8 @@ impl ReplayReport {
 /// Replays the recording at `path`: a run's directory, a directory of runs, of which the last is taken, or a single file.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] if there is no recording or it is damaged: the file, where, and what is wrong;
-/// [`ErrorKind::System`] if it cannot be read.
+/// [`InvalidInput`](crate::api::ErrorKind::InvalidInput) if there is no recording or it is damaged: the file, where, and what is wrong;
+/// [`System`](crate::api::ErrorKind::System) if it cannot be read.
 pub fn replay(path: &Path, options: ReplayOptions) -> Result<ReplayReport, Error> {
     let Run { node, program, run_unix_ms, mut files, .. } = Run::open(&runs_at(path)?[0], options.role)?;
     let mut report = ReplayReport {
