@@ -4,10 +4,24 @@ use prunella_core::PeerId;
 use prunella_core::peer::{LinkReport, LinkState};
 
 use super::sheet::Sheet;
+use crate::actors::shell::Shell;
 use crate::datapath::LinkStats;
 
 /// What PeerActors say, and what the datapath counts.
-pub(super) fn write(reports: &[LinkReport], stats: &[LinkStats], name: impl Fn(&PeerId) -> String, sheet: &mut Sheet) {
+pub(super) fn write(shell: &Shell, reports: &[LinkReport], sheet: &mut Sheet) {
+    said(reports, |peer| shell.known.name(peer), sheet);
+    for link in shell.port.link_stats() {
+        let short = link.peer.short();
+        counted(&link, &short, sheet);
+        let peaks = shell.tallies.link_peaks.of(&link.peer, shell.clock.now()).unwrap_or_default();
+        for (direction, peak) in ["sent", "received"].iter().zip(peaks) {
+            let labels = [("peer", short.as_str()), ("direction", *direction)];
+            sheet.show("prunella_link_peak_bytes_per_second", &labels, peak as f64);
+        }
+    }
+}
+
+fn said(reports: &[LinkReport], name: impl Fn(&PeerId) -> String, sheet: &mut Sheet) {
     for state in STATES {
         let count = reports.iter().filter(|report| report.state == state).count();
         sheet.show_count("prunella_links", &[("state", state.name())], count);
@@ -26,20 +40,20 @@ pub(super) fn write(reports: &[LinkReport], stats: &[LinkStats], name: impl Fn(&
         sheet.count("prunella_link_established_total", &peer, report.established);
         sheet.show("prunella_link_probe_interval_seconds", &peer, report.probed_every.as_secs_f64());
     }
-    for link in stats {
-        let short = link.peer.short();
-        let peer = [("peer", short.as_str())];
-        sheet.show_whether("prunella_link_usable", &peer, link.usable);
-        for (direction, bytes, frames) in
-            [("sent", link.bytes_sent, link.frames_sent), ("received", link.bytes_received, link.frames_received)]
-        {
-            let labels = [("peer", short.as_str()), ("direction", direction)];
-            sheet.count("prunella_link_bytes_total", &labels, bytes);
-            sheet.count("prunella_link_frames_total", &labels, frames);
-        }
-        sheet.count("prunella_link_forwarded_frames_total", &peer, link.forwarded);
-        sheet.count("prunella_link_rejected_frames_total", &peer, link.rejected.iter().sum());
+}
+
+fn counted(link: &LinkStats, short: &str, sheet: &mut Sheet) {
+    let peer = [("peer", short)];
+    sheet.show_whether("prunella_link_usable", &peer, link.usable);
+    for (direction, bytes, frames) in
+        [("sent", link.bytes_sent, link.frames_sent), ("received", link.bytes_received, link.frames_received)]
+    {
+        let labels = [("peer", short), ("direction", direction)];
+        sheet.count("prunella_link_bytes_total", &labels, bytes);
+        sheet.count("prunella_link_frames_total", &labels, frames);
     }
+    sheet.count("prunella_link_forwarded_frames_total", &peer, link.forwarded);
+    sheet.count("prunella_link_rejected_frames_total", &peer, link.rejected.iter().sum());
 }
 
 const STATES: [LinkState; 4] = [LinkState::Dialing, LinkState::Down, LinkState::Late, LinkState::Up];

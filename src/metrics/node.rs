@@ -18,7 +18,7 @@ use crate::transport::CONTROL_KINDS;
 /// Everything that the shell and those actors that have answered know of the node.
 pub fn write(shell: &Shell, told: &Told, sheet: &mut Sheet) {
     node(shell, told, sheet);
-    links::write(&told.links, &shell.port.link_stats(), |peer| shell.known.name(peer), sheet);
+    links::write(shell, &told.links, sheet);
     traffic(shell, sheet);
     if let Some(standing) = &told.standing {
         mesh(standing, sheet);

@@ -96,6 +96,7 @@ impl Shell {
             rejected: link.rejected,
         };
         let samples: Vec<LinkSample> = self.port.link_stats().into_iter().map(sample).collect();
+        self.tallies.link_peaks.note(&samples, self.clock.now());
         if !samples.is_empty() {
             self.tell_monitor(monitor::Input::LinksSampled(samples));
         }

@@ -11,6 +11,7 @@ use prunella_core::Instant;
 use prunella_storage::{Store, Tree};
 
 use super::Shell;
+use super::link_peaks::LinkPeaks;
 use crate::actors::tally::Durations;
 use crate::host::unblocked;
 
@@ -23,6 +24,8 @@ pub struct Tallies {
     pub store_failures: AtomicU64,
     /// How late the runtime wakes who waits for a time.
     pub lateness: Lateness,
+    /// What each link carried in its busiest second.
+    pub link_peaks: LinkPeaks,
     /// How renewals of the certificate ended.
     pub renewals: Renewals,
     /// When the store was last written, and what was wrong with it last.
@@ -127,7 +130,7 @@ impl Lateness {
     }
 }
 
-fn second(now: Instant) -> u64 {
+pub(super) fn second(now: Instant) -> u64 {
     now.as_nanos() / 1_000_000_000
 }
 
@@ -196,7 +199,7 @@ fn tree_size(store: &dyn Store, tree: Tree) -> Option<(u64, u64)> {
 }
 
 /// A minute, for which the longest lateness is remembered.
-const SECONDS: usize = 60;
+pub(super) const SECONDS: usize = 60;
 /// How often files are weighed.
 const WEIGHED_EVERY: Duration = Duration::from_secs(30);
 /// How deep directories are looked into, and how many files of one are weighed.
