@@ -59,6 +59,8 @@ a cluster no link that is needed is three times as long as the next shorter one,
     Topology,
     /// List the paths to a node
     Paths(paths::Arguments),
+    /// Tell why traffic to a node takes the path that it takes: `paths NODE --why`
+    Why(paths::Why),
     /// Show the tree of actors with supervisors' strategies, mailboxes, restarts and failures; or those that cost most
     #[command(visible_alias = "tree")]
     Actors(actors::Arguments),
@@ -115,6 +117,8 @@ What the roles heard meanwhile is run again by `prunella replay`, if it was reco
     Ledger(ledger::Arguments),
     /// Stop an actor, whatever it is doing, to see it come back
     Kill(kill::Arguments),
+    /// Have an actor handle nothing for a while, to see it healed: `chaos actor ACTOR --how stall` (needs `chaos.allow = true`)
+    Stall(chaos::Stall),
     /// Have an actor stop after the message that it is at, and begin anew
     #[command(
         after_help = "Its supervisor starts it from what is kept, and with it those that stand on it. One that is stuck in a message
@@ -178,6 +182,7 @@ impl NodeCommand {
             NodeCommand::Topology => topology::run(session).await,
             NodeCommand::Events(arguments) => events::run(arguments, session).await,
             NodeCommand::Paths(arguments) => paths::run(arguments, session).await,
+            NodeCommand::Why(arguments) => paths::run(arguments.into(), session).await,
             NodeCommand::Actors(arguments) => actors::run(arguments, session).await,
             NodeCommand::Actor(arguments) => actor::run(arguments, session).await,
             NodeCommand::Top(arguments) => top::run(arguments, session).await,
@@ -194,6 +199,7 @@ impl NodeCommand {
             NodeCommand::Cert(arguments) => cert::run(arguments, session).await,
             NodeCommand::Ledger(arguments) => ledger::run(arguments, session).await,
             NodeCommand::Kill(arguments) => kill::run(arguments, session).await,
+            NodeCommand::Stall(arguments) => chaos::stall(arguments, session).await,
             NodeCommand::Restart(arguments) => suspend::restart(arguments, session).await,
             NodeCommand::Suspend(arguments) => suspend::suspend(arguments, session).await,
             NodeCommand::Resume(arguments) => suspend::resume(arguments, session).await,

@@ -16,6 +16,19 @@ pub(super) struct Arguments {
     why: bool,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Why {
+    /// A node's name, its peer id, or a beginning of it
+    #[arg(value_name = "NODE")]
+    destination: String,
+}
+
+impl From<Why> for Arguments {
+    fn from(Why { destination }: Why) -> Self {
+        Self { destination, why: true }
+    }
+}
+
 pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(), Failure> {
     let doing = format!("list the paths to {}", arguments.destination);
     session.show(&doing, &Request::Paths { destination: arguments.destination, why: arguments.why }).await

@@ -59,6 +59,7 @@ async fn a_fault_that_would_last_too_long_or_do_nothing_is_refused() {
     node.run(&["chaos", "link", "n1", "--drop", "100%", "--for", "2h"]).await.fails(2, &["3600 s"]);
     node.run(&["chaos", "link", "n0", "--drop", "100%"]).await.fails(1, &["not a neighbor"]);
     node.run(&["chaos", "actor", "peers", "--how", "stall"]).await.fails(2, &["no actor named peers"]);
+    node.run(&["stall", "peers"]).await.fails(2, &["no actor named peers"]);
     node.run(&["chaos", "actor", "nobody", "--how", "slow"]).await.fails(2, &["no actor named nobody"]);
     assert_eq!(in_force(node).await, []);
 }
@@ -69,7 +70,7 @@ async fn a_stalled_actor_handles_nothing_until_it_is_let_go_or_restarted() {
     let node = &mesh.nodes[0];
     let echo = carry(&mesh).await;
     for ending in ["clear", "kill"] {
-        node.run(&["chaos", "actor", "pathfinder", "--how", "stall", "--for", "60s"]).await.ok();
+        node.run(&["stall", "pathfinder", "--for", "60s"]).await.ok();
         until("messages waiting for the stalled actor", PATIENCE, async || {
             let waiting = node.actor("pathfinder").await?.mailbox;
             if waiting > 2 { Ok(()) } else { Err(format!("{waiting} waiting")) }

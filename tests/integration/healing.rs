@@ -251,5 +251,9 @@ async fn a_node_says_why_traffic_takes_the_path_that_it_takes() {
         assert_eq!(links.iter().map(|link| link.cost).sum::<u64>(), path.cost);
         assert_eq!(why(path).shared, 0, "a diamond's paths are disjoint");
     }
+    for asked in [["paths", "n2", "--why"].as_slice(), &["why", "n2"]] {
+        let told = mesh.nodes[0].run(asked).await.ok();
+        assert!(told.contains(" → n2: in use: it works"), "{told}");
+    }
     echo.finish().await;
 }

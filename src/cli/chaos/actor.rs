@@ -30,6 +30,16 @@ pub(super) struct Arguments {
     lasting: Lasting,
 }
 
+/// What is said of an actor that is to handle nothing.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Stall {
+    /// The actor's name as `prunella actors` lists it
+    #[arg(value_name = "ACTOR")]
+    actor: String,
+    #[command(flatten)]
+    lasting: Lasting,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum How {
     /// It panics while handling a message
@@ -40,6 +50,10 @@ enum How {
     Stall,
     /// Each message takes longer, until the time is over or it is restarted
     Slow,
+}
+
+pub(in crate::cli) async fn stall(Stall { actor, lasting }: Stall, session: &mut Session<'_>) -> Result<(), Failure> {
+    run(Arguments { actor, how: How::Stall, each: Duration::ZERO, lasting }, session).await
 }
 
 pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(), Failure> {

@@ -4,6 +4,8 @@ mod actor;
 mod host;
 mod link;
 
+pub(super) use actor::{Stall, stall};
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
