@@ -9,6 +9,7 @@
 //! - [`wiring`] says which role is told of which effect; [`node::Node`] runs all roles together.
 //! - [`wire`] is what neighbors say to each other, [`frame`] is what carries traffic, [`record`] is what gossip spreads,
 //!   [`shared`] what several nodes write together.
+//! - [`overlay`] is how IP packets travel between nodes.
 //! - [`broadcast`] is how urgent records spread, [`reconcile`] how missing ones are found, [`selection`] whom a node
 //!   chooses as neighbors.
 //! - [`membership`] decides who is alive, suspect or down from what several observers say.
@@ -38,6 +39,7 @@ pub mod machine;
 pub mod membership;
 pub mod monitor;
 pub mod node;
+pub mod overlay;
 pub mod pathfinder;
 pub mod paths;
 pub mod peer;

@@ -2,10 +2,12 @@
 //!
 //! A queue, table, message or retry without an entry here is a defect.
 
+mod overlay;
 mod surfaces;
 
 use std::time::Duration;
 
+pub use overlay::*;
 pub use surfaces::*;
 
 // --- What is on the wire ---------------------------------------------------------------------------------------------

@@ -144,8 +144,8 @@ impl World {
             }
             Kind::PathError => self.tell(at, Route::Pathfinder(pathfinder::Input::PathBroken { path })),
             Kind::Data | Kind::Copy => self.on_data(at, frame.payload()),
-            // Nobody in the simulator asks for one.
-            Kind::Trace => {}
+            // Nobody in the simulator asks for one, nor has it an overlay interface.
+            Kind::Trace | Kind::Packet | Kind::PacketCopy => {}
         }
     }
 

@@ -272,6 +272,8 @@ impl<'a> Sorting<'a> {
             Kind::Echo => self.port.take_echo(link, frame)?,
             Kind::PathError => self.port.take_path_error(link, frame),
             Kind::Trace => self.port.take_trace(link, frame, self.now)?,
+            // There is no overlay interface to take them.
+            Kind::Packet | Kind::PacketCopy => {}
         }
         Ok(Fate::Done)
     }

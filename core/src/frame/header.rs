@@ -20,11 +20,20 @@ pub enum Kind {
     Copy = 5,
     /// Tells the relay at the end of its labels that a stream is opened over it within a span, which is told of.
     Trace = 6,
+    /// An IP packet of an overlay interface, sealed for the peer: see [`overlay::sealed`](crate::overlay::sealed).
+    Packet = 7,
+    /// As [`Kind::Packet`]: a packet that was sent on another path as well.
+    PacketCopy = 8,
 }
 
 impl Kind {
-    /// Whether frames of this kind carry packets of sessions.
+    /// Whether frames of this kind carry what users send, sealed end to end.
     pub const fn is_payload(self) -> bool {
+        matches!(self, Kind::Data | Kind::Copy | Kind::Packet | Kind::PacketCopy)
+    }
+
+    /// Whether frames of this kind carry packets of sessions.
+    pub const fn is_session(self) -> bool {
         matches!(self, Kind::Data | Kind::Copy)
     }
 
@@ -46,6 +55,8 @@ impl TryFrom<u8> for Kind {
             4 => Ok(Kind::PathError),
             5 => Ok(Kind::Copy),
             6 => Ok(Kind::Trace),
+            7 => Ok(Kind::Packet),
+            8 => Ok(Kind::PacketCopy),
             _ => Err(Rejected::Malformed),
         }
     }

@@ -11,7 +11,7 @@ use crate::rejected::Rejected;
 /// The key of one link in one direction: 128 bits that both neighbors derive from their TLS connection.
 ///
 /// The MAC is SipHash-2-4 (Aumasson and Bernstein, 2012) over the header without the MAC, followed by the payload's
-/// length (for data, whose payload is already sealed end to end) or by the whole payload (for every other kind).
+/// length (for data and packets, whose payload is already sealed end to end) or by the whole payload (for every other kind).
 #[derive(Clone, PartialEq, Eq)]
 pub struct FrameKey([u8; 16]);
 
@@ -42,7 +42,7 @@ impl FrameKey {
 
     fn mac(&self, frame: &[u8]) -> u64 {
         let payload = &frame[HEADER_BYTES..];
-        if matches!(frame[at::KIND], DATA | COPY) {
+        if matches!(frame[at::KIND], DATA | COPY | PACKET | PACKET_COPY) {
             // One call over one array: a streaming hasher costs twice as much for so few bytes.
             let mut input = [0; at::MAC + 2];
             input[..at::MAC].copy_from_slice(&frame[..at::MAC]);
@@ -59,6 +59,8 @@ impl FrameKey {
 
 const DATA: u8 = Kind::Data as u8;
 const COPY: u8 = Kind::Copy as u8;
+const PACKET: u8 = Kind::Packet as u8;
+const PACKET_COPY: u8 = Kind::PacketCopy as u8;
 
 impl fmt::Debug for FrameKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

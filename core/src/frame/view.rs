@@ -38,12 +38,12 @@ impl<'a> Frame<'a> {
         let (cursor, count) = (header[at::CURSOR] >> 4, header[at::CURSOR] & 0x0f);
         let payload = bytes.len() - HEADER_BYTES;
         let fits = match kind {
-            Kind::Data | Kind::Copy => payload > 0,
+            Kind::Data | Kind::Copy | Kind::Packet | Kind::PacketCopy => payload > 0,
             Kind::Probe | Kind::Echo => payload == PROBE_BYTES,
             Kind::PathError => payload == PATH_ERROR_BYTES,
             Kind::Trace => payload == TRACE_BYTES,
         };
-        let lanes = if kind.is_payload() { LANES_MAX } else { 1 };
+        let lanes = if kind.is_session() { LANES_MAX } else { 1 };
         let fits = fits && usize::from(header[at::LANE]) < lanes && header[at::RESERVED] == 0;
         if cursor > count || usize::from(count) > PATH_LABELS_MAX || !fits {
             return Err(Rejected::Malformed);
@@ -103,6 +103,11 @@ impl<'a> Frame<'a> {
     /// What follows the header.
     pub fn payload(&self) -> &[u8] {
         &self.bytes[HEADER_BYTES..]
+    }
+
+    /// What follows the header, to be changed where it lies.
+    pub fn into_payload(self) -> &'a mut [u8] {
+        &mut self.bytes[HEADER_BYTES..]
     }
 
     /// The way from the holder back to the sender: out on the link on which the frame came, then these labels.
@@ -187,7 +192,7 @@ mod tests {
             Frame::parse(&mut bytes).err()
         };
         assert_eq!(broken(at::KIND, 0), Some(Rejected::Malformed), "no such kind");
-        assert_eq!(broken(at::KIND, 7), Some(Rejected::Malformed), "no such kind");
+        assert_eq!(broken(at::KIND, 9), Some(Rejected::Malformed), "no such kind");
         assert_eq!(broken(at::KIND, Kind::Probe as u8), Some(Rejected::Malformed), "a probe of one byte");
         assert_eq!(broken(at::KIND, Kind::PathError as u8), Some(Rejected::Malformed), "a path error of one byte");
         assert_eq!(broken(at::KIND, Kind::Trace as u8), Some(Rejected::Malformed), "a trace of one byte");
@@ -203,7 +208,16 @@ mod tests {
 
     #[test]
     fn quic_and_frames_are_told_apart_by_the_first_byte() {
-        for kind in [Kind::Data, Kind::Probe, Kind::Echo, Kind::PathError, Kind::Copy, Kind::Trace] {
+        for kind in [
+            Kind::Data,
+            Kind::Probe,
+            Kind::Echo,
+            Kind::PathError,
+            Kind::Copy,
+            Kind::Trace,
+            Kind::Packet,
+            Kind::PacketCopy,
+        ] {
             assert!(!is_quic(kind as u8), "{kind:?}");
         }
         assert!(is_quic(0x40), "short header");
@@ -239,7 +253,7 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_turned_away_in_peace(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 0u8..8) {
+        fn garbage_is_turned_away_in_peace(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 0u8..10) {
             if let Some(first) = bytes.first_mut() {
                 *first = kind;
             }
