@@ -65,6 +65,10 @@ pub const BUNDLE_CERTIFICATES_MAX: usize = 32;
 pub const BUNDLE_FILE_BYTES_MAX: usize = 256 * 1024;
 /// Longest invitation token, decoded, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 1024;
+/// Most addresses of which the datapath takes nothing, because of who was there.
+pub const SHUT_OUT_ADDRESSES_MAX: usize = 1024;
+/// Most interfaces to which the kernel's program is attached.
+pub const KERNEL_INTERFACES_MAX: usize = 16;
 /// Most addresses that a node record, a token or a neighbor may list.
 pub const ADDRESSES_MAX: usize = 8;
 /// Longest service name, in bytes; names are `[a-z0-9-]`.
@@ -378,6 +382,12 @@ pub const CONTROL_RATE_PER_SECOND_MAX: u32 = 100_000;
 pub const BLAME_PER_SECOND: u32 = 200;
 /// Probes answered and path errors sent per link and second.
 pub const REPLY_RATE_PER_SECOND: u32 = 2000;
+
+/// Datagrams per second and address that the kernel's program lets through from where no link is, with as much burst. Behind
+/// one address there may be many hosts.
+pub const KERNEL_STRANGER_PER_SECOND: u64 = 10_000;
+/// Datagrams per second of one neighbor that it takes, with as much burst: what is over it is no link's traffic.
+pub const KERNEL_NEIGHBOR_PER_SECOND: u64 = 4_000_000;
 
 // --- Supervision -----------------------------------------------------------------------------------------------------
 

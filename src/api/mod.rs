@@ -20,6 +20,7 @@ pub mod http;
 mod in_force;
 mod incident_answers;
 mod journal_answers;
+mod kernel;
 pub mod ledger;
 mod ledger_answers;
 mod line;

@@ -21,6 +21,7 @@ use super::configuration::{MeshConfig, load};
 use super::error::{Error, ErrorKind};
 use super::federation;
 use super::http;
+use super::kernel;
 use super::remote;
 use super::renewal;
 use super::server::{Handler, SOCKET_NAME, Server};
@@ -108,6 +109,7 @@ pub(super) async fn start_on(
     })?;
     let (port, port_events) = Port::over(socket, credentials.peer())
         .map_err(|error| Error::new(ErrorKind::System, format!("cannot use the socket: {error}")))?;
+    kernel::attach(&port, &config.kernel.interfaces);
     let recorder = recorder(&*host, dir, &config, credentials.peer())?;
     let ledger = dir.join(super::ledger::LEDGER_NAME);
     let (tracer, exporter) = tracer(&config, credentials.peer(), &host)?;

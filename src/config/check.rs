@@ -4,9 +4,9 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 
 use prunella_core::limits::{
-    ADDRESSES_MAX, CONTROL_RATE_PER_SECOND_MAX, CONTROL_RATE_PER_SECOND_MIN, NEIGHBORS_MAX, NODE_NAME_BYTES_MAX,
-    PATHS_MAX, REBALANCE_EVERY_MAX, REBALANCE_EVERY_MIN, RECORDING_FILE_MIB_MAX, RECORDING_FILE_MIB_MIN,
-    REGION_BYTES_MAX, TRUST_DOMAINS_MAX,
+    ADDRESSES_MAX, CONTROL_RATE_PER_SECOND_MAX, CONTROL_RATE_PER_SECOND_MIN, KERNEL_INTERFACES_MAX, NEIGHBORS_MAX,
+    NODE_NAME_BYTES_MAX, PATHS_MAX, REBALANCE_EVERY_MAX, REBALANCE_EVERY_MIN, RECORDING_FILE_MIB_MAX,
+    RECORDING_FILE_MIB_MIN, REGION_BYTES_MAX, TRUST_DOMAINS_MAX,
 };
 
 use super::{Federation, Http, MeshConfig, Neighbors, Paths, Probe};
@@ -40,6 +40,7 @@ pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
     http(&config.http)?;
     let sizes = (RECORDING_FILE_MIB_MIN, RECORDING_FILE_MIB_MAX);
     between("journal.file_mib", config.journal.file_mib, sizes.0, sizes.1)?;
+    interfaces(&config.kernel.interfaces)?;
     endpoint(&config.traces.endpoint)?;
     path("store.directory", config.store.directory.as_os_str().is_empty())?;
     path("policy.file", config.policy.file.as_os_str().is_empty())
@@ -109,6 +110,22 @@ fn probe(probe: &Probe) -> Result<(), Broken> {
         .map_err(|broken| broken.because("probe.late_after_ms", "more than `probe.late_after_ms`"))?;
     between("probe.dead_after_ms", probe.dead_after_ms, probe.link_interval_ms + 1, SILENCE_MS_MAX)
         .map_err(|broken| broken.because("probe.link_interval_ms", "more than `probe.link_interval_ms`"))
+}
+
+fn interfaces(interfaces: &[String]) -> Result<(), Broken> {
+    const KEY: &str = "kernel.interfaces";
+    count(KEY, interfaces.len(), KERNEL_INTERFACES_MAX)?;
+    let is_name = |name: &String| {
+        (1..=INTERFACE_NAME_BYTES_MAX).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+    };
+    match interfaces.iter().find(|name| !is_name(name)) {
+        None => Ok(()),
+        Some(wrong) => {
+            let allowed = format!("names of interfaces, such as \"eth0\", of at most {INTERFACE_NAME_BYTES_MAX} bytes");
+            Err(Broken { keys: vec![KEY], found: format!("{wrong:?}"), allowed })
+        }
+    }
 }
 
 fn federation(federation: &Federation) -> Result<(), Broken> {
@@ -210,6 +227,8 @@ impl Broken {
 }
 
 const ORIGINS_MAX: usize = 16;
+/// As the kernel has it (`IFNAMSIZ`), without the zero at the end.
+const INTERFACE_NAME_BYTES_MAX: usize = 15;
 const VALIDITY_HOURS_MAX: u64 = 7 * 24;
 const GRACE_DAYS_MAX: u64 = 365;
 const INTERVAL_MS_MAX: u64 = 60_000;
@@ -255,6 +274,11 @@ mod tests {
         assert_eq!(broken_key(|config| config.http.listen = "0.0.0.0:9090".parse().ok()), Some("http.listen"));
         assert_eq!(broken_key(|config| config.http.key = "key.pem".into()), Some("http.certificate"));
         assert_eq!(broken_key(|config| config.http.client_authority = "ca.pem".into()), Some("http.certificate"));
+        for bad in ["", "a b", "../eth0", "sixteen-is-too-l"] {
+            let broken = broken_key(|config| config.kernel.interfaces = vec!["eth0".to_owned(), bad.to_owned()]);
+            assert_eq!(broken, Some("kernel.interfaces"), "{bad}");
+        }
+        assert_eq!(broken_key(|config| config.kernel.interfaces = vec!["wg-0.12@x".to_owned(); 16]), None);
         for good in ["http://127.0.0.1:4317", "http://[::1]:4317", "http://collector.local:4317"] {
             assert_eq!(broken_key(|config| config.traces.endpoint = good.to_owned()), None, "{good}");
         }

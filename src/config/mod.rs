@@ -68,6 +68,8 @@ pub struct MeshConfig {
     pub policy: Policy,
     /// What is written down for a replay.
     pub journal: Journal,
+    /// What is done in the kernel.
+    pub kernel: Kernel,
     /// Whether faults may be injected.
     pub chaos: Chaos,
     /// Where distributed traces are exported to.
@@ -210,6 +212,14 @@ pub struct Journal {
     pub inputs: bool,
     /// How long a file of them may become, in MiB.
     pub file_mib: u64,
+}
+
+/// What is done in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kernel {
+    /// The interfaces on which frames are forwarded there; none: nowhere.
+    pub interfaces: Vec<String>,
 }
 
 /// Whether faults may be injected.

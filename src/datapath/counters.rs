@@ -15,8 +15,14 @@ pub struct Counters {
     pub unknown_source: u64,
     /// Frames turned away, by reason, on all links: in the order of [`Rejected::ALL`].
     pub rejected: [u64; Rejected::ALL.len()],
+    /// Datagrams of sources that are shut out.
+    pub shut_out: u64,
+    /// Datagrams of sources that sent more than they may; only the kernel's program counts so finely.
+    pub over_rate: u64,
     /// Frames passed on to another node.
     pub forwarded: u64,
+    /// Those among them that the kernel's program passed on.
+    pub forwarded_in_kernel: u64,
     /// Frames that could not be passed on because their label leads to no usable link.
     pub no_link: u64,
     /// Session packets dropped because there is no usable route to their destination.
@@ -53,6 +59,11 @@ impl Counters {
     /// How many frames were turned away for `reason`, on all links.
     pub fn rejected_for(&self, reason: Rejected) -> u64 {
         self.rejected[index(reason)]
+    }
+
+    #[cfg(feature = "ebpf")]
+    pub(super) fn add_rejected(&mut self, reason: Rejected, count: u64) {
+        self.rejected[index(reason)] += count;
     }
 }
 
@@ -91,6 +102,11 @@ impl LinkStats {
     /// How many frames were turned away for `reason`.
     pub fn rejected_for(&self, reason: Rejected) -> u64 {
         self.rejected[index(reason)]
+    }
+
+    #[cfg(feature = "ebpf")]
+    pub(super) fn add_rejected(&mut self, reason: Rejected, count: u64) {
+        self.rejected[index(reason)] += count;
     }
 }
 
@@ -134,6 +150,7 @@ pub(super) struct PortCounts {
     pub(super) quic_dropped: Count,
     pub(super) unknown_source: Count,
     pub(super) rejected: Rejections,
+    pub(super) shut_out: Count,
     pub(super) forwarded: Count,
     pub(super) no_link: Count,
     pub(super) no_route: Count,

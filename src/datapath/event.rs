@@ -40,6 +40,11 @@ pub enum Event {
         /// The label that the stream's frames will follow from here.
         next: Label,
     },
+    /// The kernel's program could not be told of a change, so it was detached. User space does everything from now on.
+    KernelLeft {
+        /// What went wrong.
+        reason: String,
+    },
     /// There is traffic for, or from, a node to which no route is installed.
     RouteWanted {
         /// That node.

@@ -11,6 +11,8 @@
 //! [`Port::mesh_socket`], nothing is received, forwarded or answered. No actor is on a packet's way; the actors install
 //! links and routes and hear of [`Event`]s.
 //!
+//! With [`Port::attach_kernel`] most frames for others never get here: the kernel passes them on.
+//!
 //! # What the session endpoint must set
 //!
 //! - `EndpointConfig::grease_quic_bit(false)`, and the same on the link endpoint: the first byte tells QUIC from frames.
@@ -29,6 +31,7 @@ mod error;
 mod event;
 mod faults;
 mod held;
+mod kernel;
 mod learning;
 mod limiter;
 mod link_socket;
@@ -50,6 +53,7 @@ pub use counters::{Counters, LinkStats};
 pub use error::DatapathError;
 pub use event::Event;
 pub use faults::{Direction, Impairment};
+pub use kernel::{AttachMode, Attached, GuardedSource, KernelError};
 pub use port::Port;
 pub use tables::{LaneRoute, LinkInstall, Route};
 pub use udp::bind_udp;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -23,6 +23,7 @@ use super::counters::{Counters, LinkStats, PortCounts};
 use super::error::DatapathError;
 use super::event::Event;
 use super::faults::{Direction, Impairment};
+use super::kernel::Kernel;
 use super::limiter::Limiter;
 use super::link_socket::{LinkSocket, Ring};
 use super::mesh_socket::MeshSocket;
@@ -44,7 +45,9 @@ pub struct Port {
     /// Destinations that nobody announced.
     pub(super) newcomers: Limiter,
     /// Held by whoever changes the tables, so that no change is lost.
-    writing: Mutex<()>,
+    pub(super) writing: Mutex<()>,
+    /// The half of the datapath that is in the kernel, if there is one.
+    pub(super) kernel: OnceLock<Kernel>,
     events: mpsc::Sender<Event>,
     boot: Instant,
 }
@@ -76,6 +79,7 @@ impl Port {
             counts: PortCounts::default(),
             newcomers: Limiter::new(NEWCOMERS_PER_SECOND, NEWCOMERS_PER_SECOND),
             writing: Mutex::new(()),
+            kernel: OnceLock::new(),
             events,
             boot: Instant::now(),
         };
@@ -101,13 +105,13 @@ impl Port {
     /// Installs a link; it may be used at once. An older link to the same neighbor stays until it is removed.
     pub fn install_link(&self, install: LinkInstall) {
         let remote = reachable_from(self.udp.local_addr(), install.remote);
-        self.change(|tables| tables.put_link(Link::new(install, remote)));
+        self.change_links(|tables| tables.put_link(Link::new(install, remote)));
     }
 
     /// The neighbor of a link has a new UDP address. Sequence numbers and counters go on.
     pub fn update_remote(&self, id: LinkId, remote: SocketAddr) {
         let remote = reachable_from(self.udp.local_addr(), remote);
-        self.change(|tables| {
+        self.change_links(|tables| {
             if let Some(link) = tables.link(id).cloned() {
                 tables.put_link(Link { remote, ..Link::clone(&link) });
             }
@@ -116,13 +120,14 @@ impl Port {
 
     /// Removes a link. Routes over it stay installed but carry nothing.
     pub fn remove_link(&self, id: LinkId) {
-        self.change(|tables| tables.drop_link(id));
+        self.change_links(|tables| tables.drop_link(id));
     }
 
     /// Sets whether data may leave on a link. Probes may always, or nobody would learn that it works again.
     pub fn set_usable(&self, id: LinkId, usable: bool) {
         if let Some(link) = self.tables.load().link(id) {
             link.state.usable.store(usable, Ordering::Relaxed);
+            self.tell_kernel();
         }
     }
 
@@ -130,6 +135,7 @@ impl Port {
     pub fn set_may_relay(&self, id: LinkId, may_relay: bool) {
         if let Some(link) = self.tables.load().link(id) {
             link.state.may_relay.store(may_relay, Ordering::Relaxed);
+            self.tell_kernel();
         }
     }
 
@@ -228,18 +234,23 @@ impl Port {
     /// Every installed link and what it has carried, in the order of their ids.
     pub fn link_stats(&self) -> Vec<LinkStats> {
         let now = self.clock();
-        self.tables.load().links().map(|link| link.stats(now)).collect()
+        let mut stats: Vec<_> = self.tables.load().links().map(|link| link.stats(now)).collect();
+        self.add_kernel_stats(&mut stats);
+        stats
     }
 
     /// What the port has counted.
     pub fn counters(&self) -> Counters {
         let counts = &self.counts;
-        Counters {
+        let mut counters = Counters {
             quic_received: counts.quic_received.read(),
             quic_dropped: counts.quic_dropped.read(),
             unknown_source: counts.unknown_source.read(),
             rejected: counts.rejected.read(),
+            shut_out: counts.shut_out.read(),
+            over_rate: 0,
             forwarded: counts.forwarded.read(),
+            forwarded_in_kernel: 0,
             no_link: counts.no_link.read(),
             no_route: counts.no_route.read(),
             send_full: counts.send_full.read(),
@@ -255,23 +266,28 @@ impl Port {
             copies_received: counts.copies_received.read(),
             events_dropped: counts.events_dropped.read(),
             spilled: counts.spilled.read(),
-        }
+        };
+        self.add_kernel_counts(&mut counters);
+        counters
     }
 
     /// Impairs one direction between this node and an address, in place of what was in force there before; `seed`
     /// decides which datagrams are struck. Call it within a tokio runtime.
     pub fn impair(&self, peer_address: SocketAddr, direction: Direction, impairment: Impairment, seed: u64) {
         self.udp.impair(peer_address, direction, impairment, seed);
+        self.tell_kernel();
     }
 
     /// Ends the fault of one direction.
     pub fn mend(&self, peer_address: SocketAddr, direction: Direction) {
         self.udp.mend(peer_address, direction);
+        self.tell_kernel();
     }
 
     /// Ends all faults.
     pub fn mend_all(&self) {
         self.udp.mend_all();
+        self.tell_kernel();
     }
 
     /// Nanoseconds since the port was bound.

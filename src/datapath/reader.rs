@@ -77,6 +77,11 @@ impl Reader {
     /// Sorts the segments of one message; what is for the session endpoint ends up, without headers, at its beginning.
     fn sort_message(&mut self, sorting: &mut Sorting<'_>, buffer: &mut [u8], meta: &mut RecvMeta) {
         let (length, stride, port) = (meta.len, meta.stride.max(1), sorting.port);
+        if sorting.tables.is_shut_out(meta.addr) {
+            port.counts.shut_out.add(length.div_ceil(stride) as u64);
+            meta.len = 0;
+            return;
+        }
         let links = sorting.tables.links_from(meta.addr);
         let mut passing: Option<Passing<'_>> = None;
         let mut kept = Kept::default();

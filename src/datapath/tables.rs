@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use prunella_core::frame::{FrameKey, Labels, ReplayWindow};
+use prunella_core::frame::{FrameKey, Labels, SequenceSpaces};
 use prunella_core::limits::{
-    COPIES_BURST_BYTES, COPIES_ONE_IN, LANES_MAX, REPLY_RATE_PER_SECOND, TRACES_JOINED_PER_SECOND,
+    COPIES_BURST_BYTES, COPIES_ONE_IN, LANES_MAX, REPLY_RATE_PER_SECOND, SHUT_OUT_ADDRESSES_MAX,
+    TRACES_JOINED_PER_SECOND,
 };
 use prunella_core::{Label, LinkId, PeerId, Tag};
 
@@ -95,7 +96,7 @@ pub(super) struct Link {
 #[derive(Debug)]
 pub(super) struct LinkState {
     next_sequence: AtomicU64,
-    pub(super) window: ReplayWindow,
+    pub(super) window: SequenceSpaces,
     pub(super) usable: AtomicBool,
     pub(super) may_relay: AtomicBool,
     /// Probes answered and path errors sent to this neighbor.
@@ -111,7 +112,7 @@ impl Link {
     pub(super) fn new(install: LinkInstall, remote: SocketAddr) -> Self {
         let state = LinkState {
             next_sequence: AtomicU64::new(1),
-            window: ReplayWindow::new(),
+            window: SequenceSpaces::new(),
             usable: AtomicBool::new(true),
             may_relay: AtomicBool::new(install.may_relay),
             replies: Limiter::new(REPLY_RATE_PER_SECOND, REPLY_RATE_PER_SECOND),
@@ -240,6 +241,8 @@ pub(super) struct Tables {
     links: BTreeMap<LinkId, Arc<Link>>,
     by_source: HashMap<SocketAddr, Vec<Arc<Link>>>,
     by_label: HashMap<Label, Vec<Arc<Link>>>,
+    /// Addresses of which nothing is taken, each with who is meant.
+    shut_out: BTreeMap<SocketAddr, PeerId>,
     pub(super) destinations: HashMap<Tag, Destination>,
 }
 
@@ -294,6 +297,27 @@ impl Tables {
     pub(super) fn drop_link(&mut self, id: LinkId) {
         self.links.remove(&id);
         self.index();
+    }
+
+    /// Takes nothing more from where a peer's links lead to.
+    pub(super) fn shut_out(&mut self, peer: PeerId) {
+        let remotes = self.links.values().filter(|link| link.peer == peer).map(|link| (canonical(link.remote), peer));
+        let room = SHUT_OUT_ADDRESSES_MAX.saturating_sub(self.shut_out.len());
+        self.shut_out.extend(remotes.take(room));
+    }
+
+    /// Takes everything again from where a peer was.
+    pub(super) fn let_in(&mut self, peer: PeerId) {
+        self.shut_out.retain(|_, meant| *meant != peer);
+    }
+
+    pub(super) fn is_shut_out(&self, address: SocketAddr) -> bool {
+        !self.shut_out.is_empty() && self.shut_out.contains_key(&canonical(address))
+    }
+
+    #[cfg(feature = "ebpf")]
+    pub(super) fn all_shut_out(&self) -> impl Iterator<Item = SocketAddr> {
+        self.shut_out.keys().copied()
     }
 
     /// Makes room for one more destination without a route of ours: the one that was silent longest goes.

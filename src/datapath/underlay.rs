@@ -123,6 +123,11 @@ impl Underlay {
         self.faults.end(address, direction);
     }
 
+    /// Whether any fault is in force.
+    pub(super) fn is_impaired(&self) -> bool {
+        self.faults.any()
+    }
+
     /// Ends all faults.
     pub(super) fn mend_all(&self) {
         self.faults.clear();

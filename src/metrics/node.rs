@@ -150,6 +150,8 @@ fn datapath(shell: &Shell, sheet: &mut Sheet) {
     let dropped = [
         ("quic_queue_full", c.quic_dropped),
         ("stranger", c.unknown_source),
+        ("shut_out", c.shut_out),
+        ("over_rate", c.over_rate),
         ("no_link", c.no_link),
         ("no_route", c.no_route),
         ("send_full", c.send_full),
@@ -159,6 +161,7 @@ fn datapath(shell: &Shell, sheet: &mut Sheet) {
     sheet.counts("prunella_datapath_dropped_total", "reason", &dropped);
     let frames = [
         ("forwarded", c.forwarded),
+        ("forwarded_in_kernel", c.forwarded_in_kernel),
         ("probe_answered", c.probes_answered),
         ("path_error_sent", c.path_errors_sent),
         ("spread", c.spread),

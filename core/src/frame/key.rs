@@ -21,6 +21,11 @@ impl FrameKey {
         Self(bytes)
     }
 
+    /// The 128 bits, for the half of the datapath that is in the kernel.
+    pub const fn to_bytes(&self) -> [u8; 16] {
+        self.0
+    }
+
     /// Writes the MAC of `frame` into its header.
     ///
     /// # Panics

@@ -12,12 +12,16 @@
 //! | 4..20 | labels | the way ahead; the used-up ones were overwritten with the way back |
 //! | 20..28 | source | the sender's [`Tag`](crate::Tag) |
 //! | 28..32 | path | the sender's own number for the path; zero for a probe of a link |
-//! | 32..40 | sequence | per link and direction, from one, never repeated under one key |
+//! | 32..40 | sequence | per link and direction, never repeated under one key; bit 63 names the space, see [`SequenceSpaces`] |
 //! | 40..48 | MAC | SipHash-2-4 with the key of this link and direction, see [`FrameKey`] |
 //!
 //! **A relay** checks MAC and sequence, takes `label[cursor]`, overwrites it with its own label of the link on which the
 //! frame came, advances the cursor, and writes a new sequence and MAC. So the frame that arrives holds the way back, and
 //! [`Frame::way_back`] can be read at every node on the path.
+//!
+//! **Sequence numbers** of a link and direction are of two spaces, which bit 63 tells apart: it is clear in those that the
+//! sender's user space gives, and set in those of its kernel program, which passes frames on by itself. Each counts from
+//! one, and a receiver keeps a window for each, so the two halves of a node never share a counter.
 
 mod header;
 mod key;
@@ -28,7 +32,7 @@ mod view;
 pub use header::{Header, Kind};
 pub use key::FrameKey;
 pub use labels::Labels;
-pub use replay::{REPLAY_WINDOW, ReplayWindow};
+pub use replay::{KERNEL_SEQUENCES, REPLAY_WINDOW, ReplayWindow, SequenceSpaces};
 pub use view::{Frame, is_quic, stamp};
 
 /// The length of a frame's header, in bytes.

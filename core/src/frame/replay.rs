@@ -65,6 +65,42 @@ impl Default for ReplayWindow {
     }
 }
 
+/// Set in the sequence numbers that a sender's kernel program gives, clear in those of its user space.
+///
+/// So the two number the frames of one link and direction, under one key, without a counter that both would share: each
+/// counts from one in a space of its own.
+pub const KERNEL_SEQUENCES: u64 = 1 << 63;
+
+/// A [`ReplayWindow`] for each of the two spaces of the sequence numbers of one link and direction.
+///
+/// Neither space moves the other on. One writer, as for a window.
+#[derive(Debug, Default)]
+pub struct SequenceSpaces {
+    user: ReplayWindow,
+    kernel: ReplayWindow,
+}
+
+impl SequenceSpaces {
+    /// Spaces of which nothing was seen.
+    pub const fn new() -> Self {
+        Self { user: ReplayWindow::new(), kernel: ReplayWindow::new() }
+    }
+
+    /// Accepts `sequence` once, in its space. Call it only for authentic frames.
+    ///
+    /// # Errors
+    /// [`Rejected::Replayed`] if it was seen before, lies behind its space's window, or is the zero of its space.
+    pub fn accept(&self, sequence: u64) -> Result<(), Rejected> {
+        let space = if sequence & KERNEL_SEQUENCES == 0 { &self.user } else { &self.kernel };
+        space.accept(sequence & !KERNEL_SEQUENCES)
+    }
+
+    /// The highest numbers accepted, without the bit that tells the spaces apart: of user space, of the kernel program.
+    pub fn newest(&self) -> [u64; 2] {
+        [self.user.newest(), self.kernel.newest()]
+    }
+}
+
 fn slot(word: u64) -> usize {
     (word % WORDS as u64) as usize
 }
@@ -96,7 +132,30 @@ mod tests {
         assert_eq!(window.accept(u64::MAX), Err(Rejected::Replayed));
     }
 
+    #[test]
+    fn each_space_counts_from_one_and_neither_moves_the_other_on() {
+        let spaces = SequenceSpaces::new();
+        assert_eq!(spaces.accept(KERNEL_SEQUENCES), Err(Rejected::Replayed), "the kernel's zero is never sent either");
+        assert_eq!(spaces.accept(KERNEL_SEQUENCES | (10 * REPLAY_WINDOW)), Ok(()));
+        assert_eq!(spaces.accept(1), Ok(()), "far behind the other space's newest");
+        assert_eq!(spaces.accept(1), Err(Rejected::Replayed));
+        assert_eq!(spaces.accept(KERNEL_SEQUENCES | 1), Err(Rejected::Replayed), "behind its own window");
+        assert_eq!(spaces.newest(), [1, 10 * REPLAY_WINDOW]);
+    }
+
     proptest! {
+        #[test]
+        fn the_spaces_agree_with_a_window_for_each(
+            steps in proptest::collection::vec((0u64..20_000, prop::bool::ANY), 1..400),
+        ) {
+            let (spaces, user, kernel) = (SequenceSpaces::new(), ReplayWindow::new(), ReplayWindow::new());
+            for (number, by_kernel) in steps {
+                let (window, bit) = if by_kernel { (&kernel, KERNEL_SEQUENCES) } else { (&user, 0) };
+                prop_assert_eq!(spaces.accept(number | bit), window.accept(number));
+                prop_assert_eq!(spaces.newest(), [user.newest(), kernel.newest()]);
+            }
+        }
+
         #[test]
         fn the_window_agrees_with_a_set(steps in proptest::collection::vec((0u64..20_000, prop::bool::ANY), 1..400)) {
             let (window, mut seen, mut newest) = (ReplayWindow::new(), BTreeSet::new(), 0u64);

@@ -90,6 +90,9 @@ impl Shell {
             Event::PathBroken { path, .. } => {
                 self.directory.deliver(Route::Pathfinder(pathfinder::Input::PathBroken { path }));
             }
+            Event::KernelLeft { reason } => {
+                tracing::error!(reason, "frames are no longer forwarded in the kernel; user space does it");
+            }
             Event::TracePassed { link, source, context, next } => self.tell_relayed(link, source, context, next),
             Event::RouteWanted { destination } => {
                 let wanted = pathfinder::Input::TagWanted { tag: destination };

@@ -1,0 +1,158 @@
+//! The kernel's half of the datapath: a packet program (XDP) that drops what is for nobody and passes on what is for others.
+//!
+//! User space decides what the program may do, and hears what it did: [`Port::attach_kernel`] loads it; from then on every
+//! change of a link is written into its maps **before** the reader of the socket sees it, and what it has counted is part of
+//! what the port counts. What the program is not sure of comes up through the socket as ever. It is gone with the process,
+//! however that ends. Without the feature `ebpf` there is no program, and the port does everything itself.
+
+#[cfg(feature = "ebpf")]
+mod abilities;
+#[cfg(not(feature = "ebpf"))]
+mod absent;
+#[cfg(feature = "ebpf")]
+mod addresses;
+#[cfg(feature = "ebpf")]
+mod clock;
+#[cfg(feature = "ebpf")]
+mod loaded;
+#[cfg(feature = "ebpf")]
+mod maps;
+#[cfg(feature = "ebpf")]
+mod picture;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use prunella_core::PeerId;
+
+use super::counters::{Counters, LinkStats};
+use super::event::Event;
+use super::port::{Port, lock};
+use super::tables::Tables;
+
+#[cfg(not(feature = "ebpf"))]
+pub(super) use absent::Kernel;
+#[cfg(feature = "ebpf")]
+pub(super) use loaded::Kernel;
+
+/// Where the program was attached, and what an operator should know about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attached {
+    /// The interfaces that it is attached to, each with how: in the driver, or in the kernel's generic part.
+    pub interfaces: Vec<(String, AttachMode)>,
+    /// What is less than was asked for: an interface that could not be had, or one over which the kernel will not forward.
+    pub shortcomings: Vec<String>,
+}
+
+/// Where on its way a packet meets the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachMode {
+    /// In the interface's driver, before the kernel has made a buffer of its own for it.
+    Native,
+    /// In the part of the kernel that is the same for all interfaces: slower, and works everywhere.
+    Generic,
+}
+
+/// Why nothing is forwarded in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KernelError {
+    /// This program was built without the feature `ebpf`.
+    #[error("this program was built without the feature `ebpf`")]
+    NotBuilt,
+    /// There is one already, and there can only be one: its sequence numbers go on.
+    #[error("a program is attached already")]
+    AttachedAlready,
+    /// The kernel does not take the program: no privilege, or too old.
+    #[error("the kernel does not take the program: {0}")]
+    Refused(String),
+    /// No interface can be had.
+    #[error("no interface can be had: {0}")]
+    NoInterface(String),
+}
+
+impl Port {
+    /// Loads the kernel's packet program and attaches it to these interfaces; it stays until the port is dropped. Call it once,
+    /// within the network namespace of the socket.
+    ///
+    /// # Errors
+    /// [`KernelError`] if nothing is forwarded in the kernel. The port goes on in user space, as without this call.
+    pub fn attach_kernel(&self, interfaces: &[String]) -> Result<Attached, KernelError> {
+        let _writing = lock(&self.writing);
+        if self.kernel.get().is_some() {
+            return Err(KernelError::AttachedAlready);
+        }
+        let kernel = Kernel::load(self.udp.local_addr())?;
+        kernel.mirror(&self.tables.load(), self.udp.is_impaired()).map_err(KernelError::Refused)?;
+        let attached = kernel.attach(interfaces)?;
+        // Nobody else sets it while this holds the lock.
+        let _ = self.kernel.set(kernel);
+        Ok(attached)
+    }
+
+    /// Drops all datagrams from the addresses at which a peer has links now, until [`Port::let_in`]. A peer that comes from
+    /// another address is a stranger there.
+    pub fn shut_out(&self, peer: PeerId) {
+        self.change_links(|tables| tables.shut_out(peer));
+    }
+
+    /// Ends [`Port::shut_out`].
+    pub fn let_in(&self, peer: PeerId) {
+        self.change_links(|tables| tables.let_in(peer));
+    }
+
+    /// As [`Port::change`], for what the kernel's program has to know. It knows it first: of a new link it has then seen
+    /// everything that user space will not.
+    pub(super) fn change_links(&self, change: impl FnOnce(&mut Tables)) {
+        let _writing = lock(&self.writing);
+        let mut tables = Tables::clone(&self.tables.load());
+        change(&mut tables);
+        self.mirror(&tables);
+        self.tables.store(Arc::new(tables));
+    }
+
+    /// Writes what has changed beside the tables into the program's maps.
+    pub(super) fn tell_kernel(&self) {
+        let _writing = lock(&self.writing);
+        self.mirror(&self.tables.load());
+    }
+
+    fn mirror(&self, tables: &Tables) {
+        let Some(kernel) = self.kernel.get() else { return };
+        if let Err(reason) = kernel.mirror(tables, self.udp.is_impaired()) {
+            kernel.detach();
+            self.emit(Event::KernelLeft { reason });
+        }
+    }
+
+    pub(super) fn add_kernel_counts(&self, counters: &mut Counters) {
+        if let Some(kernel) = self.kernel.get() {
+            kernel.add_to_counters(counters);
+        }
+    }
+
+    pub(super) fn add_kernel_stats(&self, stats: &mut [LinkStats]) {
+        if let Some(kernel) = self.kernel.get() {
+            kernel.add_to_stats(stats);
+        }
+    }
+
+    /// The sources without a link that the program has seen, with how many datagrams of each it let pass and dropped; those
+    /// that are shut out among them. Empty without a program.
+    pub fn guarded_sources(&self) -> Vec<GuardedSource> {
+        self.kernel.get().map(Kernel::sources).unwrap_or_default()
+    }
+}
+
+/// A source that the program has watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuardedSource {
+    /// Its address; the port is 0 if it stands for all of them.
+    pub source: SocketAddr,
+    /// Whether it is shut out.
+    pub shut_out: bool,
+    /// Datagrams that went up to user space.
+    pub passed: u64,
+    /// Datagrams dropped.
+    pub dropped: u64,
+}
