@@ -8,6 +8,7 @@ pub mod datapath;
 pub mod host;
 pub mod messages;
 pub mod metrics;
+pub mod names;
 pub mod policy;
 pub mod security;
 pub mod spans;

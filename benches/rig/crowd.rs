@@ -34,6 +34,7 @@ pub fn settle(dir: &Path, count: usize) {
                 ([198, 51, 100, (i % 250) as u8], 4600).into(),
             ],
             region: format!("region-{}", i % 7),
+            ..NodeBody::default()
         };
         said.push(record(node, now_ms, Kind::Node, "", Body::Node(body)));
         let others = (1..=LINKS / 2).flat_map(|step| [(i + step) % count, (i + count - step) % count]);

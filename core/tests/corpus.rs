@@ -60,6 +60,7 @@ fn the_openings_of_streams_in_the_corpus_are_what_this_build_sends() {
         ("open-ping-of-no-span", StreamOpen::Ping, trace([0; 8]), false),
         ("open-command", command("shared-list"), None, true),
         ("open-command-bad-name", command("shared list"), None, false),
+        ("open-network", StreamOpen::Network, None, true),
         ("open-shell", StreamOpen::Shell { uid: u32::MAX }, None, true),
     ] {
         let (path, bytes) = (folder("wire").join(name), Opening { purpose, trace }.encode());

@@ -106,6 +106,20 @@ pub enum Event {
         /// Whether it is exposed.
         exposed: bool,
     },
+    /// Packets for a network behind other nodes go to this one now.
+    NetworkReached {
+        /// The network, such as `10.20.0.0/16`.
+        prefix: String,
+        /// Over whom.
+        peer: PeerId,
+    },
+    /// Nobody is sent packets for a network any more.
+    NetworkLost {
+        /// The network.
+        prefix: String,
+        /// Over whom it was reached.
+        peer: PeerId,
+    },
 }
 
 /// An event with its number.

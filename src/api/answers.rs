@@ -136,8 +136,7 @@ impl Answers {
             Request::Status => self.status().await.map(Response::Status),
             Request::Vitals => Ok(Response::Vitals(self.vitals())),
             Request::Peers { after } => {
-                let (peers, more) = self.peers_after(after).await?;
-                Ok(Response::Peers { peers, more })
+                self.peers_after(after).await.map(|(peers, more)| Response::Peers { peers, more })
             }
             Request::Members { after } => self.members(after).await.map(Response::Members),
             Request::Reputation { peer } => self.reputation(&peer).await,
@@ -152,6 +151,7 @@ impl Answers {
             Request::Records { node, kind, after } => self.records(node.as_deref(), kind.as_deref(), after).await,
             Request::Record { id } => self.record(&id).await,
             Request::Store => Ok(Response::Store(self.store())),
+            Request::Tun => Ok(Response::Tun(self.tun())),
             Request::Journal => Ok(Response::Journal(self.journal().await)),
             Request::Links => Ok(Response::Links { links: self.links().await }),
             Request::Paths { destination, why } => self.paths(&destination, why).await,

@@ -2,7 +2,7 @@
 
 use super::error::{Error, ErrorKind};
 
-pub use crate::config::{Bootstrap, ConfigError, MeshConfig, is_node_name, load};
+pub use crate::config::{Bootstrap, ConfigError, MeshConfig, is_device_name, is_node_name, load};
 
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {

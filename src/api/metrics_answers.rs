@@ -89,7 +89,7 @@ mod tests {
         let peers: Vec<PeerId> = (0..1000).map(|i| PeerId::from_public_key(key(i))).collect();
         let alone = running.answers.metrics().await.len();
         for peer in &peers {
-            let body = NodeBody { name: "n".repeat(63), addresses: Vec::new(), region: "somewhere".to_owned() };
+            let body = NodeBody { name: "n".repeat(63), region: "somewhere".to_owned(), ..NodeBody::default() };
             shell.perform(Command::NodeChanged { peer: *peer, body: Some(body) });
         }
         assert_eq!(shell.known.count(), 1001);

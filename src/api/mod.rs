@@ -28,6 +28,7 @@ mod logging;
 mod member_answers;
 pub mod memory;
 mod metrics_answers;
+mod names;
 pub mod node;
 mod page;
 mod path_answers;
@@ -49,6 +50,8 @@ mod store_answers;
 pub mod tokens;
 mod topology_answers;
 mod traced;
+mod tun;
+mod tun_answers;
 mod vitals_answers;
 pub mod vocabulary;
 

@@ -26,6 +26,7 @@ use super::remote;
 use super::renewal;
 use super::server::{Handler, SOCKET_NAME, Server};
 use super::setup::advertised;
+use super::tun::Tun;
 use crate::actors::clock::Clock;
 use crate::actors::recorder::{Recorder, RecorderSetup};
 use crate::actors::shell::{Events, Journal, Parts, PolicyGate, Shell, keep_judging, keep_weighing, pump};
@@ -63,6 +64,8 @@ struct Tasks {
     /// Performs the commands of other nodes.
     serving: JoinHandle<()>,
     bundles: JoinHandle<()>,
+    /// Carries packets between the overlay interface and other nodes.
+    tun: Tun,
 }
 
 /// Starts the node that lives in `dir`.
@@ -116,7 +119,8 @@ pub(super) async fn start_on(
     let shell = Arc::new(Shell::new(parts(config, credentials, host, store, port, (ledger, recorder, tracer)).await?));
     let federation = federation::of(&shell.config.federation)?;
     let (sessions, events, inboxes) = open_transport(dir, &shell, Arc::clone(&federation), port_events)?;
-    let Inboxes { inbound, commands } = inboxes;
+    let Inboxes { inbound, commands, tunnels } = inboxes;
+    let tun = Tun::start(&shell, sessions.clone(), tunnels)?;
     let bundles = federation::follow(&shell.config.federation, federation);
     shell.write_down(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() });
     shell.keep_out_the_revoked();
@@ -142,7 +146,7 @@ pub(super) async fn start_on(
     let pump = tokio::spawn(pump(shell, events));
     let serving = tokio::spawn(remote::serve(Arc::clone(&answers), commands));
     let inbound = Some(inbound);
-    let tasks = Tasks { pump, renewal, judging, weighing, serving, bundles };
+    let tasks = Tasks { pump, renewal, judging, weighing, serving, bundles, tun };
     Ok(Running { answers, inbound, root, surfaces_closed, tasks, exporter, stop_wanted })
 }
 
@@ -177,7 +181,8 @@ impl Running {
         self.answers.shell().roster.start_nobody();
         // Whoever asked for it has the answer, and the next node finds no socket of this one.
         let _ = tokio::time::timeout(SURFACES_PATIENCE, self.surfaces_closed.recv()).await;
-        let Tasks { pump, renewal, judging, weighing, serving, bundles } = self.tasks;
+        let Tasks { pump, renewal, judging, weighing, serving, bundles, tun } = self.tasks;
+        tun.stop();
         // Whoever had it stopped from afar has been answered by now.
         [pump, renewal, judging, weighing, serving, bundles].iter().for_each(JoinHandle::abort);
         let shell = self.answers.shell();
@@ -214,6 +219,8 @@ pub struct RunOptions {
     pub config_file: Option<PathBuf>,
     /// Set the store aside and start with an empty one.
     pub rebuild: bool,
+    /// The name of the overlay interface, in place of what the configuration says.
+    pub tun: Option<String>,
     /// Stop when standard input ends.
     pub exit_with_parent: bool,
 }
@@ -223,8 +230,17 @@ pub struct RunOptions {
 /// # Errors
 /// As [`start`], and the reason if the node cannot go on.
 pub async fn run(dir: &Path, options: RunOptions) -> Result<(), Error> {
-    let config = load(dir, options.config_file.as_deref())?;
+    let mut config = load(dir, options.config_file.as_deref())?;
+    if let Some(device) = options.tun {
+        config.tun.device = device;
+    }
     super::logging::start(&config.log);
+    if config.nice != 0
+        && let Err(error) = crate::host::be_nice(config.nice)
+    {
+        // Whoever runs it without privileges did not ask for them.
+        tracing::debug!(nice = config.nice, %error, "the scheduler treats this program as any other");
+    }
     let config_file = options.config_file.unwrap_or_else(|| dir.join(crate::config::FILE_NAME));
     let around = Around::Process { config_file };
     let mut node = start_on(Machine::shared(), dir, config, options.rebuild, around).await?;
@@ -333,6 +349,8 @@ struct Inboxes {
     inbound: mpsc::Receiver<Inbound>,
     /// To the node itself.
     commands: mpsc::Receiver<Inbound>,
+    /// To its overlay interface.
+    tunnels: mpsc::Receiver<Inbound>,
 }
 
 fn open_transport(
@@ -388,7 +406,7 @@ fn open_transport(
     let services = Services::start(shell.credentials.peer(), sessions.clone(), inbox.services);
     let _ = shell.services.set(services);
     let events = Events { links: link_events, port: port_events, unanswered: inbox.unanswered };
-    Ok((sessions, events, Inboxes { inbound: inbox.messages, commands: inbox.commands }))
+    Ok((sessions, events, Inboxes { inbound: inbox.messages, commands: inbox.commands, tunnels: inbox.tunnels }))
 }
 
 /// Services that were exposed before the node was restarted are exposed again.

@@ -54,6 +54,10 @@ pub struct PolicyQuestion {
     pub service: Option<String>,
     /// About which agent.
     pub agent: Option<String>,
+    /// About which flow: `tcp/22`, say.
+    pub flow: Option<String>,
+    /// About which network: `10.20.0.0/16`, say.
+    pub route: Option<String>,
     /// About which command.
     pub command: Option<String>,
     /// What is known of whoever asks, as keys and values; what is left out is as of a sound node.
@@ -114,8 +118,9 @@ pub fn text(file: &Path) -> Result<String, Error> {
 /// cannot be asked.
 pub fn explain(file: &Path, question: &PolicyQuestion) -> Result<Explanation, Error> {
     let invalid = |reason| Error::new(ErrorKind::InvalidInput, reason);
-    let PolicyQuestion { from, action, service, agent, command, facts } = question;
-    let about = About { service: service.as_deref(), agent: agent.as_deref(), command: command.as_deref() };
+    let PolicyQuestion { from, action, service, agent, command, flow, route, facts } = question;
+    let (service, agent, command) = (service.as_deref(), agent.as_deref(), command.as_deref());
+    let about = About { service, agent, command, flow: flow.as_deref(), route: route.as_deref() };
     let request = Request { from: *from, action: action.on(about).map_err(invalid)? };
     let mut known = NodeFacts::sound();
     for (key, value) in facts {
@@ -190,7 +195,16 @@ mod tests {
         let ask = |action, facts: &[(&str, &str)]| {
             let facts = facts.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
             let from = ID.parse().unwrap();
-            let question = PolicyQuestion { from, action, service: None, agent: None, command: None, facts };
+            let question = PolicyQuestion {
+                from,
+                action,
+                service: None,
+                agent: None,
+                command: None,
+                flow: None,
+                route: None,
+                facts,
+            };
             explain(&dir.path().join("p.toml"), &question)
         };
         assert!(!ask(ActionName::Ping, &[("region", "eu")]).unwrap().verdict.allowed);

@@ -65,8 +65,9 @@ impl Answers {
     /// What the policy in force says to a request, and why.
     pub(super) fn explain_policy(&self, asked: &PolicyAsked) -> Result<Response, Error> {
         let invalid = |reason| Error::new(ErrorKind::InvalidInput, reason);
-        let PolicyAsked { from, action, service, agent, command, facts } = asked;
-        let about = About { service: service.as_deref(), agent: agent.as_deref(), command: command.as_deref() };
+        let PolicyAsked { from, action, service, agent, command, flow, route, facts } = asked;
+        let (service, agent, command) = (service.as_deref(), agent.as_deref(), command.as_deref());
+        let about = About { service, agent, command, flow: flow.as_deref(), route: route.as_deref() };
         let shell = self.shell();
         let request = Request { from: self.find(from)?, action: action.on(about).map_err(invalid)? };
         let mut known = shell.node(&request.from);

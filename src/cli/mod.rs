@@ -63,6 +63,7 @@ mod token;
 mod top;
 mod topology;
 mod trace;
+mod tun;
 mod up;
 mod vitals;
 mod watch;

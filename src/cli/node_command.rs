@@ -9,7 +9,7 @@ use super::session::Session;
 use super::{
     actor, actors, cert, chaos, config, down, events, expose, forward, gossip, inbox, incident, incidents, journal,
     kill, ledger, links, log, members, paths, peers, ping, policy, records, regions, reputation, services, shared,
-    status, store, suspend, top, topology, trace, vitals, watch,
+    status, store, suspend, top, topology, trace, tun, vitals, watch,
 };
 
 /// A command that asks a running node.
@@ -43,6 +43,8 @@ full sync, finds out in what. MISSING are records that were announced and have n
     Records(records::Arguments),
     /// Show how the node's store does: its size, what waits, how long writes take, what was wrong with it
     Store,
+    /// Show what the overlay interface carries: tunnels, and flows with their verdicts
+    Tun,
     /// Show whether what roles hear is recorded for a replay, since when, and what is held
     Journal,
     /// List who stands close together, as far as latencies tell, and which node should name another region
@@ -177,6 +179,7 @@ impl NodeCommand {
             NodeCommand::Gossip => gossip::run(session).await,
             NodeCommand::Records(arguments) => records::run(arguments, session).await,
             NodeCommand::Store => store::run(session).await,
+            NodeCommand::Tun => tun::run(session).await,
             NodeCommand::Journal => journal::run(session).await,
             NodeCommand::Regions => regions::run(session).await,
             NodeCommand::Topology => topology::run(session).await,

@@ -67,9 +67,9 @@ pub(super) struct CheckArguments {
 
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Commands, by what they do:
-  read    status vitals peers members reputation links gossip records record store journal regions config log topology events
-          paths cert cert-smoke actors actor services incidents incident ping trace shared-get shared-list policy policy-explain ledger ledger-export ledger-verify
-          ledger-prove
+  read    status vitals peers members reputation links gossip records record store tun journal regions config log
+          topology events paths cert cert-smoke actors actor services incidents incident ping trace shared-get
+          shared-list policy policy-explain ledger ledger-export ledger-verify ledger-prove
   change  cert-rotate tell unexpose unforward shared-set shared-remove policy-reload config-set log-set trace-actor resume
   grave   cert-revoke cert-reinstate expose forward restart suspend down
   Never from afar, whatever a policy says: policy-set kill chaos connect")]
@@ -80,7 +80,7 @@ pub(super) struct ExplainArguments {
     /// Who asks: a peer id; of a running node also a prefix of one, or a node's name
     #[arg(long, value_name = "NODE")]
     from: String,
-    /// What it wants to do: relay, ping, connect, message, shell, command or admit
+    /// What it wants to do: relay, ping, connect, message, shell, command, flow, route or admit
     #[arg(long, value_name = "ACTION", value_parser = action)]
     action: ActionName,
     /// The service that it wants to connect to
@@ -89,6 +89,12 @@ pub(super) struct ExplainArguments {
     /// The agent that it has a message for
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
+    /// The flow of IP packets that it wants: tcp/22, udp/53, icmp; to a network behind the node tcp/22@fd00:20::5
+    #[arg(long, value_name = "FLOW")]
+    flow: Option<String>,
+    /// The network that it announces: fd00:20::/64, 10.20.0.0/16
+    #[arg(long, value_name = "PREFIX")]
+    route: Option<String>,
     /// The command that it wants to give, by its name below
     #[arg(long, value_name = "NAME")]
     command: Option<String>,
@@ -119,8 +125,8 @@ pub(super) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
             session.order("unset the policy", &request, "every node goes back to its own policy file\n").await
         }
         Arguments { command: Some(Command::Explain(asked)), .. } => {
-            let ExplainArguments { from, action, service, agent, command, facts, .. } = asked;
-            let asked = PolicyAsked { from, action, service, agent, command, facts };
+            let ExplainArguments { from, action, service, agent, command, flow, route, facts, .. } = asked;
+            let asked = PolicyAsked { from, action, service, agent, command, flow, route, facts };
             session.show("ask the policy", &Request::PolicyExplain(asked)).await
         }
         Arguments { reload: true, .. } => {
@@ -147,7 +153,17 @@ pub(super) fn offline(command: &Command, output: &mut Output) -> Result<(), Fail
             output.show_either(&found, &text)?;
             if found.refused.is_none() { Ok(()) } else { Err(Failure::Told) }
         }
-        Command::Explain(ExplainArguments { file: Some(file), from, action, service, agent, command, facts }) => {
+        Command::Explain(ExplainArguments {
+            file: Some(file),
+            from,
+            action,
+            service,
+            agent,
+            command,
+            flow,
+            route,
+            facts,
+        }) => {
             let wrong = |_| Error::new(ErrorKind::InvalidInput, format!("{from:?} is not a peer id"));
             let from: PeerId = from.parse().map_err(|error| Failure::new("ask the policy", wrong(error)))?;
             let question = PolicyQuestion {
@@ -155,6 +171,8 @@ pub(super) fn offline(command: &Command, output: &mut Output) -> Result<(), Fail
                 action: *action,
                 service: service.clone(),
                 agent: agent.clone(),
+                flow: flow.clone(),
+                route: route.clone(),
                 command: command.clone(),
                 facts: facts.clone(),
             };

@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use prunella_core::limits::{
     ADDRESSES_MAX, CONTROL_RATE_PER_SECOND_MAX, CONTROL_RATE_PER_SECOND_MIN, KERNEL_INTERFACES_MAX, NEIGHBORS_MAX,
     NODE_NAME_BYTES_MAX, PATHS_MAX, REBALANCE_EVERY_MAX, REBALANCE_EVERY_MIN, RECORDING_FILE_MIB_MAX,
-    RECORDING_FILE_MIB_MIN, REGION_BYTES_MAX, TRUST_DOMAINS_MAX,
+    RECORDING_FILE_MIB_MIN, REGION_BYTES_MAX, ROUTES_ANNOUNCED_MAX, TRUST_DOMAINS_MAX, TUN_QUEUES_MAX,
 };
+use prunella_core::overlay::Prefix;
 
-use super::{Federation, Http, MeshConfig, Neighbors, Paths, Probe};
+use super::{Federation, Http, MeshConfig, Neighbors, Paths, Probe, Tun};
 
 /// A value that is not allowed.
 pub(super) struct Broken {
@@ -25,12 +26,14 @@ pub(super) struct Broken {
 pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
     name(&config.name)?;
     region(&config.region)?;
+    between("nice", config.nice, -20, 19)?;
     addresses(&config.advertise)?;
     count("bootstrap", config.bootstrap.len(), NEIGHBORS_MAX)?;
     neighbors(&config.neighbors)?;
     paths(&config.paths)?;
     between("sessions.spread_paths", config.sessions.spread_paths, 1, config.paths.count)
         .map_err(|broken| broken.because("paths.count", "`paths.count`"))?;
+    tun(&config.tun)?;
     probe(&config.probe)?;
     let rates = (CONTROL_RATE_PER_SECOND_MIN, CONTROL_RATE_PER_SECOND_MAX);
     between("gossip.messages_per_second", config.gossip.messages_per_second, rates.0, rates.1)?;
@@ -44,6 +47,12 @@ pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
     endpoint(&config.traces.endpoint)?;
     path("store.directory", config.store.directory.as_os_str().is_empty())?;
     path("policy.file", config.policy.file.as_os_str().is_empty())
+}
+
+/// Whether `name` may name the device of an overlay interface.
+pub fn is_device_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=INTERFACE_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits)
 }
 
 /// Whether `name` may name a node; the empty name is not one.
@@ -95,6 +104,34 @@ fn neighbors(neighbors: &Neighbors) -> Result<(), Broken> {
 fn paths(paths: &Paths) -> Result<(), Broken> {
     between("paths.count", paths.count, 1, PATHS_MAX)?;
     between("paths.warm", paths.warm, 1, paths.count).map_err(|broken| broken.because("paths.count", "`paths.count`"))
+}
+
+fn tun(tun: &Tun) -> Result<(), Broken> {
+    between("tun.queues", tun.queues, 0, TUN_QUEUES_MAX)?;
+    let is_label = |label: &str| {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        (1..=DOMAIN_LABEL_BYTES_MAX).contains(&label.len()) && label.bytes().all(fits)
+    };
+    if !tun.domain.is_empty() && (tun.domain.len() > DOMAIN_BYTES_MAX || !tun.domain.split('.').all(is_label)) {
+        let allowed = "a domain in small letters, such as \"mesh\" or \"mesh.example\", or nothing".to_owned();
+        return Err(Broken { keys: vec!["tun.domain"], found: format!("{:?}", tun.domain), allowed });
+    }
+    count("tun.announce", tun.announce.len(), ROUTES_ANNOUNCED_MAX)?;
+    tun.announce.iter().try_for_each(|text| announced(text))?;
+    if tun.device.is_empty() || is_device_name(&tun.device) {
+        return Ok(());
+    }
+    let allowed = format!("letters, digits, `.`, `-` and `_`, at most {INTERFACE_NAME_BYTES_MAX} of them, or nothing");
+    Err(Broken { keys: vec!["tun.device"], found: format!("{:?}", tun.device), allowed })
+}
+
+fn announced(text: &str) -> Result<(), Broken> {
+    let parsed = text.parse::<Prefix>().map_err(|error| error.to_string());
+    parsed.and_then(|prefix| prefix.check_announced()).map_err(|reason| Broken {
+        keys: vec!["tun.announce"],
+        found: format!("{text:?}"),
+        allowed: format!("networks of their own, such as \"fd00:20::/64\" or \"10.20.0.0/16\"; this one {reason}"),
+    })
 }
 
 fn probe(probe: &Probe) -> Result<(), Broken> {
@@ -231,6 +268,9 @@ const ORIGINS_MAX: usize = 16;
 const INTERFACE_NAME_BYTES_MAX: usize = 15;
 const VALIDITY_HOURS_MAX: u64 = 7 * 24;
 const GRACE_DAYS_MAX: u64 = 365;
+/// RFC 1035, section 2.3.4, with room for a peer id before it.
+const DOMAIN_LABEL_BYTES_MAX: usize = 63;
+const DOMAIN_BYTES_MAX: usize = 128;
 const INTERVAL_MS_MAX: u64 = 60_000;
 const SILENCE_MS_MAX: u64 = 600_000;
 
@@ -269,16 +309,25 @@ mod tests {
         }
         assert_eq!(broken_key(|config| config.journal.file_mib = 3), Some("journal.file_mib"));
         assert_eq!(broken_key(|config| config.journal.file_mib = 4097), Some("journal.file_mib"));
-        assert_eq!(broken_key(|config| config.policy.file = "".into()), Some("policy.file"));
-        assert_eq!(broken_key(|config| config.http.listen = None), None);
-        assert_eq!(broken_key(|config| config.http.listen = "0.0.0.0:9090".parse().ok()), Some("http.listen"));
-        assert_eq!(broken_key(|config| config.http.key = "key.pem".into()), Some("http.certificate"));
-        assert_eq!(broken_key(|config| config.http.client_authority = "ca.pem".into()), Some("http.certificate"));
+        let announce = |all: &[&str]| {
+            let all = all.iter().map(|&text| text.to_owned()).collect();
+            broken_key(|config| config.tun.announce = all)
+        };
+        assert_eq!(announce(&["fd00:20::/64", "10.20.0.0/16"]), None);
+        for bad in ["10.20.0.1/16", "10.20.0.0", "::/0", "0.0.0.0/1", "fd70:7275:6e65::/64", "127.0.0.0/8"] {
+            assert_eq!(announce(&["fd00:20::/64", bad]), Some("tun.announce"), "{bad}");
+        }
+        assert_eq!(announce(&["10.20.0.0/16"; 17]), Some("tun.announce"));
         for bad in ["", "a b", "../eth0", "sixteen-is-too-l"] {
             let broken = broken_key(|config| config.kernel.interfaces = vec!["eth0".to_owned(), bad.to_owned()]);
             assert_eq!(broken, Some("kernel.interfaces"), "{bad}");
         }
         assert_eq!(broken_key(|config| config.kernel.interfaces = vec!["wg-0.12@x".to_owned(); 16]), None);
+        assert_eq!(broken_key(|config| config.policy.file = "".into()), Some("policy.file"));
+        assert_eq!(broken_key(|config| config.http.listen = None), None);
+        assert_eq!(broken_key(|config| config.http.listen = "0.0.0.0:9090".parse().ok()), Some("http.listen"));
+        assert_eq!(broken_key(|config| config.http.key = "key.pem".into()), Some("http.certificate"));
+        assert_eq!(broken_key(|config| config.http.client_authority = "ca.pem".into()), Some("http.certificate"));
         for good in ["http://127.0.0.1:4317", "http://[::1]:4317", "http://collector.local:4317"] {
             assert_eq!(broken_key(|config| config.traces.endpoint = good.to_owned()), None, "{good}");
         }

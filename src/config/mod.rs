@@ -8,7 +8,9 @@ mod http;
 mod nearest;
 mod overlay;
 mod settings;
+mod share;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -17,14 +19,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use prunella_core::PeerId;
+use prunella_core::overlay::Prefix;
 use prunella_core::selection::Strategy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use check::is_node_name;
+pub use check::{is_device_name, is_node_name};
 pub use error::{ConfigError, Place};
 pub use http::{Http, Scope};
 pub use settings::Setting;
+pub use share::Share;
 
 /// The default configuration as a commented file.
 pub const DEFAULT_FILE: &str = include_str!("../../config/default.toml");
@@ -40,6 +44,8 @@ pub struct MeshConfig {
     pub name: String,
     /// Where the node stands; empty for nowhere in particular.
     pub region: String,
+    /// How much the system's scheduler prefers the program to others, as nice(1); zero leaves it as it is.
+    pub nice: i32,
     /// Where the node listens (UDP); port 0 lets the system choose.
     pub listen: SocketAddr,
     /// What other nodes are told to dial; empty for what the node finds by itself.
@@ -52,6 +58,8 @@ pub struct MeshConfig {
     pub paths: Paths,
     /// How sessions use them.
     pub sessions: Sessions,
+    /// The overlay interface.
+    pub tun: Tun,
     /// How links and paths are watched.
     pub probe: Probe,
     /// What neighbors may tell each other.
@@ -230,6 +238,20 @@ pub struct Chaos {
     pub allow: bool,
 }
 
+/// The overlay interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tun {
+    /// The TUN device's name; empty: there is none.
+    pub device: String,
+    /// How many queues it has; zero: as the machine has processors.
+    pub queues: usize,
+    /// The domain of names that are told at the node's address; empty: none are.
+    pub domain: String,
+    /// Networks that stand behind this node, as they are written; see [`Tun::announced`].
+    pub announce: Vec<String>,
+}
+
 /// Where distributed traces are exported to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -238,34 +260,6 @@ pub struct Traces {
     pub endpoint: String,
     /// Which share of the requests that begin a trace here is told.
     pub sample: Share,
-}
-
-/// A share, written as a number from 0 to 1; kept in millionths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "f64", try_from = "f64")]
-pub struct Share {
-    /// How many of a million.
-    pub millionths: u32,
-}
-
-impl TryFrom<f64> for Share {
-    type Error = &'static str;
-
-    fn try_from(share: f64) -> Result<Self, Self::Error> {
-        let millionths = (share * 1e6).round();
-        // Not a number is not in the range either.
-        if (0.0..=1e6).contains(&millionths) {
-            Ok(Self { millionths: millionths as u32 })
-        } else {
-            Err("a share is 0 to 1")
-        }
-    }
-}
-
-impl From<Share> for f64 {
-    fn from(share: Share) -> Self {
-        Self::from(share.millionths) / 1e6
-    }
 }
 
 /// What is logged.
@@ -346,6 +340,14 @@ impl MeshConfig {
 impl Default for MeshConfig {
     fn default() -> Self {
         Self::parse("", Path::new(FILE_NAME)).expect("BUG: the compiled-in defaults are tested to be valid")
+    }
+}
+
+impl Tun {
+    /// The networks that stand behind this node, ascending: it passes on what its policy lets others send there.
+    pub fn announced(&self) -> Vec<Prefix> {
+        let all: BTreeSet<Prefix> = self.announce.iter().filter_map(|text| text.parse().ok()).collect();
+        all.into_iter().collect()
     }
 }
 

@@ -13,6 +13,11 @@ use super::tables::{Destination, Tables, Way};
 impl Port {
     /// Data from `source` arrived on `link`.
     pub(super) fn data_arrived(&self, tables: &Tables, source: Tag, link: LinkId, frame: &Frame<'_>, now: u64) {
+        self.packet_arrived(tables, source, Way { path: NO_PATH_OF_MINE, first: link, labels: frame.way_back() }, now);
+    }
+
+    /// Data from `source` arrived, which could be answered on this way.
+    pub(super) fn packet_arrived(&self, tables: &Tables, source: Tag, way: Way, now: u64) {
         let known = tables.destinations.get(&source);
         if let Some(destination) = known {
             destination.touch(now);
@@ -20,7 +25,6 @@ impl Port {
                 return;
             }
         }
-        let way = Way { path: NO_PATH_OF_MINE, first: link, labels: frame.way_back() };
         let is_lesson = match known {
             Some(destination) => destination.learned != Some(way) && destination.activity.lessons.allows(now),
             None => self.newcomers.allows(now),

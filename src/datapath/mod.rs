@@ -37,6 +37,7 @@ mod limiter;
 mod link_socket;
 mod mesh_socket;
 mod outbox;
+mod overlay;
 mod port;
 mod reader;
 mod spill;
@@ -54,6 +55,11 @@ pub use error::DatapathError;
 pub use event::Event;
 pub use faults::{Direction, Impairment};
 pub use kernel::{AttachMode, Attached, GuardedSource, KernelError};
+pub use overlay::{
+    Interface, InterfaceSetup, Networks, OVERLAY_MTU, OVERLAY_MTU_LEAST, Overlay, OverlayCounters, Questions,
+    TUNNEL_SECRET_BYTES, Tunnel, TunnelInstall, TunnelSecret, TunnelStats, Unjudged, Wanted, is_forwarding,
+    open_interface,
+};
 pub use port::Port;
 pub use tables::{LaneRoute, LinkInstall, Route};
 pub use udp::bind_udp;

@@ -28,6 +28,7 @@ use super::limiter::Limiter;
 use super::link_socket::{LinkSocket, Ring};
 use super::mesh_socket::MeshSocket;
 use super::outbox::Run;
+use super::overlay::Overlay;
 use super::reader::Reader;
 use super::tables::{LaneRoute, LaneWays, Link, LinkInstall, Route, Tables, Way, reachable_from};
 use super::udp::bind_udp;
@@ -48,6 +49,8 @@ pub struct Port {
     pub(super) writing: Mutex<()>,
     /// The half of the datapath that is in the kernel, if there is one.
     pub(super) kernel: OnceLock<Kernel>,
+    /// Set once, if the node has an overlay interface.
+    pub(super) overlay: OnceLock<Arc<Overlay>>,
     events: mpsc::Sender<Event>,
     boot: Instant,
 }
@@ -79,6 +82,7 @@ impl Port {
             counts: PortCounts::default(),
             newcomers: Limiter::new(NEWCOMERS_PER_SECOND, NEWCOMERS_PER_SECOND),
             writing: Mutex::new(()),
+            overlay: OnceLock::new(),
             kernel: OnceLock::new(),
             events,
             boot: Instant::now(),

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use quinn_udp::{EcnCodepoint, RecvMeta};
 
@@ -13,6 +14,7 @@ use prunella_core::frame::{Frame, HEADER_BYTES, Kind, is_quic};
 
 use super::SessionName;
 use super::outbox::{Outbox, Run};
+use super::overlay::Inward;
 use super::port::Port;
 use super::spill::Spill;
 use super::tables::{Link, Tables};
@@ -21,11 +23,12 @@ use super::tables::{Link, Tables};
 pub(super) struct Reader {
     outbox: Outbox,
     spill: Spill,
+    inward: Inward,
 }
 
 impl Reader {
     pub(super) fn new() -> Self {
-        Self { outbox: Outbox::new(), spill: Spill::default() }
+        Self { outbox: Outbox::new(), spill: Spill::default(), inward: Inward::default() }
     }
 
     /// Receives until there is something for the session endpoint, up to a bounded amount of work for others.
@@ -36,7 +39,8 @@ impl Reader {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        for _ in 0..BATCHES_PER_POLL {
+        let until = port.clock() + TURN.as_nanos() as u64;
+        while port.clock() < until {
             let spilled = self.spill.hand_over(buffers, metas);
             if spilled > 0 {
                 return Poll::Ready(Ok(spilled));
@@ -55,11 +59,13 @@ impl Reader {
     fn sort_batch(&mut self, port: &Port, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> usize {
         let tables = port.tables.load();
         let now = port.clock();
-        let mut sorting = Sorting { port, tables: &tables, now, alone: metas.len() == 1, quic: false };
+        let Self { outbox, spill, inward } = self;
+        let mut sorting = Sorting { port, tables: &tables, now, alone: metas.len() == 1, quic: false, inward };
         for (buffer, meta) in buffers.iter_mut().zip(metas.iter_mut()) {
-            self.sort_message(&mut sorting, buffer, meta);
+            sorting.sort_message((outbox, spill), buffer, meta);
         }
-        self.outbox.flush(port);
+        outbox.flush(port);
+        sorting.inward.flush(port);
         if sorting.quic {
             port.ring.wake();
         }
@@ -72,48 +78,6 @@ impl Reader {
             }
         }
         kept
-    }
-
-    /// Sorts the segments of one message; what is for the session endpoint ends up, without headers, at its beginning.
-    fn sort_message(&mut self, sorting: &mut Sorting<'_>, buffer: &mut [u8], meta: &mut RecvMeta) {
-        let (length, stride, port) = (meta.len, meta.stride.max(1), sorting.port);
-        if sorting.tables.is_shut_out(meta.addr) {
-            port.counts.shut_out.add(length.div_ceil(stride) as u64);
-            meta.len = 0;
-            return;
-        }
-        let links = sorting.tables.links_from(meta.addr);
-        let mut passing: Option<Passing<'_>> = None;
-        let mut kept = Kept::default();
-        for start in (0..length).step_by(stride) {
-            let segment = start..(start + stride).min(length);
-            let fate = sorting.judge(&mut buffer[segment.clone()], links, meta, kept.source);
-            if let Some(run) = passing.as_mut()
-                && run.extends(&fate, start)
-            {
-                run.bytes.end = segment.end;
-                continue;
-            }
-            // A kept packet is about to be moved over bytes that were read: what passes through has to leave first.
-            if let Some(run) = passing.take() {
-                self.outbox.push(port, run.over(buffer, stride, meta.ecn), sorting.alone);
-            }
-            match fate {
-                Fate::Done => {}
-                Fate::Passes(link) => passing = Some(Passing { link, bytes: segment }),
-                Fate::Stays(source) => {
-                    let packet = segment.start + HEADER_BYTES..segment.end;
-                    if self.spill.holds(source) || !kept.take(buffer, packet.clone(), source) {
-                        let spilled = self.spill.take(&buffer[packet], source, meta.ecn);
-                        port.counts.spilled.add(spilled.into());
-                    }
-                }
-            }
-        }
-        if let Some(run) = passing {
-            self.outbox.push(port, run.over(buffer, stride, meta.ecn), sorting.alone);
-        }
-        kept.describe(meta);
     }
 }
 
@@ -188,9 +152,53 @@ struct Sorting<'a> {
     alone: bool,
     /// Whether the link endpoint got something.
     quic: bool,
+    /// Where packets of the overlay interface go.
+    inward: &'a mut Inward,
 }
 
 impl<'a> Sorting<'a> {
+    /// Sorts the segments of one message; what is for the session endpoint ends up, without headers, at its beginning.
+    fn sort_message(&mut self, (outbox, spill): (&mut Outbox, &mut Spill), buffer: &mut [u8], meta: &mut RecvMeta) {
+        let (length, stride, port) = (meta.len, meta.stride.max(1), self.port);
+        if self.tables.is_shut_out(meta.addr) {
+            port.counts.shut_out.add(length.div_ceil(stride) as u64);
+            meta.len = 0;
+            return;
+        }
+        let links = self.tables.links_from(meta.addr);
+        let mut passing: Option<Passing<'_>> = None;
+        let mut kept = Kept::default();
+        for start in (0..length).step_by(stride) {
+            let segment = start..(start + stride).min(length);
+            let fate = self.judge(&mut buffer[segment.clone()], links, meta, kept.source);
+            if let Some(run) = passing.as_mut()
+                && run.extends(&fate, start)
+            {
+                run.bytes.end = segment.end;
+                continue;
+            }
+            // A kept packet is about to be moved over bytes that were read: what passes through has to leave first.
+            if let Some(run) = passing.take() {
+                outbox.push(port, run.over(buffer, stride, meta.ecn), self.alone);
+            }
+            match fate {
+                Fate::Done => {}
+                Fate::Passes(link) => passing = Some(Passing { link, bytes: segment }),
+                Fate::Stays(source) => {
+                    let packet = segment.start + HEADER_BYTES..segment.end;
+                    if spill.holds(source) || !kept.take(buffer, packet.clone(), source) {
+                        let spilled = spill.take(&buffer[packet], source, meta.ecn);
+                        port.counts.spilled.add(spilled.into());
+                    }
+                }
+            }
+        }
+        if let Some(run) = passing {
+            outbox.push(port, run.over(buffer, stride, meta.ecn), self.alone);
+        }
+        kept.describe(meta);
+    }
+
     fn judge(
         &mut self,
         segment: &mut [u8],
@@ -218,7 +226,12 @@ impl<'a> Sorting<'a> {
                 }
                 match frame.next_label() {
                     Some(_) => self.pass_on(link, frame),
-                    None => self.arrive(link, &frame, last),
+                    None if frame.kind().is_session() => Ok(self.arrive(link, &frame, last)),
+                    None if frame.kind().is_payload() => {
+                        let (source, now) = ((self.port, self.tables), self.now);
+                        self.inward.take(source, link, frame, (meta.ecn, now)).map(|()| Fate::Done)
+                    }
+                    None => self.answer(link, &frame).map(|()| Fate::Done),
                 }
             })
             .unwrap_or_else(|reason| {
@@ -263,26 +276,28 @@ impl<'a> Sorting<'a> {
         Ok(Fate::Passes(link))
     }
 
-    fn arrive(&self, link: &Link, frame: &Frame<'_>, last: Option<SessionName>) -> Result<Fate<'a>, Rejected> {
-        match frame.kind() {
-            kind @ (Kind::Data | Kind::Copy) => {
-                let source = SessionName { peer: frame.source(), lane: frame.lane() };
-                self.port.counts.copies_received.add((kind == Kind::Copy).into());
-                if last != Some(source) {
-                    self.port.data_arrived(self.tables, source.peer, link.id, frame, self.now);
-                }
-                return Ok(Fate::Stays(source));
-            }
-            Kind::Probe => self.port.answer_probe(link, frame, self.now)?,
-            Kind::Echo => self.port.take_echo(link, frame)?,
-            Kind::PathError => self.port.take_path_error(link, frame),
-            Kind::Trace => self.port.take_trace(link, frame, self.now)?,
-            // There is no overlay interface to take them.
-            Kind::Packet | Kind::PacketCopy => {}
+    fn arrive(&self, link: &Link, frame: &Frame<'_>, last: Option<SessionName>) -> Fate<'a> {
+        let source = SessionName { peer: frame.source(), lane: frame.lane() };
+        self.port.counts.copies_received.add((frame.kind() == Kind::Copy).into());
+        if last != Some(source) {
+            self.port.data_arrived(self.tables, source.peer, link.id, frame, self.now);
         }
-        Ok(Fate::Done)
+        Fate::Stays(source)
+    }
+
+    fn answer(&self, link: &Link, frame: &Frame<'_>) -> Result<(), Rejected> {
+        match frame.kind() {
+            Kind::Probe => self.port.answer_probe(link, frame, self.now),
+            Kind::Echo => self.port.take_echo(link, frame),
+            Kind::PathError => {
+                self.port.take_path_error(link, frame);
+                Ok(())
+            }
+            Kind::Trace => self.port.take_trace(link, frame, self.now),
+            Kind::Data | Kind::Copy | Kind::Packet | Kind::PacketCopy => Ok(()),
+        }
     }
 }
 
-/// Batches read in one poll while all of them are for others. Then the task yields, so that a busy relay stays fair.
-const BATCHES_PER_POLL: usize = 8;
+/// How long one poll reads while all that comes is for others. Then the task yields, so that a busy relay stays fair.
+const TURN: Duration = Duration::from_micros(500);

@@ -1,5 +1,6 @@
 //! A machine that can be given a wrong clock and a bad disk, on purpose.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use prunella_storage::{Entry, Faults, FaultyStore, Store, StoreError, Tree};
 use quinn::AsyncUdpSocket;
 
 use super::{Host, Process};
-use crate::datapath::DatapathError;
+use crate::datapath::{DatapathError, Interface, InterfaceSetup};
 
 /// Another host, seen through faults. It is like the other one until it is told to fail.
 #[derive(Clone)]
@@ -41,6 +42,10 @@ impl Disturbed {
 impl Host for Disturbed {
     fn bind(&self, address: SocketAddr) -> Result<Arc<dyn AsyncUdpSocket>, DatapathError> {
         self.host.bind(address)
+    }
+
+    fn open_interface(&self, setup: &InterfaceSetup) -> io::Result<Vec<Arc<dyn Interface>>> {
+        self.host.open_interface(setup)
     }
 
     fn open_store(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {

@@ -1,6 +1,7 @@
 //! The machine itself, through its operating system.
 
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use quinn::AsyncUdpSocket;
 
 use super::process::{Process, processor_time, resident_bytes, this_process};
 use super::{Host, Usage};
-use crate::datapath::{DatapathError, bind_udp};
+use crate::datapath::{DatapathError, Interface, InterfaceSetup, bind_udp, open_interface};
 
 /// The machine that this process runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,10 @@ impl Machine {
 impl Host for Machine {
     fn bind(&self, address: SocketAddr) -> Result<Arc<dyn AsyncUdpSocket>, DatapathError> {
         bind_udp(address)
+    }
+
+    fn open_interface(&self, setup: &InterfaceSetup) -> io::Result<Vec<Arc<dyn Interface>>> {
+        open_interface(setup)
     }
 
     fn open_store(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {

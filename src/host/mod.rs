@@ -9,6 +9,7 @@
 mod disturbed;
 mod machine;
 mod process;
+mod scheduling;
 mod vault;
 mod wall_clock;
 
@@ -23,11 +24,12 @@ use prunella_storage::{Entry, Store, StoreError, Tree};
 use quinn::AsyncUdpSocket;
 use tokio::task::JoinError;
 
-use crate::datapath::DatapathError;
+use crate::datapath::{DatapathError, Interface, InterfaceSetup};
 
 pub use disturbed::Disturbed;
 pub use machine::Machine;
 pub use process::Process;
+pub(crate) use scheduling::be_nice;
 pub use vault::Vault;
 pub use wall_clock::WallClock;
 
@@ -49,6 +51,14 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// If the address cannot be bound.
     fn bind(&self, address: SocketAddr) -> Result<Arc<dyn AsyncUdpSocket>, DatapathError>;
+
+    /// An overlay interface of the machine: its queues. Called within the node's runtime.
+    ///
+    /// # Errors
+    /// If it cannot be made here.
+    fn open_interface(&self, _setup: &InterfaceSetup) -> io::Result<Vec<Arc<dyn Interface>>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// The store in `directory`; an empty one if there is none.
     ///

@@ -10,3 +10,4 @@ pub mod node;
 pub mod reference;
 pub mod schema;
 pub mod sheet;
+mod tun;

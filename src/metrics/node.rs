@@ -10,6 +10,7 @@ use prunella_core::membership::roster::Counts;
 use super::asked::Told;
 use super::links;
 use super::sheet::Sheet;
+use super::tun;
 use crate::actors::shell::{PHASES, Shell};
 use crate::actors::stats::Totals;
 use crate::messages::LedgerState;
@@ -26,6 +27,7 @@ pub fn write(shell: &Shell, told: &Told, sheet: &mut Sheet) {
     incidents(shell, sheet);
     actors(shell, sheet);
     datapath(shell, sheet);
+    tun::write(shell, sheet);
     certificate(shell, sheet);
     policy(shell, sheet);
     ledger(shell, told.ledger.as_ref(), sheet);

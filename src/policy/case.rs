@@ -21,7 +21,7 @@ pub struct Case {
     pub from: PeerId,
     /// For what.
     pub action: ActionName,
-    /// About which service, agent or command.
+    /// About which service, agent, command, flow or network.
     pub about: Option<String>,
     /// What is known of whoever asks.
     pub facts: NodeFacts,
@@ -51,6 +51,8 @@ impl Case {
         let about = match self.action {
             ActionName::Connect => About { service: about, ..About::default() },
             ActionName::Command => About { command: about, ..About::default() },
+            ActionName::Flow => About { flow: about, ..About::default() },
+            ActionName::Route => About { route: about, ..About::default() },
             _ => About { agent: about, ..About::default() },
         };
         let action = self.action.on(about).expect("BUG: a test is checked when it is read");
@@ -80,6 +82,8 @@ pub(super) struct WrittenCase {
     service: Option<String>,
     agent: Option<String>,
     command: Option<String>,
+    flow: Option<String>,
+    route: Option<String>,
     #[serde(default)]
     facts: WrittenFacts,
     expect: Effect,
@@ -103,15 +107,17 @@ struct WrittenFacts {
 impl WrittenCase {
     /// The test, or the key that is wrong and why. `number` is its place in the file, from 1.
     pub(super) fn check(self, number: usize, line: usize) -> Result<Case, (&'static str, String)> {
-        let Self { name, from, action, service, agent, command, facts, expect, rule } = self;
-        let about = About { service: service.as_deref(), agent: agent.as_deref(), command: command.as_deref() };
+        let Self { name, from, action, service, agent, command, flow, route, facts, expect, rule } = self;
+        let (service, agent, command) = (service.as_deref(), agent.as_deref(), command.as_deref());
+        let (flow, route) = (flow.as_deref(), route.as_deref());
+        let about = About { service, agent, command, flow, route };
         action.on(about).map_err(|reason| ("action", reason))?;
         Ok(Case {
             name: name.unwrap_or_else(|| format!("test {number}")),
             line,
             from: from.parse().map_err(|_| ("from", format!("{from:?} is not a peer id")))?,
             action,
-            about: service.or(agent).or(command),
+            about: service.or(agent).or(command).or(flow).or(route).map(str::to_owned),
             facts: facts.check()?,
             allowed: expect == Effect::Allow,
             rule,

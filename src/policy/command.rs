@@ -19,6 +19,8 @@ pub enum Command {
     Records,
     Record,
     Store,
+    /// Tell what the overlay interface carries.
+    Tun,
     Journal,
     Regions,
     Config,
@@ -91,7 +93,7 @@ enum Reach {
 
 impl Command {
     /// All of them, in their order.
-    pub const ALL: [Command; 56] = [
+    pub const ALL: [Command; 57] = [
         Command::Status,
         Command::Vitals,
         Command::Peers,
@@ -102,6 +104,7 @@ impl Command {
         Command::Records,
         Command::Record,
         Command::Store,
+        Command::Tun,
         Command::Journal,
         Command::Regions,
         Command::Config,
@@ -165,6 +168,7 @@ impl Command {
             Command::Records => ("records", Anywhere(Read)),
             Command::Record => ("record", Anywhere(Read)),
             Command::Store => ("store", Anywhere(Read)),
+            Command::Tun => ("tun", Anywhere(Read)),
             Command::Journal => ("journal", Anywhere(Read)),
             Command::Regions => ("regions", Anywhere(Read)),
             Command::Config => ("config", Anywhere(Read)),

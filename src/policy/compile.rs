@@ -7,7 +7,7 @@ use cedar_policy::EntityUid;
 use prunella_core::PeerId;
 
 use super::command::CommandKind;
-use super::request::ActionName;
+use super::request::{ANY, ActionName, FlowName, flow_name};
 use super::schema;
 use super::scope::{Scope, What, Who};
 
@@ -22,7 +22,7 @@ pub(super) struct PlainRule {
     pub(super) nodes: Option<BTreeSet<PeerId>>,
     /// What they want to do.
     pub(super) action: ActionName,
-    /// Services or commands; empty: all.
+    /// Services, commands, flows or networks; empty: all, of flows all to this node itself.
     pub(super) names: BTreeSet<String>,
     /// Kinds of commands; empty: see [`PlainRule::kinds_meant`].
     pub(super) kinds: BTreeSet<CommandKind>,
@@ -84,6 +84,17 @@ impl PlainRule {
             let names: Vec<String> = self.names.iter().map(|name| quoted(name)).collect();
             conditions.push(format!("[{}].contains(context.command)", list(&names)));
         }
+        if self.action == ActionName::Flow && !self.names.is_empty() {
+            let flows: Vec<String> = self.names.iter().map(|name| flow_to_cedar(name, self.allows)).collect();
+            conditions.push(flows.join(" || "));
+        } else if self.action == ActionName::Flow && self.allows {
+            // As with names: networks behind this node are never allowed in passing.
+            conditions.push(TO_THIS_NODE.to_owned());
+        }
+        if self.action == ActionName::Route && !self.names.is_empty() {
+            let within: Vec<String> = self.names.iter().map(|name| within("context.prefix", name)).collect();
+            conditions.push(within.join(" || "));
+        }
         let kinds: Vec<String> = self.kinds_meant().iter().map(|kind| quoted(kind.as_str())).collect();
         if !kinds.is_empty() {
             conditions.push(format!("[{}].contains(context.kind)", list(&kinds)));
@@ -120,7 +131,9 @@ impl PlainRule {
             (None, None) => Who::Anybody,
         };
         let names: Vec<String> = self.names.iter().cloned().collect();
-        let what = if names.is_empty() { What::Anything } else { What::Named(names) };
+        // A protocol alone means all of its ports, which have names of their own; a network means all within it.
+        let is_named = !names.is_empty() && !matches!(self.action, ActionName::Flow | ActionName::Route);
+        let what = if is_named { What::Named(names) } else { What::Anything };
         Scope { actions: vec![self.action], who, what }
     }
 
@@ -134,8 +147,15 @@ impl PlainRule {
         let mut text = format!("{effect} {from} to {}", self.action);
         if !self.names.is_empty() {
             let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-            text += if self.action == ActionName::Connect { " to " } else { " " };
+            text += match self.action {
+                ActionName::Connect => " to ",
+                ActionName::Flow => " by ",
+                _ => " ",
+            };
             text += &names.join(", ");
+        }
+        if self.names.is_empty() && self.action == ActionName::Flow && self.allows {
+            text += " to this node itself";
         }
         let kinds: Vec<&str> = self.kinds_meant().into_iter().map(CommandKind::sentence).collect();
         if !kinds.is_empty() {
@@ -192,6 +212,29 @@ impl Condition {
         }
     }
 }
+
+/// What a flow's name means, as Cedar: it was checked. A rule that denies what goes to this node denies what goes on from
+/// it as well.
+fn flow_to_cedar(name: &str, allows: bool) -> String {
+    let Some(FlowName { protocol, port, beyond }) = flow_name(name) else { return "false".to_owned() };
+    let of_protocol = (protocol != ANY).then(|| format!("context.protocol == {}", quoted(protocol)));
+    let to_port = port.map(|port| format!("context.port == {port}"));
+    let beyond = match beyond {
+        Some(prefix) => {
+            Some(format!("context has destination && {}", within("context.destination", &prefix.to_string())))
+        }
+        None => allows.then(|| TO_THIS_NODE.to_owned()),
+    };
+    let all: Vec<String> = [of_protocol, to_port, beyond].into_iter().flatten().collect();
+    format!("({})", all.join(" && "))
+}
+
+fn within(what: &str, prefix: &str) -> String {
+    format!("{what}.isInRange(ip({}))", quoted(prefix))
+}
+
+/// What a flow must be that goes to nothing behind this node.
+const TO_THIS_NODE: &str = "!(context has destination)";
 
 /// A string literal of Cedar.
 pub(super) fn quoted(text: &str) -> String {

@@ -9,6 +9,7 @@ use cedar_policy::{
     RestrictedExpression,
 };
 use prunella_core::PeerId;
+use prunella_core::overlay::Prefix;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ use super::command::CommandKind;
 use super::facts::{Facts, NodeFacts};
 use super::index::Index;
 use super::policy_file::{PolicyFile, Rule};
-use super::request::{Action, Request};
+use super::request::{Action, Request, flow_name};
 use super::schema;
 use super::verdict_cache::VerdictCache;
 
@@ -215,6 +216,25 @@ impl Question {
                 let pairs = pairs.map(|(key, value)| (key.to_owned(), value));
                 Context::from_pairs(pairs).expect("BUG: each key is given once")
             }
+            Action::Flow { to } => {
+                let flow = flow_name(to);
+                let protocol = flow.map(|flow| flow.protocol).unwrap_or_default().to_owned();
+                let port = flow.and_then(|flow| flow.port).unwrap_or_default();
+                let fixed = [
+                    ("protocol", RestrictedExpression::new_string(protocol)),
+                    ("port", RestrictedExpression::new_long(port.into())),
+                ];
+                let beyond = flow.and_then(|flow| flow.beyond).map(|beyond| ("destination", network(&beyond)));
+                let pairs = fixed.into_iter().chain(beyond).map(|(key, value)| (key.to_owned(), value));
+                Context::from_pairs(pairs).expect("BUG: each key is given once")
+            }
+            Action::Route { prefix } => {
+                let prefix: Option<Prefix> = prefix.parse().ok();
+                let length = |prefix: Prefix| RestrictedExpression::new_long(prefix.length().into());
+                let known = prefix.map(|prefix| [("prefix", network(&prefix)), ("length", length(prefix))]);
+                let pairs = known.into_iter().flatten().map(|(key, value)| (key.to_owned(), value));
+                Context::from_pairs(pairs).expect("BUG: each key is given once")
+            }
             _ => Context::empty(),
         };
         let action = schema::action(request.action.name().as_str());
@@ -226,6 +246,11 @@ impl Question {
             from,
         }
     }
+}
+
+/// A network, or a single address, as Cedar knows them.
+fn network(prefix: &Prefix) -> RestrictedExpression {
+    RestrictedExpression::new_ip(prefix.to_string())
 }
 
 /// A service or an agent of the node `at`.

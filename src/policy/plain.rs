@@ -14,7 +14,7 @@ use super::compile::{Condition, PlainRule};
 use super::facts::permille;
 use super::limits::WrittenLimits;
 use super::refused::{Refused, Source};
-use super::request::ActionName;
+use super::request::{ActionName, check_flow_name, check_prefix};
 
 /// A plain file as it is written, each of its parts with the offset at which it begins.
 #[derive(Debug, Default)]
@@ -41,6 +41,10 @@ pub(super) struct WrittenRule {
     #[serde(default)]
     command: Vec<String>,
     kind: Option<Vec<CommandKind>>,
+    #[serde(default)]
+    flow: Vec<String>,
+    #[serde(default)]
+    route: Vec<String>,
     region: Option<Vec<String>>,
     trust_domain: Option<Vec<String>>,
     spiffe_id: Option<Vec<String>>,
@@ -96,6 +100,8 @@ impl WrittenRule {
             return Err(("service", "only the action \"connect\" is about services".to_owned()));
         }
         self.check_commands()?;
+        self.check_flows()?;
+        self.check_routes()?;
         if let Some(bad) = self.service.iter().find(|name| !is_service_name(name)) {
             return Err(("service", format!("{bad:?} cannot be a service's name (a-z, 0-9 and the hyphen)")));
         }
@@ -109,7 +115,7 @@ impl WrittenRule {
             allows: self.effect == Effect::Allow,
             nodes: nodes(&self.from)?,
             action: self.action,
-            names: self.service.into_iter().chain(self.command).collect(),
+            names: self.service.into_iter().chain(self.command).chain(self.flow).chain(self.route).collect(),
             kinds: self.kind.into_iter().flatten().collect(),
             conditions,
         })
@@ -131,6 +137,20 @@ impl WrittenRule {
             _ => return Ok(()),
         };
         Err(("kind", reason.to_owned()))
+    }
+
+    fn check_flows(&self) -> Result<(), (&'static str, String)> {
+        if self.action != ActionName::Flow && !self.flow.is_empty() {
+            return Err(("flow", "only the action \"flow\" is about flows".to_owned()));
+        }
+        self.flow.iter().try_for_each(|name| check_flow_name(name)).map_err(|why| ("flow", why))
+    }
+
+    fn check_routes(&self) -> Result<(), (&'static str, String)> {
+        if self.action != ActionName::Route && !self.route.is_empty() {
+            return Err(("route", "only the action \"route\" is about networks".to_owned()));
+        }
+        self.route.iter().try_for_each(|prefix| check_prefix(prefix)).map_err(|why| ("route", why))
     }
 
     fn conditions(&self) -> Result<Vec<Condition>, (&'static str, String)> {

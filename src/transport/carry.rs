@@ -57,14 +57,20 @@ pub(super) async fn carry(
     Ok(())
 }
 
-/// As [`carry`], between two TCP connections of this node.
+/// As [`carry`], between two TCP connections of this node; nobody counts what goes over them.
 ///
 /// # Errors
 /// What aborted it; both connections were reset.
-pub(super) async fn carry_locally(mut near: TcpStream, mut far: TcpStream) -> io::Result<()> {
+pub(super) async fn carry_locally(mut near: TcpStream, mut far: TcpStream, pass: &Pass) -> Result<(), Aborted> {
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
-    let carried = tokio::io::copy_bidirectional_with_sizes(&mut near, &mut far, BUFFER_BYTES, BUFFER_BYTES).await;
-    carried.map(drop).inspect_err(|_| {
+    let carried = tokio::select! {
+        biased;
+        ending = pass.ended() => Err(Aborted::Ended(ending)),
+        carried = tokio::io::copy_bidirectional_with_sizes(&mut near, &mut far, BUFFER_BYTES, BUFFER_BYTES) => {
+            carried.map(drop).map_err(Aborted::Broken)
+        }
+    };
+    carried.inspect_err(|_| {
         let _ = (near.set_zero_linger(), far.set_zero_linger());
     })
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use quinn::{RecvStream, SendStream};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
@@ -136,6 +136,8 @@ struct Shared {
     me: PeerId,
     sessions: Sessions,
     exposed: Mutex<BTreeMap<String, String>>,
+    /// What is exposed has changed.
+    changed: Notify,
     forwards: Mutex<BTreeMap<SocketAddr, Listening>>,
 }
 
@@ -162,7 +164,13 @@ enum Reached {
 impl Services {
     /// Serves the streams that come out of `inbound` (see [`Inbox`](super::session::Inbox)) on the node `me`.
     pub fn start(me: PeerId, sessions: Sessions, inbound: mpsc::Receiver<Inbound>) -> Self {
-        let shared = Arc::new(Shared { me, sessions, exposed: Mutex::default(), forwards: Mutex::default() });
+        let shared = Arc::new(Shared {
+            me,
+            sessions,
+            exposed: Mutex::default(),
+            changed: Notify::new(),
+            forwards: Mutex::default(),
+        });
         tokio::spawn(serve_all(shared.clone(), inbound));
         Self { shared }
     }
@@ -182,17 +190,25 @@ impl Services {
             return Err(ExposeError::OverLimit);
         }
         exposed.insert(name.to_owned(), target.to_owned());
+        self.shared.changed.notify_one();
         Ok(())
     }
 
     /// Takes a service back; its connections go on. Returns whether there was one.
     pub fn unexpose(&self, name: &str) -> bool {
-        self.shared.exposed().remove(name).is_some()
+        let was_there = self.shared.exposed().remove(name).is_some();
+        self.shared.changed.notify_one();
+        was_there
     }
 
     /// The exposed services and their targets (`HOST:PORT`), by name.
     pub fn exposed(&self) -> Vec<(String, String)> {
         self.shared.exposed().iter().map(|(name, target)| (name.clone(), target.clone())).collect()
+    }
+
+    /// Waits until what is exposed has changed, or for so long. One waits.
+    pub(super) async fn changed(&self, patience: Duration) {
+        let _ = timeout(patience, self.shared.changed.notified()).await;
     }
 
     /// Listens at `listen` (port 0: the system chooses) and carries each connection to a provider of `name`. Returns
@@ -359,7 +375,7 @@ async fn serve_user(services: &Services, forward: &Forward, tcp: TcpStream, how:
     let (pick, span) = how;
     let carried = match services.reach(&forward.name, &pick(&forward.name)).await {
         Ok(Reached::Session(send, recv, _place)) => carry(tcp, send, recv, &Pass::free()).await,
-        Ok(Reached::Target(target)) => carry_locally(tcp, target).await.map_err(Aborted::Broken),
+        Ok(Reached::Target(target)) => carry_locally(tcp, target, &Pass::free()).await,
         Err(error) => {
             abort(tcp);
             span.fail_as("unreachable", &error);
@@ -419,7 +435,7 @@ async fn serve(shared: &Shared, inbound: Inbound) {
     }
 }
 
-async fn dial(target: &str) -> Result<TcpStream, String> {
+pub(super) async fn dial(target: &str) -> Result<TcpStream, String> {
     match timeout(TARGET_TIMEOUT, TcpStream::connect(target)).await {
         Ok(Ok(tcp)) => Ok(tcp),
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err("connection refused".to_owned()),

@@ -246,7 +246,8 @@ async fn events_come_over_a_websocket_and_go_on_after_a_gap() {
     node.run(&["kill", "planner"]).await.ok();
     let mut socket = web.follow(&format!("?after={left_at}")).await;
     let seen = until_event(&mut socket, |event| is_about(event, "actor-restarted")).await;
-    assert!(is_about(&seen[0], "\"second\""), "{seen:?}");
+    // The topology may change in between as well.
+    assert!(seen.iter().any(|event| is_about(event, "\"second\"")), "{seen:?}");
     let numbers: Vec<u64> = seen.iter().map(|event| event.cursor.number).collect();
     let expected: Vec<u64> = (left_at.number + 1..).take(numbers.len()).collect();
     assert_eq!(numbers, expected);

@@ -36,6 +36,7 @@ mod mesh;
 mod metrics;
 mod observability;
 mod outvoted;
+mod overlay;
 mod pages;
 mod policing;
 mod policy;
@@ -48,6 +49,7 @@ mod remote;
 mod replay;
 #[path = "../../benches/rig/mod.rs"]
 mod rig;
+mod scheduling;
 mod sealing;
 mod secrets;
 mod services;

@@ -122,6 +122,8 @@ impl Mesh {
         config.entry("chaos").or_insert_with(chaos);
         let http = || Table::from_iter([("listen".to_owned(), Value::from("127.0.0.1:0"))]).into();
         config.entry("http").or_insert_with(http);
+        // What a test does to nodes at its time must not wait for them.
+        config.entry("nice").or_insert_with(|| 0.into());
         fs::write(node.dir.join("config.toml"), config.to_string()).unwrap();
         fs::write(node.dir.join("policy.toml"), &self.plan.policy).unwrap();
     }

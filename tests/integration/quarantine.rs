@@ -166,7 +166,7 @@ impl Odd {
 fn forged(number: u8) -> SignedRecord {
     let somebody = prunella_core::identity::Identity::from_secret(&[number + 100; 32]);
     let id = RecordId { origin: somebody.peer(), kind: Kind::Node, key: String::new() };
-    let body = NodeBody { name: "nobody".to_owned(), addresses: vec![], region: String::new() };
+    let body = NodeBody { name: "nobody".to_owned(), ..NodeBody::default() };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
     let record = Record { id, version: now << 16, issued_ms: now, expires_ms: now + 60_000, body: Body::Node(body) };
     let mut signed = record.sign(&somebody).signed.clone();

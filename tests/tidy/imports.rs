@@ -14,11 +14,16 @@ pub(crate) struct Place {
 impl Place {
     /// None for what no layer binds: integration tests, benches, examples, and the library's root.
     pub(crate) fn of(path: &str) -> Option<Self> {
-        let (crate_layer, inside) =
-            [("core/", "core"), ("storage/", "storage"), ("sim/", "sim"), ("ebpf/common/", "ebpf_common")]
-                .iter()
-                .find_map(|(folder, layer)| path.strip_prefix(folder).map(|inside| (Some(*layer), inside)))
-                .unwrap_or((None, path));
+        let (crate_layer, inside) = [
+            ("core/", "core"),
+            ("storage/", "storage"),
+            ("sim/", "sim"),
+            ("bench/", "bench"),
+            ("ebpf/common/", "ebpf_common"),
+        ]
+        .iter()
+        .find_map(|(folder, layer)| path.strip_prefix(folder).map(|inside| (Some(*layer), inside)))
+        .unwrap_or((None, path));
         let Some(inside) = inside.strip_prefix("src/") else {
             return crate_layer.map(|layer| Self { layer: layer.into(), modules: Vec::new() });
         };
@@ -40,7 +45,7 @@ impl Place {
 
     /// Whether paths that begin with `crate` stay inside one layer, as in `core`, or name layers, as in `prunella`.
     pub(crate) fn is_one_layer_crate(&self) -> bool {
-        matches!(self.layer.as_str(), "core" | "storage" | "sim" | "ebpf_common")
+        matches!(self.layer.as_str(), "core" | "storage" | "sim" | "bench" | "ebpf_common")
     }
 }
 

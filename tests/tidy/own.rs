@@ -62,6 +62,7 @@ fn sister_crates_obey_the_layers() {
     assert_eq!(refused("core/src/peer.rs", "use prunella::api;"), 1);
     assert_eq!(refused("core/src/peer.rs", "use crate::ids::PeerId;"), 0);
     assert_eq!(refused("sim/src/mesh.rs", "use prunella_core::peer; use prunella_storage as store;"), 1);
+    assert_eq!(refused("bench/src/mesh.rs", "use prunella::api;"), 1);
     assert_eq!(refused("src/cli/lab.rs", "use prunella_core::PeerId;"), 1);
     assert_eq!(refused("src/messages/mod.rs", "use prunella_storage::Batch; use prunella_core::peer;"), 0);
     assert_eq!(refused("src/main.rs", "fn main() { prunella::cli::main(prunella_sim::run); }"), 0);

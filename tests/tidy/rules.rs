@@ -26,6 +26,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "datapath",
             "security",
             "spans",
+            "names",
             "config",
             "policy",
             "storage",
@@ -44,6 +45,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("messages", &["storage", "core"]),
     ("transport", &["host", "datapath", "security", "spans", "core"]),
     ("spans", &["host", "core"]),
+    ("names", &["core"]),
     ("host", &["datapath", "storage"]),
     ("datapath", &["core", "ebpf_common"]),
     ("security", &["core"]),
@@ -51,6 +53,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("policy", &["core"]),
     ("sim", &["core"]),
     ("storage", &[]),
+    ("bench", &[]),
     ("core", &[]),
     ("ebpf_common", &[]),
 ];

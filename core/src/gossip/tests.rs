@@ -121,7 +121,7 @@ fn kind_of(control: &Control) -> &'static str {
 }
 
 fn body(name: &str) -> NodeBody {
-    NodeBody { name: name.to_owned(), addresses: vec![], region: String::new() }
+    NodeBody { name: name.to_owned(), ..NodeBody::default() }
 }
 
 fn expose(name: &str) -> Input {
@@ -193,7 +193,8 @@ fn what_was_turned_away_while_the_clock_was_wrong_is_had_as_soon_as_it_is_right(
         mesh.link(1, 2, LinkState::Up);
         mesh.arrive = usize::MAX;
         mesh.give(id(2), Input::Clock { unix_ms: UNIX_MS });
-        mesh.run(0);
+        // The first two messages bring no records, so without them none was turned away: what is lost is had a round later.
+        mesh.run(if arrived < 2 { 11 } else { 0 });
         assert!(mesh.agree(), "after {arrived} messages");
     }
 }

@@ -97,11 +97,7 @@ impl World {
     fn tell_nodes(&mut self) {
         for to in 0..self.hosts.len() {
             for peer in 0..self.hosts.len() {
-                let body = NodeBody {
-                    name: String::new(),
-                    addresses: vec!["192.0.2.1:1".parse().unwrap()],
-                    region: String::new(),
-                };
+                let body = NodeBody { addresses: vec!["192.0.2.1:1".parse().unwrap()], ..NodeBody::default() };
                 let body = Some(body);
                 self.deliver(to, Route::Rebalancer(Input::NodeLearned { peer: id(peer), body }));
                 let learned = monitor::Input::NodeLearned { peer: id(peer), known: true, region: String::new() };
@@ -390,7 +386,7 @@ impl Alone {
         let mut alone = Self { role: Rebalancer::new(config, 1, Instant::BOOT), now: Instant::BOOT };
         for i in 0..nodes {
             let addresses = vec!["192.0.2.1:1".parse().unwrap()];
-            let body = Some(NodeBody { name: String::new(), addresses, region: String::new() });
+            let body = Some(NodeBody { addresses, ..NodeBody::default() });
             alone.hear(Input::NodeLearned { peer: id(i), body });
             let link = |j| LinkBody { neighbor: id(j), label: Label(1), rtt_us: 1_000, loss_permille: 0 };
             alone
@@ -552,7 +548,7 @@ fn regions_are_what_latencies_show_and_contradictions_are_told() {
     let mut alone = Alone::new(config(0), &[(2, 1_000), (4, 1_500), (1, 80_000)], 0);
     for (peer, region) in [(0, ""), (2, "east"), (4, "east"), (1, "west"), (3, "east"), (5, "west")] {
         let addresses = vec!["192.0.2.1:1".parse().unwrap()];
-        let body = Some(NodeBody { name: String::new(), addresses, region: region.to_owned() });
+        let body = Some(NodeBody { addresses, region: region.to_owned(), ..NodeBody::default() });
         alone.hear(Input::NodeLearned { peer: id(peer), body });
     }
     let link = |j| LinkBody { neighbor: id(j), label: Label(1), rtt_us: 900, loss_permille: 0 };

@@ -30,8 +30,9 @@ pub use verify::verify_all;
 use crate::ledger::SignedHead;
 use crate::limits::{
     ADDRESSES_MAX, ENDORSEMENT_BYTES_MAX, LINKS_PER_NODE_MAX, NODE_NAME_BYTES_MAX, RECORD_KEY_BYTES_MAX,
-    RECORD_LIFE_MAX, REGION_BYTES_MAX, SERVICE_NAME_BYTES_MAX, STATEMENT_BYTES_MAX,
+    RECORD_LIFE_MAX, REGION_BYTES_MAX, ROUTES_ANNOUNCED_MAX, SERVICE_NAME_BYTES_MAX, STATEMENT_BYTES_MAX,
 };
+use crate::overlay::Prefix;
 use crate::shared::{self, Write};
 use crate::{Label, PeerId, Rejected};
 
@@ -172,6 +173,8 @@ pub struct NodeBody {
     pub addresses: Vec<SocketAddr>,
     /// Where it stands, as its operator calls it; empty: nowhere in particular.
     pub region: String,
+    /// Networks that stand behind it, ascending: it passes on what is for them, to whoever its policy lets.
+    pub announced: Vec<Prefix>,
 }
 
 /// What a node says of its neighbors.
@@ -267,8 +270,14 @@ impl NodeBody {
     fn check(&self) -> Result<(), Rejected> {
         let bounded = self.name.len() <= NODE_NAME_BYTES_MAX
             && self.addresses.len() <= ADDRESSES_MAX
-            && self.region.len() <= REGION_BYTES_MAX;
-        if bounded { Ok(()) } else { Err(Rejected::OverLimit) }
+            && self.region.len() <= REGION_BYTES_MAX
+            && self.announced.len() <= ROUTES_ANNOUNCED_MAX;
+        if !bounded {
+            return Err(Rejected::OverLimit);
+        }
+        let ascending = self.announced.is_sorted_by(|a, b| a < b);
+        let sound = self.announced.iter().all(|prefix| prefix.check_announced().is_ok());
+        if ascending && sound { Ok(()) } else { Err(Rejected::Malformed) }
     }
 }
 

@@ -212,7 +212,7 @@ fn gossip_entries(me: &Identity, other: &Identity) -> Vec<Entry> {
     let id = RecordId { origin: other.peer(), kind: Kind::Service, key: "web".into() };
     let record = Record { id, version: 7, issued_ms: NOW_MS, expires_ms: NOW_MS + 9_000_000, body: Body::Service };
     let message = Heard::Push(vec![record.sign(other)]);
-    let body = NodeBody { name: "me".into(), addresses: Vec::new(), region: String::new() };
+    let body = NodeBody { name: "me".into(), ..NodeBody::default() };
     let inputs = [
         Some(gossip::Input::Clock { unix_ms: NOW_MS }),
         Some(gossip::Input::Loaded(Loaded::default())),
@@ -282,7 +282,7 @@ fn a_role_that_panics_is_a_result() {
     let mut entries = gossip_entries(&me, &other);
     // A name that no configuration allows: that the role says it is a bug of whoever told it.
     let name = "x".repeat(crate::limits::NODE_NAME_BYTES_MAX + 1);
-    let body = NodeBody { name, addresses: Vec::new(), region: String::new() };
+    let body = NodeBody { name, ..NodeBody::default() };
     handled(&mut entries, 3).heard = Some(codec::encode_plain(&gossip::Input::Announce(body)));
     let found = replayed(RoleName::Gossip, entries.clone()).unwrap_err();
     assert_eq!(found.now, Ok(Outcome::Panicked));

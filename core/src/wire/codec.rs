@@ -166,12 +166,13 @@ mod tests {
         let link = LinkBody { neighbor: peer, label: Label(7), rtt_us: 300, loss_permille: 3 };
         let refuted = Refuted { accuser: peer, version: 5 };
         let addresses = ["127.0.0.1:7".parse().unwrap(), "[::1]:70".parse().unwrap()].to_vec();
+        let announced = ["10.20.0.0/16", "fd00:20::/64"].map(|prefix| prefix.parse().unwrap()).to_vec();
         let (silent, failing, distrusted) = (vec![peer], vec![peer], vec![peer]);
         let judgments = JudgmentsBody { silent, failing, refuted: vec![refuted], distrusted };
         let clock = vec![Seen { writer: peer, counter: 1 }];
         let bodies = [
             (Kind::Service, Body::Service),
-            (Kind::Node, Body::Node(NodeBody { name: "a".into(), addresses, region: "b".into() })),
+            (Kind::Node, Body::Node(NodeBody { name: "a".into(), addresses, region: "b".into(), announced })),
             (Kind::Links, Body::Links(LinksBody { links: vec![link; 2] })),
             (Kind::Shared, Body::Shared(Write { clock, floor: 0, value: Some("v".into()) })),
             (Kind::Judgments, Body::Judgments(judgments)),

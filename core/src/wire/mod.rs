@@ -13,4 +13,4 @@ pub mod stream;
 pub use admission::{Admission, AdmissionReply};
 pub use control::Control;
 pub use notice::SessionNotice;
-pub use stream::{Opening, StreamOpen, StreamRefusal, StreamReply};
+pub use stream::{Opening, StreamOpen, StreamRefusal, StreamReply, TunnelHello};

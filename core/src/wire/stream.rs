@@ -41,6 +41,8 @@ pub enum StreamOpen {
         /// The user who gives it, as the opener says: no proof of anything.
         uid: u32,
     },
+    /// To exchange IP packets: the stream holds their tunnel, and begins with a [`TunnelHello`] from each end.
+    Network,
     /// To give the receiver commands, line by line, for as long as it lets them.
     Shell {
         /// The user who gives them, as the opener says: no proof of anything.
@@ -84,6 +86,28 @@ pub enum StreamRefusal {
         /// The name of the [`Rejected`] reason.
         reason: String,
     },
+}
+
+/// What each end says first on a stream that was opened for [`StreamOpen::Network`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct TunnelHello {
+    /// The number that the other end is to write on packets to this one.
+    pub key: u16,
+}
+
+impl TunnelHello {
+    /// Encodes it, with its version byte.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode_message(self)
+    }
+
+    /// Decodes it.
+    ///
+    /// # Errors
+    /// [`Rejected::OverLimit`], [`Rejected::UnknownVersion`] or [`Rejected::Malformed`] for its form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
+        decode_bounded(bytes)
+    }
 }
 
 impl Opening {
@@ -169,6 +193,7 @@ mod tests {
             Just(StreamOpen::Ping),
             ("[a-z-]{1,32}", any::<u32>()).prop_map(|(command, uid)| StreamOpen::Command { command, uid }),
             any::<u32>().prop_map(|uid| StreamOpen::Shell { uid }),
+            Just(StreamOpen::Network),
         ]
     }
 
@@ -198,6 +223,7 @@ mod tests {
         fn garbage_is_rejected_or_decodes_but_never_panics(bytes: Vec<u8>) {
             let _ = Opening::decode(&bytes);
             let _ = StreamReply::decode(&bytes);
+            let _ = TunnelHello::decode(&bytes);
         }
     }
 

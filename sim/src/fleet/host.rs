@@ -93,7 +93,7 @@ impl Host {
             node: NodeBody {
                 name: format!("node-{}", self.address.ip()),
                 addresses: vec![self.address],
-                region: String::new(),
+                ..NodeBody::default()
             },
             link_probing: LINK_PROBING,
             pathfinder: pathfinder::Config {

@@ -96,7 +96,7 @@ fn an_input_on_which_the_role_panics_is_recorded() {
     let mut machine = Gossip::new(Identity::from_secret(&[1; 32]), 1, Instant::BOOT);
     let mut tape = tape(&queue);
     let name = "x".repeat(NODE_NAME_BYTES_MAX + 1);
-    let body = NodeBody { name, addresses: Vec::new(), region: String::new() };
+    let body = NodeBody { name, ..NodeBody::default() };
     let input = gossip::Input::Announce(body);
     let heard = codec::encode_plain(&input);
     let recorded = AssertUnwindSafe(|| tape.record(&mut machine, Some(input), Instant::BOOT, &mut Vec::new()));

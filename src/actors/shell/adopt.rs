@@ -33,6 +33,7 @@ impl Shell {
             name: self.config.name.clone(),
             addresses: self.advertised.clone(),
             region: self.config.region.clone(),
+            announced: self.announced(),
         };
         let mut first = vec![
             gossip::Input::Clock { unix_ms: now_ms },

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock};
 
-use prunella_core::PeerId;
 use prunella_core::membership::Status;
+use prunella_core::overlay::Prefix;
 use prunella_core::record::{LinkBody, NodeBody};
 use prunella_core::shared::Value;
+use prunella_core::{PeerId, Tag};
 
 /// Known nodes, services and shared values. Filled by gossip, so it is bounded by the limits on records.
 #[derive(Debug, Default)]
@@ -98,6 +99,19 @@ impl Known {
         nodes.get(peer).map(|node| (node.name.clone(), node.region.clone())).unwrap_or_default()
     }
 
+    /// Every node that says that networks stand behind it, and which.
+    pub(super) fn announcers(&self) -> Vec<(PeerId, Vec<Prefix>)> {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        let announcing = nodes.iter().filter(|(_, node)| !node.announced.is_empty());
+        announcing.map(|(peer, node)| (*peer, node.announced.clone())).collect()
+    }
+
+    /// The networks that a node says to stand behind it.
+    pub(super) fn announced(&self, peer: &PeerId) -> Vec<Prefix> {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        nodes.get(peer).map(|node| node.announced.clone()).unwrap_or_default()
+    }
+
     /// Every service and who exposes it, ordered by name.
     pub fn services(&self) -> Vec<(String, PeerId)> {
         self.services.read().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
@@ -107,6 +121,21 @@ impl Known {
     pub fn providers(&self, name: &str) -> Vec<PeerId> {
         let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
         services.iter().filter(|(n, _)| n == name).map(|(_, provider)| *provider).collect()
+    }
+
+    /// The node with this tag.
+    pub fn with_tag(&self, tag: Tag) -> Option<PeerId> {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        nodes.keys().copied().find(|peer| peer.tag() == tag)
+    }
+
+    /// The nodes that `name` means, whatever its case: one by its peer id, or those of this name.
+    pub fn called(&self, name: &str) -> Vec<PeerId> {
+        if let Ok(peer) = name.parse() {
+            return vec![peer];
+        }
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        nodes.iter().filter(|(_, node)| node.name.eq_ignore_ascii_case(name)).map(|(peer, _)| *peer).collect()
     }
 
     /// The node that `text` means: a peer id, the beginning of exactly one, or exactly one node's name.
@@ -184,7 +213,7 @@ mod tests {
         let known = Known::default();
         let (a, b) = (PeerId::from_public_key([1; 32]), PeerId::from_public_key([2; 32]));
         for (peer, name) in [(a, "alpha"), (b, "beta")] {
-            known.set_node(peer, Some(NodeBody { name: name.into(), addresses: vec![], region: String::new() }));
+            known.set_node(peer, Some(NodeBody { name: name.into(), ..NodeBody::default() }));
         }
         assert_eq!(known.find("beta"), Some(b));
         assert_eq!(known.find(&a.to_string()[..8]), Some(a));

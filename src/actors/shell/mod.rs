@@ -12,6 +12,7 @@ mod ledger_events;
 mod ledger_mending;
 mod link_peaks;
 mod neighbors;
+mod networks;
 mod policing;
 mod pump;
 mod quarantine;
@@ -49,7 +50,8 @@ pub use journal::{Entry, Journal, Note, Phase, PhaseTimes};
 pub use known::Known;
 pub use ledger::{LedgerHealth, LedgerTable};
 pub use link_peaks::LinkPeaks;
-pub use policing::{NotRead, Policing, PolicyGate, RefusedDocument, keep_judging};
+pub use networks::{NetworkRoute, NetworkState, Networks, keep_networks};
+pub use policing::{JudgedFlow, NotRead, Policing, PolicyGate, RefusedDocument, keep_judging, keep_judging_flows};
 pub use pump::{Events, pump};
 pub use quarantine::Quarantine;
 pub use rebuild::RebuildWanted;
@@ -71,7 +73,7 @@ use crate::datapath::{self, LaneRoute, Port};
 use crate::host::{Host, Vault};
 use crate::security::Credentials;
 use crate::spans::Tracer;
-use crate::transport::{Links, Services, Sessions};
+use crate::transport::{Doors, Links, Services, Sessions};
 
 /// What performs the commands of one node.
 pub struct Shell {
@@ -125,6 +127,10 @@ pub struct Shell {
     pub sessions: OnceLock<Sessions>,
     /// What this node exposes and forwards; set once, before any actor starts.
     pub services: OnceLock<Services>,
+    /// The ports at which exposed services are open at the overlay address.
+    pub doors: Arc<Doors>,
+    /// Networks behind other nodes.
+    pub networks: Networks,
     /// Probes that somebody waits for.
     pub traces: Traces,
     /// What tells of requests and incidents.
@@ -214,6 +220,8 @@ impl Shell {
             advertised,
             sessions: OnceLock::new(),
             services: OnceLock::new(),
+            doors: Arc::default(),
+            networks: Networks::default(),
             passing: Mutex::default(),
             owners: Mutex::default(),
             dial_failures: Mutex::default(),

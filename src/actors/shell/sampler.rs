@@ -106,9 +106,13 @@ impl Shell {
     fn tell_sessions(&self, exchanged: &mut BTreeMap<PeerId, u64>) {
         let Some(sessions) = self.sessions.get() else { return };
         let sent = sessions.sent();
-        let before = std::mem::replace(exchanged, sent.iter().map(|sent| (sent.peer, sent.exchanged)).collect());
-        let is_busy = |sent: &&Sent| before.get(&sent.peer) != Some(&sent.exchanged);
-        let destinations: Vec<PeerId> = sent.iter().filter(is_busy).map(|sent| sent.peer).collect();
+        let mut now: BTreeMap<PeerId, u64> = sent.iter().map(|sent| (sent.peer, sent.exchanged)).collect();
+        for tunnel in self.port.overlay().map(|overlay| overlay.tunnels()).unwrap_or_default() {
+            *now.entry(tunnel.peer()).or_default() += tunnel.exchanged();
+        }
+        let before = std::mem::replace(exchanged, now);
+        let is_busy = |(peer, exchanged): &(&PeerId, &u64)| before.get(*peer) != Some(*exchanged);
+        let destinations: Vec<PeerId> = exchanged.iter().filter(is_busy).map(|(peer, _)| *peer).collect();
         if !destinations.is_empty() {
             self.directory.deliver(Route::Pathfinder(pathfinder::Input::Busy { destinations }));
         }

@@ -12,13 +12,16 @@ use crate::actors::event_log::Event;
 
 impl Shell {
     /// Writes down that this has happened now.
-    fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: Event) {
         self.directory.events.tell(self.clock.now(), event);
     }
 
     /// What a node says of itself has changed, or is not known any more.
     pub(super) fn learn_node(&self, peer: PeerId, body: Option<NodeBody>) {
         let said = body.as_ref().map(|body| (body.name.clone(), body.region.clone()));
+        if self.known.announced(&peer) != body.as_ref().map(|body| body.announced.clone()).unwrap_or_default() {
+            self.networks.changed();
+        }
         if !self.known.set_node(peer, body) {
             return;
         }
@@ -47,6 +50,7 @@ impl Shell {
     /// An operator wants to know whom the mesh has given up, and who is back.
     pub(super) fn tell_member(&self, change: &Change) {
         self.known.set_status(change.peer, change.to);
+        self.networks.changed();
         let (peer, name) = (change.peer.short(), self.known.name(&change.peer));
         let (from, to) = (change.from.name(), change.to.name());
         let Evidence { accusers, voting, .. } = change.evidence;

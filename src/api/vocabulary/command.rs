@@ -32,6 +32,7 @@ impl Request {
             Request::Records { .. } => Command::Records,
             Request::Record { .. } => Command::Record,
             Request::Store => Command::Store,
+            Request::Tun => Command::Tun,
             Request::Journal => Command::Journal,
             Request::Regions { .. } => Command::Regions,
             Request::Configuration => Command::Config,

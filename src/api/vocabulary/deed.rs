@@ -29,9 +29,7 @@ impl Request {
             Request::PolicySet { name, text, .. } => format!("policy set {name} ({} bytes)", text.len()),
             Request::KillActor { actor, how } => format!("kill {actor} ({how:?})").to_lowercase(),
             Request::Chaos(chaos::Order::Status) => return None,
-            Request::Chaos(order) => {
-                format!("chaos {}", serde_json::to_string(order).expect("BUG: every order has a JSON form"))
-            }
+            Request::Chaos(order) => format!("chaos {}", in_json(order)),
             Request::RestartActor { actor } => format!("restart {actor}"),
             Request::SuspendActor { actor, seconds } => format!("suspend {actor} --seconds {seconds}"),
             Request::ResumeActor { actor } => format!("resume {actor}"),
@@ -48,6 +46,7 @@ impl Request {
             | Request::Records { .. }
             | Request::Record { .. }
             | Request::Store
+            | Request::Tun
             | Request::Journal
             | Request::Regions { .. }
             | Request::Configuration
@@ -71,11 +70,15 @@ impl Request {
             | Request::Ledger { .. }
             | Request::LedgerLines { .. }
             | Request::LedgerVerify
-            | Request::LedgerProve { .. } => return None,
+            | Request::LedgerProve { .. }
             // A question opens nothing there; whether a shell was opened, whoever opens it writes down.
-            Request::Connect { .. } => return None,
+            | Request::Connect { .. } => return None,
         })
     }
+}
+
+fn in_json(order: &chaos::Order) -> String {
+    serde_json::to_string(order).expect("BUG: every order has a JSON form")
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod shared;
 mod status;
 mod store;
 mod topology;
+mod tun;
 mod vitals;
 
 use std::net::SocketAddr;
@@ -63,6 +64,7 @@ pub use shared::{SharedInfo, SharedValue};
 pub use status::Status;
 pub use store::{StoreInfo, TreeInfo};
 pub use topology::{TopologyInfo, TopologyLink, TopologyNode};
+pub use tun::{FlowInfo, NetworkInfo, TunInfo, TunnelInfo};
 pub use vitals::{ProcessInfo, TracesInfo, VitalsInfo};
 
 use super::chaos;
@@ -117,6 +119,8 @@ pub enum Request {
     },
     /// How the node's store does; [`Response::Store`].
     Store,
+    /// What the overlay interface carries; [`Response::Tun`].
+    Tun,
     /// Whether what roles hear is recorded, and what is held of that; [`Response::Journal`].
     Journal,
     /// Who stands close together, as far as latencies tell, as many as fit an answer; [`Response::Regions`].

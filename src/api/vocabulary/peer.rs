@@ -47,7 +47,7 @@ pub struct LinkInfo {
     pub address: Option<SocketAddr>,
     /// `up`, `late`, `down` or `dialing`.
     pub state: String,
-    /// Smoothed round trip, in microseconds.
+    /// Smoothed round trip, in microseconds; 0 until one was measured.
     pub rtt_us: u64,
     /// Lost probes, in thousandths.
     pub loss_permille: u16,

@@ -39,6 +39,12 @@ pub struct PolicyAsked {
     /// About which agent.
     #[serde(default)]
     pub agent: Option<String>,
+    /// About which flow of IP packets: `tcp/22`, say.
+    #[serde(default)]
+    pub flow: Option<String>,
+    /// About which network: `10.20.0.0/16`, say.
+    #[serde(default)]
+    pub route: Option<String>,
     /// About which command.
     #[serde(default)]
     pub command: Option<String>,

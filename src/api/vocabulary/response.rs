@@ -10,7 +10,7 @@ use super::{
     ActorDetail, ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, EventsInfo, ForwardInfo, GossipInfo, HopInfo,
     IncidentInfo, JournalInfo, LedgerInfo, LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo, PeerInfo,
     PolicyInfo, RecordDetail, RecordInfo, RegionsInfo, ServiceInfo, SettingInfo, SharedInfo, SmokeInfo, Standing,
-    Status, StoreInfo, TapInfo, TopologyInfo, VitalsInfo,
+    Status, StoreInfo, TapInfo, TopologyInfo, TunInfo, VitalsInfo,
 };
 use crate::api::chaos;
 use crate::api::error::Error;
@@ -62,6 +62,8 @@ pub enum Response {
     Record(Box<RecordDetail>),
     /// To [`Request::Store`](super::Request::Store).
     Store(StoreInfo),
+    /// To [`Request::Tun`](super::Request::Tun).
+    Tun(TunInfo),
     /// To [`Request::Journal`](super::Request::Journal).
     Journal(JournalInfo),
     /// To [`Request::Regions`](super::Request::Regions).

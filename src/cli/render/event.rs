@@ -38,6 +38,10 @@ pub(in crate::cli) fn event(info: &EventInfo, name: &dyn Fn(PeerId) -> String) -
             let word = if *exposed { "exposed by" } else { "no more at" };
             ("service", format!("{service} {word} {}", name(*provider)))
         }
+        Event::NetworkReached { prefix, peer } => ("network", format!("{prefix} is reached over {}", name(*peer))),
+        Event::NetworkLost { prefix, peer } => {
+            ("network", format!("{prefix} is reached no more, as it was over {}", name(*peer)))
+        }
     };
     harmless(&format!("{}  {what:<8}  {told}", moment_ms(info.unix_ms)))
 }

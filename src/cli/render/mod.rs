@@ -27,6 +27,7 @@ mod table;
 mod token;
 mod topology;
 mod tree;
+mod tun;
 mod vitals;
 
 use serde::Serialize;
@@ -75,6 +76,7 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Records { records, .. } => record::list(records, now_unix_ms, &mut page),
         Response::Record(detail) => record::one(detail, now_unix_ms, &mut page),
         Response::Store(info) => store::store(info, &mut page),
+        Response::Tun(info) => tun::tun(info, &mut page),
         Response::Journal(info) => journal::journal(info, now_unix_ms, &mut page),
         Response::Regions(info) => region::regions(info, &mut page),
         Response::Configuration { settings } => configuration::settings(settings, &mut page),

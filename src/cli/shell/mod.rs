@@ -56,7 +56,7 @@ struct LineGlobal {
 #[derive(Debug, Subcommand)]
 enum ShellCommand {
     #[command(flatten)]
-    Node(NodeCommand),
+    Node(Box<NodeCommand>),
     /// Leave the shell (Ctrl-D does the same)
     #[command(visible_alias = "quit")]
     Exit,
@@ -156,7 +156,7 @@ fn perform(line: &str, runtime: &Runtime, session: &mut Session<'_>) -> Result<C
     let json_before = session.output.is_json();
     session.output.set_json(json_before || global.json);
     let is_watched = session.output.is_terminal() && io::stdin().is_terminal() && !session.output.is_json();
-    let command = if is_watched { command } else { command.printed_once() };
+    let command = if is_watched { *command } else { command.printed_once() };
     let is_paged = is_watched && session.is_paged;
     if is_paged {
         session.output.collect();

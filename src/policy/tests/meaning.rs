@@ -8,7 +8,7 @@ use crate::policy::{Command, CommandKind, Facts, request::ActionName};
 
 const EVERYBODY_CONNECTS: &str = "[[rule]]\neffect = 'allow'\nfrom = ['*']\naction = 'connect'\n";
 
-fn every_action() -> [Action<'static>; 8] {
+fn every_action() -> [Action<'static>; 10] {
     [
         Action::Relay,
         Action::Ping,
@@ -17,6 +17,8 @@ fn every_action() -> [Action<'static>; 8] {
         Action::Message { agent: Some("planner") },
         Action::Shell,
         Action::Command { command: Command::Status },
+        Action::Flow { to: "tcp/22" },
+        Action::Route { prefix: "10.20.0.0/16" },
         Action::Admit,
     ]
 }
@@ -41,6 +43,71 @@ fn a_rule_about_one_action_allows_no_other() {
             let request = Request { from: peer(1), action };
             assert_eq!(allows(&engine, &request, &NodeFacts::sound()), action.name() == name, "{name}: {action:?}");
         }
+    }
+}
+
+#[test]
+fn a_network_is_announced_by_whoever_a_rule_lets_and_within_what_it_lets() {
+    let by = |rule: &str| {
+        engine(toml(&format!("[[rule]]\neffect = 'allow'\nfrom = ['{}']\naction = 'route'\n{rule}\n", peer(1))))
+    };
+    let route = |from: u8, prefix| Request { from: peer(from), action: Action::Route { prefix } };
+    let sound = NodeFacts::sound();
+    let some = by("route = ['10.20.0.0/16', 'fd00:20::/48']");
+    for (prefix, is_allowed) in [
+        ("10.20.0.0/16", true),
+        ("10.20.7.0/24", true),
+        ("10.0.0.0/8", false),
+        ("10.21.0.0/16", false),
+        ("fd00:20::/64", true),
+        ("fd00:20::/32", false),
+    ] {
+        assert_eq!(allows(&some, &route(1, prefix), &sound), is_allowed, "{prefix}");
+        assert!(!allows(&some, &route(2, prefix), &sound), "{prefix}");
+    }
+    assert!(allows(&by(""), &route(1, "192.168.0.0/24"), &sound), "a rule without networks means all");
+    let cedar = engine(cedar(
+        "permit (principal, action == Action::\"route\", resource)\n\
+         when { context.prefix.isInRange(ip(\"10.0.0.0/8\")) && context.length >= 24 && context.prefix.isIpv4() };",
+    ));
+    assert!(allows(&cedar, &route(1, "10.20.7.0/24"), &sound) && !allows(&cedar, &route(1, "10.20.0.0/16"), &sound));
+    for bad in ["route = ['10.20.0.1/16']", "route = ['x']", "flow = ['tcp/22']"] {
+        let text = format!("[[rule]]\neffect = 'allow'\nfrom = ['*']\naction = 'route'\n{bad}\n");
+        assert!(toml(&text).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_lies_behind_this_node_is_reached_only_if_a_rule_names_it() {
+    let with =
+        |effect: &str, flow: &str| format!("[[rule]]\neffect = '{effect}'\nfrom = ['*']\naction = 'flow'\n{flow}\n");
+    let asked = |text: String, to| {
+        allows(&engine(toml(&text)), &Request { from: peer(1), action: Action::Flow { to } }, &NodeFacts::sound())
+    };
+    let allow = |flow: &str, to| asked(with("allow", flow), to);
+    assert!(allow("", "tcp/22") && !allow("", "tcp/22@10.20.0.5"), "nothing behind it in passing");
+    assert!(allow("flow = ['tcp/22']", "tcp/22") && !allow("flow = ['tcp/22']", "tcp/22@10.20.0.5"));
+    let within = "flow = ['tcp/22@10.20.0.0/16', 'any@fd00:20::/64']";
+    for (to, is_allowed) in [
+        ("tcp/22", false),
+        ("tcp/22@10.20.0.5", true),
+        ("tcp/23@10.20.0.5", false),
+        ("tcp/22@10.21.0.5", false),
+        ("icmp@fd00:20::5", true),
+        ("udp/53@fd00:20::5", true),
+        ("udp/53@fd00:21::5", false),
+    ] {
+        assert_eq!(allow(within, to), is_allowed, "{to}");
+    }
+    let all = with("allow", "flow = ['tcp', 'tcp@::/0', 'tcp@0.0.0.0/0']");
+    for (deny, to, is_allowed) in [
+        ("flow = ['tcp/22']", "tcp/22@10.20.0.5", false),
+        ("flow = ['tcp/22']", "tcp/80@10.20.0.5", true),
+        ("flow = ['any@10.20.0.0/16']", "tcp/80@10.20.0.5", false),
+        ("flow = ['any@10.20.0.0/16']", "tcp/80", true),
+        ("", "tcp/80@fd00:20::5", false),
+    ] {
+        assert_eq!(asked(format!("{all}{}", with("deny", deny)), to), is_allowed, "{deny}: {to}");
     }
 }
 

@@ -8,17 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use quinn::{Connection, Endpoint, Incoming, MtuDiscoveryConfig, RecvStream, SendStream, TransportConfig, VarInt};
+use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
 use prunella_core::limits::{SESSION_STREAMS_MAX, SESSION_TIMEOUT, SESSIONS_AWAITED_MAX, SESSIONS_MAX};
-use prunella_core::wire::notice::SESSION_NOTICE_BYTES_MAX;
 use prunella_core::wire::{Opening, SessionNotice, StreamOpen, StreamRefusal};
 use prunella_core::{PeerId, Rejected, TraceContext};
 
-use crate::datapath::{Port, SESSION_INITIAL_MTU, SESSION_MTU_MAX, SESSION_RECEIVE_BYTES, SessionName};
+use crate::datapath::{Port, SESSION_RECEIVE_BYTES, SessionName};
 use crate::host::{Host, WallClock};
 use crate::security::{
     Credentials, Refused, SESSION_ALPN, authenticated_peer, presented_chain, quinn_client, quinn_server,
@@ -35,9 +34,10 @@ use super::guests::Guests;
 use super::lanes::{LaneLoad, Lanes, Place, lane_of};
 use super::notices::{Notices, Unanswered, tell};
 use super::pool::{Dialed, Pool};
-use super::reroute::{Reroute, Reroutes};
+use super::reroute::Reroutes;
 use super::stream::{self, Inbound, NotOpened};
 use super::traced::describe;
+use super::tuning::transport_config;
 
 /// The answer of a [`RouteHook`]: a route is installed now, or why there is none.
 pub type Routing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
@@ -92,6 +92,8 @@ pub struct Inbox {
     pub messages: mpsc::Receiver<Inbound>,
     /// Streams on which commands are given.
     pub commands: mpsc::Receiver<Inbound>,
+    /// Streams that are to hold tunnels of IP packets.
+    pub tunnels: mpsc::Receiver<Inbound>,
     /// What peers say of paths on which they hear no acknowledgments.
     pub unanswered: mpsc::Receiver<Unanswered>,
 }
@@ -143,6 +145,7 @@ impl Sessions {
         let (services_sender, services) = mpsc::channel(INBOX_MAX);
         let (messages_sender, messages) = mpsc::channel(INBOX_MAX);
         let (commands_sender, commands) = mpsc::channel(INBOX_MAX);
+        let (tunnels_sender, tunnels) = mpsc::channel(INBOX_MAX);
         let (guests, reroutes) = (Arc::<Guests>::default(), Arc::new(Reroutes::new()));
         let (notices, unanswered) = Notices::new();
         let front = Front {
@@ -156,13 +159,14 @@ impl Sessions {
             services: services_sender,
             messages: messages_sender,
             commands: commands_sender,
+            tunnels: tunnels_sender,
         };
         tokio::spawn(accept(endpoint.clone(), Arc::new(front)));
         let client = quinn_client(credentials.client(SESSION_ALPN));
         let lanes = Arc::new(Lanes::new(port, lanes));
         let sessions =
             Self { endpoint, client, pool: Pool::new(), guests, reroutes, notices, lanes, route, tracer, traced };
-        Ok((sessions, Inbox { services, messages, commands, unanswered }))
+        Ok((sessions, Inbox { services, messages, commands, tunnels, unanswered }))
     }
 
     /// Opens a stream to `peer`, within [`SESSION_TIMEOUT`]: over the session that exists, or else a new one, always on the
@@ -185,9 +189,17 @@ impl Sessions {
         request: &StreamOpen,
     ) -> Result<(SendStream, RecvStream, Place), SessionError> {
         let mut place = self.lanes.lightest(peer);
-        let (send, recv, lane) = self.open_on(peer, place.lane(), request).await?;
-        place.move_to(lane);
+        let (send, recv, session) = self.open_on(peer, place.lane(), request).await?;
+        place.move_to(lane_of(&session));
         Ok((send, recv, place))
+    }
+
+    /// Opens a stream that is to hold a tunnel of IP packets, and the session that it is on.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub(in crate::transport) async fn open_tunnel(&self, peer: PeerId) -> Result<Opened, SessionError> {
+        self.open_on(peer, 0, &StreamOpen::Network).await
     }
 
     /// What tells of streams.
@@ -317,7 +329,7 @@ impl Sessions {
                 (self.traced)(peer, context);
             }
             match stream::open(&connection, opening).await {
-                Ok((send, recv)) => return Ok((send, recv, lane_of(&connection))),
+                Ok((send, recv)) => return Ok((send, recv, connection)),
                 Err(NotOpened::Refused(refusal)) => return Err(SessionError::Refused(refusal)),
                 Err(NotOpened::BadReply(rejected)) => {
                     return Err(SessionError::Lost { reason: format!("the peer's reply was rejected: {rejected}") });
@@ -372,6 +384,7 @@ struct Front {
     services: mpsc::Sender<Inbound>,
     messages: mpsc::Sender<Inbound>,
     commands: mpsc::Sender<Inbound>,
+    tunnels: mpsc::Sender<Inbound>,
 }
 
 async fn accept(endpoint: Endpoint, front: Arc<Front>) {
@@ -407,9 +420,9 @@ async fn answer(front: Arc<Front>, incoming: Incoming, permit: OwnedSemaphorePer
     front.guests.enter(peer, connection.clone());
     let _hearing = front.notices.hear(peer, &connection);
     while let Ok((send, recv)) = connection.accept_bi().await {
-        let front = front.clone();
+        let (front, session) = (front.clone(), connection.clone());
         tokio::spawn(async move {
-            if let Err(reason) = front.receive(peer, send, recv).await {
+            if let Err(reason) = front.receive((peer, session), send, recv).await {
                 tracing::debug!(%peer, %reason, "a stream's opening was rejected");
             }
         });
@@ -418,8 +431,13 @@ async fn answer(front: Arc<Front>, incoming: Incoming, permit: OwnedSemaphorePer
 }
 
 impl Front {
-    async fn receive(&self, from: PeerId, send: SendStream, recv: RecvStream) -> Result<(), Rejected> {
-        let read = timeout(SESSION_TIMEOUT, Inbound::read(from, send, recv)).await;
+    async fn receive(
+        &self,
+        (from, session): (PeerId, Connection),
+        send: SendStream,
+        recv: RecvStream,
+    ) -> Result<(), Rejected> {
+        let read = timeout(SESSION_TIMEOUT, Inbound::read((from, session), send, recv)).await;
         let inbound = read.map_err(|_| Rejected::Stale)??;
         let inbound = match self.gate.decide(from, inbound.request()) {
             Ok(pass) => inbound.with(pass),
@@ -432,6 +450,7 @@ impl Front {
             StreamOpen::Service { .. } => &self.services,
             StreamOpen::Message => &self.messages,
             StreamOpen::Command { .. } | StreamOpen::Shell { .. } => &self.commands,
+            StreamOpen::Network => &self.tunnels,
             StreamOpen::Ping => {
                 let mut span = self.tracer.join(inbound.trace(), "serve", Kind::Server);
                 describe(&mut span, from, inbound.request());
@@ -450,43 +469,10 @@ impl Front {
     }
 }
 
-fn transport_config(streams_max: u32, reroute: Arc<Reroute>) -> TransportConfig {
-    let mut discovery = MtuDiscoveryConfig::default();
-    discovery.upper_bound(SESSION_MTU_MAX);
-    let mut config = TransportConfig::default();
-    config
-        .crypto_buffer_size(quic::HANDSHAKE_BUFFER_BYTES)
-        .congestion_controller_factory(reroute)
-        .initial_mtu(SESSION_INITIAL_MTU)
-        .mtu_discovery_config(Some(discovery))
-        .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().expect("BUG: seconds fit a QUIC variable-length integer")))
-        .keep_alive_interval(Some(KEEP_ALIVE))
-        .max_concurrent_bidi_streams(VarInt::from_u32(streams_max))
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .datagram_receive_buffer_size(Some(NOTICES_BYTES_MAX))
-        .datagram_send_buffer_size(NOTICES_BYTES_MAX)
-        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
-        .receive_window(VarInt::from_u32(SESSION_WINDOW_BYTES))
-        .send_window(u64::from(SESSION_WINDOW_BYTES));
-    config
-}
-
-/// A stream, and the lane that it is on.
-type Opened = (SendStream, RecvStream, u8);
+/// A stream, and the session that it is on.
+pub(in crate::transport) type Opened = (SendStream, RecvStream, Connection);
 
 /// How long a stream waits for a lane to be dialed before it takes the first.
 const LANE_PATIENCE: Duration = Duration::from_millis(500);
-/// Silence after which a session is given up. Long enough to outlast a repair of the mesh.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often an idle session is kept alive.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// Most bytes under way on one stream: 1 Gbit/s over 64 ms.
-const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
-/// Most bytes under way in one session and direction, and so the memory that one peer can make this node hold.
-const SESSION_WINDOW_BYTES: u32 = 4 * STREAM_WINDOW_BYTES;
 /// Most streams of one purpose that wait to be picked up.
 const INBOX_MAX: usize = 256;
-const _: () = assert!(KEEP_ALIVE.as_secs() * 3 < IDLE_TIMEOUT.as_secs(), "two lost keep-alives close no session");
-
-/// Room for notices, in bytes, in each direction of a session; the oldest make room.
-const NOTICES_BYTES_MAX: usize = 8 * SESSION_NOTICE_BYTES_MAX;

@@ -14,6 +14,7 @@ mod pool;
 mod reroute;
 mod stream;
 mod traced;
+mod tuning;
 
 pub use awaited::{Awaited, Overdue};
 pub use endpoint::{Gate, Inbox, RouteHook, Routing, Sent, SessionSetup, Sessions, TraceHook};

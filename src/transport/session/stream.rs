@@ -14,6 +14,7 @@ use crate::transport::pass::Pass;
 #[derive(Debug)]
 pub struct Inbound {
     from: PeerId,
+    session: Connection,
     request: StreamOpen,
     trace: Option<TraceContext>,
     send: SendStream,
@@ -52,7 +53,11 @@ pub(super) async fn open(connection: &Connection, request: &Opening) -> Result<(
 
 impl Inbound {
     /// Reads what a stream is for; refuses it by itself if that cannot be read.
-    pub(super) async fn read(from: PeerId, send: SendStream, mut recv: RecvStream) -> Result<Self, Rejected> {
+    pub(super) async fn read(
+        (from, session): (PeerId, Connection),
+        send: SendStream,
+        mut recv: RecvStream,
+    ) -> Result<Self, Rejected> {
         let header = MessageReader::new(STREAM_HEADER_BYTES_MAX).read(&mut recv).await;
         let request = match header {
             Ok(Some(header)) => Opening::decode(&header),
@@ -61,7 +66,7 @@ impl Inbound {
         };
         match request {
             Ok(Opening { purpose: request, trace }) => {
-                Ok(Self { from, request, trace, send, recv, pass: Pass::free() })
+                Ok(Self { from, session, request, trace, send, recv, pass: Pass::free() })
             }
             Err(reason) => {
                 refuse(send, recv, StreamRefusal::Rejected { reason: reason.to_string() }).await;
@@ -73,6 +78,11 @@ impl Inbound {
     /// Who opened it, as its session's certificate proved.
     pub fn from(&self) -> PeerId {
         self.from
+    }
+
+    /// The session that it is on.
+    pub(in crate::transport) fn session(&self) -> &Connection {
+        &self.session
     }
 
     /// What it is for.

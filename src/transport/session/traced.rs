@@ -15,10 +15,11 @@ pub(in crate::transport) fn describe(span: &mut Span, peer: PeerId, request: &St
         StreamOpen::Ping => "ping",
         StreamOpen::Command { .. } => "command",
         StreamOpen::Shell { .. } => "shell",
+        StreamOpen::Network => "network",
     });
     match request {
         StreamOpen::Service { name } => span.text("prunella.service", || name.clone()),
         StreamOpen::Command { command, .. } => span.text("rpc.method", || command.clone()),
-        StreamOpen::Message | StreamOpen::Ping | StreamOpen::Shell { .. } => {}
+        StreamOpen::Message | StreamOpen::Ping | StreamOpen::Network | StreamOpen::Shell { .. } => {}
     }
 }

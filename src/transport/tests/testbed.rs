@@ -83,6 +83,7 @@ impl Gate for DenyList {
             StreamOpen::Ping => "ping".to_owned(),
             StreamOpen::Command { command, .. } => command.clone(),
             StreamOpen::Shell { .. } => "shell".to_owned(),
+            StreamOpen::Network => "network".to_owned(),
         };
         if self.0.lock().unwrap().contains(&(from, asked)) { Err("rule 7".to_owned()) } else { Ok(Pass::free()) }
     }

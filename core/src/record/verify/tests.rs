@@ -4,7 +4,7 @@ use super::*;
 use crate::PeerId;
 use crate::identity::{Identity, PublicKey};
 use crate::ledger::Ledger;
-use crate::limits::{BATCH_RECORDS_MAX, RECORD_LIFE_MAX, RECORD_PROOF_BYTES_MAX};
+use crate::limits::{BATCH_RECORDS_MAX, RECORD_LIFE_MAX, RECORD_PROOF_BYTES_MAX, ROUTES_ANNOUNCED_MAX};
 use crate::record::{
     Body, Equivocation, JudgmentsBody, Kind, NodeBody, RecordId, Refuted, SignatureKey, VerifiedCache,
 };
@@ -137,6 +137,27 @@ fn an_oversized_record_is_over_the_limit() {
     long.id.kind = Kind::Node;
     long.body = Body::Node(NodeBody { name: "n".repeat(RECORD_BYTES_MAX), ..NodeBody::default() });
     assert_eq!(sign_anything(&long, &me).verify(NOW_MS), Err(Rejected::OverLimit));
+}
+
+#[test]
+fn networks_are_announced_few_in_order_and_none_that_is_not_the_nodes_own_to_give() {
+    let me = identity(1);
+    let said = |announced: Vec<&str>| {
+        let mut record = service(me.peer(), "", 1000);
+        record.id.kind = Kind::Node;
+        let announced = announced.into_iter().map(|prefix| prefix.parse().unwrap()).collect();
+        record.body = Body::Node(NodeBody { announced, ..NodeBody::default() });
+        sign_anything(&record, &me).verify(NOW_MS).map(drop)
+    };
+    assert_eq!(said(vec!["10.20.0.0/16", "10.20.0.0/24", "fd00:20::/64"]), Ok(()));
+    assert_eq!(said(vec!["fd00:20::/64", "10.20.0.0/16"]), Err(Rejected::Malformed), "not in order");
+    assert_eq!(said(vec!["10.20.0.0/16"; 2]), Err(Rejected::Malformed), "twice");
+    for bad in ["::/0", "0.0.0.0/0", "fd70:7275:6e65::7/128", "127.0.0.1/32"] {
+        assert_eq!(said(vec![bad]), Err(Rejected::Malformed), "{bad}");
+    }
+    let many: Vec<String> = (0..=ROUTES_ANNOUNCED_MAX).map(|i| format!("10.{}.0.0/16", 10 + i)).collect();
+    assert_eq!(said(many.iter().skip(1).map(String::as_str).collect()), Ok(()));
+    assert_eq!(said(many.iter().map(String::as_str).collect()), Err(Rejected::OverLimit));
 }
 
 #[test]

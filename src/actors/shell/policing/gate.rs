@@ -31,6 +31,8 @@ impl Gate for PolicyGate {
             StreamOpen::Message => shell.let_in(from, Wanted::Messages),
             StreamOpen::Command { command, .. } => shell.let_command_in(from, Command::find_from_afar(command)),
             StreamOpen::Shell { .. } => shell.let_in(from, Wanted::Shell),
+            // What goes through the tunnel is judged flow by flow.
+            StreamOpen::Network => shell.let_in(from, Wanted::Tunnel),
             StreamOpen::Ping => shell.allow(&Request { from, action: Action::Ping }).map(|()| Pass::free()),
         }
     }
@@ -42,7 +44,11 @@ impl Shell {
         let asked = Asked { from, what };
         let entered = self.policing.streams.enter(asked.clone());
         let (mut watched, heard) = entered.ok_or("limit: as many streams are open as can be watched")?;
-        self.allow(&asked.request())?;
+        match asked.request() {
+            Some(request) => self.allow(&request)?,
+            None if self.roster.quarantine.contains(&from) => return Err("quarantine".to_owned()),
+            None => {}
+        }
         if let Wanted::Service(service) = &asked.what {
             watched.admit(service).map_err(|exceeded| format!("limit: {exceeded}"))?;
         }

@@ -10,6 +10,7 @@
 //! Nothing here is on a frame's way: relays are judged when something changes, and the datapath reads one bit for each.
 
 mod documents;
+mod flows;
 mod gate;
 mod reconsider;
 mod standing;
@@ -26,9 +27,11 @@ use prunella_core::wire::admission::Refusal;
 use tokio::sync::Notify;
 
 pub use documents::NotRead;
+pub use flows::{JudgedFlow, keep_judging_flows};
 pub use gate::PolicyGate;
 pub use reconsider::keep_judging;
 
+use self::flows::JudgedFlows;
 use self::standing::Standing;
 use self::streams::Streams;
 use crate::actors::clock::Clock;
@@ -43,6 +46,8 @@ pub struct Policing {
     refused: Mutex<Option<RefusedDocument>>,
     standing: Standing,
     streams: Arc<Streams>,
+    /// Flows of IP packets that were judged last.
+    flows: JudgedFlows,
     /// How often a host was not admitted, by reason.
     refusals: [AtomicU64; Refusal::ALL.len()],
     /// The mesh has been told another policy.
@@ -122,6 +127,7 @@ impl Policing {
             refused: Mutex::default(),
             standing: Standing::default(),
             streams: Arc::new(Streams::new(clock)),
+            flows: JudgedFlows::default(),
             refusals: Default::default(),
             told: Notify::new(),
         }

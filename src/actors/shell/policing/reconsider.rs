@@ -26,6 +26,10 @@ pub async fn keep_judging(shell: Arc<Shell>) {
             () = tokio::time::sleep(AGES_TOLD_EVERY) => {}
         }
         shell.judge_relays();
+        if let Some(overlay) = shell.port.overlay() {
+            overlay.judge_anew();
+            shell.networks.changed();
+        }
         shell.judge_streams().await;
         // However often something changes, others have their turn.
         tokio::time::sleep(BREATH).await;
@@ -81,7 +85,7 @@ impl Shell {
             return Some("quarantine".into());
         }
         let in_force = self.policing.in_force.load();
-        let denied = in_force.engine.reconsider([asked.request()], self).pop();
+        let denied = in_force.engine.reconsider([asked.request()?], self).pop();
         if let Some((_, verdict)) = denied {
             return Some(verdict.reason.as_str().into());
         }

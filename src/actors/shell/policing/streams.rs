@@ -49,6 +49,8 @@ pub(super) enum Wanted {
     Command(Command),
     /// Commands, line by line.
     Shell,
+    /// A tunnel of IP packets, each flow of which is judged by itself.
+    Tunnel,
 }
 
 /// A stream that is watched; dropping it ends that.
@@ -130,15 +132,16 @@ impl Streams {
 }
 
 impl Asked {
-    /// The question to the policy.
-    pub(super) fn request(&self) -> Request<'_> {
+    /// The question to the policy; `None` where only quarantine forbids it.
+    pub(super) fn request(&self) -> Option<Request<'_>> {
         let action = match &self.what {
             Wanted::Service(service) => Action::Connect { service },
             Wanted::Messages => Action::Message { agent: None },
             Wanted::Command(command) => Action::Command { command: *command },
             Wanted::Shell => Action::Shell,
+            Wanted::Tunnel => return None,
         };
-        Request { from: self.from, action }
+        Some(Request { from: self.from, action })
     }
 }
 
