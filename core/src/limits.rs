@@ -382,6 +382,10 @@ pub const CONTROL_RATE_PER_SECOND_MAX: u32 = 100_000;
 pub const BLAME_PER_SECOND: u32 = 200;
 /// Probes answered and path errors sent per link and second.
 pub const REPLY_RATE_PER_SECOND: u32 = 2000;
+/// Frames per second from addresses without a link whose MAC is checked: a neighbor may have moved there.
+pub const WANDERERS_PER_SECOND: u32 = 1000;
+/// How often per second a neighbor is asked at an address from which its frames have not come before.
+pub const MOVES_PER_SECOND: u32 = 20;
 
 /// Datagrams per second and address that the kernel's program lets through from where no link is, with as much burst. Behind
 /// one address there may be many hosts.

@@ -159,8 +159,19 @@ static __always_inline int allows(__u64 *full_at, __u64 now, __u64 interval, __u
     return 1;
 }
 
-/* A source without a link: only QUIC may come from it, and only so much. */
-static __always_inline int guard_stranger(struct datagram *datagram, int is_quic)
+/* Whether a frame has the look of a probe of a link, or its echo: a neighbor that has moved is known by them, to user space. */
+static __always_inline int is_link_probe(struct xdp_md *ctx, const struct datagram *datagram)
+{
+    void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+    struct frame *frame = data + (datagram->is_v4 ? UDP_IN_V4 : UDP_IN_V6) + sizeof(struct udphdr);
+
+    if ((void *)(frame + 1) > end || datagram->length != HEADER_BYTES + PROBE_BYTES)
+        return 0;
+    return (frame->kind == PROBE || frame->kind == ECHO) && frame->cursor == 0 && *(__u32 *)frame->path == 0;
+}
+
+/* A source without a link: only QUIC may come from it, and probes, and only so much. */
+static __always_inline int guard_stranger(struct datagram *datagram, int may_pass)
 {
     struct address_key key;
     __builtin_memcpy(key.address, datagram->from.address, 16);
@@ -174,7 +185,7 @@ static __always_inline int guard_stranger(struct datagram *datagram, int is_quic
         if (!known)
             return XDP_PASS;
     }
-    if (!is_quic) {
+    if (!may_pass) {
         datagram->counts->unknown_source++;
         __sync_fetch_and_add(&known->dropped, 1);
         return XDP_DROP;
@@ -558,7 +569,7 @@ int datapath(struct xdp_md *ctx)
     int is_quic = *first & 0x40;
     struct source_value *source = bpf_map_lookup_elem(&SOURCES, &datagram.from);
     if (!source)
-        return guard_stranger(&datagram, is_quic);
+        return guard_stranger(&datagram, is_quic || is_link_probe(ctx, &datagram));
     struct link_state *state = bpf_map_lookup_elem(&STATES, &source->slot);
     struct link_counts *counts = bpf_map_lookup_elem(&LINK_COUNTS, &source->slot);
     if (!state || !counts)

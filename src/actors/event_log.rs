@@ -4,6 +4,7 @@
 //! told when it has missed something.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -105,6 +106,13 @@ pub enum Event {
         provider: PeerId,
         /// Whether it is exposed.
         exposed: bool,
+    },
+    /// A neighbor answers at another address than before, and its link leads there now.
+    NeighborMoved {
+        /// The neighbor.
+        peer: PeerId,
+        /// Where it is.
+        address: SocketAddr,
     },
     /// Packets for a network behind other nodes go to this one now.
     NetworkReached {

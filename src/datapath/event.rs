@@ -1,5 +1,6 @@
 //! What the datapath tells the actors.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use prunella_core::{Label, LinkId, Tag, TraceContext};
@@ -39,6 +40,13 @@ pub enum Event {
         context: TraceContext,
         /// The label that the stream's frames will follow from here.
         next: Label,
+    },
+    /// A neighbor has moved: it answers at another address, to which the link leads from now on.
+    LinkMoved {
+        /// The link.
+        link: LinkId,
+        /// Where the neighbor is.
+        remote: SocketAddr,
     },
     /// The kernel's program could not be told of a change, so it was detached. User space does everything from now on.
     KernelLeft {

@@ -36,6 +36,7 @@ mod learning;
 mod limiter;
 mod link_socket;
 mod mesh_socket;
+mod moving;
 mod outbox;
 mod overlay;
 mod port;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use prunella_core::frame::{
     Frame, HEADER_BYTES, Header, Kind, Labels, PATH_ERROR_BYTES, PROBE_BYTES, TRACE_BYTES, stamp,
 };
-use prunella_core::limits::{DATAPATH_EVENTS_MAX, DESTINATIONS_MAX, LANES_MAX};
+use prunella_core::limits::{DATAPATH_EVENTS_MAX, DESTINATIONS_MAX, LANES_MAX, WANDERERS_PER_SECOND};
 use prunella_core::{Label, LinkId, PeerId, Rejected, Tag, TraceContext};
 
 use super::counters::{Counters, LinkStats, PortCounts};
@@ -45,6 +45,8 @@ pub struct Port {
     pub(super) counts: PortCounts,
     /// Destinations that nobody announced.
     pub(super) newcomers: Limiter,
+    /// Frames from addresses without a link that are looked at.
+    pub(super) wanderers: Limiter,
     /// Held by whoever changes the tables, so that no change is lost.
     pub(super) writing: Mutex<()>,
     /// The half of the datapath that is in the kernel, if there is one.
@@ -81,6 +83,7 @@ impl Port {
             reader: Mutex::new(Reader::new()),
             counts: PortCounts::default(),
             newcomers: Limiter::new(NEWCOMERS_PER_SECOND, NEWCOMERS_PER_SECOND),
+            wanderers: Limiter::new(WANDERERS_PER_SECOND, WANDERERS_PER_SECOND),
             writing: Mutex::new(()),
             overlay: OnceLock::new(),
             kernel: OnceLock::new(),
@@ -396,7 +399,7 @@ impl Port {
         Ok(())
     }
 
-    fn send_own(&self, link: &Link, kind: Kind, labels: Labels, path: u32, payload: &[u8]) {
+    pub(super) fn send_own(&self, link: &Link, kind: Kind, labels: Labels, path: u32, payload: &[u8]) {
         let header = Header { kind, lane: 0, labels, source: self.me, path, sequence: 0 };
         if !header.is_link_probe() {
             link.carry();

@@ -211,7 +211,9 @@ impl<'a> Sorting<'a> {
             return Fate::Done;
         }
         let Some(newest) = links.first() else {
-            self.port.counts.unknown_source.add(1);
+            if !self.port.take_moved(self.tables, segment, meta.addr, self.now) {
+                self.port.counts.unknown_source.add(1);
+            }
             return Fate::Done;
         };
         let length = segment.len() as u64;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use prunella_core::frame::{FrameKey, Labels, SequenceSpaces};
 use prunella_core::limits::{
-    COPIES_BURST_BYTES, COPIES_ONE_IN, LANES_MAX, REPLY_RATE_PER_SECOND, SHUT_OUT_ADDRESSES_MAX,
+    COPIES_BURST_BYTES, COPIES_ONE_IN, LANES_MAX, MOVES_PER_SECOND, REPLY_RATE_PER_SECOND, SHUT_OUT_ADDRESSES_MAX,
     TRACES_JOINED_PER_SECOND,
 };
 use prunella_core::{Label, LinkId, PeerId, Tag};
@@ -84,6 +84,8 @@ impl Way {
 pub(super) struct Link {
     pub(super) id: LinkId,
     pub(super) peer: PeerId,
+    /// What the neighbor's own frames are marked with.
+    pub(super) tag: Tag,
     /// In the form that the socket wants: IPv4 as IPv4-mapped where the socket is IPv6.
     pub(super) remote: SocketAddr,
     pub(super) label: Label,
@@ -103,6 +105,8 @@ pub(super) struct LinkState {
     pub(super) replies: Limiter,
     /// How many traces are joined that the neighbor tells of.
     pub(super) traces: Limiter,
+    /// How often it is asked at another address whether it is there.
+    pub(super) moves: Limiter,
     pub(super) counts: LinkCounts,
     /// When the last authentic frame came, in nanoseconds of the port's clock; zero before the first.
     pub(super) heard_at: AtomicU64,
@@ -117,11 +121,12 @@ impl Link {
             may_relay: AtomicBool::new(install.may_relay),
             replies: Limiter::new(REPLY_RATE_PER_SECOND, REPLY_RATE_PER_SECOND),
             traces: Limiter::new(TRACES_JOINED_PER_SECOND, TRACES_JOINED_PER_SECOND),
+            moves: Limiter::new(MOVES_PER_SECOND, MOVES_PER_SECOND),
             counts: LinkCounts::default(),
             heard_at: AtomicU64::new(0),
         };
         let LinkInstall { id, peer, label, send_key, receive_key, .. } = install;
-        Self { id, peer, remote, label, send_key, receive_key, state: Arc::new(state) }
+        Self { id, peer, tag: peer.tag(), remote, label, send_key, receive_key, state: Arc::new(state) }
     }
 
     pub(super) fn is_usable(&self) -> bool {

@@ -478,7 +478,7 @@ fn transport_config() -> TransportConfig {
 
 /// Silence after which a neighbor's connection is given up. Probes notice much earlier; this only cleans up.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often an idle connection is kept alive; also how long a change of address may go unnoticed by the datapath.
+/// How often an idle connection is kept alive; also how long QUIC may not notice a change of address.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(3);
 /// Most control bytes under way to one neighbor.
 const CONTROL_WINDOW_BYTES: u32 = 4 * CONTROL_MESSAGE_BYTES_MAX as u32;

@@ -34,6 +34,7 @@ mod links;
 mod live;
 mod mesh;
 mod metrics;
+mod moving;
 mod observability;
 mod outvoted;
 mod overlay;

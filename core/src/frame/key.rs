@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::Hasher;
+use std::net::{IpAddr, SocketAddr};
 
 use siphasher::sip::SipHasher24;
 
@@ -24,6 +25,19 @@ impl FrameKey {
     /// The 128 bits, for the half of the datapath that is in the kernel.
     pub const fn to_bytes(&self) -> [u8; 16] {
         self.0
+    }
+
+    /// What only the holders of the key can know of an address: whoever tells it was sent it there. No MAC of a frame is like
+    /// it, because what those cover is longer.
+    pub fn cookie(&self, address: SocketAddr) -> u64 {
+        let ip = match address.ip() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        let mut input = [0; 18];
+        input[..16].copy_from_slice(&ip.octets());
+        input[16..].copy_from_slice(&address.port().to_be_bytes());
+        SipHasher24::new_with_key(&self.0).hash(&input)
     }
 
     /// Writes the MAC of `frame` into its header.

@@ -95,6 +95,13 @@ impl SequenceSpaces {
         space.accept(sequence & !KERNEL_SEQUENCES)
     }
 
+    /// Whether `sequence` is higher than all that were accepted in its space.
+    pub fn is_newest(&self, sequence: u64) -> bool {
+        let [user, kernel] = self.newest();
+        let newest = if sequence & KERNEL_SEQUENCES == 0 { user } else { kernel };
+        sequence & !KERNEL_SEQUENCES > newest
+    }
+
     /// The highest numbers accepted, without the bit that tells the spaces apart: of user space, of the kernel program.
     pub fn newest(&self) -> [u64; 2] {
         [self.user.newest(), self.kernel.newest()]
@@ -141,6 +148,10 @@ mod tests {
         assert_eq!(spaces.accept(1), Err(Rejected::Replayed));
         assert_eq!(spaces.accept(KERNEL_SEQUENCES | 1), Err(Rejected::Replayed), "behind its own window");
         assert_eq!(spaces.newest(), [1, 10 * REPLAY_WINDOW]);
+        assert!(spaces.is_newest(2) && !spaces.is_newest(1));
+        assert!(
+            !spaces.is_newest(KERNEL_SEQUENCES | 2) && spaces.is_newest(KERNEL_SEQUENCES | (10 * REPLAY_WINDOW + 1))
+        );
     }
 
     proptest! {

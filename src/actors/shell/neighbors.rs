@@ -8,10 +8,11 @@ use prunella_core::rng::Rng;
 use prunella_core::selection::{Candidate, choose};
 use prunella_core::wire::Control;
 use prunella_core::wiring::{Command, Route};
-use prunella_core::{PeerId, peer};
+use prunella_core::{LinkId, PeerId, peer};
 use prunella_storage::{Batch, Tree};
 
 use super::Shell;
+use crate::actors::event_log::Event;
 use crate::transport::NotSent;
 
 impl Shell {
@@ -104,6 +105,17 @@ impl Shell {
             if let Some(living) = self.links().snapshot().iter().find(|living| living.peer == guest) {
                 self.links().close(living.link, MADE_ROOM);
             }
+        }
+    }
+
+    /// A neighbor has moved. What was dialed is dialed again, where it is now: QUIC lets only whoever dialed move (RFC 9000,
+    /// section 9). The old link carries frames until there is the new one.
+    pub(super) fn follow(&self, link: LinkId, remote: SocketAddr) {
+        let Some(living) = self.links().snapshot().into_iter().find(|living| living.link == link) else { return };
+        tracing::info!(peer = %living.peer.short(), %remote, "a neighbor has moved");
+        self.tell(Event::NeighborMoved { peer: living.peer, address: remote });
+        if living.dialed {
+            self.links().dial(living.peer, remote);
         }
     }
 

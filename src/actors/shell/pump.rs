@@ -90,6 +90,7 @@ impl Shell {
             Event::PathBroken { path, .. } => {
                 self.directory.deliver(Route::Pathfinder(pathfinder::Input::PathBroken { path }));
             }
+            Event::LinkMoved { link, remote } => self.follow(link, remote),
             Event::KernelLeft { reason } => {
                 tracing::error!(reason, "frames are no longer forwarded in the kernel; user space does it");
             }

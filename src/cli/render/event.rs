@@ -38,6 +38,7 @@ pub(in crate::cli) fn event(info: &EventInfo, name: &dyn Fn(PeerId) -> String) -
             let word = if *exposed { "exposed by" } else { "no more at" };
             ("service", format!("{service} {word} {}", name(*provider)))
         }
+        Event::NeighborMoved { peer, address } => ("links", format!("{} has moved to {address}", name(*peer))),
         Event::NetworkReached { prefix, peer } => ("network", format!("{prefix} is reached over {}", name(*peer))),
         Event::NetworkLost { prefix, peer } => {
             ("network", format!("{prefix} is reached no more, as it was over {}", name(*peer)))
