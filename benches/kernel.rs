@@ -17,6 +17,7 @@ mod namespaces;
 #[path = "../tests/kernel/relay.rs"]
 mod relay;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::io::{self, Write};
@@ -162,9 +163,9 @@ impl Bed {
         bed.install(1, 5, bed.sender.local_addr().unwrap());
         bed.install(2, 7, at(Family::V4.right(), SINK_PORT));
         bed.install(3, 9, bed.flooder.local_addr().unwrap());
-        let flooding = PeerId::from_public_key([3; 32]);
+        let flooding = BTreeSet::from([bed.flooder.local_addr().unwrap()]);
         bed.relay.with(move |port| {
-            port.shut_out(flooding);
+            port.shut_out(&flooding);
             port.remove_link(LinkId(3));
             // The way to the right is known from now on.
             port.send_probe(LinkId(2), &[], 0, 0);

@@ -3,7 +3,7 @@
 //! The tables are values: whoever changes them copies them, and the readers go on with the copy they have. Tables are
 //! small (tens of links, at most some thousands of destinations) and change rarely, packets are many.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use prunella_core::frame::{FrameKey, Labels, SequenceSpaces};
 use prunella_core::limits::{
-    COPIES_BURST_BYTES, COPIES_ONE_IN, LANES_MAX, MOVES_PER_SECOND, REPLY_RATE_PER_SECOND, SHUT_OUT_ADDRESSES_MAX,
-    TRACES_JOINED_PER_SECOND,
+    COPIES_BURST_BYTES, COPIES_ONE_IN, LANES_MAX, MOVES_PER_SECOND, REPLY_RATE_PER_SECOND, TRACES_JOINED_PER_SECOND,
 };
 use prunella_core::{Label, LinkId, PeerId, Tag};
 
@@ -246,8 +245,8 @@ pub(super) struct Tables {
     links: BTreeMap<LinkId, Arc<Link>>,
     by_source: HashMap<SocketAddr, Vec<Arc<Link>>>,
     by_label: HashMap<Label, Vec<Arc<Link>>>,
-    /// Addresses of which nothing is taken, each with who is meant.
-    shut_out: BTreeMap<SocketAddr, PeerId>,
+    /// Addresses of which nothing is taken, without their disguises.
+    pub(super) shut_out: BTreeSet<SocketAddr>,
     pub(super) destinations: HashMap<Tag, Destination>,
 }
 
@@ -304,25 +303,8 @@ impl Tables {
         self.index();
     }
 
-    /// Takes nothing more from where a peer's links lead to.
-    pub(super) fn shut_out(&mut self, peer: PeerId) {
-        let remotes = self.links.values().filter(|link| link.peer == peer).map(|link| (canonical(link.remote), peer));
-        let room = SHUT_OUT_ADDRESSES_MAX.saturating_sub(self.shut_out.len());
-        self.shut_out.extend(remotes.take(room));
-    }
-
-    /// Takes everything again from where a peer was.
-    pub(super) fn let_in(&mut self, peer: PeerId) {
-        self.shut_out.retain(|_, meant| *meant != peer);
-    }
-
     pub(super) fn is_shut_out(&self, address: SocketAddr) -> bool {
-        !self.shut_out.is_empty() && self.shut_out.contains_key(&canonical(address))
-    }
-
-    #[cfg(feature = "ebpf")]
-    pub(super) fn all_shut_out(&self) -> impl Iterator<Item = SocketAddr> {
-        self.shut_out.keys().copied()
+        !self.shut_out.is_empty() && self.shut_out.contains(&canonical(address))
     }
 
     /// Makes room for one more destination without a route of ours: the one that was silent longest goes.

@@ -31,7 +31,7 @@ use crate::security::{
 use super::admission::{self, ADMISSIONS_MAX, Admitter};
 use super::closing::{Closing, told};
 use super::control::{self, Hearing};
-use super::link::{self, Greeted};
+use super::link::{self, Greeted, canonical};
 use super::quic::{self, Door};
 use super::table::{LinkSnapshot, Table};
 use super::traffic::{ControlTraffic, Traffic};
@@ -124,6 +124,13 @@ pub enum LinkEvent {
         peer: PeerId,
         /// What.
         message: ledger::Message,
+    },
+    /// A node that is not accepted has proven who and where it is; it was told that it is not accepted.
+    TurnedAway {
+        /// The node.
+        peer: PeerId,
+        /// Where it is.
+        remote: SocketAddr,
     },
     /// Something was turned away.
     Rejected {
@@ -430,6 +437,7 @@ async fn answer_neighbor(inner: &Inner, connection: Connection, permit: OwnedSem
     };
     if peer == inner.me || !(inner.accept)(&peer) {
         Closing::NotAccepted.close(&connection);
+        inner.tell(LinkEvent::TurnedAway { peer, remote: canonical(connection.remote_address()) }).await;
         return inner.reject(Some(peer), Rejected::Unauthorized).await;
     }
     let greeted = timeout(DIAL_TIMEOUT, link::be_greeted(inner, peer, connection)).await;

@@ -41,6 +41,13 @@ async fn a_neighbor_that_forges_records_is_quarantined_and_nobody_else() {
     for other in 1..9 {
         node.run(&["ping", &format!("n{other}"), "--count", "1"]).await.ok();
     }
+    // Told, it is not heard any more where it is: what it sends is dropped unread.
+    until("silence", PATIENCE, async || {
+        odd.links.dial(node.peer.parse().unwrap(), node.listen);
+        let dropped = node.status().await?.counters["datagrams_shut_out"];
+        if dropped > 0 { Ok(()) } else { Err("it is heard".to_owned()) }
+    })
+    .await;
 }
 
 /// Somebody with the key of a node, who says what nobody signed.

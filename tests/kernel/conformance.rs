@@ -1,10 +1,12 @@
 //! The same cases for both halves of the datapath: whatever happens to a frame in one happens to it in the other.
 
+use std::collections::BTreeSet;
+
 use prunella::datapath::{AttachMode, Direction, Impairment};
 use prunella_core::frame::{
     HEADER_BYTES, KERNEL_SEQUENCES, Kind, PATH_ERROR_BYTES, PROBE_BYTES, REPLAY_WINDOW, TRACE_BYTES,
 };
-use prunella_core::{Label, LinkId, PeerId, Rejected};
+use prunella_core::{Label, LinkId, Rejected};
 
 use crate::namespaces::{Family, at, socket};
 use crate::scene::{
@@ -248,15 +250,15 @@ fn quic(scene: &mut Scene) {
 }
 
 fn shut_out(scene: &mut Scene) {
-    let left = PeerId::from_public_key([TO_LEFT.0 as u8; 32]);
-    scene.port(move |port| port.shut_out(left));
+    let left = BTreeSet::from([scene.left.local_addr().unwrap()]);
+    scene.port(move |port| port.shut_out(&left));
     let data = scene.data();
     scene.send_all([&data, &vec![0x40; 50], &vec![9]]);
     // Nobody answers a question of the left now.
     while scene.port(|port| port.counters().shut_out) < 3 {
         std::thread::yield_now();
     }
-    scene.port(move |port| port.let_in(left));
+    scene.port(move |port| port.shut_out(&BTreeSet::new()));
     let data = scene.data();
     scene.send(&data);
 }

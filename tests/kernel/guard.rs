@@ -1,5 +1,7 @@
 //! What the program does beside forwarding: floods, links that were there before it, and more links than it can know.
 
+use std::collections::BTreeSet;
+
 use prunella::datapath::{AttachMode, Counters, GuardedSource};
 use prunella_core::frame::{Kind, REPLAY_WINDOW};
 use prunella_core::limits::KERNEL_STRANGER_PER_SECOND;
@@ -17,10 +19,10 @@ fn a_stranger_that_floods_is_held_to_its_rate_and_each_source_is_counted() {
         scene.stranger.send_to(&[0xc0; 30], west).unwrap();
     }
     scene.stranger.send_to(&[0x01; 30], west).unwrap();
-    let left = PeerId::from_public_key([TO_LEFT.0 as u8; 32]);
-    scene.port(move |port| port.shut_out(left));
+    let left = BTreeSet::from([scene.left.local_addr().unwrap()]);
+    scene.port(move |port| port.shut_out(&left));
     scene.send(&[0x40; 10]);
-    scene.port(move |port| port.let_in(left));
+    scene.port(move |port| port.shut_out(&BTreeSet::new()));
     let data = scene.data();
     scene.send(&data);
     assert_eq!(scene.settle().right.len(), 1, "the neighbor is heard as ever");

@@ -145,6 +145,7 @@ impl Shell {
             LinkEvent::Ledger { peer: from, message } => {
                 self.directory.deliver(Route::Ledger(ledger::Input::Heard { from, message }));
             }
+            LinkEvent::TurnedAway { peer, remote } => self.roster.quarantine.met(&peer, remote, self.clock.now()),
             LinkEvent::Rejected { peer, reason } => {
                 tracing::debug!(peer = peer.map(|p| p.short()), %reason, "rejected on a link");
                 // A neighbor's name is as bad after a few of them: a flood must not crowd out what others say.

@@ -39,6 +39,7 @@ pub(super) async fn sample(shell: &Shell) {
         }
         shell.tell_overdue(&mut awaited, late);
         if is_due(&mut counters_at, COUNTERS_EVERY, now) {
+            shell.keep_out();
             shell.tell_links();
             shell.tell_sessions(&mut exchanged);
         }

@@ -20,15 +20,16 @@ mod maps;
 #[cfg(feature = "ebpf")]
 mod picture;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use prunella_core::PeerId;
+use prunella_core::limits::SHUT_OUT_ADDRESSES_MAX;
 
 use super::counters::{Counters, LinkStats};
 use super::event::Event;
 use super::port::{Port, lock};
-use super::tables::Tables;
+use super::tables::{Tables, canonical};
 
 #[cfg(not(feature = "ebpf"))]
 pub(super) use absent::Kernel;
@@ -90,15 +91,14 @@ impl Port {
         Ok(attached)
     }
 
-    /// Drops all datagrams from the addresses at which a peer has links now, until [`Port::let_in`]. A peer that comes from
-    /// another address is a stranger there.
-    pub fn shut_out(&self, peer: PeerId) {
-        self.change_links(|tables| tables.shut_out(peer));
-    }
-
-    /// Ends [`Port::shut_out`].
-    pub fn let_in(&self, peer: PeerId) {
-        self.change_links(|tables| tables.let_in(peer));
+    /// Drops all datagrams from these addresses, the first [`SHUT_OUT_ADDRESSES_MAX`] of them, in place of those that were
+    /// named before. Links to them stay and hear nothing.
+    pub fn shut_out(&self, addresses: &BTreeSet<SocketAddr>) {
+        let addresses: BTreeSet<_> =
+            addresses.iter().map(|address| canonical(*address)).take(SHUT_OUT_ADDRESSES_MAX).collect();
+        if self.tables.load().shut_out != addresses {
+            self.change_links(|tables| tables.shut_out = addresses);
+        }
     }
 
     /// As [`Port::change`], for what the kernel's program has to know. It knows it first: of a new link it has then seen

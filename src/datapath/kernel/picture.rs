@@ -42,7 +42,7 @@ impl Picture {
                 picture.links.insert(label_key(link.label.0), value.to_bytes());
             }
         }
-        picture.shut_out = tables.all_shut_out().map(source_key).take(SHUT_OUT_MAX).collect();
+        picture.shut_out = tables.shut_out.iter().copied().map(source_key).take(SHUT_OUT_MAX).collect();
         picture
     }
 }
