@@ -1,4 +1,4 @@
-//! Compiles the kernel's packet program, if the feature `ebpf` asks for it.
+//! Compiles the kernel's packet programs, if the feature `ebpf` asks for it.
 
 use std::env;
 use std::error::Error;
@@ -14,8 +14,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     writeln!(cargo, "cargo::rerun-if-changed=ebpf/program")?;
     writeln!(cargo, "cargo::rerun-if-env-changed=CLANG")?;
-    let object = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo names no folder")?).join("datapath.o");
-    compile(Path::new("ebpf/program/datapath.bpf.c"), &object)
+    let objects = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo names no folder")?);
+    ["datapath", "observe"].iter().try_for_each(|program| {
+        let source = format!("ebpf/program/{program}.bpf.c");
+        compile(Path::new(&source), &objects.join(program).with_extension("o"))
+    })
 }
 
 fn compile(source: &Path, object: &Path) -> Result<(), Box<dyn Error>> {

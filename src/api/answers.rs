@@ -152,6 +152,7 @@ impl Answers {
             Request::Record { id } => self.record(&id).await,
             Request::Store => Ok(Response::Store(self.store())),
             Request::Tun => Ok(Response::Tun(self.tun())),
+            Request::Kernel => Ok(Response::Kernel(self.kernel())),
             Request::Journal => Ok(Response::Journal(self.journal().await)),
             Request::Links => Ok(Response::Links { links: self.links().await }),
             Request::Paths { destination, why } => self.paths(&destination, why).await,
@@ -190,11 +191,7 @@ impl Answers {
             Request::LedgerLines { from } => self.ledger_lines(from).await,
             Request::LedgerVerify => self.verify_ledger().await,
             Request::LedgerProve { index } => self.prove_entry(index).await,
-            Request::Connect { .. } => {
-                let text =
-                    "only a connection to the control socket can be for another node; `MeshNode::request_at` asks one";
-                Err(Error::new(ErrorKind::InvalidInput, text))
-            }
+            Request::Connect { .. } => Err(Error::new(ErrorKind::InvalidInput, NO_CONNECTION)),
             Request::Shutdown => {
                 self.stop.send_replace(true);
                 Ok(Response::Done)
@@ -395,3 +392,7 @@ pub(super) fn session_error(name: &str, error: SessionError) -> Error {
 
 /// How long an actor gets to answer a question.
 pub(super) const CALL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// To whoever asks a node to be connected with another.
+const NO_CONNECTION: &str =
+    "only a connection to the control socket can be for another node; `MeshNode::request_at` asks one";

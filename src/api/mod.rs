@@ -21,6 +21,7 @@ mod in_force;
 mod incident_answers;
 mod journal_answers;
 mod kernel;
+mod kernel_answers;
 pub mod ledger;
 mod ledger_answers;
 mod line;

@@ -26,6 +26,7 @@ mod interruption;
 mod invite;
 mod join;
 mod journal;
+mod kernel;
 mod key;
 mod kill;
 mod lab;

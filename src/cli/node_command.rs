@@ -8,8 +8,8 @@ use super::failure::Failure;
 use super::session::Session;
 use super::{
     actor, actors, cert, chaos, config, down, events, expose, forward, gossip, inbox, incident, incidents, journal,
-    kill, ledger, links, log, members, paths, peers, ping, policy, records, regions, reputation, services, shared,
-    status, store, suspend, top, topology, trace, tun, vitals, watch,
+    kernel, kill, ledger, links, log, members, paths, peers, ping, policy, records, regions, reputation, services,
+    shared, status, store, suspend, top, topology, trace, tun, vitals, watch,
 };
 
 /// A command that asks a running node.
@@ -45,6 +45,8 @@ full sync, finds out in what. MISSING are records that were announced and have n
     Store,
     /// Show what the overlay interface carries: tunnels, and flows with their verdicts
     Tun,
+    /// Show what the kernel does for the node and what it has seen of links, strangers and lost packets
+    Kernel,
     /// Show whether what roles hear is recorded for a replay, since when, and what is held
     Journal,
     /// List who stands close together, as far as latencies tell, and which node should name another region
@@ -180,6 +182,7 @@ impl NodeCommand {
             NodeCommand::Records(arguments) => records::run(arguments, session).await,
             NodeCommand::Store => store::run(session).await,
             NodeCommand::Tun => tun::run(session).await,
+            NodeCommand::Kernel => kernel::run(session).await,
             NodeCommand::Journal => journal::run(session).await,
             NodeCommand::Regions => regions::run(session).await,
             NodeCommand::Topology => topology::run(session).await,

@@ -67,8 +67,8 @@ pub(super) struct CheckArguments {
 
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Commands, by what they do:
-  read    status vitals peers members reputation links gossip records record store tun journal regions config log
-          topology events paths cert cert-smoke actors actor services incidents incident ping trace shared-get
+  read    status vitals peers members reputation links gossip records record store tun kernel journal regions
+          config log topology events paths cert cert-smoke actors actor services incidents incident ping trace shared-get
           shared-list policy policy-explain ledger ledger-export ledger-verify ledger-prove
   change  cert-rotate tell unexpose unforward shared-set shared-remove policy-reload config-set log-set trace-actor resume
   grave   cert-revoke cert-reinstate expose forward restart suspend down

@@ -55,7 +55,7 @@ pub use counters::{Counters, LinkStats};
 pub use error::DatapathError;
 pub use event::Event;
 pub use faults::{Direction, Impairment};
-pub use kernel::{AttachMode, Attached, GuardedSource, KernelError};
+pub use kernel::{AttachMode, Attached, GuardedSource, KernelError, KernelState, Observed};
 pub use overlay::{
     Interface, InterfaceSetup, Networks, OVERLAY_MTU, OVERLAY_MTU_LEAST, Overlay, OverlayCounters, Questions,
     TUNNEL_SECRET_BYTES, Tunnel, TunnelInstall, TunnelSecret, TunnelStats, Unjudged, Wanted, is_forwarding,

@@ -23,7 +23,7 @@ use super::counters::{Counters, LinkStats, PortCounts};
 use super::error::DatapathError;
 use super::event::Event;
 use super::faults::{Direction, Impairment};
-use super::kernel::Kernel;
+use super::kernel::{Kernel, KernelError};
 use super::limiter::Limiter;
 use super::link_socket::{LinkSocket, Ring};
 use super::mesh_socket::MeshSocket;
@@ -51,6 +51,8 @@ pub struct Port {
     pub(super) writing: Mutex<()>,
     /// The half of the datapath that is in the kernel, if there is one.
     pub(super) kernel: OnceLock<Kernel>,
+    /// Why there is none, if it was wanted.
+    pub(super) kernel_refused: OnceLock<KernelError>,
     /// Set once, if the node has an overlay interface.
     pub(super) overlay: OnceLock<Arc<Overlay>>,
     events: mpsc::Sender<Event>,
@@ -87,6 +89,7 @@ impl Port {
             writing: Mutex::new(()),
             overlay: OnceLock::new(),
             kernel: OnceLock::new(),
+            kernel_refused: OnceLock::new(),
             events,
             boot: Instant::now(),
         };

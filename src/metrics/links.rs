@@ -19,6 +19,22 @@ pub(super) fn write(shell: &Shell, reports: &[LinkReport], sheet: &mut Sheet) {
             sheet.show("prunella_link_peak_bytes_per_second", &labels, peak as f64);
         }
     }
+    observed(shell, sheet);
+}
+
+/// What the kernel has seen, where it observes links.
+fn observed(shell: &Shell, sheet: &mut Sheet) {
+    let all = shell.port.observed();
+    for (peer, address) in shell.links().addresses() {
+        let Some(seen) = all.iter().find(|seen| seen.neighbor == address) else { continue };
+        let short = peer.short();
+        if seen.echoes > 0 {
+            sheet.show("prunella_link_kernel_round_trip_seconds", &[("peer", &short)], seen.rtt.as_secs_f64());
+        }
+        for (direction, dropped) in [("sent", seen.dropped_out), ("received", seen.dropped_in)] {
+            sheet.count("prunella_link_host_dropped_total", &[("peer", &short), ("direction", direction)], dropped);
+        }
+    }
 }
 
 fn said(reports: &[LinkReport], name: impl Fn(&PeerId) -> String, sheet: &mut Sheet) {

@@ -21,6 +21,8 @@ pub enum Command {
     Store,
     /// Tell what the overlay interface carries.
     Tun,
+    /// Tell what is done in the kernel.
+    Kernel,
     Journal,
     Regions,
     Config,
@@ -93,7 +95,7 @@ enum Reach {
 
 impl Command {
     /// All of them, in their order.
-    pub const ALL: [Command; 57] = [
+    pub const ALL: [Command; 58] = [
         Command::Status,
         Command::Vitals,
         Command::Peers,
@@ -105,6 +107,7 @@ impl Command {
         Command::Record,
         Command::Store,
         Command::Tun,
+        Command::Kernel,
         Command::Journal,
         Command::Regions,
         Command::Config,
@@ -169,6 +172,7 @@ impl Command {
             Command::Record => ("record", Anywhere(Read)),
             Command::Store => ("store", Anywhere(Read)),
             Command::Tun => ("tun", Anywhere(Read)),
+            Command::Kernel => ("kernel", Anywhere(Read)),
             Command::Journal => ("journal", Anywhere(Read)),
             Command::Regions => ("regions", Anywhere(Read)),
             Command::Config => ("config", Anywhere(Read)),

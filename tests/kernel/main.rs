@@ -13,5 +13,6 @@ mod ends;
 mod guard;
 mod lifetime;
 mod namespaces;
+mod observe;
 mod relay;
 mod scene;

@@ -150,5 +150,10 @@ fn ip(arguments: &str) {
 }
 
 fn runs(arguments: &str) -> bool {
-    Command::new("ip").args(arguments.split_whitespace()).status().is_ok_and(|status| status.success())
+    run("ip", arguments)
+}
+
+/// Whether a command has done what it was told.
+pub fn run(command: &str, arguments: &str) -> bool {
+    Command::new(command).args(arguments.split_whitespace()).status().is_ok_and(|status| status.success())
 }

@@ -42,6 +42,11 @@ impl Relay {
         self.with(move |port| port.attach_kernel(&interfaces))
     }
 
+    /// Does something with the port, on its thread, and waits for nothing.
+    pub fn begin(&self, work: impl FnOnce(&Arc<Port>) + Send + 'static) {
+        self.jobs.as_ref().unwrap().send(Box::new(work)).unwrap_or_else(|_| panic!("the relay has ended"));
+    }
+
     /// Does something with the port, on its thread.
     pub fn with<T: Send + 'static>(&self, work: impl FnOnce(&Arc<Port>) -> T + Send + 'static) -> T {
         let (done, outcome) = oneshot::channel();

@@ -174,6 +174,23 @@ impl Scene {
         self.kept = [left, right];
     }
 
+    /// An echo of the left neighbor for a probe with this path and nonce.
+    pub(crate) fn echo(&mut self, path: u32, nonce: u64) -> Vec<u8> {
+        let mut payload = [0; PROBE_BYTES];
+        payload[..8].copy_from_slice(&nonce.to_be_bytes());
+        stamped(Kind::Echo as u8, &[], &payload, path, self.number(), &key(LEFT_KEYS[0]))
+    }
+
+    /// Waits for a probe on the left, and sends it back.
+    pub(crate) fn answer_a_probe(&mut self) {
+        let probe = receive(&self.left, PATIENCE).expect("a probe");
+        assert_eq!(probe[0], Kind::Probe as u8);
+        let number =
+            |at: usize, bytes: usize| probe[at..at + bytes].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        let echo = self.echo(number(28, 4) as u32, number(HEADER_BYTES, 8));
+        self.send(&echo);
+    }
+
     /// How many frames the program has passed on.
     pub(crate) fn forwarded_in_kernel(&self) -> u64 {
         self.port(|port| port.counters().forwarded_in_kernel)

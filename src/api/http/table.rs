@@ -56,6 +56,7 @@ pub(super) const TABLE: &[Route] = &[
     get("/v1/records/{*id}", "record", Command::Record, "record"),
     get("/v1/store", "store", Command::Store, "store"),
     get("/v1/tun", "tun", Command::Tun, "tun"),
+    get("/v1/kernel", "kernel", Command::Kernel, "kernel"),
     get("/v1/journal", "journal", Command::Journal, "journal"),
     get("/v1/regions", "regions", Command::Regions, "regions"),
     get("/v1/configuration", "configuration", Command::Config, "configuration"),

@@ -33,6 +33,7 @@ impl Request {
             Request::Record { .. } => Command::Record,
             Request::Store => Command::Store,
             Request::Tun => Command::Tun,
+            Request::Kernel => Command::Kernel,
             Request::Journal => Command::Journal,
             Request::Regions { .. } => Command::Regions,
             Request::Configuration => Command::Config,

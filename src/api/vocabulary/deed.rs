@@ -47,6 +47,7 @@ impl Request {
             | Request::Record { .. }
             | Request::Store
             | Request::Tun
+            | Request::Kernel
             | Request::Journal
             | Request::Regions { .. }
             | Request::Configuration

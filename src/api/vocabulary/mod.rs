@@ -12,6 +12,7 @@ mod event;
 mod gossip;
 mod incident;
 mod journal;
+mod kernel;
 mod ledger;
 mod member;
 mod pages;
@@ -46,6 +47,7 @@ pub use event::{Cursor, EventInfo, EventsInfo};
 pub use gossip::{ControlInfo, GossipInfo, GossipNeighbor, GossipTold};
 pub use incident::{ActionInfo, IncidentInfo, PhaseInfo};
 pub use journal::{JournalInfo, JournalRole};
+pub use kernel::{KernelInfo, KernelNeighbor, KernelSource, SentAnew};
 pub use ledger::{
     CopiedLedger, LedgerFinding, LedgerGlance, LedgerInfo, LedgerLine, LedgerProblem, LedgerProofInfo, LedgerRepair,
     LedgerReport, WatchedLedger,
@@ -121,6 +123,8 @@ pub enum Request {
     Store,
     /// What the overlay interface carries; [`Response::Tun`].
     Tun,
+    /// What is done in the kernel for the node; [`Response::Kernel`].
+    Kernel,
     /// Whether what roles hear is recorded, and what is held of that; [`Response::Journal`].
     Journal,
     /// Who stands close together, as far as latencies tell, as many as fit an answer; [`Response::Regions`].

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ActorDetail, ActorInfo, BlameInfo, CertificateInfo, CertificatesInfo, EventsInfo, ForwardInfo, GossipInfo, HopInfo,
-    IncidentInfo, JournalInfo, LedgerInfo, LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo, PeerInfo,
-    PolicyInfo, RecordDetail, RecordInfo, RegionsInfo, ServiceInfo, SettingInfo, SharedInfo, SmokeInfo, Standing,
-    Status, StoreInfo, TapInfo, TopologyInfo, TunInfo, VitalsInfo,
+    IncidentInfo, JournalInfo, KernelInfo, LedgerInfo, LedgerLine, LedgerProofInfo, LedgerReport, LinkInfo, PathInfo,
+    PeerInfo, PolicyInfo, RecordDetail, RecordInfo, RegionsInfo, ServiceInfo, SettingInfo, SharedInfo, SmokeInfo,
+    Standing, Status, StoreInfo, TapInfo, TopologyInfo, TunInfo, VitalsInfo,
 };
 use crate::api::chaos;
 use crate::api::error::Error;
@@ -64,6 +64,8 @@ pub enum Response {
     Store(StoreInfo),
     /// To [`Request::Tun`](super::Request::Tun).
     Tun(TunInfo),
+    /// To [`Request::Kernel`](super::Request::Kernel).
+    Kernel(KernelInfo),
     /// To [`Request::Journal`](super::Request::Journal).
     Journal(JournalInfo),
     /// To [`Request::Regions`](super::Request::Regions).

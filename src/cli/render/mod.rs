@@ -10,6 +10,7 @@ mod explanation;
 mod gossip;
 mod healing;
 mod journal;
+mod kernel;
 mod ledger;
 mod membership;
 mod page;
@@ -77,6 +78,7 @@ pub(super) fn text(response: &Response, now_unix_ms: u64) -> String {
         Response::Record(detail) => record::one(detail, now_unix_ms, &mut page),
         Response::Store(info) => store::store(info, &mut page),
         Response::Tun(info) => tun::tun(info, &mut page),
+        Response::Kernel(info) => kernel::kernel(info, &mut page),
         Response::Journal(info) => journal::journal(info, now_unix_ms, &mut page),
         Response::Regions(info) => region::regions(info, &mut page),
         Response::Configuration { settings } => configuration::settings(settings, &mut page),

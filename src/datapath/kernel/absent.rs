@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::{Attached, GuardedSource, KernelError};
+use prunella_core::Tag;
+
+use super::{Attached, GuardedSource, KernelError, Observed};
 use crate::datapath::counters::{Counters, LinkStats};
 use crate::datapath::tables::Tables;
 
@@ -32,6 +34,18 @@ impl Kernel {
     }
 
     pub(super) fn add_to_stats(&self, _stats: &mut [LinkStats]) {
+        match *self {}
+    }
+
+    pub(super) fn attached(&self) -> Option<Attached> {
+        match *self {}
+    }
+
+    pub(super) fn observed(&self) -> Vec<Observed> {
+        match *self {}
+    }
+
+    pub(super) fn sent_anew(&self) -> Vec<(Tag, u64)> {
         match *self {}
     }
 

@@ -10,16 +10,17 @@ use aya::maps::MapError;
 use aya::programs::xdp::XdpMode;
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use prunella_core::Rejected;
 use prunella_core::limits::{KERNEL_NEIGHBOR_PER_SECOND, KERNEL_STRANGER_PER_SECOND};
+use prunella_core::{Rejected, Tag};
 use prunella_ebpf_common::{IS_GENERIC, TAKES_FRAMES, address_bytes};
 
 use super::abilities::takes_frames;
 use super::addresses::reached_at;
 use super::clock::monotonic_ns;
 use super::maps::Maps;
+use super::observer::Observer;
 use super::picture::{Picture, Slots};
-use super::{AttachMode, Attached, GuardedSource, KernelError};
+use super::{AttachMode, Attached, GuardedSource, KernelError, Observed};
 use crate::datapath::counters::{Counters, LinkStats};
 use crate::datapath::port::lock;
 use crate::datapath::tables::Tables;
@@ -38,6 +39,10 @@ struct Inside {
     local: BTreeSet<IpAddr>,
     /// The interfaces that the program is attached to, and what their map says of them.
     interfaces: BTreeMap<u32, (AttachMode, u32)>,
+    /// `None` where the kernel has nothing to observe with.
+    observer: Option<Observer>,
+    /// What [`Kernel::attach`] has said.
+    attached: Attached,
 }
 
 impl Kernel {
@@ -64,8 +69,9 @@ impl Kernel {
         let maps = Maps::of(&mut program).map_err(|error| KernelError::Refused(chain(&error)))?;
         xdp(&mut program).and_then(Xdp::load).map_err(|error| KernelError::Refused(chain(&error)))?;
         let (slots, picture, local) = (Slots::new(), Picture::default(), BTreeSet::new());
-        let (program, interfaces) = (Some(program), BTreeMap::new());
-        Ok(Self(Mutex::new(Inside { program, bound, maps, slots, picture, local, interfaces })))
+        let (program, interfaces, attached) = (Some(program), BTreeMap::new(), Attached::default());
+        let inside = Inside { program, bound, maps, slots, picture, local, interfaces, observer: None, attached };
+        Ok(Self(Mutex::new(inside)))
     }
 
     /// Attaches the program: in the driver where that can both run it and take what it sends, otherwise in the kernel's
@@ -85,7 +91,25 @@ impl Kernel {
         if attached.interfaces.is_empty() {
             return Err(KernelError::NoInterface(attached.shortcomings.join("; ")));
         }
+        if let Err(reason) = inside.observe(&attached) {
+            attached.shortcomings.push(format!("links are not observed in the kernel: {reason}"));
+        }
+        inside.attached = attached.clone();
         Ok(attached)
+    }
+
+    /// What is attached; `None` once it had to be detached.
+    pub(super) fn attached(&self) -> Option<Attached> {
+        let inside = lock(&self.0);
+        inside.program.is_some().then(|| inside.attached.clone())
+    }
+
+    pub(super) fn observed(&self) -> Vec<Observed> {
+        lock(&self.0).observer.as_ref().map(Observer::neighbors).unwrap_or_default()
+    }
+
+    pub(super) fn sent_anew(&self) -> Vec<(Tag, u64)> {
+        lock(&self.0).observer.as_ref().map(Observer::sent_anew).unwrap_or_default()
     }
 
     /// Writes into the maps what has changed.
@@ -102,7 +126,8 @@ impl Kernel {
 
     /// Detaches the program for good. What it has counted stays counted.
     pub(super) fn detach(&self) {
-        lock(&self.0).program = None;
+        let mut inside = lock(&self.0);
+        (inside.program, inside.observer) = (None, None);
     }
 
     pub(super) fn add_to_counters(&self, counters: &mut Counters) {
@@ -146,7 +171,7 @@ impl Kernel {
             dropped,
         });
         let shut_out = inside.maps.shut_out.iter().flatten().map(|(key, dropped)| GuardedSource {
-            source: SocketAddr::new(ip(&key), u16::from_be_bytes([key[16], key[17]])),
+            source: source_of(&key),
             shut_out: true,
             passed: 0,
             dropped,
@@ -156,6 +181,15 @@ impl Kernel {
 }
 
 impl Inside {
+    /// Observes links on the interfaces that the program is attached to.
+    fn observe(&mut self, attached: &Attached) -> Result<(), String> {
+        let mut observer = Observer::load(self.bound)?;
+        attached.interfaces.iter().try_for_each(|(interface, _)| observer.attach(interface))?;
+        observer.watch(self.picture.sources.keys().copied().collect()).map_err(|error| chain(&error))?;
+        self.observer = Some(observer);
+        Ok(())
+    }
+
     fn attach(&mut self, interface: &str) -> Result<AttachMode, String> {
         let index = index_of(interface)?;
         let program = self.program.as_mut().ok_or("the program was detached")?;
@@ -219,6 +253,9 @@ impl Inside {
         for address in local.difference(&self.local) {
             maps.local.insert(address_bytes(*address), 1, 0).map_err(told)?;
         }
+        if let Some(observer) = &mut self.observer {
+            observer.watch(new.sources.keys().copied().collect()).map_err(told)?;
+        }
         (self.picture, self.local) = (new, local);
         let interfaces: Vec<_> = self.interfaces.iter().map(|(index, (mode, _))| (*index, *mode)).collect();
         interfaces.into_iter().try_for_each(|(index, mode)| self.describe(index, mode)).map_err(told)
@@ -256,13 +293,18 @@ fn not_forwarding(interface: &str, bound: SocketAddr) -> Vec<String> {
     .collect()
 }
 
+/// The source that a key names.
+pub(super) fn source_of(key: &[u8; 20]) -> SocketAddr {
+    SocketAddr::new(ip(key), u16::from_be_bytes([key[16], key[17]]))
+}
+
 fn ip(bytes: &[u8]) -> IpAddr {
     let bytes: [u8; 16] = bytes[..16].try_into().expect("BUG: an address is sixteen bytes");
     IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical()
 }
 
 /// An error with all that lies behind it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
@@ -272,13 +314,20 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         source = inner.source();
     }
-    // The verifier's log can be very long; its end says why.
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(ERROR_CHARS_MAX).collect()
+    let text: Vec<char> = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().collect();
+    match text.len().checked_sub(2 * ERROR_CHARS_MAX) {
+        // The verifier's log can be very long: its beginning says what, and its end why.
+        Some(more) if more > 0 => {
+            let [what, why] = [&text[..ERROR_CHARS_MAX], &text[text.len() - ERROR_CHARS_MAX..]].map(String::from_iter);
+            format!("{what} ... {why}")
+        }
+        _ => text.iter().collect(),
+    }
 }
 
 /// The reasons for which the program turns frames away, in the order of its counts.
 const REASONS: [Rejected; 4] = [Rejected::Malformed, Rejected::Unsigned, Rejected::Replayed, Rejected::Unauthorized];
-/// How much of an error is told.
-const ERROR_CHARS_MAX: usize = 400;
+/// How much of a long error is told, of its beginning and of its end.
+const ERROR_CHARS_MAX: usize = 250;
 /// The program, as clang has made it.
 const PROGRAM: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/datapath.o"));

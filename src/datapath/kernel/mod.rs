@@ -18,12 +18,16 @@ mod loaded;
 #[cfg(feature = "ebpf")]
 mod maps;
 #[cfg(feature = "ebpf")]
+mod observer;
+#[cfg(feature = "ebpf")]
 mod picture;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use prunella_core::Tag;
 use prunella_core::limits::SHUT_OUT_ADDRESSES_MAX;
 
 use super::counters::{Counters, LinkStats};
@@ -83,6 +87,10 @@ impl Port {
         if self.kernel.get().is_some() {
             return Err(KernelError::AttachedAlready);
         }
+        self.load_kernel(interfaces).inspect_err(|error| _ = self.kernel_refused.set(error.clone()))
+    }
+
+    fn load_kernel(&self, interfaces: &[String]) -> Result<Attached, KernelError> {
         let kernel = Kernel::load(self.udp.local_addr())?;
         kernel.mirror(&self.tables.load(), self.udp.is_impaired()).map_err(KernelError::Refused)?;
         let attached = kernel.attach(interfaces)?;
@@ -137,11 +145,63 @@ impl Port {
         }
     }
 
+    /// What there is of the kernel's half.
+    pub fn kernel_state(&self) -> KernelState {
+        match (self.kernel.get().map(Kernel::attached), self.kernel_refused.get()) {
+            (Some(Some(attached)), _) => KernelState::Attached(attached),
+            (Some(None), _) => KernelState::Left,
+            (None, Some(error)) => KernelState::Refused(error.clone()),
+            (None, None) => KernelState::Unwanted,
+        }
+    }
+
+    /// What the kernel has seen of each neighbor's datagrams. Empty where it does not observe links.
+    pub fn observed(&self) -> Vec<Observed> {
+        self.kernel.get().map(Kernel::observed).unwrap_or_default()
+    }
+
+    /// The nodes to which programs of this host send over TCP, by the overlay interface, of those to which something was sent
+    /// anew (RFC 9293, section 3.8.1): how many segments. Empty where the kernel does not observe links.
+    pub fn sent_anew(&self) -> Vec<(Tag, u64)> {
+        self.kernel.get().map(Kernel::sent_anew).unwrap_or_default()
+    }
+
     /// The sources without a link that the program has seen, with how many datagrams of each it let pass and dropped; those
     /// that are shut out among them. Empty without a program.
     pub fn guarded_sources(&self) -> Vec<GuardedSource> {
         self.kernel.get().map(Kernel::sources).unwrap_or_default()
     }
+}
+
+/// What there is of the half of the datapath that is in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KernelState {
+    /// Nobody asked for it.
+    Unwanted,
+    /// It was asked for and cannot be had.
+    Refused(KernelError),
+    /// It could not be told of a change and was detached.
+    Left,
+    /// It is there.
+    Attached(Attached),
+}
+
+/// What the kernel has seen of a neighbor's datagrams, on the interfaces that a program is attached to. Nothing of it is
+/// authenticated; it is for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Where the neighbor is.
+    pub neighbor: SocketAddr,
+    /// Probes of the link that came back.
+    pub echoes: u64,
+    /// How long they were away: a moving mean, without the time that they or their echoes waited for this process.
+    pub rtt: Duration,
+    /// The least of it.
+    pub rtt_least: Duration,
+    /// Datagrams of the neighbor that this host's kernel dropped: a firewall, a full socket.
+    pub dropped_in: u64,
+    /// Datagrams for it that this host's kernel dropped: a firewall, a full queue, no way.
+    pub dropped_out: u64,
 }
 
 /// A source that the program has watched.
