@@ -195,7 +195,13 @@ impl Gossip {
             Input::Loaded(Loaded { records, spoken }) => {
                 self.held.speak(spoken);
                 for record in records {
+                    let (item, before) = (record.item, effects.len());
                     self.learn(record, now, effects);
+                    // A store is not written anew because it was read.
+                    let is_kept = |effect: &Effect| matches!(effect, Effect::Persist(kept) if kept.item == item);
+                    if let Some(at) = effects[before..].iter().position(is_kept) {
+                        effects.remove(before + at);
+                    }
                 }
                 effects.push(Effect::ReportsWanted);
             }

@@ -493,6 +493,20 @@ fn a_restarted_role_hears_again_what_its_store_does_not_hold() {
 }
 
 #[test]
+fn what_was_loaded_is_told_and_not_kept_again() {
+    let mut mesh = Mesh::new(2);
+    mesh.give(id(1), expose("web"));
+    let records: Vec<_> = mesh.nodes[&id(1)].held.iter().cloned().collect();
+    let mut gossip = Gossip::new(Identity::from_secret(&[2; 32]), 100, mesh.now);
+    let mut effects = Vec::new();
+    gossip.handle(Input::Clock { unix_ms: UNIX_MS }, mesh.now, &mut effects);
+    gossip.handle(Input::Loaded(Loaded { records: records.clone(), spoken: 0 }), mesh.now, &mut effects);
+    assert_eq!(gossip.held.iter().count(), records.len());
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::ServiceChanged { .. })), "{effects:?}");
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Persist(_))), "{effects:?}");
+}
+
+#[test]
 fn a_restarted_role_takes_back_what_its_earlier_life_accused() {
     let mut mesh = Mesh::new(3);
     for (a, b) in [(1, 2), (1, 3), (2, 3)] {
