@@ -105,7 +105,7 @@ pub fn main(simulators: Simulators) -> ExitCode {
 
 /// A self-healing, zero-trust mesh network.
 #[derive(Debug, Parser)]
-#[command(name = "prunella", version, max_term_width = 120)]
+#[command(name = "prunella", version = VERSION, max_term_width = 120)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied, 130 interrupted.")]
 struct Cli {
     #[command(flatten)]
@@ -368,6 +368,13 @@ fn dir_from(state_home: Option<OsString>, home: Option<OsString>) -> Option<Path
     let home = home.map(PathBuf::from).filter(|path| path.is_absolute());
     Some(state.or_else(|| Some(home?.join(".local/state")))?.join("prunella"))
 }
+
+/// The version, and what the program was built with beside what every build has.
+const VERSION: &str = if cfg!(feature = "ebpf") {
+    concat!(env!("CARGO_PKG_VERSION"), " (ebpf)")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
 
 #[cfg(test)]
 mod tests {

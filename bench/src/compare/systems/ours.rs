@@ -1,6 +1,6 @@
 //! Prunella: a service of a node, over a session; and the interface of a node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -33,7 +33,7 @@ impl System for Session {
     }
 
     fn start(&self, ground: &Ground) -> Result<Running, LabError> {
-        let (mut mesh, began) = found(&self.program, ground, &[])?;
+        let (mut mesh, began) = found(&self.program, ground, &[], "")?;
         mesh.nodes.iter_mut().try_for_each(Node::answers)?;
         let (first, last) = (&mesh.nodes[0], &mesh.nodes[mesh.nodes.len() - 1]);
         let mut client = BTreeMap::new();
@@ -49,24 +49,50 @@ impl System for Session {
 /// By `prunella up --tun`.
 pub(super) struct Tun {
     pub(super) program: PathBuf,
-    /// Whether the system's real-time scheduler runs it.
-    pub(super) is_realtime: bool,
+    /// How it runs.
+    pub(super) way: Way,
+}
+
+/// How the program of an interface runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// As it is.
+    Plain,
+    /// By the system's real-time scheduler.
+    RealTime,
+    /// With its packet program in the kernel of every host.
+    Kernel,
 }
 
 impl System for Tun {
     fn name(&self) -> &'static str {
-        if self.is_realtime { "prunella-tun-rr" } else { "prunella-tun" }
+        match self.way {
+            Way::Plain => "prunella-tun",
+            Way::RealTime => "prunella-tun-rr",
+            Way::Kernel => "prunella-tun-ebpf",
+        }
     }
 
     fn describe(&self) -> String {
-        let how = if self.is_realtime { ", scheduled by `chrt --rr 1`" } else { "" };
+        let how = match self.way {
+            Way::Plain => "",
+            Way::RealTime => ", scheduled by `chrt --rr 1`",
+            Way::Kernel => ", with `kernel.interfaces` on every host",
+        };
         format!("the node's interface, by `up --tun`{how}; every node allows everything")
     }
 
     fn missing(&self) -> Option<String> {
         let help = std::process::Command::new(&self.program).args(["up", "--help"]).output();
         let has = help.is_ok_and(|told| String::from_utf8_lossy(&told.stdout).contains("--tun"));
-        missing(&self.program).or((!has).then(|| "this `prunella` has no `up --tun`".to_owned()))
+        let lacks_tun = || (!has).then(|| "this `prunella` has no `up --tun`".to_owned());
+        let version = || std::process::Command::new(&self.program).arg("--version").output();
+        let lacks_ebpf = || {
+            let has = version().is_ok_and(|told| String::from_utf8_lossy(&told.stdout).contains("ebpf"));
+            let is_missed = self.way == Way::Kernel && !has;
+            is_missed.then(|| "this `prunella` was built without `--features ebpf`".to_owned())
+        };
+        missing(&self.program).or_else(lacks_tun).or_else(lacks_ebpf)
     }
 
     fn shapes(&self) -> &'static [Shape] {
@@ -74,9 +100,15 @@ impl System for Tun {
     }
 
     fn start(&self, ground: &Ground) -> Result<Running, LabError> {
-        let (mut mesh, began) = found(&self.program, ground, &["--tun"])?;
+        let mut settings = String::new();
+        if self.way == Way::Kernel {
+            ground.hosts.iter().try_for_each(prunella_bench::Host::be_router)?;
+            let devices: BTreeSet<_> = ground.joins.iter().flat_map(|join| &join.ends).map(|end| &end.device).collect();
+            settings = format!("[kernel]\ninterfaces = {devices:?}\n");
+        }
+        let (mut mesh, began) = found(&self.program, ground, &["--tun"], &settings)?;
         let last = mesh.nodes.len() - 1;
-        if self.is_realtime {
+        if self.way == Way::RealTime {
             mesh.nodes.iter_mut().try_for_each(Node::answers)?;
             for (host, pid) in ground.hosts.iter().zip(pids(&mesh)) {
                 host.run_well(&["chrt", "--all-tasks", "--rr", "--pid", "1", &pid.to_string()])?;
@@ -94,9 +126,9 @@ fn missing(program: &Path) -> Option<String> {
 }
 
 /// A mesh whose nodes were founded and joined before, and have been started now; when.
-fn found(program: &Path, ground: &Ground, up: &[&str]) -> Result<(Mesh, Instant), LabError> {
+fn found(program: &Path, ground: &Ground, up: &[&str], settings: &str) -> Result<(Mesh, Instant), LabError> {
     let hosts: Vec<_> = ground.hosts.iter().collect();
-    let plan = ground.joins.iter().fold(Plan::new(program, &hosts).up(up), |plan, join| {
+    let plan = ground.joins.iter().fold(Plan::new(program, &hosts).set(settings).up(up), |plan, join| {
         let [a, b] = &join.ends;
         plan.link(join.hosts[0], join.hosts[1], [a, b])
     });
