@@ -17,6 +17,7 @@ mod namespaces;
 #[path = "../tests/kernel/relay.rs"]
 mod relay;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
@@ -151,6 +152,8 @@ struct Bed {
     _end: Option<End>,
     sender: UdpSocket,
     flooder: UdpSocket,
+    /// The last number of the sender's frames.
+    sequence: Cell<u64>,
 }
 
 impl Bed {
@@ -169,7 +172,7 @@ impl Bed {
             let mode = if settings.generic { AttachMode::Generic } else { AttachMode::Native };
             assert_eq!(attached.interfaces[0].1, mode);
         }
-        let bed = Self { row, relay, sink, _end: end, sender, flooder };
+        let bed = Self { row, relay, sink, _end: end, sender, flooder, sequence: Cell::new(0) };
         bed.install(1, 5, bed.sender.local_addr().unwrap());
         bed.install(2, 7, at(Family::V4.right(), SINK_PORT));
         bed.install(3, 9, bed.flooder.local_addr().unwrap());
@@ -177,8 +180,8 @@ impl Bed {
         bed.relay.with(move |port| {
             port.shut_out(&flooding);
             port.remove_link(LinkId(3));
-            // The way to the right is known from now on.
-            port.send_probe(LinkId(2), &[], 0, 0);
+            // The way to the right is known from now on. The probe of a link would pass the sink.
+            port.send_probe(LinkId(2), &[], 1, 0);
         });
         wait_until(|| bed.arrived() > 0);
         Some(bed)
@@ -209,10 +212,9 @@ impl Bed {
         let mut frame = header.encode().to_vec();
         frame.resize(FRAME_BYTES, 0x5a);
         assert!(frame.len() > HEADER_BYTES);
-        let mut sequence = 0;
         let mut send = || {
-            sequence += 1;
-            stamp(&mut frame, sequence, &key);
+            self.sequence.set(self.sequence.get() + 1);
+            stamp(&mut frame, self.sequence.get(), &key);
             let _ = self.sender.send(&frame);
         };
         let sender = self.unheard(|| (0..packets).for_each(|_| send()));

@@ -370,11 +370,8 @@ fn dir_from(state_home: Option<OsString>, home: Option<OsString>) -> Option<Path
 }
 
 /// The version, and what the program was built with beside what every build has.
-const VERSION: &str = if cfg!(feature = "ebpf") {
-    concat!(env!("CARGO_PKG_VERSION"), " (ebpf)")
-} else {
-    env!("CARGO_PKG_VERSION")
-};
+const VERSION: &str =
+    if cfg!(feature = "ebpf") { concat!(env!("CARGO_PKG_VERSION"), " (ebpf)") } else { env!("CARGO_PKG_VERSION") };
 
 #[cfg(test)]
 mod tests {

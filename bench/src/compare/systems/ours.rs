@@ -104,7 +104,7 @@ impl System for Tun {
         if self.way == Way::Kernel {
             ground.hosts.iter().try_for_each(prunella_bench::Host::be_router)?;
             let devices: BTreeSet<_> = ground.joins.iter().flat_map(|join| &join.ends).map(|end| &end.device).collect();
-            settings = format!("[kernel]\ninterfaces = {devices:?}\n");
+            settings = format!("[kernel]\ninterfaces = {:?}\n", Vec::from_iter(devices));
         }
         let (mut mesh, began) = found(&self.program, ground, &["--tun"], &settings)?;
         let last = mesh.nodes.len() - 1;
