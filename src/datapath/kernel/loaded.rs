@@ -253,8 +253,11 @@ impl Inside {
         for address in local.difference(&self.local) {
             maps.local.insert(address_bytes(*address), 1, 0).map_err(told)?;
         }
-        if let Some(observer) = &mut self.observer {
-            observer.watch(new.sources.keys().copied().collect()).map_err(told)?;
+        let watched = self.observer.as_mut().map(|observer| observer.watch(new.sources.keys().copied().collect()));
+        if let Some(Err(error)) = watched {
+            // Frames are forwarded all the same: nothing is decided by what is observed.
+            self.observer = None;
+            self.attached.shortcomings.push(format!("links are observed no more: {}", chain(&error)));
         }
         (self.picture, self.local) = (new, local);
         let interfaces: Vec<_> = self.interfaces.iter().map(|(index, (mode, _))| (*index, *mode)).collect();
