@@ -9,6 +9,7 @@ use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 use super::error::{Error, ErrorKind};
+use super::harmless;
 use super::line::{self, Line};
 use super::vocabulary::{Pages, Request, Response};
 
@@ -144,7 +145,7 @@ async fn exchange(stream: &mut BufReader<UnixStream>, request: &[u8]) -> Result<
     let mut bytes = Vec::new();
     match line::read(stream, &mut bytes).await {
         Ok(Line::Whole) => serde_json::from_slice(&bytes).map_err(|error| {
-            let advice = "are program and node of the same version?";
+            let (error, advice) = (harmless(&error.to_string()), "are program and node of the same version?");
             Error::new(ErrorKind::Internal, format!("the node's answer is not understood: {error}; {advice}"))
         }),
         Ok(Line::TooLong) => Err(Error::new(

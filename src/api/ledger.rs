@@ -10,7 +10,7 @@ use prunella_storage::log::{Files, Log, LogError};
 pub use prunella_core::ledger::EventKind;
 
 use super::vocabulary::{LedgerLine, LedgerProblem, LedgerProofInfo, LedgerRepair, LedgerReport};
-use super::{Error, ErrorKind};
+use super::{Error, ErrorKind, harmless};
 
 /// The name of the ledger's directory in a node's.
 pub const LEDGER_NAME: &str = "ledger";
@@ -64,6 +64,7 @@ pub fn verify_proof(file: &Path) -> Result<LedgerProofInfo, Error> {
     let text = fs::read_to_string(file)
         .map_err(|error| Error::new(ErrorKind::System, invalid(error.to_string()).to_string()))?;
     let proof: LedgerProofInfo = serde_json::from_str(&text)
+        .map_err(|error| harmless(&error.to_string()))
         .map_err(|error| invalid(format!("no proof of an entry ({error}); `prunella ledger prove` makes one")))?;
     check(&proof).map_err(|reason| invalid(format!("it proves nothing: {reason}")))?;
     Ok(proof)

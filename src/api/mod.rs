@@ -16,6 +16,7 @@ mod event_answers;
 mod federation;
 mod file_state;
 mod gossip_answers;
+mod harmless;
 pub mod http;
 mod in_force;
 mod incident_answers;
@@ -57,5 +58,6 @@ mod vitals_answers;
 pub mod vocabulary;
 
 pub use error::{Error, ErrorKind};
+pub(crate) use harmless::harmless;
 pub use prunella_core::PeerId;
 pub use vocabulary::{Request, Response};

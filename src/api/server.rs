@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::error::{Error, ErrorKind};
+use super::harmless;
 use super::line::{self, Line};
 use super::vocabulary::{Request, Response};
 
@@ -257,7 +258,7 @@ async fn attend(
                     Some(response) => response,
                     None => return Ok(()),
                 },
-                Err(error) => invalid(format!("the request is not understood: {error}")),
+                Err(error) => invalid(format!("the request is not understood: {}", harmless(&error.to_string()))),
             },
         };
         writer.write_all(&encode(&response)).await?;

@@ -15,7 +15,7 @@ use prunella_core::limits::HTTP_TOKENS_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::file_state::FileState;
-use super::{Error, ErrorKind};
+use super::{Error, ErrorKind, harmless};
 pub use crate::config::Scope;
 use crate::config::is_node_name;
 
@@ -89,7 +89,7 @@ pub fn list(dir: &Path) -> Result<Vec<TokenInfo>, Error> {
     let broken =
         |why: String| Error::new(ErrorKind::System, format!("cannot read the tokens in {}: {why}", path.display()));
     match fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string())),
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| broken(harmless(&error.to_string()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(broken(error.to_string())),
     }

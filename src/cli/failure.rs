@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::output::Output;
 use super::render;
-use crate::api::{Error, ErrorKind, Response};
+use crate::api::{Error, ErrorKind, Response, harmless};
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Failure {
 
 /// Writes a line to standard error, where there is nowhere left to complain if that fails.
 pub(super) fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", render::harmless(line));
+    let _ = writeln!(io::stderr().lock(), "{}", harmless(line));
 }
 
 /// As shells have it: 128, and the number of the signal.

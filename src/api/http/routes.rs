@@ -20,7 +20,7 @@ use super::problem::Problem;
 use super::table;
 use super::{Api, health, pages, stream};
 use crate::api::server::Handler;
-use crate::api::{self, ErrorKind};
+use crate::api::{self, ErrorKind, harmless};
 use crate::policy::Command;
 use crate::spans;
 
@@ -111,7 +111,7 @@ async fn read(operation: &Operation, headers: &HeaderMap, body: Body) -> Result<
         return Err(Problem::new(StatusCode::BAD_REQUEST, ErrorKind::InvalidInput, text));
     }
     serde_json::from_slice(&body).map(Some).map_err(|error| {
-        let text = format!("the body is no JSON object: {error}");
+        let text = format!("the body is no JSON object: {}", harmless(&error.to_string()));
         Problem::new(StatusCode::BAD_REQUEST, ErrorKind::InvalidInput, text)
     })
 }

@@ -15,6 +15,7 @@ use super::places::Remote;
 use crate::actors::shell::Shell;
 use crate::api::answers::{Answers, session_error};
 use crate::api::error::{Error, ErrorKind};
+use crate::api::harmless;
 use crate::api::line;
 use crate::api::server::{Answer, Caller, Handler, User};
 use crate::api::traced::{describe, note_error};
@@ -142,7 +143,10 @@ impl FarNode {
         let name = &self.name;
         let (kind, what) = match answered.await {
             Ok(Ok(Ok(response))) => return Ok(response),
-            Ok(Ok(Err(error))) => (ErrorKind::Internal, format!("the answer of {name} is not understood: {error}")),
+            Ok(Ok(Err(error))) => {
+                let error = harmless(&error.to_string());
+                (ErrorKind::Internal, format!("the answer of {name} is not understood: {error}"))
+            }
             Ok(Err(ConversationError::Ended(ending))) => (ErrorKind::Denied, format!("{name} has ended it: {ending}")),
             Ok(Err(error)) => (ErrorKind::ConnectionFailed, format!("{name} was lost before it has answered: {error}")),
             Err(_) => (ErrorKind::TimedOut, format!("{name} has not answered within {} seconds", patience.as_secs())),

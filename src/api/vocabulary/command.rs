@@ -6,6 +6,7 @@ use prunella_core::Rejected;
 use prunella_core::limits::{REMOTE_OWN_TIME_MAX, REMOTE_REQUEST_BYTES_MAX};
 
 use super::Request;
+use crate::api::harmless;
 use crate::policy::Command;
 
 /// Why a line is no request that a node performs for another one.
@@ -94,8 +95,9 @@ impl Request {
             let reason = format!("a request from afar has at most {REMOTE_REQUEST_BYTES_MAX} bytes");
             return Err(not(Rejected::OverLimit, reason));
         }
-        let request: Request = serde_json::from_slice(line)
-            .map_err(|error| not(Rejected::Malformed, format!("the request is not understood: {error}")))?;
+        let request: Request = serde_json::from_slice(line).map_err(|error| {
+            not(Rejected::Malformed, format!("the request is not understood: {}", harmless(&error.to_string())))
+        })?;
         let command = request.command();
         command.from_afar().map_err(|reason| not(Rejected::Unauthorized, reason))?;
         match opened_for {

@@ -1,8 +1,8 @@
 //! Events as lines of text.
 
-use super::page::harmless;
 use super::quantity::{moment_ms, span};
 use crate::api::PeerId;
+use crate::api::harmless;
 use crate::api::vocabulary::{Event, EventInfo};
 
 /// The event on one line; `name` says how people call a node.

@@ -40,7 +40,6 @@ pub(super) use actor::{inbox, ranking as actor_ranking, short as short_time};
 pub(super) use event::event;
 pub(super) use explanation::explanation;
 pub(super) use ledger::line as ledger_line;
-pub(super) use page::harmless;
 pub(super) use policy::{policy_as_cedar, policy_check, policy_explanation, policy_test};
 pub(super) use replay::replay;
 pub(super) use token::tokens;

@@ -1,5 +1,7 @@
 //! Text for a terminal, line by line; what came from other nodes cannot command the terminal.
 
+use crate::api::harmless;
+
 /// Lines of text.
 #[derive(Debug, Default)]
 pub(super) struct Page {
@@ -19,22 +21,14 @@ impl Page {
     }
 }
 
-/// The text with everything replaced that could move a cursor, reverse the writing or end a line.
-pub(in crate::cli) fn harmless(text: &str) -> String {
-    let harms = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if harms(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_name_cannot_command_the_terminal() {
+    fn a_line_is_one_line() {
         let mut page = Page::default();
-        page.line("a\u{1b}[2Jb\nc\u{202e}d  ");
-        assert_eq!(page.into_text(), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\n");
+        page.line("a\u{1b}[2Jb\nc  ");
+        assert_eq!(page.into_text(), "a\u{fffd}[2Jb\u{fffd}c\n");
     }
 }

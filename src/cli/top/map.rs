@@ -4,8 +4,8 @@ use std::f64::consts::{PI, TAU};
 
 use super::rows::{Mark, called};
 use crate::api::PeerId;
+use crate::api::harmless;
 use crate::api::vocabulary::{LinkInfo, PeerInfo, Reach, TopologyInfo};
-use crate::cli::render::harmless;
 use crate::cli::render::quantity::round_trip;
 
 /// The nodes and the links that are known.

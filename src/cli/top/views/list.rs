@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::theme::Theme;
-use crate::cli::render::harmless;
+use crate::api::harmless;
 use crate::cli::top::rows::Listing;
 
 /// Draws a list; `chosen` is the row's number, and `none` stands there when there is no row.

@@ -7,7 +7,7 @@ use ratatui::widgets::Widget;
 use ratatui::widgets::canvas::{Canvas, Line};
 
 use super::theme::Theme;
-use crate::cli::render::harmless;
+use crate::api::harmless;
 use crate::cli::render::quantity::moment;
 use crate::cli::top::map::{Drawn, Map, Spot};
 use crate::cli::top::model::Model;

@@ -15,8 +15,8 @@ use ratatui::layout::Rect;
 pub(super) use self::theme::Theme;
 use super::model::{Detail, Model, View};
 use super::rows::Mark;
+use crate::api::harmless;
 use crate::api::vocabulary::{MemberCounts, Status};
-use crate::cli::render::harmless;
 use crate::cli::render::quantity::span;
 
 /// Draws everything.
