@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::rejected::Rejected;
 
 /// How far behind the newest sequence number a frame may arrive and still be accepted.
-pub const REPLAY_WINDOW: u64 = ((WORDS - 1) * 64) as u64;
+pub const REPLAY_WINDOW: u64 = (WORDS as u64 - 1) * NUMBERS_PER_WORD;
 
-/// A sliding window over the sequence numbers of one link and direction (the ring of RFC 6479).
+/// A sliding window over the sequence numbers of one link and direction.
 ///
-/// Sequence numbers start at one. There is **one writer**: the reader of the socket. Atomics are here so that the window
-/// can sit in a shared table without a lock; two writers at once could both accept the same number.
+/// Sequence numbers start at one. It is a ring as that of RFC 6479, for any number of readers at once and without a lock: each
+/// word says itself which numbers it stands for, so that whoever is the first to need it for newer ones takes it over in the
+/// step in which it marks its own number.
 #[derive(Debug)]
 pub struct ReplayWindow {
     newest: AtomicU64,
-    /// Bit `s % 64` of word `s / 64 % WORDS` tells whether `s` was seen, for the numbers within the window.
+    /// In the upper half of a word is its lap, how often the ring was walked through; bit `s % 32` tells whether `s` was seen.
     seen: [AtomicU64; WORDS],
 }
 
@@ -24,38 +25,40 @@ impl ReplayWindow {
         Self { newest: AtomicU64::new(0), seen: [const { AtomicU64::new(0) }; WORDS] }
     }
 
-    /// Accepts `sequence` once. Call it only for authentic frames.
+    /// Accepts `sequence` once, however many ask at the same time. Call it only for authentic frames.
     ///
     /// # Errors
     /// [`Rejected::Replayed`] if it was seen before, lies behind the window, or is zero.
     pub fn accept(&self, sequence: u64) -> Result<(), Rejected> {
-        let newest = self.newest.load(Ordering::Relaxed);
-        if sequence == 0 || sequence.saturating_add(REPLAY_WINDOW) <= newest {
+        if sequence == 0 {
             return Err(Rejected::Replayed);
         }
-        if sequence > newest {
-            self.advance(newest, sequence);
+        // Before the word is taken over: whoever finds it taken then also finds its own number behind the window.
+        if sequence > self.newest() {
+            self.newest.fetch_max(sequence, Ordering::AcqRel);
         }
-        let word = &self.seen[slot(sequence / 64)];
-        let (bits, bit) = (word.load(Ordering::Relaxed), 1 << (sequence % 64));
-        if bits & bit != 0 {
-            return Err(Rejected::Replayed);
+        let (block, bit) = (sequence / NUMBERS_PER_WORD, 1 << (sequence % NUMBERS_PER_WORD));
+        let lap = u64::from((block / WORDS as u64) as u32) << 32;
+        let word = &self.seen[(block % WORDS as u64) as usize];
+        let mut held = word.load(Ordering::Acquire);
+        loop {
+            if self.newest().saturating_sub(sequence) >= REPLAY_WINDOW {
+                return Err(Rejected::Replayed);
+            }
+            let seen = if held & LAP == lap { held } else { lap };
+            if seen & bit != 0 {
+                return Err(Rejected::Replayed);
+            }
+            match word.compare_exchange_weak(held, seen | bit, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(()),
+                Err(now) => held = now,
+            }
         }
-        word.store(bits | bit, Ordering::Relaxed);
-        Ok(())
     }
 
     /// The highest sequence number accepted; zero before the first.
     pub fn newest(&self) -> u64 {
-        self.newest.load(Ordering::Relaxed)
-    }
-
-    fn advance(&self, newest: u64, sequence: u64) {
-        let fresh = (sequence / 64 - newest / 64).min(WORDS as u64);
-        for step in 1..=fresh {
-            self.seen[slot(newest / 64 + step)].store(0, Ordering::Relaxed);
-        }
-        self.newest.store(sequence, Ordering::Relaxed);
+        self.newest.load(Ordering::Acquire)
     }
 }
 
@@ -73,7 +76,7 @@ pub const KERNEL_SEQUENCES: u64 = 1 << 63;
 
 /// A [`ReplayWindow`] for each of the two spaces of the sequence numbers of one link and direction.
 ///
-/// Neither space moves the other on. One writer, as for a window.
+/// Neither space moves the other on.
 #[derive(Debug, Default)]
 pub struct SequenceSpaces {
     user: ReplayWindow,
@@ -108,18 +111,20 @@ impl SequenceSpaces {
     }
 }
 
-fn slot(word: u64) -> usize {
-    (word % WORDS as u64) as usize
-}
-
-/// One word more than the window needs, so that moving on never forgets a number that is still within it.
-const WORDS: usize = 129;
+/// One word more than the window needs, so that no word is wanted for numbers within it twice.
+const WORDS: usize = 257;
+/// How many sequence numbers a word stands for.
+const NUMBERS_PER_WORD: u64 = 32;
+/// Where a word says its lap. Laps begin anew after 2^45 numbers; a word that nobody touched for so long, and then finds the
+/// very same lap, turns away what it should accept.
+const LAP: u64 = !0 << 32;
 
 const _: () = assert!(REPLAY_WINDOW >= 4096, "senders may interleave this many frames");
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Barrier;
 
     use proptest::prelude::*;
 
@@ -152,6 +157,37 @@ mod tests {
         assert!(
             !spaces.is_newest(KERNEL_SEQUENCES | 2) && spaces.is_newest(KERNEL_SEQUENCES | (10 * REPLAY_WINDOW + 1))
         );
+    }
+
+    /// Threads walk over the same numbers, each in an order of its own, side by side, while the window moves on under them.
+    #[test]
+    fn of_many_that_ask_at_once_one_is_answered_yes() {
+        const NUMBERS: u64 = 8 * REPLAY_WINDOW;
+        const STEP: u64 = 1024;
+        const THREADS: u64 = 4;
+        let window = ReplayWindow::new();
+        let accepted: Vec<AtomicU64> = (0..NUMBERS).map(|_| AtomicU64::new(0)).collect();
+        let abreast = Barrier::new(THREADS as usize);
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (window, accepted, abreast) = (&window, &accepted, &abreast);
+                scope.spawn(move || {
+                    for number in 0..NUMBERS {
+                        if number.is_multiple_of(STEP) {
+                            abreast.wait();
+                        }
+                        let jumbled = number ^ (thread * 3 % 8);
+                        if window.accept(jumbled).is_ok() {
+                            accepted[jumbled as usize].fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        let often: Vec<u64> = accepted.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        assert_eq!(often[0], 0, "zero is never sent");
+        assert!(often[1..].iter().all(|count| *count == 1), "nobody is ever further behind than the window");
+        assert_eq!(window.newest(), NUMBERS - 1);
     }
 
     proptest! {
