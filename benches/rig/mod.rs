@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each benchmark and test uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a rig that cannot be built is a failed run")]
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,9 +15,11 @@ use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, MtuDiscoveryConfig, ServerConfig, TransportConfig};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use prunella::datapath::{
-    Event, LinkInstall, Port, Route, SESSION_INITIAL_MTU, SESSION_MTU_MAX, SESSION_RECEIVE_BYTES, session_address_of,
+    Event, LinkInstall, Port, Route, SESSION_INITIAL_MTU, SESSION_MTU_MAX, SESSION_RECEIVE_BYTES, bind_several_udp,
+    session_address_of,
 };
 use prunella_core::frame::FrameKey;
 use prunella_core::{Label, LinkId, PeerId};
@@ -99,18 +102,21 @@ pub struct Node {
     pub events: mpsc::Receiver<Event>,
     pub links: Endpoint,
     pub sessions: Endpoint,
+    /// What reads the sockets beside the first.
+    pub readers: JoinSet<io::Error>,
 }
 
 impl Node {
     /// A node on loopback; `seed` makes its identity. Call it within the runtime that is to drive it.
     pub fn start(seed: u8, tls: &Tls) -> Self {
-        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), seed, tls)
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), 1, seed, tls)
     }
 
-    /// A node at an address of your choice.
-    pub fn start_at(address: SocketAddr, seed: u8, tls: &Tls) -> Self {
+    /// A node at an address of your choice, with so many sockets.
+    pub fn start_at(address: SocketAddr, sockets: usize, seed: u8, tls: &Tls) -> Self {
         let id = PeerId::from_public_key([seed; 32]);
-        let (port, events) = Port::bind(address, id).unwrap();
+        let (port, events) = Port::over(bind_several_udp(address, sockets).unwrap(), id).unwrap();
+        let readers = port.start_readers();
         let endpoint = |config, transport: fn() -> TransportConfig, socket| {
             let runtime = Arc::new(quinn::TokioRuntime);
             let server = Some(tls.server(transport()));
@@ -120,7 +126,7 @@ impl Node {
         };
         let links = endpoint(endpoint_config(1472), TransportConfig::default, port.link_socket());
         let sessions = endpoint(endpoint_config(SESSION_RECEIVE_BYTES), session_transport, port.mesh_socket());
-        Self { id, port, events, links, sessions }
+        Self { id, port, events, links, sessions, readers }
     }
 
     /// Where the node's socket is.

@@ -263,6 +263,13 @@ pub const STORE_BACKLOG_MAX: usize = 4096;
 pub const CONTROL_QUEUE_MAX: usize = 256;
 /// Most QUIC packets waiting for the link endpoint; beyond it they are dropped, as a full socket buffer would.
 pub const LINK_PACKET_QUEUE_MAX: usize = 1024;
+/// Most sockets that a node reads at its address.
+pub const SOCKETS_MAX: usize = 16;
+/// Most messages of session packets that wait for the session endpoint when another reader took them; beyond it they are
+/// dropped, as a full socket buffer would.
+pub const ASIDE_MESSAGES_MAX: usize = 2048;
+/// Most bytes of them.
+pub const ASIDE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most datagrams that faults on purpose hold back at once; beyond it they are lost, as on a link that is full.
 pub const FAULT_QUEUE_MAX: usize = 4096;
 /// Most faults on purpose in force at once in one node; beyond it a further one is refused.

@@ -38,6 +38,7 @@ mod peer_answers;
 pub mod policy;
 mod policy_answers;
 mod rates;
+mod readers;
 mod record_answers;
 pub mod recording;
 mod region_answers;

@@ -22,6 +22,7 @@ use super::error::{Error, ErrorKind};
 use super::federation;
 use super::http;
 use super::kernel;
+use super::readers;
 use super::remote;
 use super::renewal;
 use super::server::{Handler, SOCKET_NAME, Server};
@@ -66,6 +67,8 @@ struct Tasks {
     bundles: JoinHandle<()>,
     /// Carries packets between the overlay interface and other nodes.
     tun: Tun,
+    /// Reads the sockets beside the first.
+    readers: JoinHandle<()>,
 }
 
 /// Starts the node that lives in `dir`.
@@ -106,11 +109,11 @@ pub(super) async fn start_on(
         .map_err(|refused| Error::new(ErrorKind::Configuration, refused.to_string()))?;
     let store = open_store(&host, &config.store.directory, rebuild)?;
     Door::forget_expired(&*store, host.unix_time().as_secs())?;
-    let socket = host.bind(config.listen).map_err(|error| {
+    let sockets = host.bind_several(config.listen, readers::count(config.sockets)).map_err(|error| {
         let text = format!("{error}; is another node running? `listen` in config.toml says where this one listens");
         Error::new(ErrorKind::System, text)
     })?;
-    let (port, port_events) = Port::over(socket, credentials.peer())
+    let (port, port_events) = Port::over(sockets, credentials.peer())
         .map_err(|error| Error::new(ErrorKind::System, format!("cannot use the socket: {error}")))?;
     kernel::attach(&port, &config.kernel.interfaces);
     let recorder = recorder(&*host, dir, &config, credentials.peer())?;
@@ -143,10 +146,12 @@ pub(super) async fn start_on(
     let judging = tend("judging", move || keep_judging(Arc::clone(&judge)));
     let weighed = Arc::clone(&shell);
     let weighing = tend("weighing", move || keep_weighing(Arc::clone(&weighed)));
+    // From here on nothing fails: what comes before waits in the sockets.
+    let readers = readers::watch(shell.port.start_readers(), "a socket");
     let pump = tokio::spawn(pump(shell, events));
     let serving = tokio::spawn(remote::serve(Arc::clone(&answers), commands));
     let inbound = Some(inbound);
-    let tasks = Tasks { pump, renewal, judging, weighing, serving, bundles, tun };
+    let tasks = Tasks { pump, renewal, judging, weighing, serving, bundles, tun, readers };
     Ok(Running { answers, inbound, root, surfaces_closed, tasks, exporter, stop_wanted })
 }
 
@@ -181,17 +186,18 @@ impl Running {
         self.answers.shell().roster.start_nobody();
         // Whoever asked for it has the answer, and the next node finds no socket of this one.
         let _ = tokio::time::timeout(SURFACES_PATIENCE, self.surfaces_closed.recv()).await;
-        let Tasks { pump, renewal, judging, weighing, serving, bundles, tun } = self.tasks;
+        let Tasks { pump, renewal, judging, weighing, serving, bundles, tun, readers } = self.tasks;
         tun.stop();
         // Whoever had it stopped from afar has been answered by now.
         [pump, renewal, judging, weighing, serving, bundles].iter().for_each(JoinHandle::abort);
         let shell = self.answers.shell();
         self.answers.breakable.mend();
         shell.services().shut_down();
-        // Sessions first: their farewell travels over the links. The socket is read until both have ended. A neighbor that
+        // Sessions first: their farewell travels over the links. The sockets are read until both have ended. A neighbor that
         // is being dialed in vain keeps either waiting; those that do not hear the farewell notice the silence.
         let _ = tokio::time::timeout(FAREWELL_PATIENCE, self.answers.sessions().shut_down()).await;
         let _ = tokio::time::timeout(FAREWELL_PATIENCE, shell.links().shut_down()).await;
+        readers.abort();
         if let Some(recorder) = shell.recorder.clone() {
             let finished = unblocked(&*shell.host, move || recorder.finish()).await;
             if let Err(error) = finished {

@@ -1,7 +1,6 @@
 //! The overlay interface of a node, if it is to have one.
 
 use std::net::{Ipv6Addr, SocketAddr};
-use std::num::NonZero;
 use std::sync::Arc;
 
 use prunella_core::Tag;
@@ -11,6 +10,7 @@ use tokio::task::JoinHandle;
 use super::configuration::MeshConfig;
 use super::error::{Error, ErrorKind};
 use super::names::MeshNames;
+use super::readers;
 use crate::actors::shell::{PolicyGate, Shell, keep_judging_flows, keep_networks};
 use crate::datapath::{InterfaceSetup, OVERLAY_MTU, Questions};
 use crate::names::{self, Zone};
@@ -40,7 +40,7 @@ impl Tun {
         })?;
         let mut key = [0; 16];
         shell.host.fill_random(&mut key);
-        let (overlay, Questions { wanted, unjudged, mut carriers }) = shell.port.start_overlay(interfaces, key);
+        let (overlay, Questions { wanted, unjudged, carriers }) = shell.port.start_overlay(interfaces, key);
         tracing::info!(device = setup.name, address = %setup.address, "the overlay interface is up");
         let known = Arc::downgrade(shell);
         let find: FindHook = Arc::new(move |tag| {
@@ -61,11 +61,7 @@ impl Tun {
         let networks = tend("networks", move || keep_networks(Arc::clone(&routed), Arc::clone(&routing)));
         let flows = tokio::spawn(keep_judging_flows(Arc::clone(shell), overlay, unjudged));
         let names = tell_names(shell, setup.address);
-        let carriers = tokio::spawn(async move {
-            while let Some(ended) = carriers.join_next().await {
-                tracing::error!(?ended, "a queue of the overlay interface carries nothing any more");
-            }
-        });
+        let carriers = readers::watch(carriers, "a queue of the overlay interface");
         Ok(Self { tasks: [tunnels, doors, networks, flows, carriers].into_iter().chain(names).collect() })
     }
 
@@ -94,14 +90,12 @@ fn tell_names(shell: &Arc<Shell>, address: Ipv6Addr) -> Option<JoinHandle<()>> {
 
 /// The interface as the configuration wants it, if it wants one.
 fn setup(config: &MeshConfig, me: Tag) -> Option<InterfaceSetup> {
-    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let queues = if config.tun.queues == 0 { processors.div_ceil(2).min(QUEUES_MAX) } else { config.tun.queues };
     (!config.tun.device.is_empty()).then(|| InterfaceSetup {
         name: config.tun.device.clone(),
         address: me.address(),
         prefix: OVERLAY_PREFIX_BITS,
         mtu: OVERLAY_MTU,
-        queues,
+        queues: readers::count(config.tun.queues),
     })
 }
 
@@ -109,5 +103,3 @@ fn setup(config: &MeshConfig, me: Tag) -> Option<InterfaceSetup> {
 const OVERLAY_PREFIX_BITS: u8 = 64;
 /// DNS.
 const NAMES_PORT: u16 = 53;
-/// Most queues that are opened unless the configuration says how many.
-const QUEUES_MAX: usize = 4;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use prunella_core::limits::{
     ADDRESSES_MAX, CONTROL_RATE_PER_SECOND_MAX, CONTROL_RATE_PER_SECOND_MIN, KERNEL_INTERFACES_MAX, NEIGHBORS_MAX,
     NODE_NAME_BYTES_MAX, PATHS_MAX, REBALANCE_EVERY_MAX, REBALANCE_EVERY_MIN, RECORDING_FILE_MIB_MAX,
-    RECORDING_FILE_MIB_MIN, REGION_BYTES_MAX, ROUTES_ANNOUNCED_MAX, TRUST_DOMAINS_MAX, TUN_QUEUES_MAX,
+    RECORDING_FILE_MIB_MIN, REGION_BYTES_MAX, ROUTES_ANNOUNCED_MAX, SOCKETS_MAX, TRUST_DOMAINS_MAX, TUN_QUEUES_MAX,
 };
 use prunella_core::overlay::Prefix;
 
@@ -27,6 +27,7 @@ pub(super) fn ranges(config: &MeshConfig) -> Result<(), Broken> {
     name(&config.name)?;
     region(&config.region)?;
     between("nice", config.nice, -20, 19)?;
+    between("sockets", config.sockets, 0, SOCKETS_MAX)?;
     addresses(&config.advertise)?;
     count("bootstrap", config.bootstrap.len(), NEIGHBORS_MAX)?;
     neighbors(&config.neighbors)?;

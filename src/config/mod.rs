@@ -48,6 +48,8 @@ pub struct MeshConfig {
     pub nice: i32,
     /// Where the node listens (UDP); port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// How many sockets are read there; zero: as the machine has processors.
+    pub sockets: usize,
     /// What other nodes are told to dial; empty for what the node finds by itself.
     pub advertise: Vec<SocketAddr>,
     /// Nodes to dial at the start.

@@ -53,6 +53,10 @@ pub struct Counters {
     pub events_dropped: u64,
     /// Session packets that took the slow way because a batch mixed several sessions.
     pub spilled: u64,
+    /// Datagrams that another reader than the session endpoint's driver took.
+    pub read_aside: u64,
+    /// Messages of session packets that another reader took and the session endpoint did not, in time.
+    pub aside_full: u64,
 }
 
 impl Counters {
@@ -119,11 +123,6 @@ impl Count {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// As [`Count::add`], cheaper, for what only the reader of the socket counts.
-    pub(super) fn add_alone(&self, more: u64) {
-        self.0.store(self.read().wrapping_add(more), Ordering::Relaxed);
-    }
-
     pub(super) fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -163,6 +162,8 @@ pub(super) struct PortCounts {
     pub(super) copies_received: Count,
     pub(super) events_dropped: Count,
     pub(super) spilled: Count,
+    pub(super) read_aside: Count,
+    pub(super) aside_full: Count,
 }
 
 /// The live form of what a link counts in [`LinkStats`].

@@ -1,14 +1,15 @@
-//! The datapath: one UDP socket per node that carries QUIC between neighbors and frames between everybody.
+//! The datapath: one UDP port per node that carries QUIC between neighbors and frames between everybody.
 //!
 //! ```text
 //!  link endpoint ──link_socket──┐                        ┌── QUIC ──> bounded ring ──> link endpoint
 //!                               ├──> UDP ══> mesh_socket ┼── frame for another node ──> rewritten, sent on
-//!  session endpoint ─mesh_socket┘     (the only reader)  ├── probe ──> answered; echo, path error ──> Event
+//!  session endpoint ─mesh_socket┘                        ├── probe ──> answered; echo, path error ──> Event
 //!                                                        └── data for this node ──> session endpoint
 //! ```
 //!
 //! [`Port`] owns the socket and its tables. The session endpoint's driver is what reads: while no endpoint is built on
-//! [`Port::mesh_socket`], nothing is received, forwarded or answered. No actor is on a packet's way; the actors install
+//! [`Port::mesh_socket`], nothing is received, forwarded or answered. Where several sockets share the port's address,
+//! [`Port::start_readers`] has the others read as well. No actor is on a packet's way; the actors install
 //! links and routes and hear of [`Event`]s.
 //!
 //! With [`Port::attach_kernel`] most frames for others never get here: the kernel passes them on.
@@ -25,6 +26,7 @@
 //!
 //! The link endpoint needs no more than the first item: its packets are plain QUIC over UDP.
 
+mod aside;
 mod counters;
 mod encapsulate;
 mod error;
@@ -41,6 +43,7 @@ mod outbox;
 mod overlay;
 mod port;
 mod reader;
+mod ring;
 mod spill;
 mod tables;
 mod udp;
@@ -63,7 +66,7 @@ pub use overlay::{
 };
 pub use port::Port;
 pub use tables::{LaneRoute, LinkInstall, Route};
-pub use udp::bind_udp;
+pub use udp::{bind_several_udp, bind_udp};
 
 /// The MTU with which a session starts, in bytes of QUIC packet: it fits every path that can carry QUIC at all.
 pub const SESSION_INITIAL_MTU: u16 = 1200;

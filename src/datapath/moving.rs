@@ -38,8 +38,8 @@ impl Port {
         if !link.state.window.is_newest(frame.sequence()) || link.state.window.accept(frame.sequence()).is_err() {
             return false;
         }
-        link.state.counts.frames_received.add_alone(1);
-        link.state.counts.bytes_received.add_alone(length);
+        link.state.counts.frames_received.add(1);
+        link.state.counts.bytes_received.add(length);
         link.state.heard_at.store(now, Ordering::Relaxed);
         let there = Link { remote: reachable_from(self.local_addr(), from), ..Link::clone(link) };
         let cookie = link.send_key.cookie(canonical(from));

@@ -16,30 +16,37 @@ use tokio::time::Instant;
 use prunella_core::frame::{
     Frame, HEADER_BYTES, Header, Kind, Labels, PATH_ERROR_BYTES, PROBE_BYTES, TRACE_BYTES, stamp,
 };
-use prunella_core::limits::{DATAPATH_EVENTS_MAX, DESTINATIONS_MAX, LANES_MAX, WANDERERS_PER_SECOND};
+use prunella_core::limits::{
+    DATAPATH_EVENTS_MAX, DESTINATIONS_MAX, LANES_MAX, LINK_PACKET_QUEUE_MAX, WANDERERS_PER_SECOND,
+};
 use prunella_core::{Label, LinkId, PeerId, Rejected, Tag, TraceContext};
 
+use super::aside::Asides;
 use super::counters::{Counters, LinkStats, PortCounts};
 use super::error::DatapathError;
 use super::event::Event;
 use super::faults::{Direction, Impairment};
 use super::kernel::{Kernel, KernelError};
 use super::limiter::Limiter;
-use super::link_socket::{LinkSocket, Ring};
+use super::link_socket::LinkSocket;
 use super::mesh_socket::MeshSocket;
 use super::outbox::Run;
 use super::overlay::Overlay;
 use super::reader::Reader;
+use super::ring::{Ring, Room};
 use super::tables::{LaneRoute, LaneWays, Link, LinkInstall, Route, Tables, Way, reachable_from};
 use super::udp::bind_udp;
 use super::underlay::Underlay;
 
-/// A node's one UDP socket and the tables by which it forwards. Packets read the tables without a lock.
+/// A node's one UDP address and the tables by which it forwards. Packets read the tables without a lock.
 pub struct Port {
     pub(super) me: Tag,
     pub(super) udp: Underlay,
     pub(super) tables: ArcSwap<Tables>,
-    pub(super) ring: Ring,
+    /// QUIC packets for the link endpoint.
+    pub(super) quic: Ring,
+    /// Sockets beside the first, if there are any.
+    pub(super) asides: Option<Asides>,
     /// Locked once per poll by the session endpoint's driver, and by nobody else.
     pub(super) reader: Mutex<Reader>,
     pub(super) counts: PortCounts,
@@ -68,21 +75,30 @@ impl Port {
     /// If the address cannot be bound, or the socket lacks an option that the datapath needs.
     pub fn bind(address: SocketAddr, me: PeerId) -> Result<(Arc<Self>, mpsc::Receiver<Event>), DatapathError> {
         let socket = bind_udp(address)?;
-        Self::over(socket, me).map_err(|source| DatapathError::Prepare { address, source })
+        Self::over(vec![socket], me).map_err(|source| DatapathError::Prepare { address, source })
     }
 
-    /// As [`Port::bind`], over a socket that is bound already.
+    /// As [`Port::bind`], over sockets that are bound already, all to one address. Have [`Port::start_readers`] read those
+    /// beside the first.
     ///
     /// # Errors
-    /// If the socket does not know its address.
-    pub fn over(socket: Arc<dyn AsyncUdpSocket>, me: PeerId) -> io::Result<(Arc<Self>, mpsc::Receiver<Event>)> {
+    /// If there is none, or the first does not know its address.
+    pub fn over(sockets: Vec<Arc<dyn AsyncUdpSocket>>, me: PeerId) -> io::Result<(Arc<Self>, mpsc::Receiver<Event>)> {
         let (events, receiver) = mpsc::channel(DATAPATH_EVENTS_MAX);
+        let mut sockets = sockets.into_iter();
+        let first = sockets.next().ok_or(io::ErrorKind::InvalidInput)?;
+        let quic = Room {
+            messages: LINK_PACKET_QUEUE_MAX,
+            bytes: LINK_PACKET_QUEUE_MAX * QUIC_BYTES_MAX,
+            longest: QUIC_BYTES_MAX,
+        };
         let port = Self {
             me: me.tag(),
-            udp: Underlay::over(socket)?,
+            udp: Underlay::over(first)?,
             tables: ArcSwap::default(),
-            ring: Ring::default(),
-            reader: Mutex::new(Reader::new()),
+            quic: Ring::with(quic),
+            asides: Asides::of(sockets.collect()),
+            reader: Mutex::new(Reader::new(0)),
             counts: PortCounts::default(),
             newcomers: Limiter::new(NEWCOMERS_PER_SECOND, NEWCOMERS_PER_SECOND),
             wanderers: Limiter::new(WANDERERS_PER_SECOND, WANDERERS_PER_SECOND),
@@ -276,6 +292,8 @@ impl Port {
             copies_received: counts.copies_received.read(),
             events_dropped: counts.events_dropped.read(),
             spilled: counts.spilled.read(),
+            read_aside: counts.read_aside.read(),
+            aside_full: counts.aside_full.read(),
         };
         self.add_kernel_counts(&mut counters);
         counters
@@ -324,6 +342,7 @@ impl Port {
 
     /// Sends frames of others on. What the socket cannot take now is dropped: a relay that queued would only add delay.
     pub(super) fn send_run(&self, run: Run<'_>) {
+        run.link.carry();
         let count = run.bytes.len().div_ceil(run.stride);
         let sent = self.udp.send(&Transmit {
             destination: run.link.remote,
@@ -438,5 +457,7 @@ const OWN_PAYLOAD_BYTES_MAX: usize = TRACE_BYTES;
 const _: () =
     assert!(PROBE_BYTES <= OWN_PAYLOAD_BYTES_MAX && PATH_ERROR_BYTES <= OWN_PAYLOAD_BYTES_MAX, "each one fits");
 
+/// Longest QUIC packet that is passed on, in bytes: more than any Ethernet carries.
+const QUIC_BYTES_MAX: usize = 2048;
 /// Unannounced destinations taken up per second, each of which costs a copy of the tables.
 const NEWCOMERS_PER_SECOND: u32 = 500;

@@ -1,10 +1,11 @@
-//! The one reader of the UDP socket: tells apart what came, passes on what is for others, keeps what is for this node.
+//! What reads a UDP socket: tells apart what came, passes on what is for others, keeps what is for this node.
 
 use std::io::{self, IoSliceMut};
+use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use quinn_udp::{EcnCodepoint, RecvMeta};
@@ -24,11 +25,15 @@ pub(super) struct Reader {
     outbox: Outbox,
     spill: Spill,
     inward: Inward,
+    /// Whether what other readers took for the session endpoint is next.
+    asides_next: bool,
 }
 
 impl Reader {
-    pub(super) fn new() -> Self {
-        Self { outbox: Outbox::new(), spill: Spill::default(), inward: Inward::default() }
+    /// The reader with this number; the session endpoint drives the first.
+    pub(super) fn new(number: usize) -> Self {
+        let (outbox, spill, inward) = (Outbox::new(), Spill::default(), Inward::by(number));
+        Self { outbox, spill, inward, asides_next: false }
     }
 
     /// Receives until there is something for the session endpoint, up to a bounded amount of work for others.
@@ -41,11 +46,20 @@ impl Reader {
     ) -> Poll<io::Result<usize>> {
         let until = port.clock() + TURN.as_nanos() as u64;
         while port.clock() < until {
-            let spilled = self.spill.hand_over(buffers, metas);
+            let spilled = self.hand_over_spilled(buffers, metas);
             if spilled > 0 {
                 return Poll::Ready(Ok(spilled));
             }
-            let received = ready!(port.udp.poll_recv(cx, buffers, metas))?;
+            // By turns: nobody's packets wait for as long as others come.
+            if mem::take(&mut self.asides_next)
+                && let Poll::Ready(taken) = take_aside(port, cx, buffers, metas)
+            {
+                return Poll::Ready(Ok(taken));
+            }
+            let Poll::Ready(received) = port.udp.poll_recv(cx, buffers, metas)? else {
+                return take_aside(port, cx, buffers, metas).map(Ok);
+            };
+            self.asides_next = true;
             let kept = self.sort_batch(port, &mut buffers[..received], &mut metas[..received]);
             if kept > 0 {
                 return Poll::Ready(Ok(kept));
@@ -55,19 +69,26 @@ impl Reader {
         Poll::Pending
     }
 
+    /// Moves session packets that did not fit the form of their batch to the buffers, and returns how many messages.
+    pub(super) fn hand_over_spilled(&mut self, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> usize {
+        self.spill.hand_over(buffers, metas)
+    }
+
     /// Sorts a batch and returns how many messages, now the first ones, hold packets for the session endpoint.
-    fn sort_batch(&mut self, port: &Port, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> usize {
+    pub(super) fn sort_batch(&mut self, port: &Port, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> usize {
         let tables = port.tables.load();
         let now = port.clock();
-        let Self { outbox, spill, inward } = self;
-        let mut sorting = Sorting { port, tables: &tables, now, alone: metas.len() == 1, quic: false, inward };
+        let Self { outbox, spill, inward, .. } = self;
+        let alone = metas.len() == 1;
+        let mut sorting = Sorting { port, tables: &tables, now, alone, quic: false, inward, heard: None };
         for (buffer, meta) in buffers.iter_mut().zip(metas.iter_mut()) {
             sorting.sort_message((outbox, spill), buffer, meta);
         }
+        sorting.write_down();
         outbox.flush(port);
         sorting.inward.flush(port);
         if sorting.quic {
-            port.ring.wake();
+            port.quic.wake();
         }
         let mut kept = 0;
         for message in 0..metas.len() {
@@ -79,6 +100,11 @@ impl Reader {
         }
         kept
     }
+}
+
+/// Takes what other readers have for the session endpoint, or has it woken when they have.
+fn take_aside(port: &Port, cx: &Context<'_>, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> Poll<usize> {
+    port.asides.as_ref().map_or(Poll::Pending, |asides| asides.sessions.poll_take(cx, buffers, metas))
 }
 
 /// Where one segment goes.
@@ -143,6 +169,15 @@ impl Kept {
     }
 }
 
+/// What came in a row on one link, which is written down at once.
+struct Heard<'a> {
+    link: &'a Arc<Link>,
+    frames: u64,
+    bytes: u64,
+    carried: u64,
+    forwarded: u64,
+}
+
 /// What is the same for all segments of a batch.
 struct Sorting<'a> {
     port: &'a Port,
@@ -154,6 +189,7 @@ struct Sorting<'a> {
     quic: bool,
     /// Where packets of the overlay interface go.
     inward: &'a mut Inward,
+    heard: Option<Heard<'a>>,
 }
 
 impl<'a> Sorting<'a> {
@@ -219,13 +255,10 @@ impl<'a> Sorting<'a> {
         let length = segment.len() as u64;
         self.admit(segment, links)
             .and_then(|(link, frame)| {
-                let counts = &link.state.counts;
-                counts.frames_received.add_alone(1);
-                counts.bytes_received.add_alone(length);
-                link.state.heard_at.store(self.now, Ordering::Relaxed);
-                if !frame.is_link_probe() {
-                    link.carry();
-                }
+                let heard = self.heard_on(link);
+                heard.frames += 1;
+                heard.bytes += length;
+                heard.carried += u64::from(!frame.is_link_probe());
                 match frame.next_label() {
                     Some(_) => self.pass_on(link, frame),
                     None if frame.kind().is_session() => Ok(self.arrive(link, &frame, last)),
@@ -245,7 +278,12 @@ impl<'a> Sorting<'a> {
 
     fn take_quic(&mut self, packet: &[u8], meta: &RecvMeta) {
         let counts = &self.port.counts;
-        let count = if self.port.ring.push(packet, meta) { &counts.quic_received } else { &counts.quic_dropped };
+        let (len, stride) = (packet.len(), packet.len());
+        let count = if self.port.quic.push(packet, RecvMeta { len, stride, ..*meta }) {
+            &counts.quic_received
+        } else {
+            &counts.quic_dropped
+        };
         count.add(1);
         self.quic = true;
     }
@@ -259,7 +297,25 @@ impl<'a> Sorting<'a> {
         Ok((link, frame))
     }
 
-    fn pass_on(&self, ingress: &Link, mut frame: Frame<'_>) -> Result<Fate<'a>, Rejected> {
+    /// What is written down of a link that a frame came on.
+    fn heard_on(&mut self, link: &'a Arc<Link>) -> &mut Heard<'a> {
+        if self.heard.as_ref().is_some_and(|heard| !Arc::ptr_eq(heard.link, link)) {
+            self.write_down();
+        }
+        self.heard.get_or_insert(Heard { link, frames: 0, bytes: 0, carried: 0, forwarded: 0 })
+    }
+
+    fn write_down(&mut self) {
+        let Some(Heard { link, frames, bytes, carried, forwarded }) = self.heard.take() else { return };
+        let counts = &link.state.counts;
+        counts.frames_received.add(frames);
+        counts.bytes_received.add(bytes);
+        counts.carried.add(carried);
+        counts.forwarded.add(forwarded);
+        link.state.heard_at.store(self.now, Ordering::Relaxed);
+    }
+
+    fn pass_on(&mut self, ingress: &'a Arc<Link>, mut frame: Frame<'_>) -> Result<Fate<'a>, Rejected> {
         if !ingress.state.may_relay.load(Ordering::Relaxed) {
             return Err(Rejected::Unauthorized);
         }
@@ -271,10 +327,9 @@ impl<'a> Sorting<'a> {
             }
             return Ok(Fate::Done);
         };
-        link.carry();
         frame.advance(ingress.label);
         frame.reseal(link.sequences(1), &link.send_key);
-        ingress.state.counts.forwarded.add_alone(1);
+        self.heard_on(ingress).forwarded += 1;
         Ok(Fate::Passes(link))
     }
 
@@ -302,4 +357,4 @@ impl<'a> Sorting<'a> {
 }
 
 /// How long one poll reads while all that comes is for others. Then the task yields, so that a busy relay stays fair.
-const TURN: Duration = Duration::from_micros(500);
+pub(super) const TURN: Duration = Duration::from_micros(500);

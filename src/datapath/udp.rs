@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use quinn::{AsyncUdpSocket, UdpPoller};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
-use rustix::net::sockopt;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -23,8 +23,41 @@ use super::error::DatapathError;
 /// If the address cannot be bound, or the socket lacks an option that the datapath needs.
 pub fn bind_udp(address: SocketAddr) -> Result<Arc<dyn AsyncUdpSocket>, DatapathError> {
     let socket = std::net::UdpSocket::bind(address).map_err(|source| DatapathError::Bind { address, source })?;
+    prepare(address, socket)
+}
+
+/// As [`bind_udp`], so many sockets that share the address: the kernel deals senders out among them. On other systems than
+/// Linux, which do not, there is one.
+///
+/// # Errors
+/// As [`bind_udp`].
+pub fn bind_several_udp(address: SocketAddr, sockets: usize) -> Result<Vec<Arc<dyn AsyncUdpSocket>>, DatapathError> {
+    let bind = |source| DatapathError::Bind { address, source };
+    // Only sockets that allow it share an address. The first does not while it is bound, so that two nodes never do.
+    let first = std::net::UdpSocket::bind(address).map_err(bind)?;
+    let mut all = vec![first];
+    if cfg!(target_os = "linux") && sockets > 1 {
+        sockopt::set_socket_reuseport(&all[0], true).map_err(|error| bind(error.into()))?;
+        let address = all[0].local_addr().map_err(bind)?;
+        for _ in 1..sockets {
+            all.push(bind_beside(address).map_err(bind)?);
+        }
+    }
+    all.into_iter().map(|socket| prepare(address, socket)).collect()
+}
+
+fn prepare(address: SocketAddr, socket: std::net::UdpSocket) -> Result<Arc<dyn AsyncUdpSocket>, DatapathError> {
     let udp = Udp::prepare(socket).map_err(|source| DatapathError::Prepare { address, source })?;
     Ok(Arc::new(udp))
+}
+
+/// Binds a socket to an address that another one of this program has, and shares.
+fn bind_beside(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = net::socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseport(&socket, true)?;
+    net::bind(&socket, &address)?;
+    Ok(socket.into())
 }
 
 #[derive(Debug)]

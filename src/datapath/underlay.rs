@@ -140,14 +140,26 @@ impl Underlay {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            if self.faults.any() {
-                let handed = self.faults.held.hand_over(cx, buffers, metas);
-                if handed > 0 {
-                    return Poll::Ready(Ok(handed));
-                }
+        if self.faults.any() {
+            let handed = self.faults.held.hand_over(cx, buffers, metas);
+            if handed > 0 {
+                return Poll::Ready(Ok(handed));
             }
-            match ready!(self.socket.poll_recv(cx, buffers, metas)) {
+        }
+        self.poll_recv_at(&*self.socket, cx, buffers, metas)
+    }
+
+    /// As [`Underlay::poll_recv`], from another socket that is bound to the same address. What was held back does not come
+    /// here: it is handed over by the first.
+    pub(super) fn poll_recv_at(
+        &self,
+        socket: &dyn AsyncUdpSocket,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match ready!(socket.poll_recv(cx, buffers, metas)) {
                 Ok(count) => {
                     if self.faults.any() {
                         for (buffer, meta) in buffers.iter_mut().zip(&mut metas[..count]) {

@@ -44,6 +44,10 @@ impl Host for Disturbed {
         self.host.bind(address)
     }
 
+    fn bind_several(&self, address: SocketAddr, sockets: usize) -> Result<Vec<Arc<dyn AsyncUdpSocket>>, DatapathError> {
+        self.host.bind_several(address, sockets)
+    }
+
     fn open_interface(&self, setup: &InterfaceSetup) -> io::Result<Vec<Arc<dyn Interface>>> {
         self.host.open_interface(setup)
     }

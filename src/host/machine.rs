@@ -12,7 +12,7 @@ use quinn::AsyncUdpSocket;
 
 use super::process::{Process, processor_time, resident_bytes, this_process};
 use super::{Host, Usage};
-use crate::datapath::{DatapathError, Interface, InterfaceSetup, bind_udp, open_interface};
+use crate::datapath::{DatapathError, Interface, InterfaceSetup, bind_several_udp, bind_udp, open_interface};
 
 /// The machine that this process runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,10 @@ impl Machine {
 impl Host for Machine {
     fn bind(&self, address: SocketAddr) -> Result<Arc<dyn AsyncUdpSocket>, DatapathError> {
         bind_udp(address)
+    }
+
+    fn bind_several(&self, address: SocketAddr, sockets: usize) -> Result<Vec<Arc<dyn AsyncUdpSocket>>, DatapathError> {
+        bind_several_udp(address, sockets)
     }
 
     fn open_interface(&self, setup: &InterfaceSetup) -> io::Result<Vec<Arc<dyn Interface>>> {

@@ -52,6 +52,18 @@ pub trait Host: Send + Sync + 'static {
     /// If the address cannot be bound.
     fn bind(&self, address: SocketAddr) -> Result<Arc<dyn AsyncUdpSocket>, DatapathError>;
 
+    /// As [`bind`](Self::bind), as many sockets as asked for that share the address; one where the host deals nobody out.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    fn bind_several(
+        &self,
+        address: SocketAddr,
+        _sockets: usize,
+    ) -> Result<Vec<Arc<dyn AsyncUdpSocket>>, DatapathError> {
+        Ok(vec![self.bind(address)?])
+    }
+
     /// An overlay interface of the machine: its queues. Called within the node's runtime.
     ///
     /// # Errors

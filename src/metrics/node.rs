@@ -151,6 +151,7 @@ fn datapath(shell: &Shell, sheet: &mut Sheet) {
     let c = shell.port.counters();
     let dropped = [
         ("quic_queue_full", c.quic_dropped),
+        ("session_queue_full", c.aside_full),
         ("stranger", c.unknown_source),
         ("shut_out", c.shut_out),
         ("over_rate", c.over_rate),
@@ -174,6 +175,7 @@ fn datapath(shell: &Shell, sheet: &mut Sheet) {
     ];
     sheet.counts("prunella_datapath_frames_total", "what", &frames);
     sheet.count("prunella_datapath_quic_packets_total", &[], c.quic_received);
+    sheet.count("prunella_datapath_read_aside_total", &[], c.read_aside);
     let impaired = [("lost", c.faulted), ("held", c.held), ("doubled", c.doubled)];
     sheet.counts("prunella_datapath_impaired_total", "how", &impaired);
     for (name, count) in shell.rejections() {

@@ -363,7 +363,7 @@ async fn a_neighbor_that_moves_keeps_its_link() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_on_ipv6_reaches_a_neighbor_on_ipv4() {
     let tls = Tls::new();
-    let (a, b) = (Node::start_at("[::]:0".parse().unwrap(), 1, &tls), Node::start(2, &tls));
+    let (a, b) = (Node::start_at("[::]:0".parse().unwrap(), 1, 1, &tls), Node::start(2, &tls));
     let ends = link(&a, &b, 1, 1);
     b.port.update_remote(ends.right, std::net::SocketAddr::from(([127, 0, 0, 1], a.address().port())));
     a.route(&b, 1, ends.left, &[]);

@@ -57,6 +57,7 @@ mod services;
 mod shared;
 mod shedding;
 mod simulator;
+mod sockets;
 mod spread;
 mod steering;
 mod terminal;

@@ -17,8 +17,10 @@ use super::tunnel::Tunnel;
 use super::{Overlay, Unjudged, second_of};
 
 /// What the reader keeps of packets between frames: within a batch a train, beyond it parts that wait for their others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::datapath) struct Inward {
+    /// The queue of the interface to which it gives packets.
+    queue: usize,
     train: Option<Train>,
     halves: Halves,
 }
@@ -34,6 +36,11 @@ struct Arrival<'a> {
 }
 
 impl Inward {
+    /// The kernel has a flow leave by the queue by which it came: each reader has its own, as far as there are so many.
+    pub(in crate::datapath) fn by(queue: usize) -> Self {
+        Self { queue, train: None, halves: Halves::default() }
+    }
+
     /// Takes a frame that is for this node and carries a packet. The packet is opened where it lies.
     ///
     /// # Errors
@@ -86,7 +93,7 @@ impl Inward {
         let Some((train, overlay)) = self.train.as_mut().zip(port.overlay()) else { return };
         if let Some((bytes, _)) = train.finish() {
             overlay.counts.delivered.add(1);
-            overlay.deliver(bytes);
+            overlay.deliver(self.queue, bytes);
         }
     }
 
@@ -127,7 +134,7 @@ impl Inward {
         if !train.take(bytes, packet, checksum_left) {
             if let Some((train, _)) = train.finish() {
                 overlay.counts.delivered.add(1);
-                overlay.deliver(train);
+                overlay.deliver(self.queue, train);
             }
             let train = self.train.get_or_insert_default();
             if !train.take(bytes, packet, checksum_left) {

@@ -240,7 +240,7 @@ impl Overlay {
         if is_allowed {
             let checksum = unjudged.checksum_left.then(|| unjudged.packet.flow.protocol.checksum_offset()).flatten();
             let checksum = checksum.map(|offset| (unjudged.packet.transport_at as u16, offset));
-            self.deliver(&[&Offload { checksum, ..Offload::default() }.encode()[..], &unjudged.bytes].concat());
+            self.deliver(0, &[&Offload { checksum, ..Offload::default() }.encode()[..], &unjudged.bytes].concat());
             return;
         }
         self.counts.denied.add(1);
@@ -282,7 +282,7 @@ impl Overlay {
         }
         let Ok(Packet { flow, .. }) = Packet::parse(packet) else { return };
         if let Some(answer) = icmp::answer(packet, cause, self.answers_from(flow.destination.0)) {
-            self.deliver(&[&[0; OFFLOAD_BYTES][..], &answer].concat());
+            self.deliver(0, &[&[0; OFFLOAD_BYTES][..], &answer].concat());
         }
     }
 
@@ -293,8 +293,8 @@ impl Overlay {
     }
 
     /// Writes a packet, behind what is left to do on it, to the interface.
-    fn deliver(&self, packet: &[u8]) {
-        if self.interfaces[0].try_send(packet).is_err() {
+    fn deliver(&self, queue: usize, packet: &[u8]) {
+        if self.interfaces[queue % self.interfaces.len()].try_send(packet).is_err() {
             self.counts.interface_full.add(1);
         }
     }
