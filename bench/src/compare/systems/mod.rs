@@ -1,6 +1,7 @@
 //! The systems that are compared, each behind the same trait.
 
 mod bare;
+mod easytier;
 mod fastd;
 mod floor;
 mod nebula;
@@ -97,6 +98,7 @@ pub(crate) fn all(program: &Path) -> Vec<Box<dyn System>> {
         Box::new(ours::Tun { program: program.to_owned(), way: ours::Way::RealTime }),
         Box::new(ours::Tun { program: program.to_owned(), way: ours::Way::Kernel }),
         Box::new(yggdrasil::Yggdrasil),
+        Box::new(easytier::EasyTier),
         Box::new(fastd::Fastd),
         Box::new(nebula::Nebula),
         Box::new(tinc::Tinc),
