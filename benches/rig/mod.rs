@@ -209,3 +209,16 @@ fn key(number: u64) -> FrameKey {
 pub async fn in_time<F: IntoFuture>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
 }
+
+/// Waits until a counter says what it should.
+///
+/// # Panics
+/// If that takes longer than [`PATIENCE`], with what is awaited.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("it takes too long: {what}"));
+}

@@ -12,7 +12,7 @@ use prunella_core::frame::{FrameKey, HEADER_BYTES, Header, Kind, Labels, stamp};
 use prunella_core::limits::{COPIES_BURST_BYTES, COPIES_ONE_IN};
 use prunella_core::{Label, Rejected, Tag};
 
-use crate::rig::{self, LinkEnds, Node, Tls, in_time, link};
+use crate::rig::{self, LinkEnds, Node, Tls, in_time, link, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_and_a_link_share_one_socket() {
@@ -233,7 +233,7 @@ async fn forged_replayed_and_malformed_frames_are_counted_by_reason() {
     node.port.set_may_relay(neighbor.ends.left, false);
     neighbor.send(&frame(Kind::Data, &[7], 4, &key, b"for somebody else"));
     let link = || node.port.link_stats()[0].clone();
-    until(|| link().rejected_for(Rejected::Unauthorized) == 1).await;
+    until("one is unauthorized", || link().rejected_for(Rejected::Unauthorized) == 1).await;
 
     assert_eq!(link().rejected_for(Rejected::Replayed), 1);
     assert_eq!(link().rejected_for(Rejected::Unsigned), 1);
@@ -315,7 +315,7 @@ async fn probes_beyond_the_rate_are_not_answered() {
             break;
         }
     }
-    until(limited).await;
+    until("the rate limits", limited).await;
     let answered = node.port.counters().probes_answered;
     assert!(answered >= u64::from(prunella_core::limits::REPLY_RATE_PER_SECOND), "{answered}");
 }
@@ -327,14 +327,14 @@ async fn a_fault_in_one_direction_leaves_the_other() {
     let ends = link(&a, &b, 1, 1);
     a.port.impair(b.address(), Direction::Received, Impairment::CUT, 0);
     a.port.send_probe(ends.left, &[], 0, 1);
-    until(|| a.port.counters().faulted == 1).await;
+    until("one is lost on purpose", || a.port.counters().faulted == 1).await;
     assert_eq!(b.port.counters().probes_answered, 1, "it was heard, but its answer was not");
 
     a.port.mend(b.address(), Direction::Received);
     a.port.impair(b.address(), Direction::Sent, Impairment::CUT, 0);
     a.port.send_probe(ends.left, &[], 0, 2);
     b.port.send_probe(ends.right, &[], 0, 3);
-    until(|| a.port.counters().faulted == 3).await;
+    until("three are lost on purpose", || a.port.counters().faulted == 3).await;
     assert_eq!(b.port.counters().probes_answered, 1, "not even heard");
     assert_eq!(a.port.counters().probes_answered, 1, "the other direction is whole");
 
@@ -351,12 +351,12 @@ async fn a_neighbor_that_moves_keeps_its_link() {
     let node = Node::start(1, &tls);
     let (neighbor, key) = Neighbor::of(&node);
     neighbor.send(&frame(Kind::Probe, &[], 5, &key, &[0; 16]));
-    until(|| node.port.counters().probes_answered == 1).await;
+    until("a probe is answered", || node.port.counters().probes_answered == 1).await;
     let moved = Neighbor { socket: std::net::UdpSocket::bind("127.0.0.1:0").unwrap(), ..neighbor };
     node.port.update_remote(moved.ends.left, moved.socket.local_addr().unwrap());
     moved.send(&frame(Kind::Probe, &[], 5, &key, &[0; 16]));
     moved.send(&frame(Kind::Probe, &[], 6, &key, &[0; 16]));
-    until(|| node.port.counters().probes_answered == 2).await;
+    until("another probe is answered", || node.port.counters().probes_answered == 2).await;
     assert_eq!(node.port.link_stats()[0].rejected_for(Rejected::Replayed), 1, "the replay window moved with it");
 }
 
@@ -387,7 +387,7 @@ async fn a_batch_that_mixes_sources_reaches_the_session_endpoint_whole() {
         src_ip: None,
     };
     state.try_send((&neighbor.socket).into(), &transmit).unwrap();
-    until(|| node.port.link_stats()[0].frames_received == 8).await;
+    until("eight frames have come", || node.port.link_stats()[0].frames_received == 8).await;
     assert_eq!(node.port.counters().spilled, 4, "every second one took the slow way, none was lost");
     assert_eq!(node.port.active_destinations(rig::PATIENCE), [Tag(0), Tag(1)]);
 }
@@ -475,16 +475,6 @@ async fn transfer_reporting(from: &Connection, to: &Connection, bytes: usize, ha
     };
     let (sent, (received, count)) = tokio::join!(send, receive);
     assert_eq!((received, count), (sent, bytes));
-}
-
-/// Waits until a counter says what it should.
-async fn until(condition: impl Fn() -> bool) {
-    let poll = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    in_time(poll).await;
 }
 
 const CHUNK: usize = 64 * 1024;

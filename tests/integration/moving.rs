@@ -1,26 +1,26 @@
 //! A link follows its neighbor to another address, and nobody else.
 
-use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use prunella::datapath::{Event, LinkInstall};
 use prunella_core::frame::{FrameKey, HEADER_BYTES, Header, Kind, Labels, stamp};
 use prunella_core::{Label, LinkId, PeerId, Tag};
+use tokio::net::UdpSocket;
 
-use crate::rig::{self, Node, Tls, in_time};
+use crate::rig::{Node, Tls, in_time, until};
 
 #[tokio::test]
 async fn a_link_leads_where_its_neighbor_answers() {
-    let (mut node, neighbor) = scene();
-    neighbor.send(&neighbor.home, &neighbor.probe(5));
+    let (mut node, neighbor) = scene().await;
+    neighbor.send(&neighbor.home, &neighbor.probe(5)).await;
     assert_eq!(neighbor.hears(&neighbor.home).await[0], Kind::Echo as u8);
 
-    let new = socket();
-    neighbor.send(&new, &neighbor.probe(6));
+    let new = socket().await;
+    neighbor.send(&new, &neighbor.probe(6)).await;
     assert_eq!(neighbor.hears(&new).await[0], Kind::Echo as u8, "it is answered where it is");
     let asked = neighbor.hears(&new).await;
     assert_eq!(asked[0], Kind::Probe as u8);
-    neighbor.send(&new, &neighbor.echo(7, &asked));
+    neighbor.send(&new, &neighbor.echo(7, &asked)).await;
     assert_eq!(node.event(moved).await, (LINK, new.local_addr().unwrap()));
     node.port.send_probe(LINK, &[], 0, 9);
     assert_eq!(neighbor.hears(&new).await[HEADER_BYTES..HEADER_BYTES + 8], 9u64.to_be_bytes());
@@ -28,19 +28,19 @@ async fn a_link_leads_where_its_neighbor_answers() {
     assert_eq!(node.port.link_stats()[0].frames_received, 3, "all of them are the neighbor's");
 
     // And back again.
-    neighbor.send(&neighbor.home, &neighbor.probe(8));
+    neighbor.send(&neighbor.home, &neighbor.probe(8)).await;
     neighbor.hears(&neighbor.home).await;
     let asked = neighbor.hears(&neighbor.home).await;
-    neighbor.send(&neighbor.home, &neighbor.echo(9, &asked));
+    neighbor.send(&neighbor.home, &neighbor.echo(9, &asked)).await;
     assert_eq!(node.event(moved).await, (LINK, neighbor.home.local_addr().unwrap()));
 }
 
 #[tokio::test]
 async fn who_brings_the_frames_of_a_neighbor_draws_nothing_to_himself() {
-    let (mut node, neighbor) = scene();
-    neighbor.send(&neighbor.home, &neighbor.probe(5));
+    let (mut node, neighbor) = scene().await;
+    neighbor.send(&neighbor.home, &neighbor.probe(5)).await;
     neighbor.hears(&neighbor.home).await;
-    let thief = socket();
+    let thief = socket().await;
     let strangers = [
         ("what was taken before", neighbor.probe(5)),
         ("what is older than what was taken", neighbor.probe(4)),
@@ -51,18 +51,18 @@ async fn who_brings_the_frames_of_a_neighbor_draws_nothing_to_himself() {
         ("garbage", vec![2; 64]),
     ];
     for (count, (what, frame)) in strangers.into_iter().enumerate() {
-        neighbor.send(&thief, &frame);
+        neighbor.send(&thief, &frame).await;
         until(what, || node.port.counters().unknown_source == count as u64 + 1).await;
     }
     // One that it was the first to bring is answered, and that is all: what was sent to it does not come back.
-    neighbor.send(&thief, &neighbor.probe(6));
+    neighbor.send(&thief, &neighbor.probe(6)).await;
     neighbor.hears(&thief).await;
     let asked = neighbor.hears(&thief).await;
-    let other = socket();
-    neighbor.send(&other, &neighbor.echo(7, &asked));
+    let other = socket().await;
+    neighbor.send(&other, &neighbor.echo(7, &asked)).await;
     let mut made_up = asked;
     made_up[HEADER_BYTES] ^= 1;
-    neighbor.send(&thief, &neighbor.echo(8, &made_up));
+    neighbor.send(&thief, &neighbor.echo(8, &made_up)).await;
     until("both are dealt with", || node.port.link_stats()[0].frames_received == 4).await;
     node.port.send_probe(LINK, &[], 0, 10);
     assert_eq!(neighbor.hears(&neighbor.home).await[HEADER_BYTES..HEADER_BYTES + 8], 10u64.to_be_bytes());
@@ -82,9 +82,9 @@ fn peer() -> PeerId {
     PeerId::from_public_key([7; 32])
 }
 
-fn scene() -> (Node, Neighbor) {
+async fn scene() -> (Node, Neighbor) {
     let node = Node::start(1, &Tls::new());
-    let neighbor = Neighbor { home: socket(), key: FrameKey::from_bytes([1; 16]), node: node.address() };
+    let neighbor = Neighbor { home: socket().await, key: FrameKey::from_bytes([1; 16]), node: node.address() };
     node.port.install_link(LinkInstall {
         id: LINK,
         peer: peer(),
@@ -107,29 +107,20 @@ impl Neighbor {
         sealed(Kind::Echo, 0, sequence, &self.key, &probe[HEADER_BYTES..])
     }
 
-    fn send(&self, from: &UdpSocket, datagram: &[u8]) {
-        from.send_to(datagram, self.node).unwrap();
+    async fn send(&self, from: &UdpSocket, datagram: &[u8]) {
+        from.send_to(datagram, self.node).await.unwrap();
     }
 
     /// The next datagram that comes there.
     async fn hears(&self, at: &UdpSocket) -> Vec<u8> {
         let mut buffer = [0; 2048];
-        in_time(async {
-            loop {
-                if let Ok(length) = at.recv(&mut buffer) {
-                    break buffer[..length].to_vec();
-                }
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        })
-        .await
+        let length = in_time(at.recv(&mut buffer)).await.unwrap();
+        buffer[..length].to_vec()
     }
 }
 
-fn socket() -> UdpSocket {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_nonblocking(true).unwrap();
-    socket
+async fn socket() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").await.unwrap()
 }
 
 fn sealed(kind: Kind, path: u32, sequence: u64, key: &FrameKey, payload: &[u8]) -> Vec<u8> {
@@ -148,13 +139,4 @@ fn moved(event: &Event) -> Option<(LinkId, SocketAddr)> {
         Event::LinkMoved { link, remote } => Some((*link, *remote)),
         _ => None,
     }
-}
-
-async fn until(what: &str, condition: impl Fn() -> bool) {
-    let waited = tokio::time::timeout(rig::PATIENCE, async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("{what}"));
 }
