@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use quinn::{AsyncUdpSocket, UdpPoller};
-use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -125,10 +125,21 @@ impl AsyncUdpSocket for Udp {
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.io.poll_recv_ready(cx))?;
-            let batch = self.io.try_io(Interest::READABLE, || self.state.recv((&self.io).into(), buffers, metas));
-            match batch {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                outcome => return Poll::Ready(outcome),
+            let room = buffers.len().min(metas.len()).min(BATCH_SIZE);
+            let mut last = None;
+            let batch = self.io.try_io(Interest::READABLE, || {
+                let received = self.state.recv((&self.io).into(), buffers, metas)?;
+                if received == room {
+                    return Ok(received);
+                }
+                // The socket is empty, which would be the answer to the next question: it is not asked.
+                last = Some(received);
+                Err(io::ErrorKind::WouldBlock.into())
+            });
+            match (last, batch) {
+                (Some(received), _) => return Poll::Ready(Ok(received)),
+                (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                (None, outcome) => return Poll::Ready(outcome),
             }
         }
     }
