@@ -185,6 +185,9 @@ impl<R: Role, const SEEN: bool> Actor for Driver<R, SEEN> {
             running.mailbox.insight().sent.note(&running.routes);
         }
         running.ground.dispatch(running.routes.drain(..));
+        // A store that was read brought thousands of them at once.
+        running.effects.shrink_to(EFFECTS_KEPT_MAX);
+        running.routes.shrink_to(EFFECTS_KEPT_MAX);
         running.set_timer(&myself);
         if let Some(begun) = begun {
             // Where the message began is known already: this is the only time that is read for the sake of being seen.
@@ -230,3 +233,6 @@ impl<R: Role> Drop for Running<R> {
         }
     }
 }
+
+/// For how many effects of one message an actor keeps room.
+const EFFECTS_KEPT_MAX: usize = 64;

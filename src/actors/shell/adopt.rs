@@ -27,7 +27,7 @@ impl Shell {
         self.forget_reputations();
         let now_ms = self.unix_ms();
         let values = self.store.scan(Tree::Records)?;
-        let kept = values.iter().filter_map(|(_, value)| codec::decode::<SignedRecord>(value).ok());
+        let kept = values.into_iter().filter_map(|(_, value)| codec::decode::<SignedRecord>(&value).ok());
         let loaded = gossip::load(&self.credentials.peer(), kept.chain(self.passing_records()), now_ms);
         let body = NodeBody {
             name: self.config.name.clone(),
