@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use mimalloc::MiMalloc;
 use prunella::actors::clock::Clock;
 use prunella::actors::directory::Directory;
 use prunella::actors::driver::{self, Ground, Newborn, Perform, Start};
@@ -27,10 +26,6 @@ use prunella_core::recording::GossipStart;
 use prunella_core::wiring::{Command, Route};
 use prunella_core::{Instant as Moment, Label, Machine, PeerId, Verified};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-
-/// The program's own: most of what a record costs is memory that is taken and given back.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 const NODES: usize = 1000;
 const ROUND: usize = 1000;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use mimalloc::MiMalloc;
 use prunella::cli::{
     self, AttackOutcome, FailedSeed, GossipPreset, GossipProgress, GossipSpread, ScenarioStory, Simulated, Simulation,
     Simulators, Watch,
@@ -12,11 +11,6 @@ use prunella::cli::{
 use prunella_sim::attack::{self, Attack, Outcome, Size};
 use prunella_sim::scenario::Scenario;
 use prunella_sim::{Options, scale};
-
-/// Messages are made on one thread and dropped on another all the time, which this allocator is good at. The library
-/// leaves the choice to its program.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     cli::main(Simulators { worlds: simulate, gossip, presets, scenario, attacks })

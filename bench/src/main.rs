@@ -3,15 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mimalloc::MiMalloc;
 
 mod compare;
 mod quic;
 mod tunnel;
-
-/// The same that `prunella` has, so that plain QUIC is no slower for its allocator.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Compares Prunella with others of its kind.
 #[derive(Debug, Parser)]
