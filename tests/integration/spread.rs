@@ -36,13 +36,7 @@ async fn a_path_that_is_cut_while_traffic_is_spread_costs_no_stream() {
     mesh.nodes[2].expose("echo", echo_server().await).await;
     let listen = mesh.nodes[0].forward("echo").await;
     for relay in [1, 3] {
-        lanes_are_apart(&mesh).await;
-        let mut echoes = Vec::new();
-        for _ in 0..4 {
-            echoes.push(Echo::start(listen).await);
-        }
-        let lanes = lanes_are_apart(&mesh).await;
-        assert!(lanes.iter().all(|(_, streams)| *streams == 2), "two streams each: {lanes:?}");
+        let echoes = two_on_each_lane(&mesh, listen).await;
         let neighbor = mesh.nodes[relay].peer.clone();
         mesh.nodes[0].done(&Request::Chaos(Order::cut(neighbor, true, true))).await;
         for echo in &echoes {
@@ -137,6 +131,27 @@ async fn lanes_are_apart(mesh: &Mesh) -> Vec<(u8, u64)> {
         let apart = paths.iter().filter(|path| path.lanes.len() == 1).count();
         let lanes = paths.iter().flat_map(|path| &path.lanes).map(|lane| (lane.lane, lane.streams)).collect();
         if apart == 2 { Ok(lanes) } else { Err(format!("{paths:?}")) }
+    })
+    .await
+}
+
+/// Four streams, two on each lane. One that is opened while a lane's path looks late, as it may on a machine that is busy for
+/// a moment, rightly takes the other lane: then all of them are opened anew.
+async fn two_on_each_lane(mesh: &Mesh, listen: SocketAddr) -> Vec<Echo> {
+    until("two streams on each lane", PATIENCE, async || {
+        lanes_are_apart(mesh).await;
+        let mut echoes = Vec::new();
+        for _ in 0..4 {
+            echoes.push(Echo::start(listen).await);
+        }
+        let lanes = lanes_are_apart(mesh).await;
+        if lanes.iter().all(|(_, streams)| *streams == 2) {
+            return Ok(echoes);
+        }
+        for echo in echoes {
+            echo.finish().await;
+        }
+        Err(format!("{lanes:?}"))
     })
     .await
 }
