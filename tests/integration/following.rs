@@ -28,13 +28,14 @@ async fn what_happens_is_told_in_its_order_and_goes_on_where_it_was_left() {
     node.run(&["kill", "planner"]).await.ok();
     let mut seen = Vec::new();
     let mut cursor = so_far.cursor;
-    until("the service and the restart", PATIENCE, async || {
+    until("the service, the restart and the incident", PATIENCE, async || {
         let info = events(node, Some(cursor)).await;
         assert!(!info.missed);
         cursor = info.cursor;
         seen.extend(info.events.into_iter().map(|info| info.event));
         let restarted = Event::ActorRestarted { actor: "planner".to_owned() };
-        if seen.contains(&restarted) { Ok(()) } else { Err(format!("{seen:?}")) }
+        let is_told = seen.iter().any(|event| matches!(event, Event::IncidentOpened { .. }));
+        if is_told && seen.contains(&restarted) { Ok(()) } else { Err(format!("{seen:?}")) }
     })
     .await;
     let place = |fits: &dyn Fn(&Event) -> bool| seen.iter().position(fits).unwrap_or_else(|| panic!("{seen:?}"));
