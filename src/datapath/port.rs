@@ -342,8 +342,8 @@ impl Port {
 
     /// Sends frames of others on. What the socket cannot take now is dropped: a relay that queued would only add delay.
     pub(super) fn send_run(&self, run: Run<'_>) {
-        run.link.carry();
         let count = run.bytes.len().div_ceil(run.stride);
+        run.link.state.counts.carried.add(count as u64);
         let sent = self.udp.send(&Transmit {
             destination: run.link.remote,
             ecn: run.ecn,
