@@ -131,7 +131,7 @@ impl Sealing {
     }
 }
 
-/// Opens what is received. There is one reader.
+/// Opens what is received, by any number of readers.
 pub(super) struct Opener {
     known: ArcSwap<Known>,
     /// Locked when an epoch begins.
@@ -177,6 +177,11 @@ impl Opener {
             return Err(Rejected::Flood);
         }
         let mut ratchet = lock(&self.ratchet);
+        if to <= ratchet.epoch {
+            // Another reader has entered it meanwhile, and has its key.
+            drop(ratchet);
+            return self.open(counter, sealed, now);
+        }
         if to - ratchet.epoch > EPOCHS_AHEAD_MAX {
             return Err(Rejected::OverLimit);
         }
@@ -251,6 +256,19 @@ mod tests {
         let (counter, mut bytes) = sealed(&sealer, b"far");
         assert_eq!(opener.open(counter, &mut bytes, 0).unwrap(), b"far");
         assert_eq!(opener.open(oldest, &mut latest, 0).err(), Some(Rejected::Stale));
+    }
+
+    #[test]
+    fn two_readers_that_enter_an_epoch_at_once_keep_the_key_of_the_one_before() {
+        let (sealer, opener) = pair();
+        let (old, mut late) = sealed(&sealer, b"late");
+        assert!(sealer.advance(0));
+        for text in [b"first", b"other"] {
+            let (counter, mut bytes) = sealed(&sealer, text);
+            // As by who has seen that the epoch is ahead, and then waited for the other.
+            assert_eq!(opener.enter(1, counter, &mut bytes, 0).unwrap(), text);
+        }
+        assert_eq!(opener.open(old, &mut late, 0).unwrap(), b"late");
     }
 
     #[test]
