@@ -1,4 +1,4 @@
-//! The port: the node's one UDP socket, its tables, and what actors may do with them.
+//! The port: the node's sockets at its one UDP address, its tables, and what actors may do with them.
 
 use std::fmt;
 use std::io;
