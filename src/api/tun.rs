@@ -79,12 +79,7 @@ fn tell_names(shell: &Arc<Shell>, address: Ipv6Addr) -> Option<JoinHandle<()>> {
     }
     let (zone, names) = (Zone::new(domain), Arc::new(MeshNames(Arc::downgrade(shell))));
     Some(tend("names", move || {
-        let (zone, names) = (zone.clone(), Arc::clone(&names));
-        async move {
-            if let Err(error) = names::serve(SocketAddr::from((address, NAMES_PORT)), zone, names).await {
-                tracing::warn!(%address, %error, "names of the mesh cannot be told by DNS");
-            }
-        }
+        names::serve(SocketAddr::from((address, NAMES_PORT)), zone.clone(), Arc::clone(&names) as _)
     }))
 }
 

@@ -6,6 +6,7 @@
 //! Keys, certificates and what TLS draws come from the operating system whatever the host is: nobody may be able to
 //! predict them by mistake.
 
+mod connections;
 mod disturbed;
 mod machine;
 mod process;
@@ -26,6 +27,7 @@ use tokio::task::JoinError;
 
 use crate::datapath::{DatapathError, Interface, InterfaceSetup};
 
+pub use connections::next_connection;
 pub use disturbed::Disturbed;
 pub use machine::Machine;
 pub use process::Process;

@@ -19,6 +19,7 @@ use super::carry::{abort, carry_locally};
 use super::services::{Services, dial};
 use super::session::Gate;
 use super::tunnels::FindHook;
+use crate::host::next_connection;
 
 /// The ports at which services are open at the overlay address.
 #[derive(Debug, Default)]
@@ -96,7 +97,7 @@ impl Door {
         let mut carried = JoinSet::new();
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            let Ok((tcp, from)) = listener.accept().await else { continue };
+            let (tcp, from) = next_connection(&listener, "the overlay address").await;
             while carried.try_join_next().is_some() {}
             let door = door.clone();
             carried.spawn(async move {

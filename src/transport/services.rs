@@ -14,7 +14,7 @@ use quinn::{RecvStream, SendStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use prunella_core::PeerId;
 use prunella_core::limits::{FORWARDS_PER_NODE_MAX, SERVICES_PER_NODE_MAX, SESSION_STREAMS_MAX, SESSION_TIMEOUT};
@@ -24,6 +24,7 @@ use prunella_core::wire::{StreamOpen, StreamRefusal};
 use super::carry::{Aborted, abort, carry, carry_locally};
 use super::pass::Pass;
 use super::session::{Inbound, Place, SessionError, Sessions, describe};
+use crate::host::next_connection;
 use crate::spans::{self, Kind, Span};
 
 /// Names the nodes that expose a service, best first. Asked for every connection.
@@ -348,15 +349,7 @@ async fn listen_for(services: Services, forward: Arc<Forward>, listener: TcpList
     loop {
         // While all places are taken, connections wait in the listener's backlog.
         let place = places.clone().acquire_owned().await.expect("BUG: nobody closes the semaphore");
-        let tcp = match listener.accept().await {
-            Ok((tcp, _)) => tcp,
-            Err(error) => {
-                tracing::warn!(service = forward.name, %error, "failed to accept a connection");
-                // Out of file descriptors, most likely; at once it would be the same again.
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
+        let (tcp, _) = next_connection(&listener, &forward.name).await;
         forward.total.fetch_add(1, Ordering::Relaxed);
         forward.open.fetch_add(1, Ordering::Relaxed);
         let (services, forward, pick) = (services.clone(), forward.clone(), pick.clone());
@@ -458,8 +451,6 @@ fn parse_target(text: &str) -> Option<&str> {
 const TARGET_TIMEOUT: Duration = Duration::from_secs(3);
 /// Connections of one forward, and streams served by one node, at once.
 const CONNECTIONS_MAX: usize = SESSION_STREAMS_MAX as usize;
-/// How long a listener rests when it cannot accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Longest host name (RFC 1035, section 2.3.4).
 const HOST_BYTES_MAX: usize = 255;
 const _: () = assert!(TARGET_TIMEOUT.as_secs() < SESSION_TIMEOUT.as_secs(), "the user hears why, not only that");

@@ -45,7 +45,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("messages", &["storage", "core"]),
     ("transport", &["host", "datapath", "security", "spans", "core"]),
     ("spans", &["host", "core"]),
-    ("names", &["core"]),
+    ("names", &["host", "core"]),
     ("host", &["datapath", "storage"]),
     ("datapath", &["core", "ebpf_common"]),
     ("security", &["core"]),

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, UdpSocket};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::thread;
+use std::time::Duration;
 
 use prunella_core::overlay::Prefix;
 use route_manager::{Route, RouteManager};
@@ -62,6 +64,7 @@ pub fn open_interface(setup: &InterfaceSetup) -> io::Result<Vec<Arc<dyn Interfac
         .offload(true)
         .multi_queue(is_multi_queue)
         .build_async()?;
+    await_address(*address);
     let mut all: Vec<Arc<dyn Interface>> = Vec::with_capacity(*queues);
     let index = device.if_index()?;
     for _ in 1..*queues {
@@ -69,6 +72,21 @@ pub fn open_interface(setup: &InterfaceSetup) -> io::Result<Vec<Arc<dyn Interfac
     }
     all.push(Arc::new(Tun { device, index }));
     Ok(all)
+}
+
+/// Waits until `address` may be bound: Linux counts one as tentative (RFC 4862, section 5.4) for a moment after it was given,
+/// even where no duplicate can be. Who hears that the interface is up may listen there.
+fn await_address(address: Ipv6Addr) {
+    let is_tentative = || match UdpSocket::bind((address, 0)) {
+        Ok(_) => false,
+        Err(error) => error.kind() == io::ErrorKind::AddrNotAvailable,
+    };
+    for _ in 0..ADDRESS_LOOKS_MAX {
+        if !is_tentative() {
+            return;
+        }
+        thread::sleep(ADDRESS_PAUSE);
+    }
 }
 
 /// Whether this machine passes packets on that are not for itself, as it must for networks behind it; `None` if it does not
@@ -117,3 +135,7 @@ impl fmt::Debug for Tun {
 
 /// Behind every route that the machine has to the same network by itself.
 const METRIC: u32 = 2048;
+/// Longest wait for the interface's address: a second.
+const ADDRESS_LOOKS_MAX: u32 = 1000;
+/// Between two looks at it.
+const ADDRESS_PAUSE: Duration = Duration::from_millis(1);
