@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     writeln!(cargo, "cargo::rerun-if-changed=ebpf/program")?;
     writeln!(cargo, "cargo::rerun-if-env-changed=CLANG")?;
     let objects = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo names no folder")?);
-    ["datapath", "observe"].iter().try_for_each(|program| {
+    ["datapath", "observe", "generator"].iter().try_for_each(|program| {
         let source = format!("ebpf/program/{program}.bpf.c");
         compile(Path::new(&source), &objects.join(program).with_extension("o"))
     })

@@ -1,38 +1,45 @@
 //! What a relay, and a flood from a source that is shut out, cost in user space and in the kernel.
 //!
-//! `cargo bench --features ebpf --bench kernel -- [--rounds N] [--packets N] [--flood N] [--generic]`
+//! `cargo bench --features ebpf --bench kernel -- [--rounds N] [--packets N] [--flood N] [--rate N]`
 //!
-//! Three hosts in a row, in network namespaces of their own (it takes root): one sends frames of 200 bytes one by one as fast
-//! as it can, one relays, and at the third a program counts and drops them. Counted is the processor time of this process
-//! and of the kernel's threads for network interrupts (`ksoftirqd`), which do the rest; what others do on the machine is not
-//! in it. What the sender alone costs is measured the same way, with a rule that drops everything as it leaves, and is taken
-//! off. So the figures are of the relay, together with the wires on both sides of it.
+//! Three hosts in a row, in network namespaces of their own (it takes root): from the first come frames of 200 bytes, `rate` a
+//! second, as a network card hands them over: the kernel makes them, no socket, no buffer of its own and no copy of it. The
+//! second relays, and at the third they are dropped: by a program in the driver, or, where user space relays, by a rule before
+//! the kernel does anything with them. Counted is the processor time of this process and of the kernel's threads for network
+//! interrupts (`ksoftirqd`), which do the rest; what others do on the machine is not in it. What the sender and the wire to the
+//! relay cost is measured the same way, with the same frames over another wire, at whose end a program drops them and does
+//! nothing else, and is taken off.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a benchmark that cannot be set up is a failed run")]
 
 #[path = "../tests/kernel/ends.rs"]
 mod ends;
+#[path = "rig/generator.rs"]
+mod generator;
 #[path = "../tests/kernel/namespaces.rs"]
 mod namespaces;
 #[path = "../tests/kernel/relay.rs"]
 mod relay;
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::io::{self, Write};
-use std::net::UdpSocket;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aya::Ebpf;
+use aya::programs::ProgramInfo;
 use prunella::datapath::{AttachMode, LinkInstall};
-use prunella_core::frame::{FrameKey, HEADER_BYTES, Header, Kind, Labels, stamp};
+use prunella_core::frame::{FrameKey, Header, Kind, Labels};
 use prunella_core::{Label, LinkId, PeerId, Tag};
 
 use ends::End;
-use namespaces::{Family, Row, at, socket};
+use generator::{Packets, Way, drop_all, generate};
+use namespaces::{Family, Row, at, inside, run, told};
 use relay::Relay;
 
 fn main() -> io::Result<()> {
@@ -86,9 +93,10 @@ fn main() -> io::Result<()> {
 
 struct Settings {
     rounds: usize,
-    packets: u64,
-    flood: u64,
-    generic: bool,
+    packets: u32,
+    flood: u32,
+    /// Packets a second.
+    rate: u64,
 }
 
 impl Settings {
@@ -99,21 +107,20 @@ impl Settings {
             let position = args.iter().position(|arg| arg == name);
             position.and_then(|p| args.get(p + 1)).map_or(default, |value| value.parse().unwrap())
         };
-        let generic = args.iter().any(|arg| arg == "--generic");
         Self {
             rounds: number("--rounds", 5) as usize,
-            packets: number("--packets", 500_000),
-            flood: number("--flood", 1_000_000),
-            generic,
+            packets: number("--packets", 300_000) as u32,
+            flood: number("--flood", 1_000_000) as u32,
+            rate: number("--rate", 100_000),
         }
     }
 }
 
 /// What something has cost.
 struct Cost {
-    /// Processor time, with the sender's.
+    /// Processor time, with the sender's and the wire's.
     whole: Duration,
-    /// The sender's part.
+    /// What of it the sender takes, and the wire from there.
     sender: Duration,
     /// What was relayed, or dropped.
     packets: u64,
@@ -121,7 +128,7 @@ struct Cost {
 }
 
 impl Cost {
-    /// Seconds of the processor for each packet, without the sender.
+    /// Seconds of the processor for each packet, without the sender and the wire.
     fn each(&self) -> f64 {
         self.whole.saturating_sub(self.sender).as_secs_f64().max(1e-6) / self.packets as f64
     }
@@ -147,47 +154,69 @@ impl std::fmt::Display for Cost {
 struct Bed {
     row: Row,
     relay: Relay,
-    /// At the right: frames are counted and dropped there before a socket sees them.
-    sink: End,
-    _end: Option<End>,
-    sender: UdpSocket,
-    flooder: UdpSocket,
-    /// The last number of the sender's frames.
-    sequence: Cell<u64>,
+    /// At the right, for the kernel's half: frames are counted and dropped there before a socket sees them.
+    sink: Option<End>,
+    /// A wire takes what no socket has sent only towards a program: at the left for the kernel's half, which wants to send
+    /// both ways, and at the relay for user space's.
+    _door: End,
+    ethernet: [[u8; 6]; 2],
+    way: Way,
+    /// The index of an interface at the left, at whose other end everything is dropped.
+    nowhere: u32,
+    _nothing: Ebpf,
+    /// The number of the next frame.
+    sequence: AtomicU64,
 }
 
 impl Bed {
     fn new(settings: &Settings, in_kernel: bool) -> Option<Self> {
         let row = Row::new()?;
-        let [west, _] = Family::V4.relay();
-        let sender = socket(&row.left, at(Family::V4.left()[0], 1111));
-        let flooder = socket(&row.left, at(Family::V4.left()[0], 1112));
-        sender.connect(at(west, PORT)).unwrap();
-        flooder.connect(at(west, PORT)).unwrap();
         let relay = Relay::start(&row.relay, at(Family::V4.any(), PORT));
-        let sink = End::sink(&row.right, "wire", at(Family::V4.right(), SINK_PORT));
-        let end = (!settings.generic).then(|| End::open(&row.left, "wire"));
+        let sink = in_kernel.then(|| End::sink(&row.right, "wire", at(Family::V4.right(), SINK_PORT)));
+        let door = if in_kernel { End::open(&row.left, "wire") } else { End::open(&row.relay, "west") };
         if in_kernel {
             let attached = relay.attach(&["west", "east"]).unwrap();
-            let mode = if settings.generic { AttachMode::Generic } else { AttachMode::Native };
-            assert_eq!(attached.interfaces[0].1, mode);
+            assert!(attached.interfaces.iter().all(|(_, mode)| *mode == AttachMode::Native));
         }
-        let bed = Self { row, relay, sink, _end: end, sender, flooder, sequence: Cell::new(0) };
-        bed.install(1, 5, bed.sender.local_addr().unwrap());
+        let ethernet = [ethernet(&row.relay, "west"), ethernet(&row.left, "wire")];
+        let every = Duration::from_nanos(1_000_000_000 * u64::from(BURST) / settings.rate);
+        let way = Way { interface: index(&row.left, "wire"), burst: BURST, every };
+        let spare = [&row.left, &row.relay];
+        let ends = format!("link add spare netns {} type veth peer name spare netns {}", spare[0], spare[1]);
+        assert!(run("ip", &ends));
+        spare.iter().for_each(|host| assert!(run("ip", &format!("-n {host} link set spare up"))));
+        let (nowhere, nothing) = (index(&row.left, "spare"), inside(&row.relay, || drop_all("spare")));
+        let bed = Self {
+            row,
+            relay,
+            sink,
+            _door: door,
+            ethernet,
+            way,
+            nowhere,
+            _nothing: nothing,
+            sequence: AtomicU64::new(1),
+        };
+        bed.install(1, 5, left(SENDER_PORT).into());
         bed.install(2, 7, at(Family::V4.right(), SINK_PORT));
-        bed.install(3, 9, bed.flooder.local_addr().unwrap());
-        let flooding = BTreeSet::from([bed.flooder.local_addr().unwrap()]);
+        bed.install(3, 9, left(FLOODER_PORT).into());
+        let flooding = BTreeSet::from([left(FLOODER_PORT).into()]);
         bed.relay.with(move |port| {
             port.shut_out(&flooding);
             port.remove_link(LinkId(3));
-            // The way to the right is known from now on. The probe of a link would pass the sink.
+            // The way to the right is known from now on.
             port.send_probe(LinkId(2), &[], 1, 0);
         });
-        wait_until(|| bed.arrived() > 0);
+        let answered = told(&format!("netns exec {} ping -c 1 -W 5 {}", bed.row.relay, Family::V4.right()));
+        assert!(answered.contains(" 1 received"), "{answered}");
+        if !in_kernel {
+            bed.nft("add table netdev bench");
+            bed.nft("add chain netdev bench in { type filter hook ingress device wire priority 0; policy drop; }");
+        }
         Some(bed)
     }
 
-    fn install(&self, id: u64, label: u16, remote: std::net::SocketAddr) {
+    fn install(&self, id: u64, label: u16, remote: SocketAddr) {
         self.relay.with(move |port| {
             port.install_link(LinkInstall {
                 id: LinkId(id),
@@ -195,84 +224,96 @@ impl Bed {
                 remote,
                 label: Label(label),
                 send_key: FrameKey::from_bytes([2; 16]),
-                receive_key: FrameKey::from_bytes([1; 16]),
+                receive_key: FrameKey::from_bytes(KEY),
                 may_relay: true,
             });
         });
     }
 
-    fn arrived(&self) -> u64 {
-        self.sink.dropped()
+    /// How many frames have been relayed.
+    fn relayed(&self) -> u64 {
+        match &self.sink {
+            Some(sink) => sink.dropped(),
+            None => self.relay.with(|port| port.counters().forwarded),
+        }
     }
 
-    fn relay(&self, packets: u64) -> Cost {
-        let key = FrameKey::from_bytes([1; 16]);
+    fn relay(&self, packets: u32) -> Cost {
         let labels = Labels::new(&[Label(7)]).unwrap();
         let header = Header { kind: Kind::Data, lane: 0, labels, source: Tag(1), path: 1, sequence: 0 };
         let mut frame = header.encode().to_vec();
         frame.resize(FRAME_BYTES, 0x5a);
-        assert!(frame.len() > HEADER_BYTES);
-        let mut send = || {
-            self.sequence.set(self.sequence.get() + 1);
-            stamp(&mut frame, self.sequence.get(), &key);
-            let _ = self.sender.send(&frame);
-        };
-        let sender = self.unheard(|| (0..packets).for_each(|_| send()));
-        let (before, started) = (self.arrived(), Instant::now());
-        let whole = spent(|| {
-            (0..packets).for_each(|_| send());
-            still(|| self.arrived());
-        });
-        let relayed = self.arrived() - before;
-        assert!(relayed > packets / 100, "{relayed} of {packets} arrived");
-        Cost { whole, sender, packets: relayed, took: started.elapsed() }
+        let first = self.sequence.fetch_add(packets.into(), Ordering::Relaxed);
+        let frames = self.packets(SENDER_PORT, frame, Some((KEY, first)));
+        let before = self.relayed();
+        let cost = self.cost(&frames, packets, || self.relayed());
+        let relayed = self.relayed() - before;
+        assert!(relayed > u64::from(packets) / 100 * 95, "{relayed} of {packets} arrived");
+        Cost { packets: relayed, ..cost }
     }
 
-    fn flood(&self, packets: u64) -> Cost {
-        let send = || drop(self.flooder.send(&[0x01; 64]));
-        let sender = self.unheard(|| (0..packets).for_each(|_| send()));
+    fn flood(&self, packets: u32) -> Cost {
         let dropped = || self.relay.with(|port| port.counters().shut_out);
-        let started = Instant::now();
-        let whole = spent(|| {
-            (0..packets).for_each(|_| send());
-            still(dropped);
-        });
-        // What the socket's queue has dropped was dropped by user space's half as well, and cost less.
-        let took = started.elapsed();
-        Cost { whole, sender, packets, took }
+        let before = dropped();
+        let cost = self.cost(&self.packets(FLOODER_PORT, vec![0x01; 64], None), packets, dropped);
+        let dropped = dropped() - before;
+        assert!(dropped > u64::from(packets) / 100 * 95, "{dropped} of {packets} were dropped by the port");
+        cost
     }
 
-    /// What it costs to send when everything is dropped as it leaves.
-    fn unheard(&self, send: impl FnOnce()) -> Duration {
-        self.nft("add table netdev bench");
-        self.nft("add chain netdev bench out { type filter hook egress device wire priority 0; policy drop; }");
-        let spent = spent(send);
-        self.nft("delete table netdev bench");
-        spent
+    fn packets(&self, port: u16, datagram: Vec<u8>, stamped: Option<([u8; 16], u64)>) -> Packets {
+        let to = SocketAddrV4::new(Family::V4.relay()[0].parse().unwrap(), PORT);
+        Packets { ethernet: self.ethernet, from: left(port), to, datagram, stamped }
+    }
+
+    /// What it costs to send these, and everything that comes of it until what it `grows` grows no more.
+    fn cost(&self, packets: &Packets, number: u32, grows: impl Fn() -> u64 + Send) -> Cost {
+        let nowhere = Way { interface: self.nowhere, ..self.way };
+        inside(&self.row.left, || {
+            let sender = spent(|| generate(packets, number, nowhere));
+            let started = Instant::now();
+            let whole = spent(|| {
+                let waited = generate(packets, number, self.way);
+                still(grows);
+                waited
+            });
+            Cost { whole, sender, packets: number.into(), took: started.elapsed() }
+        })
     }
 
     fn nft(&self, command: &str) {
-        let status = Command::new("ip").args(["netns", "exec", &self.row.left, "nft", command]).status().unwrap();
+        let status = Command::new("ip").args(["netns", "exec", &self.row.right, "nft", command]).status().unwrap();
         assert!(status.success(), "nft {command}");
     }
 }
 
-fn wait_until(mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
-    while !holds() {
-        assert!(Instant::now() < until, "nothing arrives");
-        thread::sleep(Duration::from_millis(5));
-    }
+/// An address at the left.
+fn left(port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(Family::V4.left()[0].parse().unwrap(), port)
+}
+
+/// The index of an interface.
+fn index(namespace: &str, interface: &str) -> u32 {
+    told(&format!("-n {namespace} -o link show {interface}")).split(':').next().unwrap().parse().unwrap()
+}
+
+/// The Ethernet address of an interface.
+fn ethernet(namespace: &str, interface: &str) -> [u8; 6] {
+    let shown = told(&format!("-n {namespace} -o link show {interface}"));
+    let address = shown.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).unwrap();
+    let bytes: Vec<u8> = address.split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+    bytes.try_into().unwrap()
 }
 
 /// What one run of the packet program takes, in nanoseconds, as the kernel measures it: the two looks at the clock that it
 /// takes for that are in it, the wires are not.
 fn program_alone(work: impl FnOnce()) -> f64 {
     let _measures = aya::sys::enable_stats(aya::sys::Stats::RunTime).unwrap();
+    // The last one that was loaded: what stands at the ends of its wires is the same program.
     let runs = || {
         let programs = aya::programs::loaded_programs().flatten();
-        let ours = programs.filter(|program| program.name_as_str() == Some("datapath"));
-        ours.fold((0.0, 0), |(ns, runs), one| (ns + one.run_time().as_nanos() as f64, runs + one.run_count()))
+        let ours = programs.filter(|program| program.name_as_str() == Some("datapath")).max_by_key(ProgramInfo::id);
+        ours.map_or((0.0, 0), |program| (program.run_time().as_nanos() as f64, program.run_count()))
     };
     let before = runs();
     work();
@@ -293,11 +334,12 @@ fn still(number: impl Fn() -> u64) {
     }
 }
 
-/// Processor time of this process and of the kernel's threads for network interrupts while something runs.
-fn spent(work: impl FnOnce()) -> Duration {
+/// Processor time of this process and of the kernel's threads for network interrupts while something runs, without what that
+/// has only waited.
+fn spent(work: impl FnOnce() -> Duration) -> Duration {
     let before = used();
-    work();
-    used() - before
+    let waited = work();
+    (used() - before).saturating_sub(waited)
 }
 
 /// The first number of each thread's `schedstat` is its time on a processor in nanoseconds; interrupts that are served
@@ -327,5 +369,11 @@ fn spread(values: impl Iterator<Item = f64>) -> [f64; 3] {
 
 const PORT: u16 = 4600;
 const SINK_PORT: u16 = 4601;
+const SENDER_PORT: u16 = 1111;
+const FLOODER_PORT: u16 = 1112;
+/// Of the sender's link.
+const KEY: [u8; 16] = [1; 16];
+/// Frames that leave at once: the queue of a wire holds 256.
+const BURST: u32 = 64;
 /// A frame, header included.
 const FRAME_BYTES: usize = 200;
