@@ -434,12 +434,12 @@ static __always_inline int rewrite(struct xdp_md *ctx, const struct datagram *da
     return 0;
 }
 
-static __always_inline void count_received(struct link_counts *counts, __u32 length)
+static __always_inline void count_received(struct link_counts *counts, __u32 length, __u64 now)
 {
     counts->frames_received++;
     counts->bytes_received += length;
     counts->carried++;
-    counts->heard_at = bpf_ktime_get_ns();
+    counts->heard_at = now;
 }
 
 /* Reads the outer addresses and the frame's header. */
@@ -463,7 +463,7 @@ static __always_inline int read(struct xdp_md *ctx, const struct datagram *datag
 
 /* A frame of a neighbor. */
 static __always_inline int relay(struct xdp_md *ctx, struct datagram *datagram, struct source_value *source,
-                                 struct link_state *state, struct link_counts *counts)
+                                 struct link_state *state, struct link_counts *counts, __u64 now)
 {
     __u32 ingress = ctx->ingress_ifindex;
     __u32 *attached = bpf_map_lookup_elem(&INTERFACES, &ingress);
@@ -499,7 +499,7 @@ static __always_inline int relay(struct xdp_md *ctx, struct datagram *datagram, 
         return XDP_DROP;
     }
     if (!(source->flags & MAY_RELAY)) {
-        count_received(counts, datagram->length);
+        count_received(counts, datagram->length, now);
         datagram->counts->unauthorized++;
         counts->unauthorized++;
         return XDP_DROP;
@@ -534,7 +534,7 @@ static __always_inline int relay(struct xdp_md *ctx, struct datagram *datagram, 
     if (rewrite(ctx, datagram, &old, &new, &way, is_generic))
         return XDP_PASS;
 
-    count_received(counts, datagram->length);
+    count_received(counts, datagram->length, now);
     counts->forwarded++;
     out_counts->carried++;
     out_counts->frames_sent++;
@@ -574,11 +574,12 @@ int datapath(struct xdp_md *ctx)
     struct link_counts *counts = bpf_map_lookup_elem(&LINK_COUNTS, &source->slot);
     if (!state || !counts)
         return XDP_PASS;
-    if (!allows(&state->full_at, bpf_ktime_get_ns(), NEIGHBOR_INTERVAL_NS, NEIGHBOR_BURST_NS)) {
+    __u64 now = bpf_ktime_get_ns();
+    if (!allows(&state->full_at, now, NEIGHBOR_INTERVAL_NS, NEIGHBOR_BURST_NS)) {
         datagram.counts->over_rate++;
         return XDP_DROP;
     }
-    return is_quic ? XDP_PASS : relay(ctx, &datagram, source, state, counts);
+    return is_quic ? XDP_PASS : relay(ctx, &datagram, source, state, counts, now);
 }
 
 /* The kernel lends some helpers only to programs under its own license. */
