@@ -25,7 +25,12 @@ async fn bound(address: SocketAddr) -> (UdpSocket, TcpListener) {
     let mut has_told = false;
     loop {
         let error = match (UdpSocket::bind(address).await, TcpListener::bind(address).await) {
-            (Ok(udp), Ok(tcp)) => return (udp, tcp),
+            (Ok(udp), Ok(tcp)) => {
+                if has_told {
+                    tracing::info!(%address, "names of the mesh are told by DNS");
+                }
+                return (udp, tcp);
+            }
             (Err(error), _) | (_, Err(error)) => error,
         };
         if !has_told {
@@ -102,10 +107,11 @@ mod tests {
     async fn an_address_that_is_taken_is_served_once_it_is_free() {
         let taken = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = taken.local_addr().unwrap();
-        let serving = tokio::spawn(serve(address, Zone::new("mesh"), Arc::new(Nobody)));
-        // It has been tried, and in vain.
-        sleep(Duration::from_millis(100)).await;
+        let mut serving = Box::pin(serve(address, Zone::new("mesh"), Arc::new(Nobody)));
+        // It is tried at once, and in vain.
+        timeout(Duration::ZERO, &mut serving).await.unwrap_err();
         drop(taken);
+        let serving = tokio::spawn(serving);
         let asking = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let question = [7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 4, b'm', b'e', b's', b'h', 0, 0, 28, 0, 1];
         let mut reply = [0; 512];
