@@ -8,6 +8,7 @@
     reason = "a test that cannot be set up has failed, and skips are told"
 )]
 
+mod arbitrary;
 mod conformance;
 mod ends;
 mod guard;
