@@ -47,10 +47,10 @@ fn load() -> f64 {
 }
 
 /// Processor time so far: of some processes with all their threads, and of the machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Spent {
-    /// Of the processes.
-    pub(crate) daemons: Duration,
+    /// Of each process.
+    pub(crate) daemons: Vec<Duration>,
     /// All but idle, of all processors.
     pub(crate) machine: Duration,
 }
@@ -58,13 +58,14 @@ pub(crate) struct Spent {
 impl Spent {
     /// Looks now. A process that is gone has spent nothing.
     pub(crate) fn now(pids: &[u32]) -> Self {
-        Self { daemons: pids.iter().map(|pid| processor_time(*pid)).sum(), machine: busy() }
+        Self { daemons: pids.iter().map(|pid| processor_time(*pid)).collect(), machine: busy() }
     }
 
-    /// What was spent since then, in seconds.
-    pub(crate) fn since(self, before: Self) -> (f64, f64) {
-        let passed = |now: Duration, before: Duration| now.saturating_sub(before).as_secs_f64();
-        (passed(self.daemons, before.daemons), passed(self.machine, before.machine))
+    /// What was spent since then, in seconds: by each process, and by the machine.
+    pub(crate) fn since(&self, before: &Self) -> (Vec<f64>, f64) {
+        let passed = |(now, before): (&Duration, &Duration)| now.saturating_sub(*before).as_secs_f64();
+        let daemons = self.daemons.iter().zip(&before.daemons).map(passed).collect();
+        (daemons, passed((&self.machine, &before.machine)))
     }
 }
 

@@ -9,12 +9,16 @@ pub(crate) enum Measure {
     OneFlow,
     /// Processor time of all daemons, in seconds for a GB of one flow.
     OneFlowCost,
+    /// The relay's part of it.
+    OneFlowRelay,
     /// Time that the machine's processors were busy, in seconds for a GB of one flow.
     OneFlowBusy,
     /// Eight TCP flows, Gbit/s.
     EightFlows,
     /// As [`Measure::OneFlowCost`].
     EightFlowsCost,
+    /// As [`Measure::OneFlowRelay`].
+    EightFlowsRelay,
     /// As [`Measure::OneFlowBusy`].
     EightFlowsBusy,
     /// The median round trip of a ping while nothing else is sent.
@@ -43,12 +47,14 @@ pub(crate) enum Measure {
 
 impl Measure {
     /// All, in the order of the report.
-    pub(crate) const ALL: [Measure; 17] = [
+    pub(crate) const ALL: [Measure; 19] = [
         Measure::OneFlow,
         Measure::OneFlowCost,
+        Measure::OneFlowRelay,
         Measure::OneFlowBusy,
         Measure::EightFlows,
         Measure::EightFlowsCost,
+        Measure::EightFlowsRelay,
         Measure::EightFlowsBusy,
         Measure::PingMedian,
         Measure::PingTail,
@@ -68,9 +74,11 @@ impl Measure {
         match self {
             Measure::OneFlow => "throughput, 1 TCP flow",
             Measure::OneFlowCost => "processor time of the daemons, 1 TCP flow",
+            Measure::OneFlowRelay => "processor time of the relay, 1 TCP flow",
             Measure::OneFlowBusy => "processor time of the machine, 1 TCP flow",
             Measure::EightFlows => "throughput, 8 TCP flows",
             Measure::EightFlowsCost => "processor time of the daemons, 8 TCP flows",
+            Measure::EightFlowsRelay => "processor time of the relay, 8 TCP flows",
             Measure::EightFlowsBusy => "processor time of the machine, 8 TCP flows",
             Measure::PingMedian => "ping at rest, median",
             Measure::PingTail => "ping at rest, 99th percentile",
@@ -91,9 +99,11 @@ impl Measure {
         match self {
             Measure::OneFlow => "throughput_1",
             Measure::OneFlowCost => "daemons_s_per_gb_1",
+            Measure::OneFlowRelay => "relay_s_per_gb_1",
             Measure::OneFlowBusy => "machine_s_per_gb_1",
             Measure::EightFlows => "throughput_8",
             Measure::EightFlowsCost => "daemons_s_per_gb_8",
+            Measure::EightFlowsRelay => "relay_s_per_gb_8",
             Measure::EightFlowsBusy => "machine_s_per_gb_8",
             Measure::PingMedian => "ping_rest_p50",
             Measure::PingTail => "ping_rest_p99",
@@ -113,7 +123,8 @@ impl Measure {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Measure::OneFlow | Measure::EightFlows => "Gbit/s",
-            Measure::OneFlowCost | Measure::OneFlowBusy | Measure::EightFlowsCost | Measure::EightFlowsBusy => "s/GB",
+            Measure::OneFlowCost | Measure::OneFlowRelay | Measure::OneFlowBusy => "s/GB",
+            Measure::EightFlowsCost | Measure::EightFlowsRelay | Measure::EightFlowsBusy => "s/GB",
             Measure::Memory => "MB",
             Measure::SetUp | Measure::Gap => "ms",
             _ => "µs",

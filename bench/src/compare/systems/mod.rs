@@ -45,7 +45,7 @@ pub(crate) trait System {
 
 /// A system at work; dropping it ends its daemons.
 pub(crate) struct Running {
-    /// The processes whose time and memory are its cost.
+    /// The processes whose time and memory are its cost, in the order of the hosts.
     pub(crate) pids: Vec<u32>,
     /// When the first of them was started.
     pub(crate) began: Instant,

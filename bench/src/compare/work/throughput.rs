@@ -12,8 +12,8 @@ use crate::compare::systems::{IPERF_PORT, Reach, Running};
 
 /// One flow, then eight.
 pub(super) fn of(source: &Host, running: &Running, effort: Effort) -> Result<Figures, LabError> {
-    let one = [Measure::OneFlow, Measure::OneFlowCost, Measure::OneFlowBusy];
-    let eight = [Measure::EightFlows, Measure::EightFlowsCost, Measure::EightFlowsBusy];
+    let one = [Measure::OneFlow, Measure::OneFlowCost, Measure::OneFlowRelay, Measure::OneFlowBusy];
+    let eight = [Measure::EightFlows, Measure::EightFlowsCost, Measure::EightFlowsRelay, Measure::EightFlowsBusy];
     let mut figures = transfer(source, running, effort, 1, one)?;
     figures.extend(transfer(source, running, effort, 8, eight)?);
     Ok(figures)
@@ -24,19 +24,23 @@ fn transfer(
     running: &Running,
     effort: Effort,
     flows: u32,
-    of: [Measure; 3],
+    of: [Measure; 4],
 ) -> Result<Figures, LabError> {
     let words = words(&running.reach, effort.seconds, flows);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let before = Spent::now(&running.pids);
     let told = source.run(&words, Duration::from_secs(effort.seconds.into()) + PATIENCE)?;
-    let (daemons, machine) = Spent::now(&running.pids).since(before);
+    let (daemons, machine) = Spent::now(&running.pids).since(&before);
     let (bytes, seconds) = received(&told)?;
     let gb = bytes / 1e9;
-    let [throughput, cost, busy] = of;
+    let [throughput, cost, relay, busy] = of;
     let mut figures = vec![(throughput, gb * 8.0 / seconds, false), (busy, machine / gb, false)];
-    if !running.pids.is_empty() {
-        figures.push((cost, daemons / gb, false));
+    if !daemons.is_empty() {
+        figures.push((cost, daemons.iter().sum::<f64>() / gb, false));
+    }
+    // One daemon for each host of a line: the one in the middle.
+    if let [_, between, _] = daemons[..] {
+        figures.push((relay, between / gb, false));
     }
     Ok(figures)
 }
