@@ -218,7 +218,7 @@ impl Tunneling {
     }
 
     /// Finds out how long packets may be, and lets keys move on, until the tunnel is of no more use.
-    async fn tend(&self, tunnel: &Tunnel) {
+    async fn tend(&self, tunnel: &Arc<Tunnel>) {
         let began = Instant::now();
         let now = || prunella_core::Instant::from_nanos(began.elapsed().as_nanos() as u64);
         let mut mtu = PathMtu::new(OVERLAY_MTU_LEAST, OVERLAY_MTU, now());

@@ -343,6 +343,48 @@ async fn what_is_sent_allocates_nothing() {
     assert_eq!(counted.count_total, 0);
 }
 
+#[tokio::test]
+async fn what_waits_at_once_arrives_whole_and_in_order_whatever_its_length() {
+    let tls = Tls::new();
+    let (a, mut b, mut c) = (Machine::start(1, &tls), Machine::start(2, &tls), Machine::start(3, &tls));
+    for (other, number) in [(&b, 1), (&c, 2)] {
+        let ends = link(&a.node, &other.node, number, 1);
+        a.node.route(&other.node, u32::from(number), ends.left, &[]);
+        other.node.route(&a.node, 1, ends.right, &[]);
+        let keys = (10 + number, 20 + number);
+        let [secret, back] = [keys.0 as u8, keys.1 as u8];
+        a.hold(other.node.id, keys, (secret, back));
+        other.hold(a.node.id, (keys.1, keys.0), (back, secret));
+    }
+    for (machine, port) in [(&mut b, 53), (&mut c, 54)] {
+        let first = udp(&a, machine, (5, port), 1);
+        a.send(NOTHING_LEFT, &first).await;
+        machine.judge(true).await;
+        assert_eq!(machine.got().await.1, first);
+    }
+    // Lengths that go together, that end a run, and that begin another; some of them for somebody else.
+    let lengths = [1200, 1200, 1200, 40, 1200, 1200, 900, 900, 1300, 1, 1, 1];
+    let packets: Vec<_> = (0..60)
+        .map(|number: u8| {
+            let (to, port) = if number % 7 == 3 { (&c, 54) } else { (&b, 53) };
+            let mut packet = udp(&a, to, (5, port), lengths[usize::from(number) % lengths.len()]);
+            packet[48] = number;
+            packet
+        })
+        .collect();
+    // None of them is read before all are there.
+    for packet in &packets {
+        a.send.try_send([&NOTHING_LEFT.encode()[..], packet].concat()).unwrap();
+    }
+    for machine in [&mut b, &mut c] {
+        let own = machine.address().octets();
+        for packet in packets.iter().filter(|packet| packet[24..40] == own) {
+            assert_eq!(machine.got().await, (NOTHING_LEFT, packet.clone()));
+        }
+    }
+    assert_eq!(a.overlay.counters().sent, 62);
+}
+
 async fn comes(is: impl Fn() -> bool) {
     in_time(async {
         while !is() {

@@ -16,6 +16,7 @@
 
 mod counts;
 mod flows;
+mod frames;
 mod halves;
 mod interface;
 mod inward;
