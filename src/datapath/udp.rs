@@ -13,7 +13,7 @@ use quinn::{AsyncUdpSocket, UdpPoller};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 
 use super::error::DatapathError;
 
@@ -62,7 +62,8 @@ fn bind_beside(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
 
 #[derive(Debug)]
 struct Udp {
-    io: UdpSocket,
+    /// Wakes for what comes, and for nothing else: that a datagram has left is an event as well, and one for each of them.
+    io: AsyncFd<std::net::UdpSocket>,
     state: UdpSocketState,
     local: SocketAddr,
     /// Set when the send buffer was full; while it is clear, pollers need not ask the runtime.
@@ -81,22 +82,32 @@ impl Udp {
         // This also makes the socket non-blocking, forbids fragments and turns receive offload on.
         let state = UdpSocketState::new((&socket).into())?;
         let local = socket.local_addr()?;
-        let io = UdpSocket::from_std(socket)?;
+        let io = watch(socket, Interest::READABLE)?;
         Ok(Self { io, state, local, full: AtomicBool::new(false) })
     }
 
     fn send_once(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        match self.state.try_send((&self.io).into(), transmit) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            outcome => return outcome,
-        }
-        // Only a refusal inside `try_io` clears the runtime's readiness, without which a poller would never wait.
-        let outcome = self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), transmit));
+        let outcome = self.state.try_send(self.io.get_ref().into(), transmit);
         if outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             self.full.store(true, Ordering::Relaxed);
         }
         outcome
     }
+
+    /// Waits until there is room to send. The socket is watched for it as long as somebody waits.
+    async fn room(&self) -> io::Result<()> {
+        let watched = watch(self.io.get_ref().try_clone()?, Interest::WRITABLE)?;
+        watched.writable().await?.retain_ready();
+        Ok(())
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "what replaces it is unsafe, for types whose descriptor may change; a socket's never does"
+)]
+fn watch(socket: std::net::UdpSocket, interest: Interest) -> io::Result<AsyncFd<std::net::UdpSocket>> {
+    AsyncFd::with_interest(socket, interest)
 }
 
 impl AsyncUdpSocket for Udp {
@@ -124,22 +135,20 @@ impl AsyncUdpSocket for Udp {
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.io.poll_recv_ready(cx))?;
+            let mut readiness = ready!(self.io.poll_read_ready(cx))?;
             let room = buffers.len().min(metas.len()).min(BATCH_SIZE);
-            let mut last = None;
-            let batch = self.io.try_io(Interest::READABLE, || {
-                let received = self.state.recv((&self.io).into(), buffers, metas)?;
-                if received == room {
-                    return Ok(received);
-                }
-                // The socket is empty, which would be the answer to the next question: it is not asked.
-                last = Some(received);
-                Err(io::ErrorKind::WouldBlock.into())
-            });
-            match (last, batch) {
-                (Some(received), _) => return Poll::Ready(Ok(received)),
-                (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-                (None, outcome) => return Poll::Ready(outcome),
+            let outcome = self.state.recv(self.io.get_ref().into(), buffers, metas);
+            let is_empty = match &outcome {
+                // So it would say to the next question, which is not asked.
+                Ok(received) => *received < room,
+                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            };
+            if is_empty {
+                readiness.clear_ready();
+            }
+            match outcome {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
             }
         }
     }
@@ -176,7 +185,7 @@ impl UdpPoller for WritePoller {
         let udp = &this.udp;
         let waiting = this.waiting.get_or_insert_with(|| {
             let udp = udp.clone();
-            Box::pin(async move { udp.io.writable().await })
+            Box::pin(async move { udp.room().await })
         });
         let outcome = ready!(waiting.as_mut().poll(cx));
         this.waiting = None;
@@ -193,3 +202,43 @@ impl fmt::Debug for WritePoller {
 
 /// Asked for in each direction; a relay has no pacing of its own, so this is its queue.
 const SOCKET_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    fn udp() -> Arc<Udp> {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback has a port");
+        Arc::new(Udp::prepare(socket).expect("a socket has what is needed"))
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_room_is_woken_when_there_is_some() {
+        let udp = udp();
+        let mut writable = udp.clone().create_io_poller();
+        udp.full.store(true, Ordering::Relaxed);
+        poll_fn(|cx| writable.as_mut().poll_writable(cx)).await.expect("the socket is there");
+        assert!(!udp.full.load(Ordering::Relaxed), "and nobody else waits any more");
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_nobody_looks_is_found_and_then_the_socket_is_empty() {
+        let (here, there) = (udp(), udp());
+        let mut memory = vec![[0; 2048]; BATCH_SIZE];
+        let mut buffers: Vec<_> = memory.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+        let mut metas = vec![RecvMeta::default(); BATCH_SIZE];
+        for round in 1..=3 {
+            let contents = vec![round; 100 * usize::from(round)];
+            let transmit =
+                Transmit { destination: here.local, ecn: None, contents: &contents, segment_size: None, src_ip: None };
+            there.try_send(&transmit).expect("there is room for one");
+            let received =
+                poll_fn(|cx| here.poll_recv(cx, &mut buffers, &mut metas)).await.expect("the socket is there");
+            assert_eq!((received, metas[0].len), (1, contents.len()));
+            let more = poll_fn(|cx| Poll::Ready(here.poll_recv(cx, &mut buffers, &mut metas))).await;
+            assert!(more.is_pending());
+        }
+    }
+}
