@@ -372,6 +372,8 @@ async fn what_waits_at_once_arrives_whole_and_in_order_whatever_its_length() {
             packet
         })
         .collect();
+    let sends = || a.node.port.link_stats().iter().map(|link| link.carried).sum::<u64>();
+    let before = sends();
     // None of them is read before all are there.
     for packet in &packets {
         a.send.try_send([&NOTHING_LEFT.encode()[..], packet].concat()).unwrap();
@@ -383,6 +385,8 @@ async fn what_waits_at_once_arrives_whole_and_in_order_whatever_its_length() {
         }
     }
     assert_eq!(a.overlay.counters().sent, 62);
+    let sends = sends() - before;
+    assert!(sends < packets.len() as u64 / 2, "{sends} sends for {} packets", packets.len());
 }
 
 async fn comes(is: impl Fn() -> bool) {
