@@ -31,7 +31,6 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 
 use self::door::Door;
-use self::operation::Operation;
 use super::answers::Answers;
 use super::server::stopped;
 
@@ -42,9 +41,6 @@ pub const SOCKET_NAME: &str = "http.sock";
 pub(super) struct Api {
     answers: Arc<Answers>,
     door: Door,
-    operations: Vec<Operation>,
-    /// The OpenAPI document.
-    document: String,
     streams: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
 }
@@ -69,11 +65,8 @@ impl Listeners {
 /// a node does not fail because somebody else has its port.
 pub(super) async fn serve(answers: Arc<Answers>, listeners: Arc<Listeners>, mut stop: watch::Receiver<bool>) {
     let config = answers.shell().config.http.clone();
-    let operations = operation::all();
     let api = Arc::new(Api {
         door: Door::new(answers.dir(), &config, answers.shell().clock),
-        document: openapi::document(&operations),
-        operations,
         streams: Arc::new(Semaphore::new(HTTP_STREAMS_MAX)),
         stop: stop.clone(),
         answers,

@@ -1,12 +1,16 @@
 //! The OpenAPI document, from the same table and schema that serve the API.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value, json};
 
 use super::door::scope;
-use super::operation::{Operation, Place, definitions};
+use super::operation::{OPERATIONS, Operation, Place, definitions};
 
-/// The document (OpenAPI 3.1, whose schemas are JSON Schema 2020-12), as text.
-pub(super) fn document(operations: &[Operation]) -> String {
+/// The document (OpenAPI 3.1, whose schemas are JSON Schema 2020-12), as text; written when it is first asked for.
+pub(super) static DOCUMENT: LazyLock<String> = LazyLock::new(|| document(&OPERATIONS));
+
+fn document(operations: &[Operation]) -> String {
     let mut paths: Map<String, Value> = Map::new();
     for operation in operations {
         // Templates of OpenAPI have no star: a name with slashes is sent percent-encoded or as it is.
@@ -151,13 +155,12 @@ fn problem() -> Value {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::operation;
     use super::*;
 
     #[test]
     fn every_reference_leads_somewhere_and_every_operation_has_a_name_of_its_own() {
-        let text = document(&operation::all());
-        let document: Value = serde_json::from_str(&text).unwrap();
+        let text = DOCUMENT.as_str();
+        let document: Value = serde_json::from_str(text).unwrap();
         let schemas = document["components"]["schemas"].as_object().unwrap();
         let references = text.split("\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap());
         for name in references {
@@ -171,13 +174,13 @@ mod tests {
             .flat_map(|methods| methods.as_object().unwrap().values())
             .filter_map(|operation| operation["operationId"].as_str())
             .collect();
-        assert_eq!(ids.len(), operation::all().len());
+        assert_eq!(ids.len(), OPERATIONS.len());
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
     }
 
     #[test]
     fn the_document_says_what_is_asked_how() {
-        let document: Value = serde_json::from_str(&document(&operation::all())).unwrap();
+        let document: Value = serde_json::from_str(&DOCUMENT).unwrap();
         let ping = &document["paths"]["/v1/ping"]["post"];
         let body = &ping["requestBody"]["content"]["application/json"]["schema"];
         assert_eq!(body["required"], json!(["destination", "timeout_ms"]));

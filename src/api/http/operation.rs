@@ -1,6 +1,7 @@
 //! From a path, a query and a body to a request of the vocabulary, by the vocabulary's own schema.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use schemars::schema_for;
 use serde_json::{Map, Value};
@@ -8,6 +9,10 @@ use serde_json::{Map, Value};
 use super::problem::Problem;
 use super::table::{Route, TABLE};
 use crate::api::{PeerId, Request, Response};
+
+/// Every operation, in the order of the table. Worked out for the first request: it takes megabytes for a moment, and most
+/// nodes are never asked over HTTP.
+pub(super) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(all);
 
 /// A route with all that the schema says of it.
 #[derive(Clone, Debug)]
@@ -65,8 +70,7 @@ pub(super) fn definitions() -> Map<String, Value> {
     all
 }
 
-/// Every operation, in the order of the table.
-pub(super) fn all() -> Vec<Operation> {
+fn all() -> Vec<Operation> {
     let definitions = definitions();
     let (requests, responses) =
         (variants(&schema_for!(Request), "request"), variants(&schema_for!(Response), "response"));
@@ -247,7 +251,7 @@ mod tests {
     use super::*;
 
     fn ask(request: &str, path: &[(&str, &str)], query: &[(&str, &str)], body: Value) -> Result<Request, Problem> {
-        let operation = all().into_iter().find(|operation| operation.route.request == request).unwrap();
+        let operation = OPERATIONS.iter().find(|operation| operation.route.request == request).unwrap();
         let owned =
             |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
         operation.request(&owned(path), &owned(query), body.as_object().cloned())
@@ -264,7 +268,7 @@ mod tests {
 
     #[test]
     fn every_path_asks_for_the_command_whose_scope_it_needs() {
-        for operation in all() {
+        for operation in &*OPERATIONS {
             // A value of the right form for every required field.
             let value = |field: &Field| match &field.form {
                 Form::Integer => json!(1),

@@ -15,7 +15,8 @@ use prunella_core::limits::{HTTP_BODY_BYTES_MAX, HTTP_HEAD_TIMEOUT};
 use serde_json::{Map, Value};
 
 use super::door::{Guest, Peer};
-use super::operation::Operation;
+use super::openapi::DOCUMENT;
+use super::operation::{OPERATIONS, Operation};
 use super::problem::Problem;
 use super::table;
 use super::{Api, health, pages, stream};
@@ -27,8 +28,8 @@ use crate::spans;
 /// All paths.
 pub(super) fn router(api: &Arc<Api>) -> Router {
     let mut router = Router::new();
-    for (index, operation) in api.operations.iter().enumerate() {
-        router = router.route(operation.route.path, operated(index, operation.route.method));
+    for (index, route) in table::TABLE.iter().enumerate() {
+        router = router.route(route.path, operated(index, route.method));
     }
     router
         .route("/v1/events/stream", get(stream::follow))
@@ -51,7 +52,7 @@ fn operated(index: usize, method: table::Method) -> MethodRouter<Arc<Api>> {
         table::Method::Delete => MethodFilter::DELETE,
     };
     on(filter, async move |State(api): State<Arc<Api>>, guest, path, query, headers, body: Body| {
-        operate(&api, &api.operations[index], guest, (path, query), (headers, body)).await
+        operate(&api, &OPERATIONS[index], guest, (path, query), (headers, body)).await
     })
 }
 
@@ -146,8 +147,8 @@ async fn attended(
     response
 }
 
-async fn document(State(api): State<Arc<Api>>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], api.document.clone()).into_response()
+async fn document() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
 }
 
 /// For whoever asks, or for whoever may read.
