@@ -186,9 +186,10 @@ impl Running {
         self.answers.shell().roster.start_nobody();
         // Whoever asked for it has the answer, and the next node finds no socket of this one.
         let _ = tokio::time::timeout(SURFACES_PATIENCE, self.surfaces_closed.recv()).await;
-        let Tasks { pump, renewal, judging, weighing, serving, bundles, tun, readers } = self.tasks;
+        let Tasks { pump, renewal, judging, weighing, mut serving, bundles, tun, readers } = self.tasks;
         tun.stop();
-        // Whoever had it stopped from afar has been answered by now.
+        // Whoever had it stopped from afar hears so.
+        let _ = tokio::time::timeout(FAREWELL_PATIENCE, &mut serving).await;
         [pump, renewal, judging, weighing, serving, bundles].iter().for_each(JoinHandle::abort);
         let shell = self.answers.shell();
         self.answers.breakable.mend();

@@ -23,12 +23,13 @@ use crate::policy::Command;
 use crate::spans::{self, Kind};
 use crate::transport::{Conversation, ConversationError, Ending, Inbound, Pass};
 
-/// Serves every conversation that comes out of `commands`, until the node stops.
+/// Serves every conversation that comes out of `commands`, until the node stops and whoever was heard has the answer.
 pub(in crate::api) async fn serve(answers: Arc<Answers>, mut commands: mpsc::Receiver<Inbound>) {
     let mut conversations = JoinSet::new();
     loop {
         tokio::select! {
             Some(_) = conversations.join_next() => {}
+            () = answers.stopping() => break,
             inbound = commands.recv() => {
                 let Some(inbound) = inbound else { return };
                 let answers = Arc::clone(&answers);
@@ -42,6 +43,7 @@ pub(in crate::api) async fn serve(answers: Arc<Answers>, mut commands: mpsc::Rec
             }
         }
     }
+    while conversations.join_next().await.is_some() {}
 }
 
 /// A conversation at the end of the node that performs.
@@ -154,7 +156,11 @@ impl Served {
     /// # Errors
     /// What to say before it ends, after something that is no request, or after nothing for too long.
     async fn request(&mut self, opened_for: Option<Command>, patience: Duration) -> Result<Option<Request>, Response> {
-        let read = timeout(patience, self.talk.receive(REMOTE_REQUEST_BYTES_MAX)).await;
+        let read = tokio::select! {
+            biased;
+            read = timeout(patience, self.talk.receive(REMOTE_REQUEST_BYTES_MAX)) => read,
+            () = self.answers.stopping() => return Ok(None),
+        };
         let not = |rejected, reason: String| NotFromAfar { rejected, reason };
         let refused = match read {
             Ok(Ok(None)) => return Ok(None),
