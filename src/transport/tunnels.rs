@@ -136,7 +136,8 @@ impl Tunneling {
             Ok(()) => waited.iter().for_each(|packet| self.overlay.retry(&self.port, packet)),
             Err(cause) => {
                 waited.iter().for_each(|packet| self.overlay.give_up(&self.port, packet, cause));
-                pending.insert(made.tag, Pending::Failed { cause, until: Instant::now() + FAILED_FOR });
+                let lasts = if cause == Cause::NoRoute { UNKNOWN_FOR } else { FAILED_FOR };
+                pending.insert(made.tag, Pending::Failed { cause, until: Instant::now() + lasts });
             }
         }
     }
@@ -331,6 +332,8 @@ fn secret(connection: &Connection, from_opener: bool, stream: u64) -> TunnelSecr
 const MADE_MAX: usize = 64;
 /// How long a node that could not be reached is not dialed again for packets.
 const FAILED_FOR: Duration = Duration::from_millis(500);
+/// How long nobody looks again for a node of which nothing is known: soon, as who has just started is about to hear of all.
+const UNKNOWN_FOR: Duration = Duration::from_millis(20);
 /// How long a tunnel counts as busy after it carried something.
 const BUSY_FOR: Duration = Duration::from_secs(2);
 /// Between two looks at a tunnel: while the longest packet is searched, while it carries something, and otherwise.

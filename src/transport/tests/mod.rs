@@ -7,3 +7,4 @@ mod messages;
 mod services;
 mod sessions;
 mod testbed;
+mod tunnels;
