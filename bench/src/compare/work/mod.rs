@@ -75,7 +75,9 @@ impl Servers {
 fn await_reach(source: &Host, running: &Running) -> Result<f64, LabError> {
     until("an answer from the far end", REACH_PATIENCE, || match running.reach.ping {
         Some(address) => {
-            let told = source.run(&["ping", "-c", "1", "-W", "0.1", &address.to_string()], REACH_PATIENCE);
+            // Every 10 ms, until one is answered or refused.
+            let ping = ["ping", "-c", "1", "-i", "0.01", "-w", "1", &address.to_string()];
+            let told = source.run(&ping, REACH_PATIENCE);
             told.map_err(|error| error.to_string()).and_then(|told| if told.ok { Ok(()) } else { Err(told.stdout) })
         }
         None => {
