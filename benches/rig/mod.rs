@@ -18,8 +18,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use prunella::datapath::{
-    Event, LinkInstall, Port, Route, SESSION_INITIAL_MTU, SESSION_MTU_MAX, SESSION_RECEIVE_BYTES, bind_several_udp,
-    session_address_of,
+    Event, LinkInstall, Port, Route, SESSION_INITIAL_MTU, SESSION_MTU_MAX, SESSION_RECEIVE_BYTES, Threads,
+    bind_several_udp, session_address_of,
 };
 use prunella_core::frame::FrameKey;
 use prunella_core::{Label, LinkId, PeerId};
@@ -114,8 +114,8 @@ impl Node {
 
     /// A node at an address of your choice, with so many sockets.
     pub fn start_at(address: SocketAddr, sockets: usize, seed: u8, tls: &Tls) -> Self {
-        let id = PeerId::from_public_key([seed; 32]);
-        let (port, events) = Port::over(bind_several_udp(address, sockets).unwrap(), id).unwrap();
+        let (id, threads) = (PeerId::from_public_key([seed; 32]), Threads::current());
+        let (port, events) = Port::over(bind_several_udp(address, sockets, &threads).unwrap(), id, threads).unwrap();
         let readers = port.start_readers();
         let endpoint = |config, transport: fn() -> TransportConfig, socket| {
             let runtime = Arc::new(quinn::TokioRuntime);

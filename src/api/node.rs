@@ -32,7 +32,7 @@ use crate::actors::clock::Clock;
 use crate::actors::recorder::{Recorder, RecorderSetup};
 use crate::actors::shell::{Events, Journal, Parts, PolicyGate, Shell, keep_judging, keep_weighing, pump};
 use crate::actors::surfaces;
-use crate::datapath::Port;
+use crate::datapath::{self, Port};
 use crate::host::{Host, Machine, Vault, WallClock, unblocked};
 use crate::security::{Credentials, Federation, Issuer, postquantum};
 use crate::spans::{Exporter, Tracer, TracerSetup};
@@ -109,12 +109,7 @@ pub(super) async fn start_on(
         .map_err(|refused| Error::new(ErrorKind::Configuration, refused.to_string()))?;
     let store = open_store(&host, &config.store.directory, rebuild)?;
     Door::forget_expired(&*store, host.unix_time().as_secs())?;
-    let sockets = host.bind_several(config.listen, readers::count(config.sockets)).map_err(|error| {
-        let text = format!("{error}; is another node running? `listen` in config.toml says where this one listens");
-        Error::new(ErrorKind::System, text)
-    })?;
-    let (port, port_events) = Port::over(sockets, credentials.peer())
-        .map_err(|error| Error::new(ErrorKind::System, format!("cannot use the socket: {error}")))?;
+    let (port, port_events) = readers::open_port(&*host, &config, credentials.peer())?;
     kernel::attach(&port, &config.kernel.interfaces);
     let recorder = recorder(&*host, dir, &config, credentials.peer())?;
     let ledger = dir.join(super::ledger::LEDGER_NAME);
@@ -364,7 +359,7 @@ fn open_transport(
     dir: &Path,
     shell: &Arc<Shell>,
     federation: Arc<Federation>,
-    port_events: mpsc::Receiver<crate::datapath::Event>,
+    port_events: mpsc::Receiver<datapath::Event>,
 ) -> Result<Transport, Error> {
     let system = |error: std::io::Error| Error::new(ErrorKind::System, format!("cannot open the transport: {error}"));
     let (events, link_events) = mpsc::channel(prunella_core::limits::DATAPATH_EVENTS_MAX);

@@ -31,7 +31,7 @@ impl Tun {
     /// If the device cannot be made.
     pub(super) fn start(shell: &Arc<Shell>, sessions: Sessions, inbox: mpsc::Receiver<Inbound>) -> Result<Self, Error> {
         let Some(setup) = setup(&shell.config, shell.credentials.peer().tag()) else { return Ok(Self::default()) };
-        let interfaces = shell.host.open_interface(&setup).map_err(|error| {
+        let interfaces = shell.host.open_interface(&setup, shell.port.threads()).map_err(|error| {
             let text = format!(
                 "cannot make the overlay interface {}: {error}; it takes root or the capability CAP_NET_ADMIN, and `/dev/net/tun`",
                 setup.name

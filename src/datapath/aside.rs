@@ -41,12 +41,12 @@ impl Port {
     /// Starts to read the sockets beside the first, each in a task of its own, until that ends: why. Its socket is closed
     /// then, and the kernel gives what would have come there to the others.
     ///
-    /// Until it is called, what comes to those sockets waits there. Call it once, within a tokio runtime.
+    /// Until it is called, what comes to those sockets waits there. Call it once.
     pub fn start_readers(self: &Arc<Self>) -> JoinSet<io::Error> {
         let sockets = self.asides.as_ref().map(|asides| mem::take(&mut *lock(&asides.sockets)));
         let mut readers = JoinSet::new();
         for (number, socket) in sockets.into_iter().flatten().enumerate() {
-            readers.spawn(read(self.clone(), socket, number + 1));
+            readers.spawn_on(read(self.clone(), socket, number + 1), self.threads().of(number + 1));
         }
         readers
     }

@@ -9,8 +9,8 @@
 //!
 //! [`Port`] owns the socket and its tables. The session endpoint's driver is what reads: while no endpoint is built on
 //! [`Port::mesh_socket`], nothing is received, forwarded or answered. Where several sockets share the port's address,
-//! [`Port::start_readers`] has the others read as well. No actor is on a packet's way; the actors install
-//! links and routes and hear of [`Event`]s.
+//! [`Port::start_readers`] has the others read as well. No actor is on a packet's way, and what reads runs
+//! on [`Threads`] of its own; the actors install links and routes and hear of [`Event`]s.
 //!
 //! With [`Port::attach_kernel`] most frames for others never get here: the kernel passes them on.
 //!
@@ -46,6 +46,7 @@ mod reader;
 mod ring;
 mod spill;
 mod tables;
+mod threads;
 mod udp;
 mod underlay;
 
@@ -66,6 +67,7 @@ pub use overlay::{
 };
 pub use port::Port;
 pub use tables::{LaneRoute, LinkInstall, Route};
+pub use threads::Threads;
 pub use udp::{bind_several_udp, bind_udp};
 
 /// The MTU with which a session starts, in bytes of QUIC packet: it fits every path that can carry QUIC at all.

@@ -35,6 +35,7 @@ use super::overlay::Overlay;
 use super::reader::Reader;
 use super::ring::{Ring, Room};
 use super::tables::{LaneRoute, LaneWays, Link, LinkInstall, Route, Tables, Way, reachable_from};
+use super::threads::Threads;
 use super::udp::bind_udp;
 use super::underlay::Underlay;
 
@@ -62,6 +63,7 @@ pub struct Port {
     pub(super) kernel_refused: OnceLock<KernelError>,
     /// Set once, if the node has an overlay interface.
     pub(super) overlay: OnceLock<Arc<Overlay>>,
+    threads: Threads,
     events: mpsc::Sender<Event>,
     boot: Instant,
 }
@@ -75,15 +77,19 @@ impl Port {
     /// If the address cannot be bound, or the socket lacks an option that the datapath needs.
     pub fn bind(address: SocketAddr, me: PeerId) -> Result<(Arc<Self>, mpsc::Receiver<Event>), DatapathError> {
         let socket = bind_udp(address)?;
-        Self::over(vec![socket], me).map_err(|source| DatapathError::Prepare { address, source })
+        Self::over(vec![socket], me, Threads::current()).map_err(|source| DatapathError::Prepare { address, source })
     }
 
-    /// As [`Port::bind`], over sockets that are bound already, all to one address. Have [`Port::start_readers`] read those
-    /// beside the first.
+    /// As [`Port::bind`], over sockets that are bound already, all to one address, each to be read by the thread of its number.
+    /// Have [`Port::start_readers`] read those beside the first.
     ///
     /// # Errors
     /// If there is none, or the first does not know its address.
-    pub fn over(sockets: Vec<Arc<dyn AsyncUdpSocket>>, me: PeerId) -> io::Result<(Arc<Self>, mpsc::Receiver<Event>)> {
+    pub fn over(
+        sockets: Vec<Arc<dyn AsyncUdpSocket>>,
+        me: PeerId,
+        threads: Threads,
+    ) -> io::Result<(Arc<Self>, mpsc::Receiver<Event>)> {
         let (events, receiver) = mpsc::channel(DATAPATH_EVENTS_MAX);
         let mut sockets = sockets.into_iter();
         let first = sockets.next().ok_or(io::ErrorKind::InvalidInput)?;
@@ -106,6 +112,7 @@ impl Port {
             overlay: OnceLock::new(),
             kernel: OnceLock::new(),
             kernel_refused: OnceLock::new(),
+            threads,
             events,
             boot: Instant::now(),
         };
@@ -117,13 +124,18 @@ impl Port {
         self.udp.local_addr()
     }
 
+    /// Where the datapath's tasks run.
+    pub const fn threads(&self) -> &Threads {
+        &self.threads
+    }
+
     /// The socket for the link endpoint: plain QUIC over UDP. Build one endpoint on it.
     pub fn link_socket(self: &Arc<Self>) -> Arc<dyn AsyncUdpSocket> {
         Arc::new(LinkSocket(self.clone()))
     }
 
-    /// The socket for the session endpoint. Build one endpoint on it, as the module's documentation says; its driver is
-    /// what reads the UDP socket, for links and for forwarding too.
+    /// The socket for the session endpoint. Build one endpoint on it, as the module's documentation says, on the first
+    /// of [`Port::threads`]; its driver is what reads the UDP socket, for links and for forwarding too.
     pub fn mesh_socket(self: &Arc<Self>) -> Arc<dyn AsyncUdpSocket> {
         Arc::new(MeshSocket(self.clone()))
     }

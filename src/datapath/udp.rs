@@ -16,6 +16,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::error::DatapathError;
+use super::threads::Threads;
 
 /// Binds a UDP socket of the operating system. Call it within a tokio runtime.
 ///
@@ -27,11 +28,15 @@ pub fn bind_udp(address: SocketAddr) -> Result<Arc<dyn AsyncUdpSocket>, Datapath
 }
 
 /// As [`bind_udp`], so many sockets that share the address: the kernel deals senders out among them. On other systems than
-/// Linux, which do not, there is one.
+/// Linux, which do not, there is one. Each is to be read by the thread of its number.
 ///
 /// # Errors
 /// As [`bind_udp`].
-pub fn bind_several_udp(address: SocketAddr, sockets: usize) -> Result<Vec<Arc<dyn AsyncUdpSocket>>, DatapathError> {
+pub fn bind_several_udp(
+    address: SocketAddr,
+    sockets: usize,
+    threads: &Threads,
+) -> Result<Vec<Arc<dyn AsyncUdpSocket>>, DatapathError> {
     let bind = |source| DatapathError::Bind { address, source };
     // Only sockets that allow it share an address. The first does not while it is bound, so that two nodes never do.
     let first = std::net::UdpSocket::bind(address).map_err(bind)?;
@@ -43,7 +48,11 @@ pub fn bind_several_udp(address: SocketAddr, sockets: usize) -> Result<Vec<Arc<d
             all.push(bind_beside(address).map_err(bind)?);
         }
     }
-    all.into_iter().map(|socket| prepare(address, socket)).collect()
+    let prepare_on = |(number, socket)| {
+        let _entered = threads.of(number).enter();
+        prepare(address, socket)
+    };
+    all.into_iter().enumerate().map(prepare_on).collect()
 }
 
 fn prepare(address: SocketAddr, socket: std::net::UdpSocket) -> Result<Arc<dyn AsyncUdpSocket>, DatapathError> {

@@ -12,7 +12,7 @@ use prunella_storage::{Entry, Faults, FaultyStore, Store, StoreError, Tree};
 use quinn::AsyncUdpSocket;
 
 use super::{Host, Process};
-use crate::datapath::{DatapathError, Interface, InterfaceSetup};
+use crate::datapath::{DatapathError, Interface, InterfaceSetup, Threads};
 
 /// Another host, seen through faults. It is like the other one until it is told to fail.
 #[derive(Clone)]
@@ -40,16 +40,25 @@ impl Disturbed {
 }
 
 impl Host for Disturbed {
+    fn threads(&self) -> Threads {
+        self.host.threads()
+    }
+
     fn bind(&self, address: SocketAddr) -> Result<Arc<dyn AsyncUdpSocket>, DatapathError> {
         self.host.bind(address)
     }
 
-    fn bind_several(&self, address: SocketAddr, sockets: usize) -> Result<Vec<Arc<dyn AsyncUdpSocket>>, DatapathError> {
-        self.host.bind_several(address, sockets)
+    fn bind_several(
+        &self,
+        address: SocketAddr,
+        sockets: usize,
+        threads: &Threads,
+    ) -> Result<Vec<Arc<dyn AsyncUdpSocket>>, DatapathError> {
+        self.host.bind_several(address, sockets, threads)
     }
 
-    fn open_interface(&self, setup: &InterfaceSetup) -> io::Result<Vec<Arc<dyn Interface>>> {
-        self.host.open_interface(setup)
+    fn open_interface(&self, setup: &InterfaceSetup, threads: &Threads) -> io::Result<Vec<Arc<dyn Interface>>> {
+        self.host.open_interface(setup, threads)
     }
 
     fn open_store(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {

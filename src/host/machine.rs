@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prunella_storage::{Entry, SledStore, Store, StoreError, Tree};
@@ -12,7 +12,7 @@ use quinn::AsyncUdpSocket;
 
 use super::process::{Process, processor_time, resident_bytes, this_process};
 use super::{Host, Usage};
-use crate::datapath::{DatapathError, Interface, InterfaceSetup, bind_several_udp, bind_udp, open_interface};
+use crate::datapath::{DatapathError, Interface, InterfaceSetup, Threads, bind_several_udp, bind_udp, open_interface};
 
 /// The machine that this process runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,16 +26,32 @@ impl Machine {
 }
 
 impl Host for Machine {
+    /// Threads of their own, which all nodes of the process share.
+    fn threads(&self) -> Threads {
+        static THREADS: OnceLock<Option<Threads>> = OnceLock::new();
+        let start = || {
+            let refused =
+                |error: &io::Error| tracing::warn!(%error, "the datapath gets no threads and shares those of actors");
+            Threads::start(Threads::fitting()).inspect_err(refused).ok()
+        };
+        THREADS.get_or_init(start).clone().unwrap_or_else(Threads::current)
+    }
+
     fn bind(&self, address: SocketAddr) -> Result<Arc<dyn AsyncUdpSocket>, DatapathError> {
         bind_udp(address)
     }
 
-    fn bind_several(&self, address: SocketAddr, sockets: usize) -> Result<Vec<Arc<dyn AsyncUdpSocket>>, DatapathError> {
-        bind_several_udp(address, sockets)
+    fn bind_several(
+        &self,
+        address: SocketAddr,
+        sockets: usize,
+        threads: &Threads,
+    ) -> Result<Vec<Arc<dyn AsyncUdpSocket>>, DatapathError> {
+        bind_several_udp(address, sockets, threads)
     }
 
-    fn open_interface(&self, setup: &InterfaceSetup) -> io::Result<Vec<Arc<dyn Interface>>> {
-        open_interface(setup)
+    fn open_interface(&self, setup: &InterfaceSetup, threads: &Threads) -> io::Result<Vec<Arc<dyn Interface>>> {
+        open_interface(setup, threads)
     }
 
     fn open_store(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {

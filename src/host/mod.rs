@@ -25,7 +25,7 @@ use prunella_storage::{Entry, Store, StoreError, Tree};
 use quinn::AsyncUdpSocket;
 use tokio::task::JoinError;
 
-use crate::datapath::{DatapathError, Interface, InterfaceSetup};
+use crate::datapath::{DatapathError, Interface, InterfaceSetup, Threads};
 
 pub use connections::next_connection;
 pub use disturbed::Disturbed;
@@ -48,13 +48,19 @@ pub struct Usage {
 
 /// A machine on which a node can run.
 pub trait Host: Send + Sync + 'static {
+    /// Threads for the packets of a node; by default none of their own. Called within the node's runtime.
+    fn threads(&self) -> Threads {
+        Threads::current()
+    }
+
     /// A socket bound to `address`; if its port is 0, the host chooses. Called within the node's runtime.
     ///
     /// # Errors
     /// If the address cannot be bound.
     fn bind(&self, address: SocketAddr) -> Result<Arc<dyn AsyncUdpSocket>, DatapathError>;
 
-    /// As [`bind`](Self::bind), as many sockets as asked for that share the address; one where the host deals nobody out.
+    /// As [`bind`](Self::bind), as many sockets as asked for that share the address, each to be read by the thread of its number;
+    /// one where the host deals nobody out.
     ///
     /// # Errors
     /// If the address cannot be bound.
@@ -62,15 +68,16 @@ pub trait Host: Send + Sync + 'static {
         &self,
         address: SocketAddr,
         _sockets: usize,
+        _threads: &Threads,
     ) -> Result<Vec<Arc<dyn AsyncUdpSocket>>, DatapathError> {
         Ok(vec![self.bind(address)?])
     }
 
-    /// An overlay interface of the machine: its queues. Called within the node's runtime.
+    /// An overlay interface of the machine: its queues, each to be read by the thread of its number.
     ///
     /// # Errors
     /// If it cannot be made here.
-    fn open_interface(&self, _setup: &InterfaceSetup) -> io::Result<Vec<Arc<dyn Interface>>> {
+    fn open_interface(&self, _setup: &InterfaceSetup, _threads: &Threads) -> io::Result<Vec<Arc<dyn Interface>>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -4,7 +4,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use prunella::datapath::{bind_several_udp, bind_udp};
+use prunella::datapath::{Threads, bind_several_udp, bind_udp};
 use prunella::{MeshConfig, MeshNode};
 use prunella_core::Rejected;
 use quinn::Connection;
@@ -86,11 +86,12 @@ async fn what_came_to_a_reader_that_is_gone_comes_to_the_others() {
 
 #[tokio::test]
 async fn an_address_is_shared_within_a_node_and_with_nobody_else() {
-    let sockets = bind_several_udp((LOOPBACK, 0).into(), 3).unwrap();
+    let threads = Threads::current();
+    let sockets = bind_several_udp((LOOPBACK, 0).into(), 3, &threads).unwrap();
     let address = sockets[0].local_addr().unwrap();
     assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));
     assert_eq!(bound_at(address), 3);
-    bind_several_udp(address, 3).expect_err("another node");
+    bind_several_udp(address, 3, &threads).expect_err("another node");
     bind_udp(address).expect_err("another program");
     drop(sockets);
     bind_udp(address).unwrap();

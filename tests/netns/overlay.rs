@@ -61,6 +61,33 @@ fn nodes_are_pinged_over_one_hop_and_over_two() {
 }
 
 #[test]
+fn packets_are_carried_by_threads_of_their_own_at_the_ends_and_at_the_relay() {
+    let Some(lab) = rig::lab() else { return };
+    let mesh = line(&lab, 1500);
+    let server = bulk_server(&mesh.nodes[2].host, reached(&mesh, 0, 2));
+    let ran = || mesh.nodes.iter().map(|node| time_on_packets(node.pid().unwrap())).collect::<Vec<_>>();
+    let before = ran();
+    push(&mesh.nodes[0].host, server.address(), 50_000_000).unwrap();
+    // Less than a tenth of what carrying them takes, and far more than saying where they go.
+    let least = Duration::from_millis(5);
+    for (before, after) in before.into_iter().zip(ran()) {
+        assert!(after > before + least, "{before:?}, {after:?}");
+    }
+}
+
+/// How long the threads of a process ran that carry packets.
+fn time_on_packets(pid: u32) -> Duration {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
+    let carry =
+        tasks.filter(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("datapath-")));
+    let ran = |task: std::path::PathBuf| {
+        let told = std::fs::read_to_string(task.join("schedstat")).unwrap();
+        Duration::from_nanos(told.split(' ').next().unwrap().parse().unwrap())
+    };
+    carry.map(ran).sum()
+}
+
+#[test]
 fn tcp_carries_every_byte_unchanged_over_one_hop_and_over_two() {
     let Some(lab) = rig::lab() else { return };
     let mesh = line(&lab, 1500);

@@ -12,6 +12,8 @@ use prunella_core::overlay::Prefix;
 use route_manager::{Route, RouteManager};
 use tun_rs::{AsyncDevice, DeviceBuilder};
 
+use super::super::threads::Threads;
+
 /// One queue of an interface that hands over IP packets and takes them. Before each stands what is left to do on it
 /// ([`Offload`](prunella_core::overlay::Offload)).
 pub trait Interface: fmt::Debug + Send + Sync + 'static {
@@ -50,13 +52,14 @@ pub struct InterfaceSetup {
     pub queues: usize,
 }
 
-/// Opens a TUN device with segmentation and checksum offload. Call it within a tokio runtime.
+/// Opens a TUN device with segmentation and checksum offload. Each queue is to be read by the thread of its number.
 ///
 /// # Errors
 /// If the device cannot be made: it takes the capability `CAP_NET_ADMIN`, and `/dev/net/tun`.
-pub fn open_interface(setup: &InterfaceSetup) -> io::Result<Vec<Arc<dyn Interface>>> {
+pub fn open_interface(setup: &InterfaceSetup, threads: &Threads) -> io::Result<Vec<Arc<dyn Interface>>> {
     let InterfaceSetup { name, address, prefix, mtu, queues } = setup;
     let is_multi_queue = *queues > 1;
+    let entered = threads.of(0).enter();
     let device = DeviceBuilder::new()
         .name(name)
         .mtu(*mtu)
@@ -64,14 +67,15 @@ pub fn open_interface(setup: &InterfaceSetup) -> io::Result<Vec<Arc<dyn Interfac
         .offload(true)
         .multi_queue(is_multi_queue)
         .build_async()?;
+    drop(entered);
     await_address(*address);
-    let mut all: Vec<Arc<dyn Interface>> = Vec::with_capacity(*queues);
     let index = device.if_index()?;
-    for _ in 1..*queues {
-        all.push(Arc::new(Tun { device: device.try_clone()?, index }));
+    let mut all = vec![Tun { device, index }];
+    for number in 1..*queues {
+        let _entered = threads.of(number).enter();
+        all.push(Tun { device: all[0].device.try_clone()?, index });
     }
-    all.push(Arc::new(Tun { device, index }));
-    Ok(all)
+    Ok(all.into_iter().map(|queue| Arc::new(queue) as _).collect())
 }
 
 /// Waits until `address` may be bound: Linux counts one as tentative (RFC 4862, section 5.4) for a moment after it was given,

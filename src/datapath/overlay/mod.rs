@@ -114,7 +114,7 @@ pub struct Questions {
 
 impl Port {
     /// Starts to carry IP packets between these queues of an interface, whose address is this node's, and other nodes. Call it
-    /// once, within a tokio runtime. `key` is random.
+    /// once. `key` is random.
     ///
     /// # Panics
     /// If it was called before.
@@ -140,8 +140,9 @@ impl Port {
         let is_first = self.overlay.set(overlay.clone()).is_ok();
         assert!(is_first, "BUG: a node has one overlay interface");
         let mut carriers = JoinSet::new();
-        for interface in &overlay.interfaces {
-            carriers.spawn(outward::carry(self.clone(), overlay.clone(), interface.clone()));
+        for (number, interface) in overlay.interfaces.iter().enumerate() {
+            let carrier = outward::carry(self.clone(), overlay.clone(), interface.clone());
+            carriers.spawn_on(carrier, self.threads().of(number));
         }
         (overlay, Questions { wanted, unjudged, carriers })
     }

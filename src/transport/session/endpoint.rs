@@ -141,7 +141,10 @@ impl Sessions {
         let mut server = quinn_server(credentials.session_server());
         // A peer's synthetic address never changes, whatever path its packets take.
         server.migration(false).time_source(Arc::new(WallClock(host.clone())));
+        // Its driver reads packets; those of connections run with everything else that shakes hands.
+        let entered = port.threads().first().enter();
         let endpoint = quic::endpoint(config, server.clone(), port.mesh_socket(), &host)?;
+        drop(entered);
         let (services_sender, services) = mpsc::channel(INBOX_MAX);
         let (messages_sender, messages) = mpsc::channel(INBOX_MAX);
         let (commands_sender, commands) = mpsc::channel(INBOX_MAX);

@@ -8,9 +8,10 @@ use prunella_core::reconcile::Message;
 use prunella_core::wire::Control;
 use prunella_core::wire::codec::encode_message;
 use prunella_core::{Label, PeerId, Rejected};
+use tokio::sync::oneshot;
 
 use super::testbed::{Mesh, Mortal, Node, soon};
-use crate::datapath::Event;
+use crate::datapath::{Event, Threads};
 use crate::security::{Credentials, JOIN_ALPN, LINK_ALPN, join_client, quinn_client, server_name};
 use crate::transport::framing::framed;
 use crate::transport::{LinkEvent, NotSent};
@@ -375,4 +376,26 @@ async fn a_neighbor_that_does_not_read_fills_its_queue_and_nothing_else() {
         path: None,
     }]);
     assert_eq!(a.links.send(odd.peer(), &long), Err(NotSent::TooLong));
+}
+
+/// Whatever actors compute, packets do not wait for it.
+#[tokio::test]
+async fn probes_are_answered_while_the_node_s_own_threads_do_something_else() {
+    let mesh = Mesh::new();
+    let mut a = mesh.node(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let inside = runtime.enter();
+    let mut b = mesh.node_on(Threads::start(1).unwrap(), 2, 1, "127.0.0.1:0".parse().unwrap());
+    drop(inside);
+    let ((link, _), _) = a.link(&mut b).await;
+    let ((busy, is_busy), (release, go_on)) = (oneshot::channel(), std::sync::mpsc::channel::<()>());
+    runtime.spawn(async move {
+        busy.send(()).unwrap();
+        go_on.recv()
+    });
+    soon(is_busy).await.unwrap();
+    a.port.send_probe(link, &[], 0, 7);
+    assert!(matches!(soon(a.frames.recv()).await, Some(Event::ProbeReturned { nonce: 7, .. })));
+    drop(release);
+    runtime.shutdown_background();
 }

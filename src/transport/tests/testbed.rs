@@ -13,7 +13,7 @@ use prunella_core::identity::Identity;
 use prunella_core::wire::{Admission, AdmissionReply, StreamOpen};
 use prunella_core::{Label, LinkId, PeerId};
 
-use crate::datapath::{Event, Port, Route};
+use crate::datapath::{Event, Port, Route, Threads, bind_several_udp};
 use crate::host::Machine;
 use crate::security::{Authority, Credentials, Issuer, IssuingKey, Member, Token};
 use crate::spans::Tracer;
@@ -133,14 +133,25 @@ impl Mesh {
     }
 
     pub(super) fn node_at(&self, seed: u8, incarnation: u64, address: SocketAddr) -> Node {
-        Node::start(self.credentials(seed), incarnation, address, self.issuer.clone())
+        self.node_on(Threads::current(), seed, incarnation, address)
+    }
+
+    /// A node whose packets are carried by these threads.
+    pub(super) fn node_on(&self, threads: Threads, seed: u8, incarnation: u64, address: SocketAddr) -> Node {
+        let credentials = self.credentials(seed);
+        let sockets = bind_several_udp(address, 1, &threads).unwrap();
+        let port = Port::over(sockets, credentials.peer(), threads).unwrap();
+        Node::start((credentials, incarnation), port, self.issuer.clone())
     }
 }
 
 impl Node {
-    pub(super) fn start(credentials: Credentials, incarnation: u64, address: SocketAddr, issuer: Arc<Issuer>) -> Self {
+    fn start(
+        (credentials, incarnation): (Credentials, u64),
+        (port, frames): (Arc<Port>, mpsc::Receiver<Event>),
+        issuer: Arc<Issuer>,
+    ) -> Self {
         let me = credentials.peer();
-        let (port, frames) = Port::bind(address, me).unwrap();
         let denied = Arc::new(Mutex::new(BTreeSet::new()));
         let routing = Arc::new((AtomicU64::new(0), Mutex::new(None::<String>)));
         let asked = routing.clone();
